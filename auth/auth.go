@@ -1,0 +1,165 @@
+// Package auth says who sends a request and what they may do: one rule for
+// GraphQL and for the legacy endpoint.
+package auth
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"slices"
+	"sync"
+	"time"
+
+	"portfolio/db"
+)
+
+// PortfolioLinkCode is the permission code of the legacy system that lets
+// staff read and edit portfolio links.
+const PortfolioLinkCode = 4242
+
+// Why a key is refused.
+var (
+	ErrInvalidToken = errors.New("invalid token")
+	ErrInactiveUser = errors.New("user inactive")
+)
+
+// Permission names what a field asks of the viewer.
+type Permission string
+
+// The permissions there are.
+const (
+	PermissionPortfolioLink Permission = "PORTFOLIO_LINK"
+	PermissionAdmin         Permission = "ADMIN"
+)
+
+// Viewer is the active user behind a request.
+type Viewer struct {
+	ID       int64
+	Username string
+	IsStaff  bool
+	IsAdmin  bool
+	codes    []int
+}
+
+// Allowed reports whether the viewer has the permission: an admin has every
+// one, PORTFOLIO_LINK is also had by staff who hold its code. A nil viewer
+// has none.
+func (v *Viewer) Allowed(permission Permission) bool {
+	switch {
+	case v == nil:
+		return false
+	case v.IsAdmin:
+		return true
+	case permission == PermissionPortfolioLink:
+		return v.IsStaff && slices.Contains(v.codes, PortfolioLinkCode)
+	}
+	return false
+}
+
+// Permissions lists what the viewer is allowed.
+func (v *Viewer) Permissions() []Permission {
+	allowed := []Permission{}
+	for _, permission := range []Permission{PermissionPortfolioLink, PermissionAdmin} {
+		if v.Allowed(permission) {
+			allowed = append(allowed, permission)
+		}
+	}
+	return allowed
+}
+
+// NewKey makes a key for a new token, in the legacy system's form: 40
+// hexadecimal digits.
+func NewKey() string {
+	var key [20]byte
+	_, _ = rand.Read(key[:]) // never fails
+	return hex.EncodeToString(key[:])
+}
+
+// HashKey is the only form in which a key is kept.
+func HashKey(key string) [sha256.Size]byte { return sha256.Sum256([]byte(key)) }
+
+// freshness is how long a viewer is answered from memory. It bounds how long
+// a change made elsewhere (revoked token, withdrawn permission) goes
+// unnoticed, on every replica.
+const freshness = time.Second
+
+const maxCached = 10_000
+
+// Tokens finds the viewer behind a key.
+type Tokens struct {
+	db  *db.DB
+	now func() time.Time
+
+	mu     sync.RWMutex
+	cached map[[sha256.Size]byte]*entry
+}
+
+type entry struct {
+	viewer  *Viewer
+	expires *db.Time
+	read    time.Time // when its statement was begun
+}
+
+// NewTokens finds viewers in the database.
+func NewTokens(database *db.DB) *Tokens {
+	return &Tokens{db: database, now: time.Now, cached: map[[sha256.Size]byte]*entry{}}
+}
+
+// Viewer is who holds the key. The error is ErrInvalidToken for a key that is
+// unknown or expired, ErrInactiveUser, or the database's.
+func (t *Tokens) Viewer(ctx context.Context, key string) (*Viewer, error) {
+	hash, now := HashKey(key), t.now()
+	t.mu.RLock()
+	known := t.cached[hash]
+	t.mu.RUnlock()
+	if known == nil || now.Sub(known.read) >= freshness {
+		var err error
+		if known, err = t.read(ctx, hash, now); err != nil {
+			return nil, err
+		}
+	}
+	if known.expires != nil && !now.Before(known.expires.Time) {
+		return nil, ErrInvalidToken
+	}
+	return known.viewer, nil
+}
+
+func (t *Tokens) read(ctx context.Context, hash [sha256.Size]byte, now time.Time) (*entry, error) {
+	user, err := t.db.UserByToken(ctx, hash)
+	if errors.Is(err, db.ErrNotFound) {
+		return nil, ErrInvalidToken
+	}
+	if err != nil {
+		return nil, err
+	}
+	if !user.IsActive {
+		return nil, ErrInactiveUser
+	}
+	known := &entry{
+		viewer:  &Viewer{ID: user.ID, Username: user.Username, IsStaff: user.IsStaff, IsAdmin: user.IsAdmin, codes: user.Codes},
+		expires: user.ExpiresAt,
+		read:    now,
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if len(t.cached) >= maxCached {
+		clear(t.cached)
+	}
+	t.cached[hash] = known
+	return known, nil
+}
+
+type viewerKey struct{}
+
+// WithViewer returns a context that carries the viewer; nil is anonymous.
+func WithViewer(ctx context.Context, viewer *Viewer) context.Context {
+	return context.WithValue(ctx, viewerKey{}, viewer)
+}
+
+// ViewerFrom is the viewer in the context, nil if the request is anonymous.
+func ViewerFrom(ctx context.Context) *Viewer {
+	viewer, _ := ctx.Value(viewerKey{}).(*Viewer)
+	return viewer
+}

@@ -1,0 +1,181 @@
+package compat
+
+import (
+	"strconv"
+	"strings"
+)
+
+const renderedType = "application/json"
+
+// mediaType is one range of an Accept header. Names of parameters are in
+// lower case; of a repeated one the last value counts.
+type mediaType struct {
+	full       string // such as application/json, in lower case
+	parameters []parameter
+}
+
+type parameter struct{ name, value string }
+
+// acceptedType is the range of an Accept header that the JSON renderer
+// answers to, the most specific first. Weights count for nothing.
+func acceptedType(header string) (mediaType, bool) {
+	best, found := mediaType{}, -1
+	for token := range strings.SplitSeq(header, ",") {
+		candidate := parseMediaType(trim(token))
+		if precedence := candidate.precedence(); precedence > found && candidate.matchesJSON() {
+			best, found = candidate, precedence
+		}
+	}
+	if found == 0 || found == 1 { // a wildcard: its parameters are written out, then read again
+		text := renderedType
+		for _, p := range best.parameters {
+			text += ";" + p.name + "=" + p.value
+		}
+		best = parseMediaType(text)
+	}
+	return best, found >= 0
+}
+
+func (m mediaType) matchesJSON() bool {
+	main, sub, _ := strings.Cut(m.full, "/")
+	return (main == "*" || main == "application") && (sub == "*" || sub == "json")
+}
+
+// precedence is 0 for any type, 1 for any subtype, 2 for a type and 3 for a
+// type with parameters other than q.
+func (m mediaType) precedence() int {
+	main, sub, _ := strings.Cut(m.full, "/")
+	switch {
+	case main == "*":
+		return 0
+	case sub == "*":
+		return 1
+	case len(m.parameters) == 0, len(m.parameters) == 1 && m.parameters[0].name == "q":
+		return 2
+	}
+	return 3
+}
+
+func (m mediaType) parameter(name string) (string, bool) {
+	for _, p := range m.parameters {
+		if p.name == name {
+			return p.value, true
+		}
+	}
+	return "", false
+}
+
+// parseMediaType is Django's parse_header_parameters.
+func parseMediaType(text string) mediaType {
+	head, rest := cutParameter(text)
+	parsed := mediaType{full: trim(lower(head))}
+	for rest != "" {
+		var field string
+		field, rest = cutParameter(rest[1:])
+		name, value, ok := strings.Cut(trim(field), "=")
+		if ok {
+			parsed.set(lower(trim(name)), trim(value))
+		}
+	}
+	return parsed
+}
+
+func (m *mediaType) set(name, value string) {
+	name, extended := strings.CutSuffix(name, "*")
+	if len(value) >= 2 && value[0] == '"' && value[len(value)-1] == '"' {
+		value = strings.ReplaceAll(value[1:len(value)-1], `\\`, `\`)
+		value = strings.ReplaceAll(value, `\"`, `"`)
+	}
+	if parts := strings.Split(value, "'"); extended && len(parts) == 3 { // RFC 2231: charset'language'value
+		value = unquote(parts[2])
+	}
+	for i := range m.parameters {
+		if m.parameters[i].name == name {
+			m.parameters[i].value = value
+			return
+		}
+	}
+	m.parameters = append(m.parameters, parameter{name, value})
+}
+
+// cutParameter cuts at the first semicolon that is not between quotes; rest
+// begins with it.
+func cutParameter(s string) (field, rest string) {
+	quoted := false
+	for i := range len(s) {
+		switch {
+		case s[i] == '"' && (i == 0 || s[i-1] != '\\'):
+			quoted = !quoted
+		case s[i] == ';' && !quoted:
+			return s[:i], s[i:]
+		}
+	}
+	return s, ""
+}
+
+const maxIndent = 8
+
+// indentOf is by how many blanks a body is indented, 0 for not at all.
+func indentOf(m mediaType) int {
+	value, ok := m.parameter("indent")
+	if !ok {
+		return 0
+	}
+	width, ok := pythonInt(value)
+	if !ok || width <= 0 {
+		return 0
+	}
+	return min(width, maxIndent)
+}
+
+// maxDigits is how many digits Python reads as an integer.
+const maxDigits = 4300
+
+// pythonInt is Python's int() of latin-1 text; what does not fit is as large
+// as can be.
+func pythonInt(s string) (int, bool) {
+	s = trim(s)
+	sign := 1
+	if s != "" && (s[0] == '+' || s[0] == '-') {
+		if s[0] == '-' {
+			sign = -1
+		}
+		s = s[1:]
+	}
+	if strings.HasPrefix(s, "_") || strings.HasSuffix(s, "_") || strings.Contains(s, "__") {
+		return 0, false
+	}
+	s = strings.ReplaceAll(s, "_", "")
+	if !isDigits(s) || len(s) > maxDigits {
+		return 0, false
+	}
+	n, _ := strconv.Atoi(s) // the largest int where it does not fit
+	return sign * n, true
+}
+
+// trim cuts what Python's str.strip() does of latin-1 text.
+func trim(s string) string {
+	for s != "" && isLatin1Space(s[0]) {
+		s = s[1:]
+	}
+	for s != "" && isLatin1Space(s[len(s)-1]) {
+		s = s[:len(s)-1]
+	}
+	return s
+}
+
+func isLatin1Space(c byte) bool {
+	return '\t' <= c && c <= '\r' || 0x1c <= c && c <= ' ' || c == 0x85 || c == 0xa0
+}
+
+// lower maps ASCII only: a header holds latin-1, of which no other letter
+// matters.
+func lower(s string) string {
+	b := []byte(s)
+	for i, c := range b {
+		if isLetter(c) {
+			b[i] = c | 0x20
+		}
+	}
+	return string(b)
+}

@@ -1,0 +1,150 @@
+package compat
+
+import (
+	"net/http"
+	"strconv"
+	"strings"
+)
+
+// maxQueryFields is Django's DATA_UPLOAD_MAX_NUMBER_FIELDS; one more is 400.
+const maxQueryFields = 1000
+
+// route is what the path says.
+type route struct {
+	path        string // decoded
+	portfolioID *int64 // nil in the documentation's own client example
+	id          int64
+	beyond      bool // an id is past 64 bits: no row can have it
+}
+
+// splitTarget splits a raw request target as gunicorn does. What follows a #
+// counts for nothing, and of an absolute address the path counts.
+func splitTarget(target string) (path, query string) {
+	target, _, _ = strings.Cut(target, "#")
+	if !strings.HasPrefix(target, "/") {
+		if _, rest, absolute := strings.Cut(target, "://"); absolute {
+			if slash := strings.IndexAny(rest, "/?"); slash >= 0 {
+				target = rest[slash:]
+			}
+		}
+	}
+	path, query, _ = strings.Cut(target, "?")
+	return unquote(path), query
+}
+
+// parseRoute matches a decoded path against the two routes.
+func parseRoute(path string) (route, bool) {
+	rest, ok := strings.CutPrefix(path, "/api/portfolios/")
+	if !ok {
+		return route{}, false
+	}
+	found := route{path: path}
+	if digits, tail, ok := strings.Cut(rest, "/"); ok && isDigits(digits) {
+		id, err := strconv.ParseInt(digits, 10, 64)
+		found.portfolioID, found.beyond, rest = &id, err != nil, tail
+	}
+	digits, ok := strings.CutPrefix(rest, "links/")
+	if !ok || !isDigits(digits) {
+		return route{}, false
+	}
+	id, err := strconv.ParseInt(digits, 10, 64)
+	found.id, found.beyond = id, found.beyond || err != nil
+	return found, true
+}
+
+func isDigits(s string) bool {
+	for i := range len(s) {
+		if s[i] < '0' || s[i] > '9' {
+			return false
+		}
+	}
+	return s != ""
+}
+
+// lastQueryValue is the last value of a name in a query string, of which only
+// & separates fields.
+func lastQueryValue(query, name string) string {
+	last := ""
+	for query != "" {
+		var field string
+		field, query, _ = strings.Cut(query, "&")
+		key, value, _ := strings.Cut(field, "=")
+		if unquote(strings.ReplaceAll(key, "+", " ")) == name {
+			last = unquote(strings.ReplaceAll(value, "+", " "))
+		}
+	}
+	return last
+}
+
+// unquote decodes percent escapes and leaves alone what is none, as Python's
+// urllib does.
+func unquote(s string) string {
+	if !strings.Contains(s, "%") {
+		return s
+	}
+	b := make([]byte, 0, len(s))
+	for i := 0; i < len(s); i++ {
+		if s[i] == '%' && i+2 < len(s) {
+			if code, err := strconv.ParseUint(s[i+1:i+3], 16, 8); err == nil {
+				b = append(b, byte(code))
+				i += 2
+				continue
+			}
+		}
+		b = append(b, s[i])
+	}
+	return string(b)
+}
+
+// requestHost is the host that addresses are built from, and whether Django
+// would take it.
+func requestHost(r *http.Request) (string, bool) {
+	host := r.Host
+	if host == "" && !r.ProtoAtLeast(1, 1) { // HTTP/1.0 may leave it out
+		if address, ok := r.Context().Value(http.LocalAddrContextKey).(interface{ String() string }); ok {
+			host = address.String()
+		}
+	}
+	return host, validHost(host)
+}
+
+// validHost is Django's: ^([a-z0-9.-]+|\[[a-f0-9]*:[a-f0-9.:]+\])(:[0-9]+)?$
+// in any case, and more than one dot.
+func validHost(host string) bool {
+	name, rest := host, ""
+	if strings.HasPrefix(host, "[") {
+		end := strings.IndexByte(host, ']')
+		if end < 0 {
+			return false
+		}
+		name, rest = host[1:end], host[end+1:]
+		first, second, ok := strings.Cut(name, ":")
+		if !ok || second == "" || !all(first, isHex) || !all(second, func(c byte) bool { return isHex(c) || c == '.' || c == ':' }) {
+			return false
+		}
+	} else if colon := strings.IndexByte(host, ':'); colon >= 0 {
+		name, rest = host[:colon], host[colon:]
+	}
+	if rest != "" && (rest[0] != ':' || !isDigits(rest[1:])) {
+		return false
+	}
+	if host[:min(1, len(host))] == "[" {
+		return true
+	}
+	return name != "" && name != "." && all(name, func(c byte) bool {
+		return isLetter(c) || isDigit(c) || c == '.' || c == '-'
+	})
+}
+
+func all(s string, is func(byte) bool) bool {
+	for i := range len(s) {
+		if !is(s[i]) {
+			return false
+		}
+	}
+	return true
+}
+
+func isDigit(c byte) bool  { return '0' <= c && c <= '9' }
+func isLetter(c byte) bool { return 'a' <= c|0x20 && c|0x20 <= 'z' }
+func isHex(c byte) bool    { return isDigit(c) || 'a' <= c|0x20 && c|0x20 <= 'f' }

@@ -1,0 +1,89 @@
+package dbtest
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"database/sql"
+	"encoding/json"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	_ "github.com/jackc/pgx/v5/stdlib" // the driver named "pgx"
+)
+
+// Exec runs SQL as somebody with a shell of the database would, beside what
+// is under test.
+func Exec(t testing.TB, dsn, statement string, args ...any) {
+	t.Helper()
+	connections := connect(t, dsn)
+	defer func() { _ = connections.Close() }()
+	run(t, connections, statement, args...)
+}
+
+func connect(t testing.TB, dsn string) *sql.DB {
+	t.Helper()
+	driver := "pgx"
+	if path, ok := strings.CutPrefix(dsn, "sqlite:"); ok {
+		driver, dsn = "sqlite", "file:"+path+"?_busy_timeout=10000&_foreign_keys=1"
+	}
+	connections, err := sql.Open(driver, dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	connections.SetMaxOpenConns(1)
+	return connections
+}
+
+func run(t testing.TB, connections *sql.DB, statement string, args ...any) {
+	t.Helper()
+	if _, err := connections.ExecContext(t.Context(), statement, args...); err != nil {
+		t.Fatalf("%s: %v", statement, err)
+	}
+}
+
+// LoadFile inserts the rows of a JSON file, an object of tables, by plain SQL.
+// A token's plain "key" is hashed.
+func LoadFile(t testing.TB, dsn, file string) {
+	t.Helper()
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var tables map[string][]map[string]any
+	decoder := json.NewDecoder(bytes.NewReader(text))
+	decoder.UseNumber()
+	if err := decoder.Decode(&tables); err != nil {
+		t.Fatal(err)
+	}
+	connections := connect(t, dsn)
+	defer func() { _ = connections.Close() }()
+	run(t, connections, "BEGIN")
+	for _, table := range []string{"users", "user_permissions", "tokens", "portfolios", "images", "thumbnails", "portfolio_links"} {
+		for _, row := range tables[table] {
+			if key, ok := row["key"].(string); ok {
+				hash := sha256.Sum256([]byte(key))
+				delete(row, "key")
+				row["key_hash"] = hash[:]
+			}
+			insert(t, connections, table, row)
+		}
+	}
+	run(t, connections, "COMMIT")
+}
+
+func insert(t testing.TB, connections *sql.DB, table string, row map[string]any) {
+	t.Helper()
+	var names, places []string
+	var args []any
+	for name, value := range row {
+		if number, ok := value.(json.Number); ok {
+			value, _ = number.Int64()
+		}
+		names, args = append(names, name), append(args, value)
+		places = append(places, "$"+strconv.Itoa(len(args)))
+	}
+	run(t, connections, "INSERT INTO "+table+" ("+strings.Join(names, ", ")+") VALUES ("+strings.Join(places, ", ")+")", slices.Clip(args)...)
+}

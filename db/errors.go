@@ -1,0 +1,78 @@
+package db
+
+import (
+	"database/sql"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+
+	"github.com/jackc/pgx/v5/pgconn"
+	"modernc.org/sqlite"
+	sqlite3 "modernc.org/sqlite/lib"
+)
+
+// What callers may tell apart; every other error is a fault of the server.
+var (
+	ErrNotFound    = errors.New("not found")
+	ErrConflict    = errors.New("already exists")
+	ErrUnavailable = errors.New("the database does not answer")
+)
+
+// wrap makes one of the errors above of a driver's error, by its code.
+func wrap(err error) error {
+	if err == nil {
+		return nil
+	}
+	if errors.Is(err, sql.ErrNoRows) {
+		return ErrNotFound
+	}
+	if known := kind(err); known != nil {
+		return fmt.Errorf("%w: %w", known, err)
+	}
+	return err
+}
+
+func kind(err error) error {
+	var (
+		postgres *pgconn.PgError
+		lite     *sqlite.Error
+		connect  *pgconn.ConnectError
+		network  net.Error
+	)
+	switch {
+	case errors.As(err, &postgres):
+		return postgresKind(postgres.Code)
+	case errors.As(err, &lite):
+		return sqliteKind(lite.Code())
+	case errors.As(err, &connect), errors.As(err, &network),
+		errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, net.ErrClosed),
+		pgconn.SafeToRetry(err):
+		return ErrUnavailable
+	}
+	return nil
+}
+
+// postgresKind knows codes of appendix A of the PostgreSQL manual.
+func postgresKind(code string) error {
+	switch {
+	case code == "23505": // unique_violation
+		return ErrConflict
+	case code[:2] == "08", code[:2] == "53", code[:3] == "57P": // connection, resources, shutdown
+		return ErrUnavailable
+	}
+	return nil
+}
+
+func sqliteKind(code int) error {
+	switch code {
+	case sqlite3.SQLITE_CONSTRAINT_UNIQUE, sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY:
+		return ErrConflict
+	}
+	switch code & 0xff {
+	case sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_IOERR,
+		sqlite3.SQLITE_FULL, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_NOTADB:
+		return ErrUnavailable
+	}
+	return nil
+}

@@ -1,0 +1,110 @@
+package db
+
+import (
+	"context"
+	"embed"
+	"errors"
+	"fmt"
+	"io/fs"
+
+	"github.com/uptrace/bun"
+	"github.com/uptrace/bun/migrate"
+)
+
+//go:embed migrations
+var migrations embed.FS
+
+// advisoryLock is the key of the PostgreSQL lock that migrations hold; any
+// number does that nobody else uses.
+const advisoryLock = 0x706f7274666f6c69
+
+// ErrSchemaBehind means that Migrate has work to do.
+var ErrSchemaBehind = errors.New("the database's schema is behind")
+
+func (db *DB) migrator(on *bun.DB) (*migrate.Migrator, error) {
+	folder := "migrations/sqlite"
+	if db.Postgres() {
+		folder = "migrations/postgres"
+	}
+	files, err := fs.Sub(migrations, folder)
+	if err != nil {
+		return nil, err
+	}
+	found := migrate.NewMigrations()
+	if err := found.Discover(files); err != nil {
+		return nil, err
+	}
+	return migrate.NewMigrator(on, found, migrate.WithMarkAppliedOnSuccess(true)), nil
+}
+
+// CheckSchema returns ErrSchemaBehind unless every migration was applied.
+func (db *DB) CheckSchema(ctx context.Context) error {
+	migrator, err := db.migrator(db.read)
+	if err != nil {
+		return err
+	}
+	known, err := migrator.MigrationsWithStatus(ctx)
+	switch err := wrap(err); {
+	case errors.Is(err, ErrUnavailable), ctx.Err() != nil:
+		return err
+	case err != nil, len(known.Unapplied()) > 0: // an error: there is no table of migrations
+		return ErrSchemaBehind
+	}
+	return nil
+}
+
+// Migrate brings the schema up to date and returns the names of what it
+// applied. Processes that start at once wait for each other.
+func (db *DB) Migrate(ctx context.Context) (names []string, err error) {
+	unlock, err := db.lockSchema(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("lock the schema: %w", wrap(err))
+	}
+	defer func() { err = errors.Join(err, unlock(err == nil)) }()
+	migrator, err := db.migrator(db.write)
+	if err != nil {
+		return nil, err
+	}
+	if err := migrator.Init(ctx); err != nil {
+		return nil, wrap(err)
+	}
+	group, err := migrator.Migrate(ctx)
+	if err != nil {
+		return nil, wrap(err)
+	}
+	for _, migration := range group.Migrations {
+		names = append(names, migration.String())
+	}
+	return names, nil
+}
+
+// lockSchema makes other processes wait in Migrate until unlock.
+func (db *DB) lockSchema(ctx context.Context) (unlock func(done bool) error, err error) {
+	if !db.Postgres() {
+		// The writer's only connection: what Migrate runs on it is in this transaction.
+		if _, err := db.write.ExecContext(ctx, "BEGIN IMMEDIATE"); err != nil {
+			return nil, err
+		}
+		return func(done bool) error {
+			end := "COMMIT"
+			if !done {
+				end = "ROLLBACK"
+			}
+			_, err := db.write.ExecContext(context.WithoutCancel(ctx), end)
+			return wrap(err)
+		}, nil
+	}
+	connection, err := db.pool.Acquire(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := connection.Exec(ctx, "SELECT pg_advisory_lock($1)", int64(advisoryLock)); err != nil {
+		connection.Release()
+		return nil, err
+	}
+	return func(bool) error {
+		defer connection.Release()
+		_, err := connection.Exec(context.WithoutCancel(ctx), "SELECT pg_advisory_unlock($1)", int64(advisoryLock))
+		return wrap(err)
+	}, nil
+}

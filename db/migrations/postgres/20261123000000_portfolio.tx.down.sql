@@ -1,0 +1,1 @@
+DROP TABLE portfolio_links, thumbnails, images, portfolios, tokens, user_permissions, users;

@@ -1,0 +1,160 @@
+package db
+
+import (
+	"database/sql/driver"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/uptrace/bun"
+)
+
+// User is somebody who may hold tokens.
+type User struct {
+	bun.BaseModel `bun:"users,alias:u"`
+
+	ID        int64 `bun:",pk,autoincrement"`
+	Username  string
+	IsActive  bool
+	IsStaff   bool
+	IsAdmin   bool
+	CreatedAt Time `bun:",nullzero,default:current_timestamp"`
+}
+
+// UserPermission is one permission code held by a user.
+type UserPermission struct {
+	bun.BaseModel `bun:"user_permissions,alias:p"`
+
+	UserID int64 `bun:",pk"`
+	Code   int   `bun:",pk"`
+}
+
+// Token is an API key, of which only the SHA-256 is known.
+type Token struct {
+	bun.BaseModel `bun:"tokens,alias:t"`
+
+	ID        int64 `bun:",pk,autoincrement"`
+	UserID    int64
+	KeyHash   []byte
+	CreatedAt Time `bun:",nullzero,default:current_timestamp"`
+	Label     *string
+	ExpiresAt *Time
+
+	User *User `bun:"rel:belongs-to,join:user_id=id"`
+}
+
+// Portfolio is a named set of links.
+type Portfolio struct {
+	bun.BaseModel `bun:"portfolios,alias:portfolio"`
+
+	ID        int64 `bun:",pk,autoincrement"`
+	Name      string
+	CreatedAt Time `bun:",nullzero,default:current_timestamp"`
+	UpdatedAt Time `bun:",nullzero,default:current_timestamp"`
+}
+
+// PortfolioLink is one entry of a portfolio.
+type PortfolioLink struct {
+	bun.BaseModel `bun:"portfolio_links,alias:link"`
+
+	ID          int64 `bun:",pk,autoincrement"`
+	PortfolioID int64
+	ImageID     *int64
+	Name        string
+	URL         *string
+	Description *string
+	CreatedAt   Time `bun:",nullzero,default:current_timestamp"`
+	UpdatedAt   Time `bun:",nullzero,default:current_timestamp"`
+
+	ImageData *Image `bun:"rel:belongs-to,join:image_id=id"`
+}
+
+// Image is a stored picture.
+type Image struct {
+	bun.BaseModel `bun:"images,alias:image"`
+
+	ID        int64 `bun:",pk,autoincrement"`
+	Type      string
+	Name      string
+	Path      MediaPath
+	Size      int64 // bytes
+	Width     *int  // pixels
+	Height    *int  // pixels
+	Mode      *string
+	CreatedAt Time `bun:",nullzero,default:current_timestamp"`
+
+	Thumbnails []*Thumbnail `bun:"rel:has-many,join:id=image_id"`
+}
+
+// Thumbnail is a smaller rendering of an image.
+type Thumbnail struct {
+	bun.BaseModel `bun:"thumbnails,alias:thumbnail"`
+
+	ID      int64 `bun:",pk,autoincrement"`
+	ImageID int64
+	Path    MediaPath
+	Size    *int // side of the bounding box, pixels
+}
+
+// MediaPath is the key of a file under the media root, such as
+// core_media/2025/12/02/technology.png.
+type MediaPath string
+
+// HumanReadableSize is the size as the legacy system words it: two decimals
+// and a unit from B to TB, whatever the size.
+func (i *Image) HumanReadableSize() string {
+	return string(AppendHumanSize(nil, i.Size))
+}
+
+// AppendHumanSize appends what HumanReadableSize says of a size in bytes.
+func AppendHumanSize(b []byte, bytes int64) []byte {
+	units := [...]string{" B", " KB", " MB", " GB", " TB"}
+	size, unit := float64(bytes), 0
+	for size >= 1024 && unit < len(units)-1 {
+		size /= 1024
+		unit++
+	}
+	return append(strconv.AppendFloat(b, size, 'f', 2, 64), units[unit]...)
+}
+
+// Time is an instant in UTC with microseconds, which is what both databases
+// keep. SQLite holds it as text of fixed width, so that its order is the
+// order of time.
+type Time struct{ time.Time }
+
+const timeLayout = "2006-01-02T15:04:05.000000Z"
+
+// Now is the current instant, cut to what the databases keep.
+func Now() Time { return Time{time.Now().UTC().Truncate(time.Microsecond)} }
+
+// Value writes the time for either database.
+func (t Time) Value() (driver.Value, error) {
+	return t.UTC().Format(timeLayout), nil
+}
+
+// Scan reads what either database returns.
+func (t *Time) Scan(src any) error {
+	switch src := src.(type) {
+	case time.Time:
+		t.Time = src.UTC()
+		return nil
+	case string:
+		for _, layout := range [...]string{time.RFC3339, "2006-01-02 15:04:05Z07:00", time.DateTime} {
+			if parsed, err := time.Parse(layout, src); err == nil {
+				t.Time = parsed.UTC().Truncate(time.Microsecond)
+				return nil
+			}
+		}
+	}
+	return fmt.Errorf("not a time: %v", src)
+}
+
+// AppendTime appends the time as both APIs show it: UTC, and a fraction of
+// six digits unless it is zero.
+func AppendTime(b []byte, t time.Time) []byte {
+	t = t.UTC()
+	if t.Nanosecond() < 1000 {
+		return t.AppendFormat(b, "2006-01-02T15:04:05Z")
+	}
+	return t.AppendFormat(b, timeLayout)
+}

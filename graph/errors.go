@@ -1,0 +1,110 @@
+package graph
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime/debug"
+
+	"github.com/99designs/gqlgen/graphql"
+	"github.com/99designs/gqlgen/graphql/errcode"
+	"github.com/vektah/gqlparser/v2/ast"
+	"github.com/vektah/gqlparser/v2/gqlerror"
+
+	"portfolio/auth"
+	"portfolio/db"
+)
+
+// Code is the extensions.code of an error.
+type Code string
+
+// The codes there are.
+const (
+	CodeUnauthenticated Code = "UNAUTHENTICATED"
+	CodeForbidden       Code = "FORBIDDEN"
+	CodeBadUserInput    Code = "BAD_USER_INPUT"
+	CodeNotFound        Code = "NOT_FOUND"
+	CodeConflict        Code = "CONFLICT"
+	CodeUnavailable     Code = "UNAVAILABLE"
+	CodeInternal        Code = "INTERNAL"
+)
+
+// inputError says what is wrong with a value that the client sent.
+type inputError string
+
+func (e inputError) Error() string { return string(e) }
+
+var (
+	errUnauthenticated = errors.New("authentication is required")
+	errForbidden       = errors.New("you do not have permission to do this")
+)
+
+// shown lists the errors that clients see, and as what.
+var shown = []struct {
+	err     error
+	code    Code
+	message string
+}{
+	{errUnauthenticated, CodeUnauthenticated, "Authentication is required."},
+	{errForbidden, CodeForbidden, "You do not have permission to do this."},
+	{auth.ErrInvalidToken, CodeUnauthenticated, "The token is invalid."},
+	{auth.ErrInactiveUser, CodeUnauthenticated, "The user is inactive."},
+	{db.ErrUnavailable, CodeUnavailable, "The database does not answer. Try again later."},
+	{db.ErrConflict, CodeConflict, "This exists already."},
+	{db.ErrNotFound, CodeNotFound, "There is no such thing."},
+}
+
+// present makes of any error what the client sees of it. What is not meant
+// for clients is logged and shown as INTERNAL.
+func (h *Handler) present(ctx context.Context, err error) *gqlerror.Error {
+	var shownError *gqlerror.Error
+	if !errors.As(err, &shownError) {
+		shownError = gqlerror.WrapPath(graphql.GetPath(ctx), err)
+	}
+	var input inputError
+	if errors.As(err, &input) {
+		return coded(shownError, CodeBadUserInput, inputMessage(shownError.Path, string(input)))
+	}
+	for _, known := range shown {
+		if errors.Is(err, known.err) {
+			if known.code == CodeUnavailable {
+				h.log.ErrorContext(ctx, "request failed", "error", err)
+			}
+			return coded(shownError, known.code, known.message)
+		}
+	}
+	if code, ok := shownError.Extensions["code"].(string); ok && (code == errcode.ParseFailed || code == errcode.ValidationFailed) {
+		return coded(shownError, CodeBadUserInput, shownError.Message)
+	}
+	if _, ok := shownError.Extensions["code"].(Code); ok {
+		return shownError
+	}
+	if ctx.Err() == nil {
+		h.log.ErrorContext(ctx, "request failed", "error", err)
+	}
+	return coded(shownError, CodeInternal, "Internal error.")
+}
+
+func coded(err *gqlerror.Error, code Code, message string) *gqlerror.Error {
+	return &gqlerror.Error{
+		Message:    message,
+		Path:       err.Path,
+		Locations:  err.Locations,
+		Extensions: map[string]any{"code": code},
+	}
+}
+
+// inputMessage begins with the name of the field that holds the fault.
+func inputMessage(path ast.Path, message string) string {
+	for i := len(path) - 1; i >= 0; i-- {
+		if name, ok := path[i].(ast.PathName); ok {
+			return string(name) + " " + message + "."
+		}
+	}
+	return message + "."
+}
+
+func (h *Handler) recovered(ctx context.Context, value any) error {
+	h.log.ErrorContext(ctx, "panic", "value", fmt.Sprint(value), "stack", string(debug.Stack()))
+	return coded(&gqlerror.Error{Path: graphql.GetPath(ctx)}, CodeInternal, "Internal error.")
+}

@@ -1,0 +1,98 @@
+package graph
+
+import (
+	"context"
+	"encoding/json"
+	"io"
+	"math"
+	"strconv"
+	"time"
+
+	"github.com/99designs/gqlgen/graphql"
+
+	"portfolio/db"
+	"portfolio/media"
+)
+
+type idValue int64
+
+// MarshalID writes an id as a string.
+func MarshalID(id int64) graphql.Marshaler { return idValue(id) }
+
+func (id idValue) MarshalGQL(w io.Writer) {
+	b := strconv.AppendInt(append(make([]byte, 0, 22), '"'), int64(id), 10)
+	_, _ = w.Write(append(b, '"'))
+}
+
+// UnmarshalID reads an id given as a string or as a number.
+func UnmarshalID(v any) (int64, error) { return wholeNumber(v) }
+
+type bigInt int64
+
+// MarshalBigInt writes all digits as a number.
+func MarshalBigInt(i int64) graphql.Marshaler { return bigInt(i) }
+
+func (i bigInt) MarshalGQL(w io.Writer) {
+	_, _ = w.Write(strconv.AppendInt(make([]byte, 0, 20), int64(i), 10))
+}
+
+// UnmarshalBigInt reads a number, or a string of digits.
+func UnmarshalBigInt(v any) (int64, error) { return wholeNumber(v) }
+
+func wholeNumber(v any) (int64, error) {
+	var (
+		i   int64
+		err error
+	)
+	switch v := v.(type) {
+	case string:
+		i, err = strconv.ParseInt(v, 10, 64)
+	case json.Number:
+		i, err = v.Int64()
+	case int64:
+		i = v
+	case int:
+		i = int64(v)
+	default:
+		err = strconv.ErrSyntax
+	}
+	if err != nil {
+		return 0, inputError("must be a whole number between " + strconv.Itoa(math.MinInt64) + " and " + strconv.Itoa(math.MaxInt64))
+	}
+	return i, nil
+}
+
+type dateTime struct{ time.Time }
+
+// MarshalDateTime writes UTC, with six digits of a second or none.
+func MarshalDateTime(t db.Time) graphql.Marshaler { return dateTime{t.Time} }
+
+func (t dateTime) MarshalGQL(w io.Writer) {
+	b := db.AppendTime(append(make([]byte, 0, 30), '"'), t.Time)
+	_, _ = w.Write(append(b, '"'))
+}
+
+// UnmarshalDateTime reads RFC 3339 and drops what is below microseconds.
+func UnmarshalDateTime(v any) (db.Time, error) {
+	text, _ := v.(string)
+	t, err := time.Parse(time.RFC3339, text)
+	if err != nil {
+		return db.Time{}, inputError("must be a time such as 2026-01-13T10:05:43Z")
+	}
+	return db.Time{Time: t.UTC().Truncate(time.Microsecond)}, nil
+}
+
+type mediaURL db.MediaPath
+
+// MarshalMediaURL writes the address of a stored file.
+func MarshalMediaURL(path db.MediaPath) graphql.ContextMarshaler { return mediaURL(path) }
+
+func (path mediaURL) MarshalGQLContext(ctx context.Context, w io.Writer) error {
+	graphql.MarshalString(media.URL(mediaBase(ctx), string(path))).MarshalGQL(w)
+	return nil
+}
+
+// UnmarshalMediaURL refuses: no argument takes the address of a stored file.
+func UnmarshalMediaURL(context.Context, any) (db.MediaPath, error) {
+	return "", inputError("cannot be given")
+}

@@ -1,0 +1,63 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+
+	"portfolio/db"
+	"portfolio/media"
+)
+
+// routes sends a request to its room by exact path. http.ServeMux would
+// redirect to a cleaned path where the old system answered 404.
+type routes struct {
+	graphql    http.Handler
+	media      http.Handler
+	playground http.Handler // nil if off
+	legacy     http.Handler // also every path that is nobody's
+	ready      func(context.Context) error
+}
+
+func (s *routes) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	switch path := r.URL.Path; {
+	case path == "/graphql":
+		s.graphql.ServeHTTP(w, r)
+	case strings.HasPrefix(path, media.Prefix):
+		s.media.ServeHTTP(w, r)
+	case path == "/healthz":
+		status(w, http.StatusOK, "ok")
+	case path == "/readyz":
+		s.readyz(w, r)
+	case path == "/" && s.playground != nil && r.Header.Get("Accept") != "":
+		// Every browser sends Accept. To a client that does not, / is no route, as ever.
+		s.playground.ServeHTTP(w, r)
+	default:
+		s.legacy.ServeHTTP(w, r)
+	}
+}
+
+const readyTimeout = 2 * time.Second
+
+func (s *routes) readyz(w http.ResponseWriter, r *http.Request) {
+	ctx, cancel := context.WithTimeout(r.Context(), readyTimeout)
+	defer cancel()
+	if err := s.ready(ctx); err != nil {
+		reason := db.ErrUnavailable
+		if err == db.ErrSchemaBehind {
+			reason = db.ErrSchemaBehind
+		}
+		status(w, http.StatusServiceUnavailable, reason.Error())
+		return
+	}
+	status(w, http.StatusOK, "ok")
+}
+
+func status(w http.ResponseWriter, code int, text string) {
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	w.Header().Set("Cache-Control", "no-store")
+	w.WriteHeader(code)
+	_, _ = fmt.Fprintln(w, text)
+}

@@ -1,0 +1,143 @@
+// Portfolio serves portfolios over GraphQL, and one endpoint of the legacy
+// system that it replaces over REST.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	"portfolio/auth"
+	"portfolio/compat"
+	"portfolio/demo"
+	"portfolio/graph"
+	"portfolio/media"
+)
+
+//go:generate go tool gqlgen generate
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	go func() {
+		<-ctx.Done()
+		stop() // a second signal ends the process at once
+	}()
+	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
+}
+
+const (
+	drainTimeout  = 20 * time.Second
+	headerTimeout = 10 * time.Second
+	readTimeout   = 60 * time.Second
+	writeTimeout  = 2 * time.Minute
+	idleTimeout   = 2 * time.Minute
+	maxHeader     = 64 << 10
+)
+
+// serve is the sub-command of that name: it answers until ctx ends, then
+// finishes the requests under way.
+func (c *serveCommand) Run(ctx context.Context, settings *settings, out output) error {
+	base, err := mediaBase(c.MediaURL)
+	if err != nil {
+		return err
+	}
+	database, err := settings.open(ctx, c.Migrate)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = database.Close() }()
+	store, err := media.Open(c.MediaStore)
+	if err != nil {
+		return fmt.Errorf("MEDIA_STORE: %w", err)
+	}
+	defer func() { _ = store.Close() }()
+
+	demoKey := ""
+	if settings.DatabaseURL == "" {
+		if demoKey, err = demo.Load(ctx, database, store, filepath.Join(dataFolder, "demo-token")); err != nil {
+			return err
+		}
+	}
+
+	listener, err := net.Listen("tcp", c.Addr)
+	if err != nil {
+		return fmt.Errorf("ADDR: %w", err)
+	}
+	tokens := auth.NewTokens(database)
+	resolver := &graph.Resolver{DB: database}
+	legacy := compat.New(resolver.Query(), tokens, base, out.log)
+	routes := &routes{
+		graphql: graph.NewHandler(resolver, tokens, base, out.log),
+		media:   store.Handler(),
+		legacy:  legacy,
+		ready:   database.CheckSchema,
+	}
+	if c.Playground == "on" {
+		if routes.playground, err = graph.NewPlayground("/graphql", demoKey); err != nil {
+			return err
+		}
+	}
+	server := &http.Server{
+		Handler:           logged(routes, out.log),
+		ReadHeaderTimeout: headerTimeout,
+		ReadTimeout:       readTimeout,
+		WriteTimeout:      writeTimeout,
+		IdleTimeout:       idleTimeout,
+		MaxHeaderBytes:    maxHeader,
+		ErrorLog:          slog.NewLogLogger(out.log.Handler(), slog.LevelDebug),
+	}
+	c.greet(out.stdout, listener.Addr(), demoKey)
+	failed := make(chan error, 1)
+	go func() { failed <- server.Serve(compat.Listen(listener, legacy)) }()
+	select {
+	case err := <-failed:
+		return err
+	case <-ctx.Done():
+	}
+	out.log.Info("stopping")
+	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTimeout)
+	defer cancel()
+	if err := server.Shutdown(drain); err != nil {
+		return fmt.Errorf("requests were still under way after %s: %w", drainTimeout, errors.Join(err, server.Close()))
+	}
+	return nil
+}
+
+// mediaBase checks MEDIA_URL and ends it in a slash.
+func mediaBase(address string) (string, error) {
+	if address == "" {
+		return "", nil
+	}
+	parsed, err := url.Parse(address)
+	if err != nil || parsed.Scheme != "http" && parsed.Scheme != "https" || parsed.Host == "" || parsed.RawQuery != "" || parsed.Fragment != "" {
+		return "", errors.New("MEDIA_URL: not an absolute http or https address")
+	}
+	return strings.TrimSuffix(parsed.String(), "/") + "/", nil
+}
+
+func (c *serveCommand) greet(w io.Writer, address net.Addr, demoKey string) {
+	host, port, _ := net.SplitHostPort(address.String())
+	if ip := net.ParseIP(host); ip != nil && ip.IsUnspecified() {
+		host = "127.0.0.1"
+	}
+	at := "http://" + net.JoinHostPort(host, port)
+	if c.Playground == "on" {
+		_, _ = fmt.Fprintf(w, "Playground:  %s/\n", at)
+	}
+	_, _ = fmt.Fprintf(w, "GraphQL:     %s/graphql\n", at)
+	if demoKey != "" {
+		_, _ = fmt.Fprintf(w, "Try:         curl -H 'Authorization: Token %s' %s/api/portfolios/%d/links/%d\n",
+			demoKey, at, demo.PortfolioID, demo.LinkID)
+	}
+}
