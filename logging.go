@@ -33,7 +33,7 @@ func logged(next http.Handler, log *slog.Logger) http.Handler {
 		w.Header()["X-Request-Id"] = []string{id}
 		ctx := context.WithValue(r.Context(), requestIDKey{}, id)
 		defer func() {
-			if value := recover(); value != nil && value != http.ErrAbortHandler {
+			if value := recover(); value != nil {
 				log.ErrorContext(ctx, "panic", "value", value, "stack", string(debug.Stack()))
 				status(w, http.StatusInternalServerError, "Internal error.")
 			}

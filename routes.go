@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"strings"
@@ -46,7 +47,7 @@ func (s *routes) readyz(w http.ResponseWriter, r *http.Request) {
 	defer cancel()
 	if err := s.ready(ctx); err != nil {
 		reason := db.ErrUnavailable
-		if err == db.ErrSchemaBehind {
+		if errors.Is(err, db.ErrSchemaBehind) {
 			reason = db.ErrSchemaBehind
 		}
 		status(w, http.StatusServiceUnavailable, reason.Error())

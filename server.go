@@ -70,7 +70,7 @@ func (c *serveCommand) Run(ctx context.Context, settings *settings, out output) 
 		}
 	}
 
-	listener, err := net.Listen("tcp", c.Addr)
+	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", c.Addr)
 	if err != nil {
 		return fmt.Errorf("ADDR: %w", err)
 	}

@@ -27,11 +27,11 @@ func acceptedType(header string) (mediaType, bool) {
 		}
 	}
 	if found == 0 || found == 1 { // a wildcard: its parameters are written out, then read again
-		text := renderedType
+		text := []byte(renderedType)
 		for _, p := range best.parameters {
-			text += ";" + p.name + "=" + p.value
+			text = append(append(append(append(text, ';'), p.name...), '='), p.value...)
 		}
-		best = parseMediaType(text)
+		best = parseMediaType(string(text))
 	}
 	return best, found >= 0
 }

@@ -154,9 +154,9 @@ func (h *Handler) failed(r *http.Request, err error, buffer []byte) answer {
 
 func pageAnswer(status int, buffer []byte) answer {
 	title := strconv.Itoa(status) + " " + http.StatusText(status)
-	body := append(buffer, "<!doctype html>\n<html lang=\"en\"><title>"...)
-	body = append(append(append(body, title...), "</title><h1>"...), title...)
-	return answer{status, append(body, "</h1></html>\n"...), true}
+	buffer = append(buffer, "<!doctype html>\n<html lang=\"en\"><title>"...)
+	buffer = append(append(append(buffer, title...), "</title><h1>"...), title...)
+	return answer{status, append(buffer, "</h1></html>\n"...), true}
 }
 
 func appendDetail(buffer []byte, detail string) []byte {

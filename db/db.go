@@ -52,7 +52,7 @@ func Open(ctx context.Context, dsn string) (*DB, error) {
 		if path == "" {
 			return nil, errors.New("sqlite: needs a path, such as sqlite:data/portfolio.db")
 		}
-		return openSQLite(path)
+		return openSQLite(ctx, path)
 	default:
 		return nil, errors.New("not postgres://... or sqlite:PATH")
 	}
@@ -87,7 +87,7 @@ func openPostgres(ctx context.Context, dsn string) (*DB, error) {
 	return db, nil
 }
 
-func openSQLite(path string) (*DB, error) {
+func openSQLite(ctx context.Context, path string) (*DB, error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return nil, fmt.Errorf("make the database's folder: %w", err)
 	}
@@ -104,7 +104,7 @@ func openSQLite(path string) (*DB, error) {
 		read:  newBun(read, sqlitedialect.New()),
 	}
 	db.renderStatements()
-	if err := db.write.Ping(); err != nil { // makes the file before a reader looks for it
+	if err := db.write.PingContext(ctx); err != nil { // makes the file before a reader looks for it
 		return nil, errors.Join(wrap(err), db.Close())
 	}
 	return db, nil

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
+	"slices"
 
 	"github.com/99designs/gqlgen/graphql"
 	"github.com/99designs/gqlgen/graphql/errcode"
@@ -57,12 +58,11 @@ var shown = []struct {
 // present makes of any error what the client sees of it. What is not meant
 // for clients is logged and shown as INTERNAL.
 func (h *Handler) present(ctx context.Context, err error) *gqlerror.Error {
-	var shownError *gqlerror.Error
-	if !errors.As(err, &shownError) {
+	shownError, ok := errors.AsType[*gqlerror.Error](err)
+	if !ok {
 		shownError = gqlerror.WrapPath(graphql.GetPath(ctx), err)
 	}
-	var input inputError
-	if errors.As(err, &input) {
+	if input, ok := errors.AsType[inputError](err); ok {
 		return coded(shownError, CodeBadUserInput, inputMessage(shownError.Path, string(input)))
 	}
 	for _, known := range shown {
@@ -96,8 +96,8 @@ func coded(err *gqlerror.Error, code Code, message string) *gqlerror.Error {
 
 // inputMessage begins with the name of the field that holds the fault.
 func inputMessage(path ast.Path, message string) string {
-	for i := len(path) - 1; i >= 0; i-- {
-		if name, ok := path[i].(ast.PathName); ok {
+	for _, element := range slices.Backward(path) {
+		if name, ok := element.(ast.PathName); ok {
 			return string(name) + " " + message + "."
 		}
 	}

@@ -54,7 +54,7 @@ func bodyParams(w http.ResponseWriter, r *http.Request) (*graphql.RawParams, *ba
 	}
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
 	if err != nil {
-		if tooLarge := (*http.MaxBytesError)(nil); errors.As(err, &tooLarge) {
+		if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
 			return nil, &badParams{status: http.StatusRequestEntityTooLarge, message: "The body may hold at most " + strconv.Itoa(maxBody) + " bytes."}
 		}
 		return nil, &badParams{status: http.StatusBadRequest, message: "The body could not be read."}

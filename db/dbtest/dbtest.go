@@ -7,7 +7,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net/url"
 	"os"
 	"os/exec"
@@ -161,17 +160,15 @@ func startServer() (string, error) {
 		return "", fmt.Errorf("start PostgreSQL: %w\n%s", err, output)
 	}
 	watcher := shell(`read -r _; "$1/pg_ctl" -D "$2/data" -m immediate stop; rm -rf "$2"`)
-	if heldOpen, err = watcher.StdinPipe(); err != nil {
+	if _, err := watcher.StdinPipe(); err != nil { // never written to, closed with this process
 		return "", err
 	}
 	if err := watcher.Start(); err != nil {
 		return "", err
 	}
+	go func() { _ = watcher.Wait() }()
 	return "postgres:///postgres?user=postgres&host=" + url.QueryEscape(folder), nil
 }
-
-// heldOpen is the watcher's standard input; collected, it would be closed.
-var heldOpen io.WriteCloser
 
 func program(name string) (string, error) {
 	found, _ := filepath.Glob("/usr/lib/postgresql/*/bin/" + name) // Debian's place, off the PATH
