@@ -35,6 +35,7 @@ type commands struct {
 		Create tokenCreateCommand `cmd:"" help:"Create a token and print its key, which is kept nowhere."`
 		List   tokenListCommand   `cmd:"" help:"List tokens."`
 		Revoke tokenRevokeCommand `cmd:"" help:"Delete a token: its key stops working."`
+		Import tokenImportCommand `cmd:"" help:"Take over the keys of the legacy system."`
 	} `cmd:"" help:"API tokens."`
 }
 

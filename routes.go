@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"portfolio/compat"
 	"portfolio/db"
 	"portfolio/media"
 )
@@ -28,6 +29,8 @@ func (s *routes) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		s.graphql.ServeHTTP(w, r)
 	case strings.HasPrefix(path, media.Prefix):
 		s.media.ServeHTTP(w, r)
+	case path == "/api/openapi.json":
+		compat.ServeOpenAPI(w, r)
 	case path == "/healthz":
 		status(w, http.StatusOK, "ok")
 	case path == "/readyz":

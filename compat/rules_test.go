@@ -1,0 +1,299 @@
+package compat
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+	"time"
+	"unicode/utf8"
+
+	"github.com/google/go-cmp/cmp"
+
+	"portfolio/db"
+)
+
+// What the old framework answers, read off its source and Python's.
+
+func TestTokenKey(t *testing.T) {
+	const (
+		none     = "Authentication credentials were not provided."
+		alone    = "Invalid token header. No credentials provided."
+		spaces   = "Invalid token header. Token string should not contain spaces."
+		notUTF8  = "Invalid token header. Token string should not contain invalid characters."
+		accepted = ""
+	)
+	for _, c := range []struct{ header, key, detail string }{
+		{"", "", none},
+		{" \t", "", none},
+		{"Bearer x", "", none},
+		{"Tokens x", "", none},
+		{"T\xf6ken x", "", none},
+		{"Token", "", alone},
+		{"tOKEN \v\f\r\n", "", alone},
+		{"Token x", "x", accepted},
+		{"\fTOKEN\v\vx\r", "x", accepted},
+		{"Token \xc3\xa9", "é", accepted},
+		{"Token \x1cx", "\x1cx", accepted}, // white space to str, not to bytes
+		{"Token x y", "", spaces},
+		{"Token \xff \xff", "", spaces},
+		{"Token \xff", "", notUTF8},
+		{"Token x\xa0", "", notUTF8},
+		{"Token \xed\xa0\x80", "", notUTF8}, // a surrogate
+	} {
+		if key, detail := tokenKey(c.header); key != c.key || detail != c.detail {
+			t.Errorf("%q: %q, %q; want %q, %q", c.header, key, detail, c.key, c.detail)
+		}
+	}
+}
+
+func FuzzTokenKey(f *testing.F) {
+	for _, seed := range []string{"", "Token", "Token x", "Token x y", "Bearer x", "\tToken\f\xff"} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, header string) {
+		key, detail := tokenKey(header)
+		if (key == "") == (detail == "") {
+			t.Fatalf("%q: key %q and detail %q", header, key, detail)
+		}
+		if strings.ContainsAny(key, asciiSpace) || !utf8.ValidString(key) {
+			t.Fatalf("%q: key %q", header, key)
+		}
+	})
+}
+
+func TestAccept(t *testing.T) {
+	const refused = -1
+	for _, c := range []struct {
+		header string
+		indent int
+	}{
+		{"*/*", 0},
+		{"", refused},
+		{"*", refused},
+		{"application", refused},
+		{"text/html;indent=4", refused},
+		{"*/json", 0},
+		{"application/*;q=0", 0},
+		{"APPLICATION/JSON;INDENT=4", 4},
+		{"\xa0application/json\x85", 0},
+		{"application/json;indent=4, */*;indent=2", 4},
+		{"*/*;indent=2, application/*;indent=3", 3},
+		{"application/*;indent=2, application/json", 0},
+		{"application/json, application/json;indent=2", 2},
+		{"application/json;q=1, application/json;indent=2", 2},
+		{`application/json;a="b;indent=2"`, 0},
+		{`*/*;a="b;indent=2"`, 2}, // written out without its quotes, then read again
+		{`application/json;a="b\";indent=2"`, 0},
+		{`application/json;indent="4"`, 4},
+		{"application/json;indent*=utf-8''4", 4},
+		{"application/json;indent=2;indent=3", 3},
+		{"application/json;indent", 0},
+		{"application/json;indent=", 0},
+		{"application/json;indent=+4", 4},
+		{"application/json;indent=-4", 0},
+		{"application/json;indent=0_4", 4},
+		{"application/json;indent=_4", 0},
+		{"application/json;indent=4_", 0},
+		{"application/json;indent=0__4", 0},
+		{"application/json;indent=\x1c4\xa0", 4},
+		{"application/json;indent=" + strings.Repeat("9", 4300), 8},
+		{"application/json;indent=" + strings.Repeat("9", 4301), 0},
+	} {
+		got := refused
+		if m, ok := acceptedType(c.header); ok {
+			got = indentOf(m)
+		}
+		if got != c.indent {
+			t.Errorf("%q: %d, want %d", c.header, got, c.indent)
+		}
+	}
+}
+
+func FuzzAccept(f *testing.F) {
+	for _, seed := range []string{"*/*", "application/json; indent=4", `*/*;a="b;indent=2", text/html`, ",;=\"\\", "application/json;indent*=a'b'%34"} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, header string) {
+		m, ok := acceptedType(header)
+		if width := indentOf(m); width < 0 || width > maxIndent || width > 0 && !ok {
+			t.Fatalf("%q: indented by %d", header, width)
+		}
+		if ok && !m.matchesJSON() {
+			t.Fatalf("%q: accepted as %q", header, m.full)
+		}
+	})
+}
+
+func TestRoute(t *testing.T) {
+	one := int64(1)
+	for _, c := range []struct {
+		target, query string
+		want          route
+		ok            bool
+	}{
+		{"/api/portfolios/1/links/4", "", route{path: "/api/portfolios/1/links/4", portfolioID: &one, id: 4}, true},
+		{"/api/portfolios/001/links/%34?a=b#c?d", "a=b", route{path: "/api/portfolios/001/links/4", portfolioID: &one, id: 4}, true},
+		{"http://old.example/api/portfolios/links/4?a", "a", route{path: "/api/portfolios/links/4", id: 4}, true},
+		{"/api/portfolios/1/links/4#%", "", route{path: "/api/portfolios/1/links/4", portfolioID: &one, id: 4}, true},
+		{"/api/portfolios/1/links/4%", "", route{}, false},
+		{"/api/portfolios/1/links/4%zz", "", route{}, false},
+		{"/api/portfolios/1/links/%2B4", "", route{}, false},
+		{"/api/portfolios/1/links/", "", route{}, false},
+		{"/api/portfolios//links/4", "", route{}, false},
+		{"/api/portfolios/1/2/links/4", "", route{}, false},
+		{"*", "", route{}, false},
+	} {
+		path, query := splitTarget(c.target)
+		got, ok := parseRoute(path)
+		if diff := cmp.Diff(c.want, got, cmp.AllowUnexported(route{})); ok != c.ok || query != c.query || ok && diff != "" {
+			t.Errorf("%s: %v %q %s", c.target, ok, query, diff)
+		}
+	}
+	for _, target := range []string{"/api/portfolios/9223372036854775808/links/4", "/api/portfolios/1/links/9223372036854775808"} {
+		if got, ok := parseRoute(target); !ok || !got.beyond {
+			t.Errorf("%s: %v, beyond %v", target, ok, got.beyond)
+		}
+	}
+}
+
+func TestLastQueryValue(t *testing.T) {
+	for _, c := range []struct{ query, want string }{
+		{"", ""},
+		{"format", ""},
+		{"format=json", "json"},
+		{"format=xml&format=json", "json"},
+		{"format=json&format=", ""},
+		{"FORMAT=xml", ""},
+		{"a;format=xml", ""},
+		{"%66ormat=x%6Dl", "xml"},
+		{"format=+json", " json"},
+		{"format=%", "%"},
+		{"format=a=b", "a=b"},
+	} {
+		if got := lastQueryValue(c.query, "format"); got != c.want {
+			t.Errorf("%q: %q, want %q", c.query, got, c.want)
+		}
+	}
+}
+
+func TestValidHost(t *testing.T) {
+	for _, host := range []string{"a", "A.b", "a:80", "..", "a.", "-", "[::1]", "[::1]:80", "[:]:1", "[2001:DB8::A]", "1.2.3.4:0080"} {
+		if wanted := host != "[:]:1"; validHost(host) != wanted {
+			t.Errorf("%q: %v", host, !wanted)
+		}
+	}
+	for _, host := range []string{"", ".", ".:80", ":80", "a:", "a:b", "a:80:80", "a_b", "a b", "a@b", "é", "[", "[]", "[::1", "[::1]x", "[::g]", "[1.2:3]", "a,b", "a/b"} {
+		if validHost(host) {
+			t.Errorf("%q is taken", host)
+		}
+	}
+}
+
+func TestFileAddress(t *testing.T) {
+	for path, want := range map[db.MediaPath]string{
+		"":                      `null`,
+		"a/b.png":               `"http://h/media/a/b.png"`,
+		"with space/%20+.png":   `"http://h/media/with%20space/%2520%2B.png"`,
+		"é?#&.png":              `"http://h/media/%C3%A9%3F%23%26.png"`,
+		`back\slash`:            `"http://h/media/back/slash"`,
+		"~!*()'-_.":             `"http://h/media/~!*()'-_."`,
+		"/leading":              `"http://h/media/leading"`,
+		"//":                    `"http://h/media/"`,
+		"a//b///c":              `"http://h/media/a/b/c"`,
+		"trailing/":             `"http://h/media/trailing/"`,
+		"./a":                   `"http://h/media/a"`,
+		"a/..":                  `"http://h/media/"`,
+		"a/../b":                `"http://h/media/b"`,
+		".":                     `"http://h/media/"`,
+		"..":                    `"http://h/"`,
+		"../up":                 `"http://h/up"`,
+		"../../up":              `"http://h/api/portfolios/1/links/up"`, // past the root: from the request's own path
+		"../../../a/b/":         `"http://h/api/portfolios/1/links/a/b/"`,
+		"../..":                 `"http://h/"`,
+		"...":                   `"http://h/media/..."`,
+		"..a/b..":               `"http://h/media/..a/b.."`,
+		"http://other.test/x":   `"http://h/media/http%3A/other.test/x"`,
+		"%2e%2e/\x00\x7f\u2028": `"http://h/media/%252e%252e/%00%7F%E2%80%A8"`,
+	} {
+		files := fileAddresses{base: "http://h/media/", path: "/api/portfolios/1/links/4"}
+		if got := string(files.append(nil, path)); got != want {
+			t.Errorf("%q: %s, want %s", path, got, want)
+		}
+	}
+	files := fileAddresses{base: "https://cdn.example/a/", path: "/api/portfolios/1/links/4"}
+	if got := string(files.append(nil, "b c")); got != `"https://cdn.example/a/b%20c"` {
+		t.Errorf("under MEDIA_URL: %s", got)
+	}
+}
+
+func FuzzEncode(f *testing.F) {
+	f.Add(int64(4), "دمو \"\\\u2028😀\n\x00\x7f", "a/b c.png", int64(5123), int64(1768298743296270))
+	f.Add(int64(-1), "\xff", "../..\\x", int64(-1), int64(0))
+	f.Fuzz(func(t *testing.T, id int64, text, path string, size, micros int64) {
+		at := db.Time{Time: time.UnixMicro(micros).UTC()}
+		if year := at.Year(); year < 1 || year > 9999 {
+			t.Skip("no database holds it")
+		}
+		pixels := int(int32(size))
+		link := db.PortfolioLink{ID: id, Name: text, URL: &text, CreatedAt: at, UpdatedAt: at, ImageData: &db.Image{
+			ID: id, Type: text, Name: text, Path: db.MediaPath(path), Size: size, Width: &pixels, Mode: &text,
+			Thumbnails: []*db.Thumbnail{{ID: id, Path: db.MediaPath(path), Size: &pixels}, {ID: id}},
+		}}
+		body := appendLink(nil, &link, fileAddresses{"http://h/media/", "/api/portfolios/1/links/4"})
+		for _, width := range []int{0, 3} {
+			if width > 0 {
+				body = indent(body, width)
+			}
+			var got struct {
+				ID          int64
+				Name, URL   string
+				Description *string
+				CreatedAt   time.Time `json:"created_at"`
+				ImageData   struct {
+					Size       int64
+					Width      int
+					Height     *int
+					F          *string
+					Mode       string
+					Thumbnails []struct{ ID int64 }
+				} `json:"image_data"`
+			}
+			if err := json.Unmarshal(body, &got); err != nil {
+				t.Fatalf("%v: %s", err, body)
+			}
+			image := got.ImageData
+			if got.ID != id || image.Size != size || image.Width != pixels || image.Height != nil || got.Description != nil ||
+				!got.CreatedAt.Equal(at.Time) || (image.F == nil) != (path == "") || len(image.Thumbnails) != 2 {
+				t.Fatalf("parsed back as %+v: %s", got, body)
+			}
+			if utf8.ValidString(text) && (got.Name != text || got.URL != text || image.Mode != text) {
+				t.Fatalf("%q parsed back as %q", text, got.Name)
+			}
+		}
+	})
+}
+
+func TestReadLeniently(t *testing.T) {
+	const head = "GET /api/portfolios/1/links/4 HTTP/1.1\r\nHost: h\r\nAccept: a\x01\r\naccept: b\r\n\r\nbody"
+	r := readLeniently([]byte(head), nil)
+	if r == nil {
+		t.Fatal("refused")
+	}
+	if got := headerValue(r, "Accept", ""); r.Method != "GET" || r.Host != "h" || got != "a\x01,b" {
+		t.Errorf("%s %s %q", r.Method, r.Host, got)
+	}
+	for _, refused := range []string{
+		"",
+		"GET /api/portfolios/1/links/4 HTTP/1.1\r\nHost: h",                      // cut short
+		"GET  /api/portfolios/1/links/4 HTTP/1.1\r\n\r\n",                        // four words
+		"GET /api/portfolios/1/links/4 HTTP/2.0\r\n\r\n",                         // another protocol
+		"GET /api/portfolios/1/links/4 HTTP/1.1\r\nno colon\r\n\r\n",             // not a field
+		"GET /api/portfolios/1/links/4 HTTP/1.1\r\nA : b\r\n\r\n",                // blank in a name
+		"GET /api/portfolios/1/links/4 HTTP/1.1\r\nA: \x00\r\n\r\n",              // NUL
+		"POST /graphql HTTP/1.1\r\nHost: h\r\nAuthorization: Token \x01\r\n\r\n", // not the old system's
+	} {
+		if readLeniently([]byte(refused), nil) != nil {
+			t.Errorf("%q is read", refused)
+		}
+	}
+}
