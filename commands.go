@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -78,7 +79,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		err = command.Run(&line.settings, output{stdout, logger})
 	}
 	if err != nil {
-		_, _ = fmt.Fprintf(stderr, "portfolio: %v\n", err)
+		_, _ = fmt.Fprintf(stderr, "portfolio: %s\n", strings.Join(strings.Fields(err.Error()), " "))
 		return 1
 	}
 	return 0

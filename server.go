@@ -140,4 +140,5 @@ func (c *serveCommand) greet(w io.Writer, address net.Addr, demoKey string) {
 		_, _ = fmt.Fprintf(w, "Try:         curl -H 'Authorization: Token %s' %s/api/portfolios/%d/links/%d\n",
 			demoKey, at, demo.PortfolioID, demo.LinkID)
 	}
+	_, _ = fmt.Fprintln(w, "Ready. Ctrl-C stops.")
 }

@@ -5,11 +5,13 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"slices"
 	"strings"
@@ -173,4 +175,30 @@ func send(t *testing.T, address, method string, raw []byte) answer {
 		}
 	}
 	return got
+}
+
+// TestSameAfterGraphQL: no answer depends on what was asked before.
+func TestSameAfterGraphQL(t *testing.T) {
+	documented := readRecorded(t)[0]
+	dbtest.EachURL(t, func(t *testing.T, dsn string) {
+		dbtest.LoadFile(t, dsn, "testdata/fixtures.json")
+		database := dbtest.Open(t, dsn)
+		address := serve(t, newHandler(database))
+		tokens, log := auth.NewTokens(database), slog.New(slog.DiscardHandler)
+		graphql := httptest.NewServer(graph.NewHandler(&graph.Resolver{DB: database}, tokens, "https://cdn.example/", log))
+		t.Cleanup(graphql.Close)
+		replay(t, address, documented)
+		request := httptest.NewRequest(http.MethodGet, graphql.URL+"/?query={portfolioLink(id:4){name%20imageData{url%20thumbnails{id}}}}", nil)
+		request.RequestURI = ""
+		request.Header.Set("Authorization", "Token "+documentedToken)
+		response, err := graphql.Client().Do(request)
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, err := io.ReadAll(response.Body)
+		if err := errors.Join(err, response.Body.Close()); err != nil || !bytes.Contains(body, []byte(`"url":"https://cdn.example/core_media/`)) {
+			t.Errorf("%v %s", err, body)
+		}
+		replay(t, address, documented)
+	})
 }

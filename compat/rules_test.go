@@ -2,6 +2,7 @@ package compat
 
 import (
 	"encoding/json"
+	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -279,7 +280,7 @@ func TestReadLeniently(t *testing.T) {
 	if r == nil {
 		t.Fatal("refused")
 	}
-	if got := headerValue(r, "Accept", ""); r.Method != "GET" || r.Host != "h" || got != "a\x01,b" {
+	if got := headerValue(r, "Accept", ""); r.Method != http.MethodGet || r.Host != "h" || got != "a\x01,b" {
 		t.Errorf("%s %s %q", r.Method, r.Host, got)
 	}
 	for _, refused := range []string{

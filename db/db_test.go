@@ -4,9 +4,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"errors"
-	"io"
-	"net"
-	"net/url"
 	"os"
 	"strings"
 	"sync"
@@ -285,7 +282,7 @@ func TestHumanReadableSize(t *testing.T) {
 func TestGoesAwayAndComesBack(t *testing.T) {
 	dsn := dbtest.Postgres(t)
 	dbtest.LoadFile(t, dsn, "../compat/testdata/fixtures.json")
-	line, through := newLine(t, dsn)
+	line, through := dbtest.NewLine(t, dsn)
 	database := dbtest.Open(t, through)
 	look := func() error {
 		_, err := database.PortfolioLink(t.Context(), nil, 4)
@@ -295,92 +292,18 @@ func TestGoesAwayAndComesBack(t *testing.T) {
 		if err := look(); err != nil {
 			t.Fatal(err)
 		}
-		line.cut()
+		line.Cut()
 		if err := look(); !errors.Is(err, db.ErrUnavailable) {
 			t.Errorf("without the database: %v", err)
 		}
 		if err := database.CheckSchema(t.Context()); !errors.Is(err, db.ErrUnavailable) {
 			t.Errorf("schema without the database: %v", err)
 		}
-		line.mend()
+		line.Mend()
 	}
 	if err := look(); err != nil {
 		t.Error(err)
 	}
-}
-
-// line carries connections to the server until it is cut.
-type line struct {
-	mu    sync.Mutex
-	up    bool
-	ends  []net.Conn
-	reach func() (net.Conn, error)
-}
-
-func newLine(t *testing.T, dsn string) (*line, string) {
-	t.Helper()
-	address, err := url.Parse(dsn)
-	if err != nil {
-		t.Fatal(err)
-	}
-	network, server := "tcp", address.Host
-	if folder := address.Query().Get("host"); folder != "" {
-		network, server = "unix", folder+"/.s.PGSQL.5432"
-	}
-	l := &line{up: true, reach: func() (net.Conn, error) { return net.Dial(network, server) }}
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = listener.Close(); l.cut() })
-	go func() {
-		for {
-			near, err := listener.Accept()
-			if err != nil {
-				return
-			}
-			go l.carry(near)
-		}
-	}()
-	address.Host = listener.Addr().String()
-	query := address.Query()
-	query.Del("host")
-	query.Set("sslmode", "disable")
-	address.RawQuery = query.Encode()
-	return l, address.String()
-}
-
-func (l *line) carry(near net.Conn) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	far, err := l.reach()
-	if err != nil || !l.up {
-		_ = near.Close()
-		return
-	}
-	l.ends = append(l.ends, near, far)
-	for _, way := range [][2]net.Conn{{near, far}, {far, near}} {
-		go func() {
-			_, _ = io.Copy(way[0], way[1])
-			_ = way[0].Close()
-		}()
-	}
-}
-
-func (l *line) cut() {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.up = false
-	for _, end := range l.ends {
-		_ = end.Close()
-	}
-	l.ends = nil
-}
-
-func (l *line) mend() {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.up = true
 }
 
 // TestSQLiteFileIsDamaged is the nearest that SQLite comes to going away.

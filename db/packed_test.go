@@ -1,6 +1,7 @@
 package db
 
 import (
+	"fmt"
 	"strconv"
 	"testing"
 )
@@ -21,15 +22,16 @@ func FuzzUnpackThumbnails(f *testing.F) {
 		if err != nil {
 			return
 		}
-		again := ""
+		var again []byte
 		for _, thumbnail := range thumbnails {
 			size := ""
 			if thumbnail.Size != nil {
 				size = strconv.Itoa(*thumbnail.Size)
 			}
-			again += strconv.FormatInt(thumbnail.ID, 10) + " " + size + " " + strconv.Itoa(len(thumbnail.Path)) + " " + string(thumbnail.Path)
+			again = fmt.Appendf(again, "%d %s %d %s", thumbnail.ID, size, len(thumbnail.Path), thumbnail.Path)
 		}
-		unpacked, err := unpackThumbnails(1, &again)
+		text := string(again)
+		unpacked, err := unpackThumbnails(1, &text)
 		if err != nil || len(unpacked) != len(thumbnails) {
 			t.Fatalf("%q packed again is %q: %v", packed, again, err)
 		}

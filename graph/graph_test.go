@@ -1,0 +1,281 @@
+package graph_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"portfolio/auth"
+	"portfolio/db"
+	"portfolio/db/dbtest"
+	"portfolio/graph"
+)
+
+// Keys of the recorded users.
+const (
+	admin     = "be995b582c8bf952546d3819251020d1ad1b2eb1"
+	staff4242 = "00171958cefd670268fd8494fa36a50543e861f0"
+	staff     = "65502ab9351a915b620189ad2c3b42e945937fcc"
+	inactive  = "c4c792b71d7cf7da5886a9aaabb082ca71837034"
+)
+
+// eachServer serves the recorded rows from each kind of database.
+func eachServer(t *testing.T, test func(t *testing.T, server *httptest.Server)) {
+	t.Helper()
+	dbtest.EachURL(t, func(t *testing.T, dsn string) {
+		dbtest.LoadFile(t, dsn, "../compat/testdata/fixtures.json")
+		test(t, serve(t, dbtest.Open(t, dsn), slog.DiscardHandler))
+	})
+}
+
+func serve(t testing.TB, database *db.DB, logs slog.Handler) *httptest.Server {
+	t.Helper()
+	server := httptest.NewServer(graph.NewHandler(&graph.Resolver{DB: database}, auth.NewTokens(database), "", slog.New(logs)))
+	t.Cleanup(server.Close)
+	return server
+}
+
+// ask posts a query and returns the status and the body, in which the
+// server's own address is HOST.
+func ask(t *testing.T, server *httptest.Server, authorization, query string, variables map[string]any) (int, string) {
+	t.Helper()
+	body, err := json.Marshal(map[string]any{"query": query, "variables": variables})
+	if err != nil {
+		t.Fatal(err)
+	}
+	header := http.Header{"Content-Type": {"application/json"}}
+	if authorization != "" {
+		header.Set("Authorization", authorization)
+	}
+	response, text := send(t, server, http.MethodPost, "", header, body)
+	return response.StatusCode, text
+}
+
+func send(t *testing.T, server *httptest.Server, method, target string, header http.Header, body []byte) (*http.Response, string) {
+	t.Helper()
+	request, err := http.NewRequest(method, server.URL+target, bytes.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	request.Header = header
+	response, err := server.Client().Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = response.Body.Close() }()
+	text, err := io.ReadAll(response.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return response, strings.ReplaceAll(string(text), server.URL, "HOST")
+}
+
+const everything = `query L($p: ID, $i: ID!) { portfolioLink(portfolioId: $p, id: $i) { id name url imageData {
+	id type name size humanReadableSize url width height mode thumbnails { id url size } } description createdAt updatedAt } }`
+
+func TestQueries(t *testing.T) {
+	const (
+		unauthenticated = `{"errors":[{"message":"Authentication is required.","path":["portfolioLink"],"locations":[{"line":1,"column":2}],"extensions":{"code":"UNAUTHENTICATED"}}],"data":{"portfolioLink":null}}`
+		forbidden       = `{"errors":[{"message":"You do not have permission to do this.","path":["portfolioLink"],"locations":[{"line":1,"column":2}],"extensions":{"code":"FORBIDDEN"}}],"data":{"portfolioLink":null}}`
+		nothing         = `{"data":{"portfolioLink":null}}`
+		notAnID         = `{"errors":[{"message":"id must be a whole number between -9223372036854775808 and 9223372036854775807.","path":["portfolioLink","id"],"extensions":{"code":"BAD_USER_INPUT"}}],"data":{"portfolioLink":null}}`
+		link4           = `{"data":{"portfolioLink":{"id":"4","name":"دمو پروژه","url":"https://moeinsoft.com/demo","imageData":{` +
+			`"id":"6","type":"image","name":"technology","size":5123,"humanReadableSize":"5.00 KB","url":"HOST/media/core_media/2025/12/02/technology.png","width":225,"height":225,"mode":"P","thumbnails":[` +
+			`{"id":"213","url":"HOST/media/core_media/2026/02/02/thumbnails/test2_ecH0zVV_thumbnail_64x64.jpg","size":64},` +
+			`{"id":"214","url":"HOST/media/core_media/2026/02/02/thumbnails/test2_ecH0zVV_thumbnail_128x128.jpg","size":128},` +
+			`{"id":"215","url":"HOST/media/core_media/2026/02/02/thumbnails/test2_ecH0zVV_thumbnail_512x512.jpg","size":512},` +
+			`{"id":"216","url":"HOST/media/core_media/2026/02/02/thumbnails/test2_ecH0zVV_thumbnail_1080x1080.jpg","size":1080}]},` +
+			`"description":"لینک مشاهده دمو","createdAt":"2026-01-13T10:05:43.296270Z","updatedAt":"2026-01-13T10:05:43.296310Z"}}}`
+	)
+	short := func(arguments string) string { return `{portfolioLink(` + arguments + `){id}}` }
+	cases := []struct {
+		name, authorization, query string
+		variables                  map[string]any
+		want                       string
+	}{
+		{"everything", "Token " + staff4242, everything, map[string]any{"p": "1", "i": "4"}, link4},
+		{"numbers as ids", "Bearer " + admin, everything, map[string]any{"p": 1, "i": 4}, link4},
+		{"any portfolio", "token " + admin, everything, map[string]any{"i": 4}, link4},
+		{"scheme in any case", "bEARER  " + admin, short("id:4"), nil, `{"data":{"portfolioLink":{"id":"4"}}}`},
+		{"null url, description, image", "Token " + admin, everything, map[string]any{"i": 10}, `{"data":{"portfolioLink":{"id":"10","name":"link","url":null,"imageData":null,"description":null,"createdAt":"2026-01-13T10:05:43.296270Z","updatedAt":"2026-01-13T10:05:43.296310Z"}}}`},
+		{"null width, height, mode, no thumbnails", "Token " + admin, `{portfolioLink(id:13){imageData{width height mode thumbnails{id}}}}`, nil, `{"data":{"portfolioLink":{"imageData":{"width":null,"height":null,"mode":null,"thumbnails":[]}}}}`},
+		{"null size of a thumbnail", "Token " + admin, `{portfolioLink(id:12){imageData{thumbnails{size}}}}`, nil, `{"data":{"portfolioLink":{"imageData":{"thumbnails":[{"size":null},{"size":0}]}}}}`},
+		{"aliases, fragments, typename", "Token " + admin, `{a:portfolioLink(id:4){...F} b:portfolioLink(id:10){...F}} fragment F on PortfolioLink{__typename n:name @include(if:true) id @skip(if:true)}`, nil, `{"data":{"a":{"__typename":"PortfolioLink","n":"دمو پروژه"},"b":{"__typename":"PortfolioLink","n":"link"}}}`},
+		{"64-bit values", "Token " + admin, `{portfolioLink(id:"9223372036854775807"){id} image:portfolioLink(id:300){imageData{id}} size:portfolioLink(id:130){imageData{size}}}`, nil, `{"data":{"portfolioLink":{"id":"9223372036854775807"},"image":{"imageData":{"id":"9223372036854775807"}},"size":{"imageData":{"size":9223372036854775807}}}}`},
+		{"times", "Token " + admin, `{a:portfolioLink(id:50){createdAt} b:portfolioLink(id:51){createdAt} c:portfolioLink(id:55){createdAt updatedAt}}`, nil, `{"data":{"a":{"createdAt":"2026-01-13T10:05:43Z"},"b":{"createdAt":"2026-01-13T10:05:43.100000Z"},"c":{"createdAt":"0001-01-01T00:00:00Z","updatedAt":"9999-12-31T23:59:59.999999Z"}}}`},
+		{"an address to escape", "Token " + admin, `{portfolioLink(id:200){imageData{url}}}`, nil, `{"data":{"portfolioLink":{"imageData":{"url":"HOST/media/core_media/with%20space/a%20b.png"}}}}`},
+
+		{"missing", "Token " + admin, short("id:999"), nil, nothing},
+		{"another portfolio's", "Token " + admin, short("portfolioId:2,id:4"), nil, nothing},
+		{"missing portfolio", "Token " + admin, short("portfolioId:77,id:4"), nil, nothing},
+		{"zero", "Token " + admin, short("id:0"), nil, nothing},
+		{"negative", "Token " + admin, short("id:-4"), nil, nothing},
+		{"a word", "Token " + admin, short(`id:"four"`), nil, notAnID},
+		{"empty", "Token " + admin, short(`id:""`), nil, notAnID},
+		{"a fraction", "Token " + admin, short(`id:"4.0"`), nil, notAnID},
+		{"beyond 64 bits", "Token " + admin, short(`id:"9223372036854775808"`), nil, notAnID},
+		{"a number beyond 64 bits", "Token " + admin, short("id:9223372036854775808"), nil, `{"errors":[{"message":"ID cannot represent a non-string and non-integer value: 9223372036854775808","locations":[{"line":1,"column":19}],"extensions":{"code":"BAD_USER_INPUT"}}]}`},
+		{"beyond 64 bits in a variable", "Token " + admin, everything, map[string]any{"i": json.Number("9223372036854775808")}, notAnID},
+
+		{"anonymous", "", short("id:4"), nil, unauthenticated},
+		{"anonymous, missing", "", short("id:999"), nil, unauthenticated},
+		{"forbidden", "Token " + staff, short("id:4"), nil, forbidden},
+		{"forbidden, missing", "Token " + staff, short("id:999"), nil, forbidden},
+
+		{"viewer", "Token " + staff4242, `{viewer{id username isStaff isAdmin permissions}}`, nil, `{"data":{"viewer":{"id":"3","username":"staff-4242","isStaff":true,"isAdmin":false,"permissions":["PORTFOLIO_LINK"]}}}`},
+		{"viewer, admin", "Token " + admin, `{viewer{permissions}}`, nil, `{"data":{"viewer":{"permissions":["PORTFOLIO_LINK","ADMIN"]}}}`},
+		{"viewer, nothing allowed", "Token " + staff, `{viewer{permissions}}`, nil, `{"data":{"viewer":{"permissions":[]}}}`},
+		{"viewer, anonymous", "", `{viewer{id}}`, nil, `{"data":{"viewer":null}}`},
+		{"introspection", "", `{__type(name:"Permission"){enumValues{name}}}`, nil, `{"data":{"__type":{"enumValues":[{"name":"PORTFOLIO_LINK"},{"name":"ADMIN"}]}}}`},
+	}
+	eachServer(t, func(t *testing.T, server *httptest.Server) {
+		for _, c := range cases {
+			t.Run(c.name, func(t *testing.T) {
+				status, body := ask(t, server, c.authorization, c.query, c.variables)
+				if diff := cmp.Diff(c.want, body); status != http.StatusOK || diff != "" {
+					t.Errorf("%d %s", status, diff)
+				}
+			})
+		}
+	})
+}
+
+func TestRefusedTokens(t *testing.T) {
+	const (
+		invalid = `{"errors":[{"message":"The token is invalid.","extensions":{"code":"UNAUTHENTICATED"}}]}`
+		off     = `{"errors":[{"message":"The user is inactive.","extensions":{"code":"UNAUTHENTICATED"}}]}`
+	)
+	eachServer(t, func(t *testing.T, server *httptest.Server) {
+		for authorization, want := range map[string]string{
+			"Token wrong":        invalid,
+			"Token":              invalid,
+			"Token " + admin[1:]: invalid,
+			"Basic " + admin:     invalid,
+			admin:                invalid,
+			"Token " + inactive:  off,
+		} {
+			header := http.Header{"Authorization": {authorization}, "Content-Type": {"application/json"}}
+			response, body := send(t, server, http.MethodPost, "", header, []byte(`{"query":"{viewer{id}}"}`))
+			if response.StatusCode != http.StatusUnauthorized || body != want || response.Header.Get("WWW-Authenticate") != "Token" {
+				t.Errorf("%q: %d %s", authorization, response.StatusCode, body)
+			}
+		}
+	})
+}
+
+// TestTransport is about requests, not about data.
+func TestTransport(t *testing.T) {
+	const (
+		plain    = "application/json; charset=utf-8"
+		response = "application/graphql-response+json; charset=utf-8"
+		viewer   = `{"data":{"viewer":null}}`
+	)
+	bad := func(message string) string {
+		return `{"errors":[{"message":"` + message + `","extensions":{"code":"BAD_USER_INPUT"}}]}`
+	}
+	unknown := `{"errors":[{"message":"Cannot query field \"x\" on type \"Query\".","locations":[{"line":1,"column":2}],"extensions":{"code":"BAD_USER_INPUT"}}]}`
+	notObject := bad("The body must be one JSON object with a query, and may have operationName, variables and extensions.")
+	cases := []struct {
+		name, method, target, contentType, accept, body string
+		status                                          int
+		wantType, want                                  string
+	}{
+		{"POST", "POST", "", "application/json", "", `{"query":"{viewer{id}}"}`, 200, plain, viewer},
+		{"POST with charset", "POST", "", "application/json; charset=UTF-8", "*/*", `{"query":"{viewer{id}}"}`, 200, plain, viewer},
+		{"newer media type", "POST", "", "application/json", "application/graphql-response+json, application/json;q=0.9", `{"query":"{viewer{id}}"}`, 200, response, viewer},
+		{"weights", "POST", "", "application/json", "application/graphql-response+json;q=0.1, application/json", `{"query":"{viewer{id}}"}`, 200, plain, viewer},
+		{"weight 0", "POST", "", "application/json", "application/graphql-response+json;q=0, */*;q=0.1", `{"query":"{viewer{id}}"}`, 200, plain, viewer},
+		{"GET", "GET", "?query=" + url.QueryEscape(`query($a:Boolean!){viewer@include(if:$a){id}}`) + "&variables=" + url.QueryEscape(`{"a":true}`), "", "", "", 200, plain, viewer},
+		{"operation name", "POST", "", "application/json", "", `{"query":"query A{viewer{id}} query B{x:viewer{id}}","operationName":"B"}`, 200, plain, `{"data":{"x":null}}`},
+
+		{"unknown field", "POST", "", "application/json", "", `{"query":"{x}"}`, 200, plain, unknown},
+		{"unknown field, newer type", "POST", "", "application/json", "application/graphql-response+json", `{"query":"{x}"}`, 400, response, unknown},
+		{"no query", "POST", "", "application/json", "", `{}`, 400, plain, bad("There is no query.")},
+		{"no query by GET", "GET", "", "", "", "", 400, plain, bad("There is no query.")},
+		{"bad variables by GET", "GET", "?query={viewer{id}}&variables=[1]", "", "", "", 400, plain, bad("The parameter variables must be a JSON object.")},
+		{"bad extensions by GET", "GET", "?query={viewer{id}}&extensions=x", "", "", "", 400, plain, bad("The parameter extensions must be a JSON object.")},
+		{"bad query string", "GET", "?query=%zz", "", "", "", 400, plain, bad("The query string is malformed.")},
+		{"garbage", "POST", "", "application/json", "", strings.Repeat("garbage", 10000), 400, plain, notObject},
+		{"array", "POST", "", "application/json", "", `[{"query":"{viewer{id}}"}]`, 400, plain, notObject},
+		{"trailing garbage", "POST", "", "application/json", "", `{"query":"{viewer{id}}"} x`, 400, plain, notObject},
+		{"query of another type", "POST", "", "application/json", "", `{"query":1}`, 400, plain, notObject},
+		{"too large", "POST", "", "application/json", "", `{"query":"` + strings.Repeat("#", 1<<20) + `"}`, 413, plain, bad("The body may hold at most 1048576 bytes.")},
+		{"form", "POST", "", "application/x-www-form-urlencoded", "", `query={viewer{id}}`, 415, plain, bad("Send application/json in UTF-8, not compressed.")},
+		{"no type", "POST", "", "", "", `{"query":"{viewer{id}}"}`, 415, plain, bad("Send application/json in UTF-8, not compressed.")},
+		{"latin-1", "POST", "", "application/json; charset=latin1", "", `{"query":"{viewer{id}}"}`, 415, plain, bad("Send application/json in UTF-8, not compressed.")},
+		{"PUT", "PUT", "", "application/json", "", `{"query":"{viewer{id}}"}`, 405, plain, bad("Send GET or POST.")},
+	}
+	eachServer(t, func(t *testing.T, server *httptest.Server) {
+		for _, c := range cases {
+			t.Run(c.name, func(t *testing.T) {
+				header := http.Header{}
+				for name, value := range map[string]string{"Content-Type": c.contentType, "Accept": c.accept} {
+					if value != "" {
+						header.Set(name, value)
+					}
+				}
+				got, body := send(t, server, c.method, c.target, header, []byte(c.body))
+				if diff := cmp.Diff(c.want, body); got.StatusCode != c.status || got.Header.Get("Content-Type") != c.wantType || diff != "" {
+					t.Errorf("%d %s %s", got.StatusCode, got.Header.Get("Content-Type"), diff)
+				}
+				if got.StatusCode == http.StatusMethodNotAllowed && got.Header.Get("Allow") == "" {
+					t.Error("405 without Allow")
+				}
+			})
+		}
+	})
+}
+
+// TestErrorsAreCapped keeps a short question from having a long answer.
+func TestErrorsAreCapped(t *testing.T) {
+	server := serve(t, dbtest.Open(t, dbtest.SQLite(t)), slog.DiscardHandler)
+	_, body := ask(t, server, "", "{"+strings.Repeat("x ", 200)+"}", nil)
+	if count := strings.Count(body, `"message"`); count != 10 {
+		t.Errorf("%d errors", count)
+	}
+}
+
+// TestFaultsAreNotShown breaks the database under a request.
+func TestFaultsAreNotShown(t *testing.T) {
+	dbtest.EachURL(t, func(t *testing.T, dsn string) {
+		dbtest.LoadFile(t, dsn, "../compat/testdata/fixtures.json")
+		var logs bytes.Buffer
+		server := serve(t, dbtest.Open(t, dsn), slog.NewJSONHandler(&logs, nil))
+		dbtest.Exec(t, dsn, "ALTER TABLE portfolio_links RENAME COLUMN description TO lost")
+		status, body := ask(t, server, "Token "+admin, "{portfolioLink(id:4){id}}", nil)
+		want := `{"errors":[{"message":"Internal error.","path":["portfolioLink"],"locations":[{"line":1,"column":2}],"extensions":{"code":"INTERNAL"}}],"data":{"portfolioLink":null}}`
+		if status != http.StatusOK || body != want {
+			t.Errorf("%d %s", status, body)
+		}
+		if logged := logs.String(); strings.Count(logged, "\n") != 1 || !strings.Contains(logged, "description") || strings.Contains(logged, admin) {
+			t.Errorf("logged %s", logged)
+		}
+	})
+}
+
+func TestPlayground(t *testing.T) {
+	handler, err := graph.NewPlayground("/graphql", "KEY")
+	if err != nil {
+		t.Fatal(err)
+	}
+	page := httptest.NewRecorder()
+	handler.ServeHTTP(page, httptest.NewRequest(http.MethodGet, "/", nil))
+	for _, want := range []string{`"Authorization":"Token KEY"`, `portfolioLink(portfolioId: 1, id: 4)`, "shouldPersistHeaders: false"} {
+		if !strings.Contains(page.Body.String(), want) {
+			t.Errorf("the page has no %s", want)
+		}
+	}
+	refused := httptest.NewRecorder()
+	handler.ServeHTTP(refused, httptest.NewRequest(http.MethodPost, "/", nil))
+	if refused.Code != http.StatusMethodNotAllowed {
+		t.Errorf("POST: %d", refused.Code)
+	}
+}
