@@ -52,6 +52,13 @@ func NewHandler(resolver *Resolver, tokens *auth.Tokens, mediaURL string, log *s
 	h.exec.SetErrorPresenter(h.present)
 	h.exec.SetRecoverFunc(h.recovered)
 	h.exec.Use(extension.Introspection{})
+	h.exec.AroundFields(func(ctx context.Context, next graphql.Resolver) (any, error) {
+		resolved, err := next(ctx)
+		if err != nil {
+			return nil, err
+		}
+		return encodePlain(ctx, resolved), nil
+	})
 	return h
 }
 

@@ -1,0 +1,39 @@
+package graph_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"testing"
+
+	"portfolio/auth"
+	"portfolio/db/dbtest"
+	"portfolio/graph"
+)
+
+// BenchmarkPortfolioLink is one whole answer in process, over SQLite.
+func BenchmarkPortfolioLink(b *testing.B) {
+	dsn := dbtest.SQLite(b)
+	dbtest.LoadFile(b, dsn, "../compat/testdata/fixtures.json")
+	database := dbtest.Open(b, dsn)
+	handler := graph.NewHandler(&graph.Resolver{DB: database}, auth.NewTokens(database), "", slog.New(slog.DiscardHandler))
+	body, err := json.Marshal(map[string]any{"query": everything, "variables": map[string]any{"p": "1", "i": "4"}})
+	if err != nil {
+		b.Fatal(err)
+	}
+	request := httptest.NewRequest(http.MethodPost, "/graphql", nil)
+	request.Header.Set("Content-Type", "application/json")
+	request.Header.Set("Authorization", "Token "+admin)
+	b.ReportAllocs()
+	for b.Loop() {
+		request.Body = io.NopCloser(bytes.NewReader(body))
+		answer := httptest.NewRecorder()
+		handler.ServeHTTP(answer, request)
+		if answer.Code != http.StatusOK {
+			b.Fatal(answer.Body)
+		}
+	}
+}
