@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"errors"
+	"fmt"
 	"os"
 	"strings"
 	"sync"
@@ -304,6 +305,36 @@ func TestGoesAwayAndComesBack(t *testing.T) {
 	if err := look(); err != nil {
 		t.Error(err)
 	}
+}
+
+// TestPgBouncer works behind a pooler that gives each transaction another
+// connection, with the setting that the README names.
+func TestPgBouncer(t *testing.T) {
+	dsn := dbtest.PgBouncer(t, dbtest.EmptyPostgres(t)) + "&default_query_exec_mode=exec"
+	if _, err := dbtest.Open(t, dsn).Migrate(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	dbtest.LoadFile(t, dsn, "../compat/testdata/fixtures.json")
+	database := dbtest.Open(t, dsn)
+	var clients sync.WaitGroup
+	for client := range 20 {
+		clients.Go(func() {
+			ctx := context.Background()
+			name := fmt.Sprintf("user %d", client)
+			if err := database.CreateUser(ctx, &db.User{ID: int64(1000 + client), Username: name}, []int{1}); err != nil {
+				t.Error(err)
+			}
+			for range 20 {
+				if link, err := database.PortfolioLink(ctx, nil, 4); err != nil || link.ID != 4 {
+					t.Error(link, err)
+				}
+				if user, err := database.UserByToken(ctx, sha256.Sum256([]byte("be995b582c8bf952546d3819251020d1ad1b2eb1"))); err != nil || user.Username != "admin" {
+					t.Error(user, err)
+				}
+			}
+		})
+	}
+	clients.Wait()
 }
 
 // TestSQLiteFileIsDamaged is the nearest that SQLite comes to going away.

@@ -94,17 +94,14 @@ func (db *DB) lockSchema(ctx context.Context) (unlock func(done bool) error, err
 			return wrap(err)
 		}, nil
 	}
-	connection, err := db.pool.Acquire(ctx)
+	// Held by a transaction, the lock also works through a pooler that gives
+	// each transaction another connection.
+	tx, err := db.pool.Begin(ctx)
 	if err != nil {
 		return nil, err
 	}
-	if _, err := connection.Exec(ctx, "SELECT pg_advisory_lock($1)", int64(advisoryLock)); err != nil {
-		connection.Release()
-		return nil, err
+	if _, err := tx.Exec(ctx, "SELECT pg_advisory_xact_lock($1)", int64(advisoryLock)); err != nil {
+		return nil, errors.Join(err, tx.Rollback(context.WithoutCancel(ctx)))
 	}
-	return func(bool) error {
-		defer connection.Release()
-		_, err := connection.Exec(context.WithoutCancel(ctx), "SELECT pg_advisory_unlock($1)", int64(advisoryLock))
-		return wrap(err)
-	}, nil
+	return func(bool) error { return wrap(tx.Commit(context.WithoutCancel(ctx))) }, nil
 }
