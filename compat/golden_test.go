@@ -202,3 +202,69 @@ func TestSameAfterGraphQL(t *testing.T) {
 		replay(t, address, documented)
 	})
 }
+
+// TestBeyondTheRecordings sends what clients of the recordings could not: the
+// old server read it, and net/http refuses most of it.
+func TestBeyondTheRecordings(t *testing.T) {
+	const (
+		line   = "GET /api/portfolios/1/links/10 HTTP/1.1\r\n"
+		host   = "Host: h\r\n"
+		token  = "Authorization: Token " + documentedToken + "\r\n"
+		link10 = `{"id":10,"name":"link","url":null,"image_data":null,"description":null,"created_at":"2026-01-13T10:05:43.296270Z","updated_at":"2026-01-13T10:05:43.296310Z"}`
+		end    = "Connection: close\r\n\r\n"
+	)
+	page := func(title string) string {
+		return "<!doctype html>\n<html lang=\"en\"><title>" + title + "</title><h1>" + title + "</h1></html>\n"
+	}
+	cases := []struct {
+		name, request string
+		status        int
+		body          string
+	}{
+		{"vertical tab in Authorization", line + host + "Authorization: Token\v" + documentedToken + "\r\n" + end, 200, link10},
+		{"control character in a token", line + host + "Authorization: Token \x01\r\n" + end, 401, `{"detail":"Invalid token."}`},
+		{"control character in Accept", line + host + token + "Accept: \x1capplication/json\r\n" + end, 200, link10},
+		{"repeated Accept", line + host + token + "Accept: text/html\r\nAccept: */*\r\n" + end, 200, link10},
+		{"repeated Authorization", line + host + token + token + end, 401, `{"detail":"Invalid token header. Token string should not contain spaces."}`},
+		{"HTTP/1.0 without Host", strings.Replace(line, "1.1", "1.0", 1) + token + "\r\n", 200, link10},
+		{"HTTP/1.1 without Host", line + token + end, 200, link10},
+		{"two Hosts", line + host + host + token + end, 400, page("400 Bad Request")},
+		{"empty Host", line + "Host:\r\n" + token + end, 400, page("400 Bad Request")},
+		{"Host with an underscore", line + "Host: a_b\r\n" + token + end, 400, page("400 Bad Request")},
+		{"Host before the route", strings.Replace(line, "/api", "/none", 1) + "Host: a_b\r\n" + end, 400, page("400 Bad Request")},
+		{"a fragment", strings.Replace(line, "10 ", "10#x ", 1) + host + token + end, 200, link10},
+		{"a stray percent sign", strings.Replace(line, "10 ", "10% ", 1) + host + token + end, 404, page("404 Not Found")},
+		{"too many fields", strings.Replace(line, "10 ", "10?"+strings.Repeat("a&", 1000)+" ", 1) + host + token + end, 400, page("400 Bad Request")},
+		{"not a request", "nonsense\r\n\r\n", 400, "400 Bad Request"},
+	}
+	eachServer(t, func(t *testing.T, address string) {
+		for _, c := range cases {
+			t.Run(c.name, func(t *testing.T) {
+				if got := send(t, address, http.MethodGet, []byte(c.request)); got.status != c.status || got.body != c.body {
+					t.Errorf("%d %s", got.status, got.body)
+				}
+			})
+		}
+		t.Run("after a request that was fine", func(t *testing.T) {
+			connection, err := net.Dial("tcp", address)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer func() { _ = connection.Close() }()
+			reader := bufio.NewReader(connection)
+			for _, request := range []string{line + host + token + "\r\n", line + host + token + "Accept: \x01\r\n\r\n"} {
+				if _, err := io.WriteString(connection, request); err != nil {
+					t.Fatal(err)
+				}
+				response, err := http.ReadResponse(reader, nil)
+				if err != nil {
+					t.Fatal(err)
+				}
+				body, err := io.ReadAll(response.Body)
+				if want := strings.Contains(request, "Accept"); err != nil || response.Close != want || (response.StatusCode == http.StatusNotAcceptable) != want {
+					t.Errorf("%d %s %v", response.StatusCode, body, err)
+				}
+			}
+		})
+	})
+}

@@ -2,7 +2,6 @@ package compat
 
 import (
 	"bytes"
-	"context"
 	"net"
 	"net/http"
 	"net/textproto"
@@ -55,13 +54,16 @@ func (c *lenientConn) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// refusal begins the one answer that net/http writes without a handler to a
-// head that it could not parse.
-var refusal = []byte("HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\n\r\n400 Bad Request")
+// isRefusal recognizes the answer that net/http writes, without a handler, to
+// a head that it does not take. Every other one has more headers.
+func isRefusal(answer []byte) bool {
+	return bytes.HasPrefix(answer, []byte("HTTP/1.1 400 Bad Request")) &&
+		bytes.Contains(answer, []byte("\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\n\r\n400 Bad Request"))
+}
 
 func (c *lenientConn) Write(p []byte) (int, error) {
 	c.mu.Lock()
-	if bytes.HasPrefix(p, refusal) {
+	if isRefusal(p) {
 		if r := readLeniently(c.head, c.LocalAddr()); r != nil {
 			c.mu.Unlock()
 			answer := &rawWriter{header: http.Header{}}
@@ -111,8 +113,8 @@ func readLeniently(head []byte, local net.Addr) *http.Request {
 		}
 		r.Header.Add(textproto.CanonicalMIMEHeaderKey(name), strings.Trim(value, " \t"))
 	}
-	r.Host = r.Header.Get("Host")
-	return r.WithContext(context.WithValue(context.Background(), http.LocalAddrContextKey, local))
+	r.Host = headerValue(r, "Host", local.String())
+	return r
 }
 
 // rawWriter is a response as it goes over the wire; the connection is closed
