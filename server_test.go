@@ -22,6 +22,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"portfolio/compat/recorded"
 	"portfolio/db/dbtest"
 )
 
@@ -332,21 +333,17 @@ func TestRoutes(t *testing.T) {
 	}
 }
 
-// TestRootIsNoRouteToLegacyClients: they send no Accept, and know a 404.
-func TestRootIsNoRouteToLegacyClients(t *testing.T) {
-	t.Chdir(t.TempDir())
-	server := start(t)
-	connection, err := net.Dial("tcp", strings.TrimPrefix(server.url, "http://"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = connection.Close() }()
-	if _, err := io.WriteString(connection, "GET / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n"); err != nil {
-		t.Fatal(err)
-	}
-	if answer, err := io.ReadAll(connection); err != nil || !strings.HasPrefix(string(answer), "HTTP/1.1 404 ") {
-		t.Errorf("%v %s", err, answer)
-	}
+// TestRecorded: nothing around the legacy endpoint changes its answers.
+func TestRecorded(t *testing.T) {
+	dbtest.EachURL(t, func(t *testing.T, dsn string) {
+		dbtest.LoadFile(t, dsn, "compat/testdata/fixtures.json")
+		cases := recorded.Cases(t, "compat/testdata/golden.jsonl")
+		t.Chdir(t.TempDir())
+		server := start(t, "--database-url="+dsn)
+		for _, c := range cases {
+			t.Run(c.Name, func(t *testing.T) { recorded.Replay(t, strings.TrimPrefix(server.url, "http://"), c) })
+		}
+	})
 }
 
 // TestReadyWithoutDatabase: alive, but not ready.

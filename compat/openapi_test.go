@@ -13,6 +13,7 @@ import (
 	"github.com/getkin/kin-openapi/routers"
 
 	"portfolio/compat"
+	"portfolio/compat/recorded"
 )
 
 // TestOpenAPI holds the document against every recorded answer, and sees that
@@ -28,7 +29,7 @@ func TestOpenAPI(t *testing.T) {
 		t.Fatal(err)
 	}
 	seen := map[string]bool{}
-	for _, c := range readRecorded(t) {
+	for _, c := range recorded.Cases(t, golden) {
 		if !c.StatusOnly {
 			validate(t, document, c)
 			seen[strconv.Itoa(c.Response.Status)] = true
@@ -41,7 +42,7 @@ func TestOpenAPI(t *testing.T) {
 	}
 }
 
-func validate(t *testing.T, document *openapi3.T, c recorded) {
+func validate(t *testing.T, document *openapi3.T, c recorded.Case) {
 	t.Helper()
 	path := document.Paths.Value("/api/portfolios/{portfolio_id}/links/{id}")
 	operation := path.GetOperation(c.Request.Method)
