@@ -23,6 +23,8 @@ import (
 // the value.
 func encodePlain(ctx context.Context, resolved any) any {
 	switch value := resolved.(type) {
+	case *db.Image:
+		return encodeObject(ctx, plainImage, value)
 	case *db.PortfolioLink:
 		return encodeObject(ctx, plainLink, value)
 	}
