@@ -14,6 +14,7 @@ import (
 
 	"portfolio/auth"
 	"portfolio/db"
+	"portfolio/graph"
 )
 
 const dataFolder = "data"
@@ -46,6 +47,21 @@ type serveCommand struct {
 	MediaURL   string `env:"MEDIA_URL" placeholder:"URL" help:"Base address of files, e.g. of a CDN. Unset: the host of the request and /media/."`
 	Playground string `env:"PLAYGROUND" default:"on" enum:"on,off" help:"The GraphQL playground at /: on or off (${default})."`
 	Migrate    bool   `help:"Bring a PostgreSQL schema up to date first."`
+
+	Introspection      graph.Introspection `env:"INTROSPECTION" default:"on" enum:"on,authenticated,off" help:"Who may ask for the schema: on (everybody), authenticated or off (${default})."`
+	PersistedDocuments string              `env:"PERSISTED_DOCUMENTS" placeholder:"PATH" help:"Manifest or folder of documents that clients may send by id."`
+	OnlyPersisted      bool                `env:"ONLY_PERSISTED" help:"Answer no other documents than the persisted ones."`
+	Limits             graph.Limits        `embed:"" group:"Limits of a document"`
+	Guard              guardSettings       `embed:"" group:"Limits of clients"`
+}
+
+type guardSettings struct {
+	CORSOrigins    []string `name:"cors-origins" env:"CORS_ORIGINS" placeholder:"ORIGIN" help:"Origins whose pages may use the API, such as https://example.org; * is all."`
+	TrustedProxies []string `env:"TRUSTED_PROXIES" placeholder:"NETWORK" help:"Networks of reverse proxies whose X-Forwarded-For is believed, such as 10.0.0.0/8."`
+	RateLimit      float64  `env:"RATE_LIMIT" default:"0" help:"Requests a second that one token may send, or one address without a token. 0: any (${default})."`
+	RateBurst      int      `env:"RATE_BURST" default:"0" help:"Requests that it may send at once. 0: those of a second (${default})."`
+	FailedLogins   int      `env:"FAILED_LOGINS" default:"20" help:"Wrong tokens a minute that one address may send. 0: any (${default})."`
+	MaxConcurrent  int      `env:"MAX_CONCURRENT" default:"256" help:"Requests that are worked on at once; 16 times as many wait for up to two seconds (${default})."`
 }
 
 // output is where a sub-command writes.

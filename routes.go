@@ -28,6 +28,7 @@ func (s *routes) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case path == "/graphql":
 		s.graphql.ServeHTTP(w, r)
 	case strings.HasPrefix(path, media.Prefix):
+		_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(downloadTimeout))
 		s.media.ServeHTTP(w, r)
 	case path == "/api/openapi.json":
 		compat.ServeOpenAPI(w, r)
@@ -43,7 +44,10 @@ func (s *routes) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-const readyTimeout = 2 * time.Second
+const (
+	readyTimeout    = 2 * time.Second
+	downloadTimeout = 10 * time.Minute // of one file, by a slow client
+)
 
 func (s *routes) readyz(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithTimeout(r.Context(), readyTimeout)
@@ -62,6 +66,7 @@ func (s *routes) readyz(w http.ResponseWriter, r *http.Request) {
 func status(w http.ResponseWriter, code int, text string) {
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	w.Header().Set("Cache-Control", "no-store")
+	w.Header().Set("X-Content-Type-Options", "nosniff")
 	w.WriteHeader(code)
 	_, _ = fmt.Fprintln(w, text)
 }

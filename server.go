@@ -20,8 +20,10 @@ import (
 
 	"portfolio/auth"
 	"portfolio/compat"
+	"portfolio/db"
 	"portfolio/demo"
 	"portfolio/graph"
+	"portfolio/guard"
 	"portfolio/media"
 )
 
@@ -36,11 +38,12 @@ func main() {
 	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
 }
 
+// How long a client may take, where the route gives it no more.
 const (
 	drainTimeout  = 20 * time.Second
 	headerTimeout = 10 * time.Second
-	readTimeout   = 60 * time.Second
-	writeTimeout  = 2 * time.Minute
+	readTimeout   = 30 * time.Second
+	writeTimeout  = time.Minute
 	idleTimeout   = 2 * time.Minute
 	maxHeader     = 64 << 10
 )
@@ -74,19 +77,9 @@ func (c *serveCommand) Run(ctx context.Context, settings *settings, out output) 
 	if err != nil {
 		return fmt.Errorf("ADDR: %w", err)
 	}
-	tokens := auth.NewTokens(database)
-	resolver := &graph.Resolver{DB: database}
-	legacy := compat.New(resolver.Query(), tokens, base, out.log)
-	routes := &routes{
-		graphql: graph.NewHandler(resolver, tokens, base, out.log),
-		media:   store.Handler(),
-		legacy:  legacy,
-		ready:   database.CheckSchema,
-	}
-	if c.Playground == "on" {
-		if routes.playground, err = graph.NewPlayground("/graphql", demoKey); err != nil {
-			return err
-		}
+	routes, err := c.routes(database, store, base, demoKey, out.log)
+	if err != nil {
+		return err
 	}
 	server := &http.Server{
 		Handler:           logged(routes, out.log),
@@ -99,7 +92,7 @@ func (c *serveCommand) Run(ctx context.Context, settings *settings, out output) 
 	}
 	c.greet(out.stdout, listener.Addr(), demoKey)
 	failed := make(chan error, 1)
-	go func() { failed <- server.Serve(compat.Listen(listener, legacy)) }()
+	go func() { failed <- server.Serve(compat.Listen(listener, routes.legacy)) }()
 	select {
 	case err := <-failed:
 		return err
@@ -112,6 +105,55 @@ func (c *serveCommand) Run(ctx context.Context, settings *settings, out output) 
 		return fmt.Errorf("requests were still under way after %s: %w", drainTimeout, errors.Join(err, server.Close()))
 	}
 	return nil
+}
+
+// routes opens each room's door to the others, and guards it.
+func (c *serveCommand) routes(database *db.DB, store *media.Store, mediaURL, demoKey string, log *slog.Logger) (*routes, error) {
+	persisted := map[string]string{}
+	if c.PersistedDocuments != "" {
+		var err error
+		if persisted, err = graph.ReadDocuments(c.PersistedDocuments); err != nil {
+			return nil, fmt.Errorf("PERSISTED_DOCUMENTS: %w", err)
+		}
+	}
+	proxies, err := guard.ParseProxies(c.Guard.TrustedProxies)
+	if err != nil {
+		return nil, fmt.Errorf("TRUSTED_PROXIES: %w", err)
+	}
+	tokens := auth.NewTokens(database)
+	turns := guard.NewTurns(c.Guard.MaxConcurrent)
+	rates := guard.NewRates(proxies,
+		guard.Rate{PerSecond: c.Guard.RateLimit, Burst: c.Guard.RateBurst},
+		guard.Rate{PerSecond: float64(c.Guard.FailedLogins) / time.Minute.Seconds(), Burst: c.Guard.FailedLogins},
+		tokens.Known)
+	resolver := &graph.Resolver{DB: database}
+	graphql, err := graph.NewHandler(resolver, tokens, graph.Options{
+		Limits:        c.Limits,
+		Introspection: c.Introspection,
+		Persisted:     persisted,
+		OnlyPersisted: c.OnlyPersisted,
+		MediaURL:      mediaURL,
+		Enter:         turns.Enter,
+		Log:           log,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("PERSISTED_DOCUMENTS: %w", err)
+	}
+	legacy := compat.New(resolver.Query(), tokens, mediaURL, log)
+	routes := &routes{
+		graphql: guard.Headers(guard.Origins(c.Guard.CORSOrigins, rates.Handler(graphql, graphql.Refuse))),
+		media:   guard.Headers(store.Handler()),
+		legacy:  rates.Handler(turns.Handler(legacy, legacy.Refuse), legacy.Refuse),
+		ready:   database.CheckSchema,
+	}
+	if c.Playground == "on" {
+		playground, err := graph.NewPlayground("/graphql", demoKey)
+		if err != nil {
+			return nil, err
+		}
+		routes.playground = guard.Headers(playground)
+	}
+	return routes, nil
 }
 
 // mediaBase checks MEDIA_URL and ends it in a slash.

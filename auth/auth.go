@@ -126,6 +126,15 @@ func (t *Tokens) Viewer(ctx context.Context, key string) (*Viewer, error) {
 	return known.viewer, nil
 }
 
+// Known reports whether the key was good when it was last looked up, which
+// may be long ago.
+func (t *Tokens) Known(key string) bool {
+	hash := HashKey(key)
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	return t.cached[hash] != nil
+}
+
 func (t *Tokens) read(ctx context.Context, hash [sha256.Size]byte, now time.Time) (*entry, error) {
 	user, err := t.db.UserByToken(ctx, hash)
 	if errors.Is(err, db.ErrNotFound) {

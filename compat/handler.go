@@ -152,6 +152,20 @@ func (h *Handler) failed(r *http.Request, err error, buffer []byte) answer {
 	return pageAnswer(http.StatusInternalServerError, buffer)
 }
 
+// Refuse answers a request that is turned away before its checks, as the old
+// framework's throttles did: 429 or 503.
+func (h *Handler) Refuse(w http.ResponseWriter, r *http.Request, status int) {
+	if status == http.StatusTooManyRequests {
+		unit, wait := " seconds.", w.Header().Get("Retry-After")
+		if wait == "1" {
+			unit = " second."
+		}
+		write(w, r, answer{status, appendDetail(nil, "Request was throttled. Expected available in "+wait+unit), false})
+		return
+	}
+	write(w, r, answer{status, []byte(unavailableBody), false})
+}
+
 func pageAnswer(status int, buffer []byte) answer {
 	title := strconv.Itoa(status) + " " + http.StatusText(status)
 	buffer = append(buffer, "<!doctype html>\n<html lang=\"en\"><title>"...)

@@ -64,7 +64,7 @@ func isRefusal(answer []byte) bool {
 func (c *lenientConn) Write(p []byte) (int, error) {
 	c.mu.Lock()
 	if isRefusal(p) {
-		if r := readLeniently(c.head, c.LocalAddr()); r != nil {
+		if r := readLeniently(c.head, c.LocalAddr(), c.RemoteAddr()); r != nil {
 			c.mu.Unlock()
 			answer := &rawWriter{header: http.Header{}}
 			c.handler.ServeHTTP(answer, r)
@@ -79,7 +79,7 @@ func (c *lenientConn) Write(p []byte) (int, error) {
 
 // readLeniently reads a request as gunicorn does, nil where that refuses it
 // too. Nothing that the handler answers needs the body.
-func readLeniently(head []byte, local net.Addr) *http.Request {
+func readLeniently(head []byte, local, remote net.Addr) *http.Request {
 	text, _, complete := strings.Cut(string(head), "\r\n\r\n")
 	if !complete {
 		return nil
@@ -103,6 +103,7 @@ func readLeniently(head []byte, local net.Addr) *http.Request {
 		ProtoMajor: 1,
 		ProtoMinor: int(words[2][len(words[2])-1] - '0'),
 		Header:     http.Header{},
+		RemoteAddr: remote.String(),
 	}
 	for fields != "" {
 		var field string

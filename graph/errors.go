@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"runtime/debug"
 	"slices"
+	"strings"
 
 	"github.com/99designs/gqlgen/graphql"
 	"github.com/99designs/gqlgen/graphql/errcode"
@@ -28,6 +29,9 @@ const (
 	CodeConflict        Code = "CONFLICT"
 	CodeUnavailable     Code = "UNAVAILABLE"
 	CodeInternal        Code = "INTERNAL"
+
+	CodeRateLimited            Code = "RATE_LIMITED"              // HTTP 429
+	CodePersistedQueryNotFound Code = "PERSISTED_QUERY_NOT_FOUND" // Apollo's name: send the text
 )
 
 // inputError says what is wrong with a value that the client sent.
@@ -87,11 +91,32 @@ func (h *Handler) present(ctx context.Context, err error) *gqlerror.Error {
 
 func coded(err *gqlerror.Error, code Code, message string) *gqlerror.Error {
 	return &gqlerror.Error{
-		Message:    message,
-		Path:       err.Path,
+		Message:    shortened(message, maxMessage),
+		Path:       shortPath(err.Path),
 		Locations:  err.Locations,
 		Extensions: map[string]any{"code": code},
 	}
+}
+
+const maxMessage = 300 // bytes
+
+// shortened cuts what repeats a text of the client.
+func shortened(text string, limit int) string {
+	if len(text) <= limit {
+		return text
+	}
+	return strings.ToValidUTF8(text[:limit], "") + "…"
+}
+
+// shortPath shortens the keys of variables, which clients choose.
+func shortPath(path ast.Path) ast.Path {
+	for i, element := range path {
+		if name, ok := element.(ast.PathName); ok && len(name) > maxAlias {
+			path = slices.Clone(path)
+			path[i] = ast.PathName(shortened(string(name), maxAlias))
+		}
+	}
+	return path
 }
 
 // inputMessage begins with the name of the field that holds the fault.

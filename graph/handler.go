@@ -1,6 +1,7 @@
 package graph
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -9,8 +10,6 @@ import (
 
 	"github.com/99designs/gqlgen/graphql"
 	"github.com/99designs/gqlgen/graphql/executor"
-	"github.com/99designs/gqlgen/graphql/handler/extension"
-	"github.com/99designs/gqlgen/graphql/handler/lru"
 	"github.com/vektah/gqlparser/v2/ast"
 	"github.com/vektah/gqlparser/v2/gqlerror"
 
@@ -20,38 +19,54 @@ import (
 
 const (
 	maxBody          = 1 << 20 // bytes
-	cachedDocuments  = 1000
 	maxErrors        = 10
-	tokenLimit       = 2000
 	jsonType         = "application/json"
 	responseJSONType = "application/graphql-response+json"
 )
 
-// Handler serves GraphQL over HTTP.
-type Handler struct {
-	exec     *executor.Executor
-	tokens   *auth.Tokens
-	mediaURL string
-	log      *slog.Logger
+// Options are what an operator decides.
+type Options struct {
+	Limits        Limits
+	Introspection Introspection
+	Persisted     map[string]string // texts by id
+	OnlyPersisted bool
+	MediaURL      string // base address of files; empty: the host of the request
+	// Enter waits for its turn to execute an operation, and returns what ends
+	// the turn, or false where the server is too busy.
+	Enter func(context.Context) (leave func(), ok bool)
+	Log   *slog.Logger
 }
 
-// NewHandler serves the resolver. Files have addresses under mediaURL, or
-// under the host of the request where it is empty.
-func NewHandler(resolver *Resolver, tokens *auth.Tokens, mediaURL string, log *slog.Logger) *Handler {
-	h := &Handler{
-		exec: executor.New(NewExecutableSchema(Config{
-			Resolvers:  resolver,
-			Directives: DirectiveRoot{Requires: requires},
-		})),
-		tokens:   tokens,
-		mediaURL: mediaURL,
-		log:      log,
+// Handler serves GraphQL over HTTP.
+type Handler struct {
+	exec      *executor.Executor
+	tokens    *auth.Tokens
+	documents *documents
+	options   Options
+	log       *slog.Logger
+}
+
+// NewHandler serves the resolver. It fails where a persisted document is not
+// valid.
+func NewHandler(resolver *Resolver, tokens *auth.Tokens, options Options) (*Handler, error) {
+	schema := NewExecutableSchema(Config{
+		Resolvers:  resolver,
+		Directives: DirectiveRoot{Requires: requires},
+	})
+	documents, err := newDocuments(schema.Schema(), options.Limits, options.Persisted, options.OnlyPersisted)
+	if err != nil {
+		return nil, err
 	}
-	h.exec.SetQueryCache(lru.New[*ast.QueryDocument](cachedDocuments))
-	h.exec.SetParserTokenLimit(tokenLimit)
+	h := &Handler{
+		exec:      executor.New(schema),
+		tokens:    tokens,
+		documents: documents,
+		options:   options,
+		log:       options.Log,
+	}
+	h.exec.SetQueryCache(fromContext{})
 	h.exec.SetErrorPresenter(h.present)
 	h.exec.SetRecoverFunc(h.recovered)
-	h.exec.Use(extension.Introspection{})
 	h.exec.AroundFields(func(ctx context.Context, next graphql.Resolver) (any, error) {
 		resolved, err := next(ctx)
 		if err != nil {
@@ -59,13 +74,18 @@ func NewHandler(resolver *Resolver, tokens *auth.Tokens, mediaURL string, log *s
 		}
 		return encodePlain(ctx, resolved), nil
 	})
-	return h
+	return h, nil
 }
 
 // ServeHTTP answers queries by GET, and queries and mutations by POST.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	w.Header().Add("Vary", "Accept, Authorization")
 	reply := reply{w: w, mediaType: negotiate(r.Header.Values("Accept"))}
-	w.Header().Set("Vary", "Accept, Authorization")
+	if reply.mediaType == "" {
+		reply.mediaType = jsonType
+		reply.fail(http.StatusNotAcceptable, badRequest("Answers are application/graphql-response+json or application/json."))
+		return
+	}
 	viewer, err := h.viewer(r)
 	if err != nil {
 		reply.fail(authStatus(err), h.present(r.Context(), err))
@@ -81,28 +101,75 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	ctx := auth.WithViewer(r.Context(), viewer)
 	ctx = context.WithValue(ctx, mediaBaseKey{}, h.mediaBase(r))
-	h.execute(ctx, reply, params, r.Method)
+	h.execute(ctx, reply, params, r)
 }
 
-func (h *Handler) execute(ctx context.Context, reply reply, params *graphql.RawParams, method string) {
-	ctx = graphql.StartOperationTrace(ctx)
-	operation, failures := h.exec.CreateOperationContext(ctx, params)
-	if failures != nil {
-		response := h.exec.DispatchError(graphql.WithOperationContext(ctx, operation), failures)
+// Refuse answers a request that is turned away before it is read: 429 or 503.
+func (h *Handler) Refuse(w http.ResponseWriter, r *http.Request, status int) {
+	reply := reply{w: w, mediaType: cmp.Or(negotiate(r.Header.Values("Accept")), jsonType)}
+	refusal := errBusy
+	if status == http.StatusTooManyRequests {
+		refusal = errRateLimited
+	}
+	reply.fail(status, refusal)
+}
+
+var (
+	errBusy        = coded(&gqlerror.Error{}, CodeUnavailable, "The server is busy. Try again later.")
+	errRateLimited = coded(&gqlerror.Error{}, CodeRateLimited, "There are too many requests. Try again later.")
+)
+
+// execute checks the document before it does any of its work.
+func (h *Handler) execute(ctx context.Context, reply reply, params *params, r *http.Request) {
+	var refusal *gqlerror.Error
+	if !h.options.Introspection.allowed(ctx) {
+		refusal = h.options.Introspection.refusal()
+	}
+	document, errs := h.documents.find(params, refusal)
+	if errs != nil {
+		reply.requestErrors(errs)
+		return
+	}
+	ctx = graphql.StartOperationTrace(context.WithValue(ctx, documentKey{}, document))
+	operation, errs := h.exec.CreateOperationContext(ctx, &params.RawParams)
+	if errs != nil {
+		response := h.exec.DispatchError(graphql.WithOperationContext(ctx, operation), errs)
 		reply.requestErrors(response.Errors)
 		return
 	}
-	if operation.Operation.Operation != ast.Query && method == http.MethodGet {
-		reply.w.Header().Set("Allow", "POST")
+	operation.DisableIntrospection = false // find has decided
+	byPost := r.Method == http.MethodPost
+	if operation.Operation.Operation != ast.Query && !byPost {
+		reply.w.Header().Set("Allow", http.MethodPost)
 		reply.fail(http.StatusMethodNotAllowed, badRequest("Only queries may be sent by GET."))
 		return
 	}
-	next, ctx := h.exec.DispatchOperation(ctx, operation)
-	response := next(ctx)
-	if response == nil { // the client has gone
+	if err := h.options.Limits.tooCostly(operation.Operation, operation.Variables); err != nil {
+		reply.requestErrors(gqlerror.List{err})
 		return
 	}
-	reply.result(response)
+	response, ok := h.dispatch(ctx, operation)
+	switch {
+	case !ok:
+		reply.w.Header().Set("Retry-After", "1")
+		reply.fail(http.StatusServiceUnavailable, errBusy)
+	case response == nil: // the client has gone
+	case byPost:
+		reply.result(response)
+	default:
+		reply.cacheable(response, document.personal || document.introspects && h.options.Introspection == IntrospectionAuthenticated, r)
+	}
+}
+
+// dispatch takes a turn only for the work: slow clients hold none.
+func (h *Handler) dispatch(ctx context.Context, operation *graphql.OperationContext) (*graphql.Response, bool) {
+	leave, ok := h.options.Enter(ctx)
+	if !ok {
+		return nil, false
+	}
+	defer leave()
+	next, ctx := h.exec.DispatchOperation(ctx, operation)
+	return next(ctx), true
 }
 
 // viewer is who sent the request, nil without an Authorization header.
@@ -134,8 +201,8 @@ func mediaBase(ctx context.Context) string {
 }
 
 func (h *Handler) mediaBase(r *http.Request) string {
-	if h.mediaURL != "" {
-		return h.mediaURL
+	if h.options.MediaURL != "" {
+		return h.options.MediaURL
 	}
 	return "http://" + r.Host + media.Prefix
 }

@@ -2,6 +2,8 @@ package graph
 
 import (
 	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"io"
@@ -22,108 +24,167 @@ type badParams struct {
 	allow   string // methods, where the method is the fault
 }
 
-func readParams(w http.ResponseWriter, r *http.Request) (*graphql.RawParams, *badParams) {
+// params are what a request asks for.
+type params struct {
+	graphql.RawParams
+	documentID string   // of a persisted document
+	hash       textHash // Apollo's, of a text that the server may know
+}
+
+func readParams(w http.ResponseWriter, r *http.Request) (*params, *badParams) {
 	switch r.Method {
-	case http.MethodGet:
+	case http.MethodGet, http.MethodHead:
 		return queryParams(r)
 	case http.MethodPost:
 		return bodyParams(w, r)
 	}
-	return nil, &badParams{http.StatusMethodNotAllowed, "Send GET or POST.", "GET, POST"}
+	return nil, &badParams{http.StatusMethodNotAllowed, "Send GET or POST.", "GET, HEAD, POST"}
 }
 
-func queryParams(r *http.Request) (*graphql.RawParams, *badParams) {
+func queryParams(r *http.Request) (*params, *badParams) {
 	values, err := url.ParseQuery(r.URL.RawQuery)
 	if err != nil {
 		return nil, &badParams{status: http.StatusBadRequest, message: "The query string is malformed."}
 	}
-	params := &graphql.RawParams{Query: values.Get("query"), OperationName: values.Get("operationName"), Headers: r.Header}
-	for name, into := range map[string]*map[string]any{"variables": &params.Variables, "extensions": &params.Extensions} {
-		if text := values.Get(name); text != "" && decode([]byte(text), into) != nil {
+	read := &params{
+		RawParams:  graphql.RawParams{Query: values.Get("query"), OperationName: values.Get("operationName")},
+		documentID: values.Get("documentId"),
+	}
+	for name, into := range map[string]*map[string]any{"variables": &read.Variables, "extensions": &read.Extensions} {
+		if text := values.Get(name); text != "" && decode(strings.NewReader(text), into) != nil {
 			return nil, &badParams{status: http.StatusBadRequest, message: "The parameter " + name + " must be a JSON object."}
 		}
 	}
-	return checked(params)
+	return checked(read)
 }
 
-func bodyParams(w http.ResponseWriter, r *http.Request) (*graphql.RawParams, *badParams) {
+// bodyParams takes no type that a browser sends from a foreign page without
+// asking first: nobody's form runs a mutation.
+func bodyParams(w http.ResponseWriter, r *http.Request) (*params, *badParams) {
 	mediaType, options, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	charset := options["charset"]
 	if err != nil || mediaType != jsonType || charset != "" && !strings.EqualFold(charset, "utf-8") || r.Header.Get("Content-Encoding") != "" {
 		return nil, &badParams{status: http.StatusUnsupportedMediaType, message: "Send application/json in UTF-8, not compressed."}
 	}
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
-	if err != nil {
+	read := &params{}
+	if err := read.decodeBody(http.MaxBytesReader(w, r.Body, maxBody)); err != nil {
 		if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
 			return nil, &badParams{status: http.StatusRequestEntityTooLarge, message: "The body may hold at most " + strconv.Itoa(maxBody) + " bytes."}
 		}
-		return nil, &badParams{status: http.StatusBadRequest, message: "The body could not be read."}
+		return nil, &badParams{status: http.StatusBadRequest, message: "The body must be one JSON object with a query or documentId, and may have operationName, variables and extensions."}
 	}
+	return checked(read)
+}
+
+func (p *params) decodeBody(body io.Reader) error {
 	var request struct {
-		Query         *string        `json:"query"`
+		Query         string         `json:"query"`
+		DocumentID    string         `json:"documentId"`
 		OperationName string         `json:"operationName"`
 		Variables     map[string]any `json:"variables"`
 		Extensions    map[string]any `json:"extensions"`
 	}
 	if err := decode(body, &request); err != nil {
-		return nil, &badParams{status: http.StatusBadRequest, message: "The body must be one JSON object with a query, and may have operationName, variables and extensions."}
+		return err
 	}
-	params := &graphql.RawParams{OperationName: request.OperationName, Variables: request.Variables, Extensions: request.Extensions, Headers: r.Header}
-	if request.Query != nil {
-		params.Query = *request.Query
-	}
-	return checked(params)
+	p.Query, p.documentID, p.OperationName = request.Query, request.DocumentID, request.OperationName
+	p.Variables, p.Extensions = request.Variables, request.Extensions
+	return nil
 }
 
-func checked(params *graphql.RawParams) (*graphql.RawParams, *badParams) {
-	if params.Query == "" {
+// checked reads Apollo's hash, and refuses what names no document.
+func checked(read *params) (*params, *badParams) {
+	persisted, _ := read.Extensions["persistedQuery"].(map[string]any)
+	text, hashed := persisted["sha256Hash"].(string)
+	if hashed {
+		hash, err := hex.DecodeString(text)
+		if err != nil || len(hash) != len(read.hash) {
+			return nil, &badParams{status: http.StatusBadRequest, message: "extensions.persistedQuery.sha256Hash must be a SHA-256 hash in hexadecimal digits."}
+		}
+		copy(read.hash[:], hash)
+		if read.Query != "" && sha256.Sum256([]byte(read.Query)) != read.hash {
+			return nil, &badParams{status: http.StatusBadRequest, message: "extensions.persistedQuery.sha256Hash is not the hash of the query."}
+		}
+	}
+	if read.Query == "" && read.documentID == "" && !hashed {
 		return nil, &badParams{status: http.StatusBadRequest, message: "There is no query."}
 	}
-	return params, nil
+	return read, nil
 }
 
 // decode reads exactly one JSON value, with numbers as they are written.
-func decode(text []byte, into any) error {
-	decoder := json.NewDecoder(bytes.NewReader(text))
+func decode(text io.Reader, into any) error {
+	decoder := json.NewDecoder(text)
 	decoder.UseNumber()
 	if err := decoder.Decode(into); err != nil {
 		return err
 	}
-	if _, err := decoder.Token(); err != io.EOF {
+	switch _, err := decoder.Token(); err {
+	case io.EOF:
+		return nil
+	case nil:
 		return errors.New("more than one value")
+	default:
+		return err
 	}
-	return nil
 }
 
-// negotiate chooses between the two media types of GraphQL over HTTP by the
-// weights in Accept; the older one where the client does not care.
+// negotiate chooses between the two media types of GraphQL over HTTP: each
+// weighs as the most specific range says that it matches (RFC 9110 section
+// 12.5.1). Between equals the newer one is taken where it is named, the older
+// one where the client does not care. It is empty where neither is accepted.
 func negotiate(accept []string) string {
-	best, chosen := 0.0, ""
+	if len(accept) == 0 {
+		return jsonType
+	}
+	var newer, older preference
 	for part := range strings.SplitSeq(strings.Join(accept, ","), ",") {
 		name, options, err := mime.ParseMediaType(part)
 		if err != nil {
-			continue
-		}
-		offered := jsonType
-		switch name {
-		case responseJSONType:
-			offered = responseJSONType
-		case jsonType, "application/*", "*/*":
-		default:
 			continue
 		}
 		weight := 1.0
 		if q, err := strconv.ParseFloat(options["q"], 64); err == nil {
 			weight = q
 		}
-		if weight > best {
-			best, chosen = weight, offered
+		switch name {
+		case responseJSONType:
+			newer.match(named, weight)
+		case jsonType:
+			older.match(named, weight)
+		case "application/*":
+			newer.match(subtypes, weight)
+			older.match(subtypes, weight)
+		case "*/*":
+			newer.match(types, weight)
+			older.match(types, weight)
 		}
 	}
-	if chosen == "" {
-		return jsonType
+	switch {
+	case newer.weight <= 0 && older.weight <= 0:
+		return ""
+	case newer.weight > older.weight, newer.weight == older.weight && newer.specific == named:
+		return responseJSONType
 	}
-	return chosen
+	return jsonType
+}
+
+const (
+	types = 1 + iota // */*
+	subtypes
+	named
+)
+
+// preference is the weight that the most specific range gives.
+type preference struct {
+	specific int
+	weight   float64
+}
+
+func (p *preference) match(specific int, weight float64) {
+	if specific >= p.specific {
+		*p = preference{specific, weight}
+	}
 }
 
 // reply writes the answer to one request.
@@ -158,27 +219,64 @@ func (r reply) result(response *graphql.Response) {
 	r.write(http.StatusOK, response.Errors, data)
 }
 
+// cacheable writes the result of a query that was sent by GET. Caches keep it,
+// and ask each time whether it is still so.
+func (r reply) cacheable(response *graphql.Response, personal bool, request *http.Request) {
+	if len(response.Errors) > 0 {
+		r.w.Header().Set("Cache-Control", "no-store")
+		r.result(response)
+		return
+	}
+	scope := "public"
+	if personal {
+		scope = "private"
+	}
+	hash := sha256.Sum256(response.Data)
+	tag := `W/"` + hex.EncodeToString(hash[:16]) + `"`
+	r.w.Header().Set("Cache-Control", scope+", no-cache")
+	r.w.Header().Set("ETag", tag)
+	if matches(request.Header.Values("If-None-Match"), tag) {
+		r.w.WriteHeader(http.StatusNotModified)
+		return
+	}
+	r.result(response)
+}
+
+// matches is the weak comparison of If-None-Match (RFC 9110 section 13.1.2).
+func matches(header []string, tag string) bool {
+	for candidate := range strings.SplitSeq(strings.Join(header, ","), ",") {
+		candidate = strings.TrimSpace(candidate)
+		if candidate == "*" || strings.TrimPrefix(candidate, "W/") == strings.TrimPrefix(tag, "W/") {
+			return true
+		}
+	}
+	return false
+}
+
 func (r reply) write(status int, errs gqlerror.List, data []byte) {
-	body := make([]byte, 0, len(data)+16)
-	body = append(body, '{')
+	var body bytes.Buffer
+	body.Grow(len(data) + 16)
+	body.WriteByte('{')
 	if len(errs) > 0 {
-		text, err := json.Marshal(errs[:min(len(errs), maxErrors)])
-		if err != nil { // a path or extension that has no JSON form: there is none
+		body.WriteString(`"errors":`)
+		encoder := json.NewEncoder(&body)
+		encoder.SetEscapeHTML(false)
+		if err := encoder.Encode(errs[:min(len(errs), maxErrors)]); err != nil { // a path or extension that has no JSON form: there is none
 			panic(err)
 		}
-		body = append(append(body, `"errors":`...), text...)
+		body.Truncate(body.Len() - 1) // the encoder ends the line
 		if data != nil {
-			body = append(body, ',')
+			body.WriteByte(',')
 		}
 	}
 	if data != nil {
-		body = append(append(body, `"data":`...), data...)
+		body.WriteString(`"data":`)
+		body.Write(data)
 	}
-	body = append(body, '}')
+	body.WriteByte('}')
 	header := r.w.Header()
 	header.Set("Content-Type", r.mediaType+"; charset=utf-8")
-	header.Set("Content-Length", strconv.Itoa(len(body)))
-	header.Set("X-Content-Type-Options", "nosniff")
+	header.Set("Content-Length", strconv.Itoa(body.Len()))
 	r.w.WriteHeader(status)
-	_, _ = r.w.Write(body)
+	_, _ = r.w.Write(body.Bytes())
 }
