@@ -34,9 +34,8 @@ type textHash [sha256.Size]byte
 
 const (
 	maxSent      = 64 << 20 // bytes of memory for all documents that clients sent
-	maxSentOne   = maxSent / 64
-	minDocument  = 1 << 10 // bytes of memory
-	bytesPerByte = 32      // of memory for a byte of text, measured
+	minDocument  = 1 << 10  // bytes of memory for one
+	bytesPerByte = 80       // of memory for a byte of text: "id id id", the worst that was measured
 )
 
 // documents keeps what was parsed, by the hash of its text: the operator's
@@ -111,6 +110,9 @@ func (d *documents) find(params *params, refusal *gqlerror.Error) (*document, gq
 }
 
 func (d *documents) lookUp(params *params, refusal *gqlerror.Error) (*document, gqlerror.List) {
+	if len(params.Query) > d.limits.Bytes {
+		return nil, gqlerror.List{exceeded("bytes", d.limits.Bytes)}
+	}
 	if params.Query == "" && params.documentID != "" {
 		if found := d.named[params.documentID]; found != nil {
 			return found, nil
@@ -151,7 +153,7 @@ func (d *documents) cached(hash textHash) *document {
 func (d *documents) keep(hash textHash, parsed *document) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if parsed.bytes > maxSentOne || d.sent.Contains(hash) { // the latter where another request was first
+	if d.sent.Contains(hash) { // another request was first
 		return
 	}
 	d.bytes += parsed.bytes
@@ -239,11 +241,12 @@ func (fromContext) Add(context.Context, string, *ast.QueryDocument) {}
 // these in a folder.
 func ReadDocuments(path string) (map[string]string, error) {
 	texts := map[string]string{}
-	err := filepath.WalkDir(path, func(name string, entry fs.DirEntry, err error) error {
+	folder := os.DirFS(filepath.Dir(path))
+	err := fs.WalkDir(folder, filepath.Base(path), func(name string, entry fs.DirEntry, err error) error {
 		if err != nil || entry.IsDir() {
 			return err
 		}
-		content, err := os.ReadFile(name)
+		content, err := fs.ReadFile(folder, name)
 		if err != nil {
 			return err
 		}

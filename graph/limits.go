@@ -13,6 +13,7 @@ import (
 // Limits bound what one document may ask for. All but Cost are checked before
 // validation, the rules of which take time quadratic in what they bound.
 type Limits struct {
+	Bytes          int `name:"max-document" env:"MAX_DOCUMENT" default:"65536" help:"Bytes of a document (${default})."`
 	Tokens         int `name:"max-tokens" env:"MAX_TOKENS" default:"2000" help:"Words and signs in a document (${default})."`
 	Fields         int `name:"max-fields" env:"MAX_FIELDS" default:"1000" help:"Fields and fragments of a document once fragments are in place (${default})."`
 	Depth          int `name:"max-depth" env:"MAX_DEPTH" default:"20" help:"Levels of fields in fields (${default})."`
@@ -47,6 +48,7 @@ type counter struct {
 	directives int
 	// introspections counts __schema and __type.
 	introspections int
+	introspecting  bool // inside one of them
 }
 
 // count counts every operation, and the fragments that none uses: they are
@@ -91,6 +93,7 @@ func (l Limits) count(document *ast.QueryDocument) (counter, *gqlerror.Error) {
 
 // merged are the fields of one name in one object.
 type merged struct {
+	name     string
 	fields   int
 	children []ast.SelectionSet
 }
@@ -105,7 +108,7 @@ func (c *counter) level(sets []ast.SelectionSet, depth, maxFields int) *gqlerror
 	collect := func(field *ast.Field) *gqlerror.Error {
 		same := names[field.Alias]
 		if same == nil {
-			same = &merged{}
+			same = &merged{name: field.Name}
 			names[field.Alias] = same
 			fields = append(fields, same)
 		}
@@ -129,9 +132,12 @@ func (c *counter) level(sets []ast.SelectionSet, depth, maxFields int) *gqlerror
 		if same.children == nil {
 			continue
 		}
+		around := c.introspecting
+		c.introspecting = around || isIntrospection(same.name)
 		if err := c.level(same.children, depth+1, c.Fields); err != nil {
 			return err
 		}
+		c.introspecting = around
 	}
 	return nil
 }
@@ -169,6 +175,9 @@ func (c *counter) selectionSet(set ast.SelectionSet, collect func(*ast.Field) *g
 
 func (c *counter) countField(field *ast.Field) *gqlerror.Error {
 	if field.Alias != field.Name {
+		if c.introspecting { // would multiply what has no pages
+			return badRequest("The document has an alias in an introspection.")
+		}
 		if c.aliases++; c.aliases > c.Aliases {
 			return exceeded("aliases", c.Aliases)
 		}
@@ -176,13 +185,15 @@ func (c *counter) countField(field *ast.Field) *gqlerror.Error {
 			return badRequest(fmt.Sprintf("The document has an alias of more than %d bytes.", maxAlias))
 		}
 	}
-	if field.Name == "__schema" || field.Name == "__type" {
+	if isIntrospection(field.Name) {
 		if c.introspections++; c.introspections > c.Introspections {
 			return exceeded("introspections", c.Introspections)
 		}
 	}
 	return c.countDirectives(field.Directives)
 }
+
+func isIntrospection(name string) bool { return name == "__schema" || name == "__type" }
 
 func (c *counter) countDirectives(list ast.DirectiveList) *gqlerror.Error {
 	if c.directives += len(list); c.directives > c.Directives {
