@@ -1,0 +1,325 @@
+package graph_test
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"io"
+	"log/slog"
+	"maps"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/alecthomas/kong"
+	"github.com/google/go-cmp/cmp"
+
+	"portfolio/auth"
+	"portfolio/db"
+	"portfolio/db/dbtest"
+	"portfolio/demo"
+	"portfolio/graph"
+	"portfolio/guard"
+	"portfolio/media"
+)
+
+// server is the handler over the demo's rows.
+type server struct {
+	url, key string
+}
+
+// load puts the demo's rows into the database and returns its token.
+func load(t testing.TB, database *db.DB) (key string) {
+	t.Helper()
+	store, err := media.Open("file:" + t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = store.Close() })
+	if key, err = demo.Load(t.Context(), database, store, filepath.Join(t.TempDir(), "key")); err != nil {
+		t.Fatal(err)
+	}
+	return key
+}
+
+func serve(t testing.TB, database *db.DB, key string, change func(*graph.Options)) server {
+	t.Helper()
+	options := graph.Options{
+		Introspection: graph.IntrospectionOn,
+		MediaURL:      "https://media.test/",
+		Enter:         guard.NewTurns(16).Enter,
+		Log:           slog.New(slog.DiscardHandler),
+	}
+	parser, err := kong.New(&options.Limits)
+	if err == nil {
+		_, err = parser.Parse(nil)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if change != nil {
+		change(&options)
+	}
+	handler, err := graph.NewHandler(&graph.Resolver{DB: database}, auth.NewTokens(database), options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	running := httptest.NewServer(handler)
+	t.Cleanup(running.Close)
+	return server{running.URL, key}
+}
+
+// exchange is a request, and what of the answer must be so.
+type exchange struct {
+	name    string
+	method  string // POST where there is a body, else GET
+	query   string // string of the address
+	headers map[string]string
+	body    string
+
+	status  int
+	answer  string
+	answers map[string]string // headers
+}
+
+const (
+	newer = "application/graphql-response+json"
+	older = "application/json"
+)
+
+func (s server) try(t *testing.T, e exchange) {
+	t.Helper()
+	method := e.method
+	if method == "" && e.body != "" {
+		method = http.MethodPost
+	}
+	request, err := http.NewRequestWithContext(t.Context(), method, s.url+"/graphql?"+e.query, strings.NewReader(e.body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if e.body != "" {
+		request.Header.Set("Content-Type", older)
+	}
+	for name, value := range e.headers {
+		request.Header.Set(name, strings.ReplaceAll(value, "KEY", s.key))
+	}
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = response.Body.Close() }()
+	body, err := io.ReadAll(response.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := map[string]string{}
+	for name := range e.answers {
+		got[name] = strings.Join(response.Header.Values(name), ", ")
+	}
+	if response.StatusCode != e.status || string(body) != e.answer || !maps.Equal(got, e.answers) {
+		t.Errorf("- wanted, + got:\n%s%s%s", cmp.Diff(e.status, response.StatusCode), cmp.Diff(e.answer, string(body)), cmp.Diff(e.answers, got))
+	}
+}
+
+func get(document string) string { return "query=" + url.QueryEscape(document) }
+
+func sha(text string) string {
+	hash := sha256.Sum256([]byte(text))
+	return hex.EncodeToString(hash[:])
+}
+
+const (
+	typename    = `{"data":{"__typename":"Query"}}`
+	noSuchField = `{"errors":[{"message":"Cannot query field \"nme\" on type \"PortfolioLink\". Did you mean \"name\"?","locations":[{"line":1,"column":22}],"extensions":{"code":"BAD_USER_INPUT"}}]}`
+)
+
+func TestHTTP(t *testing.T) {
+	cases := []exchange{
+		{name: "a query", body: `{"query":"{__typename}"}`, status: 200, answer: typename, answers: map[string]string{"Content-Type": older + "; charset=utf-8", "Vary": "Accept, Authorization"}},
+		{name: "by GET", query: get("{__typename}"), status: 200, answer: typename, answers: map[string]string{"Cache-Control": "public, no-cache", "ETag": `W/"0384bd78b8b987171b0ce4f29e771044"`}},
+		{name: "by HEAD", method: "HEAD", query: get("{__typename}"), status: 200, answers: map[string]string{"Content-Length": "31"}},
+		{name: "as it was", query: get("{__typename}"), headers: map[string]string{"If-None-Match": `"other", W/"0384bd78b8b987171b0ce4f29e771044"`}, status: 304, answers: map[string]string{"Cache-Control": "public, no-cache", "Content-Length": ""}},
+		{name: "not as it was", query: get("{__typename}"), headers: map[string]string{"If-None-Match": `"other"`}, status: 200, answer: typename},
+		{name: "of the viewer", query: get("{viewer{username}}"), headers: map[string]string{"Authorization": "Token KEY"}, status: 200, answer: `{"data":{"viewer":{"username":"demo"}}}`, answers: map[string]string{"Cache-Control": "private, no-cache"}},
+		{name: "of a guarded field", query: get("query($i:ID!){...F} fragment F on Query{portfolioLink(id:$i){name}}") + `&variables={"i":"4"}`, headers: map[string]string{"Authorization": "Bearer KEY"}, status: 200, answer: `{"data":{"portfolioLink":{"name":"دمو پروژه"}}}`, answers: map[string]string{"Cache-Control": "private, no-cache"}},
+		{name: "with errors", query: get("{portfolioLink(id:4){name}}"), status: 200, answer: `{"errors":[{"message":"Authentication is required.","path":["portfolioLink"],"locations":[{"line":1,"column":2}],"extensions":{"code":"UNAUTHENTICATED"}}],"data":{"portfolioLink":null}}`, answers: map[string]string{"Cache-Control": "no-store", "ETag": ""}},
+		{name: "no escapes for HTML", body: `{"query":"{a:portfolioLink(id:\"<&>\"){name}}"}`, headers: map[string]string{"Authorization": "Token KEY"}, status: 200, answer: `{"errors":[{"message":"id must be a whole number between -9223372036854775808 and 9223372036854775807.","path":["a","id"],"extensions":{"code":"BAD_USER_INPUT"}}],"data":{"a":null}}`},
+
+		{name: "newer type", body: `{"query":"{__typename}"}`, headers: map[string]string{"Accept": newer}, status: 200, answer: typename, answers: map[string]string{"Content-Type": newer + "; charset=utf-8"}},
+		{name: "Apollo's types", body: `{"query":"{__typename}"}`, headers: map[string]string{"Accept": newer + "," + older + ";q=0.9"}, status: 200, answer: typename, answers: map[string]string{"Content-Type": newer + "; charset=utf-8"}},
+		{name: "urql's types", body: `{"query":"{__typename}"}`, headers: map[string]string{"Accept": newer + ", application/graphql+json, " + older + ", text/event-stream, multipart/mixed"}, status: 200, answer: typename, answers: map[string]string{"Content-Type": newer + "; charset=utf-8"}},
+		{name: "weights", body: `{"query":"{__typename}"}`, headers: map[string]string{"Accept": newer + ";q=0.5, " + older + ";q=0.6"}, status: 200, answer: typename, answers: map[string]string{"Content-Type": older + "; charset=utf-8"}},
+		{name: "refused type", body: `{"query":"{__typename}"}`, headers: map[string]string{"Accept": newer + ";q=0, */*"}, status: 200, answer: typename, answers: map[string]string{"Content-Type": older + "; charset=utf-8"}},
+		{name: "the most specific range", body: `{"query":"{__typename}"}`, headers: map[string]string{"Accept": "*/*, " + older + ";q=0.1"}, status: 200, answer: typename, answers: map[string]string{"Content-Type": newer + "; charset=utf-8"}},
+		{name: "no type of ours", body: `{"query":"{__typename}"}`, headers: map[string]string{"Accept": "text/html"}, status: 406, answer: `{"errors":[{"message":"Answers are application/graphql-response+json or application/json.","extensions":{"code":"BAD_USER_INPUT"}}]}`},
+
+		{name: "invalid, newer type", body: `{"query":"{portfolioLink(id:1){nme}}"}`, headers: map[string]string{"Accept": newer}, status: 400, answer: strings.Replace(noSuchField, ":22}", ":22}", 1)},
+		{name: "invalid, older type", body: `{"query":"{portfolioLink(id:1){nme}}"}`, status: 200, answer: noSuchField},
+		{name: "no GraphQL", body: `{"query":"{"}`, headers: map[string]string{"Accept": newer}, status: 400, answer: `{"errors":[{"message":"Expected Name, found <EOF>","locations":[{"line":1,"column":2}],"extensions":{"code":"BAD_USER_INPUT"}}]}`},
+		{name: "no variable", body: `{"query":"query($i:ID!){portfolioLink(id:$i){id}}"}`, headers: map[string]string{"Accept": newer}, status: 400, answer: `{"errors":[{"message":"must be defined","path":["variable","i"],"extensions":{"code":"BAD_USER_INPUT"}}]}`},
+		{name: "no operation of that name", body: `{"query":"query A{__typename}","operationName":"B"}`, status: 200, answer: `{"errors":[{"message":"operation B not found","extensions":{"code":"BAD_USER_INPUT"}}]}`},
+		{name: "only a fragment", body: `{"query":"fragment F on Query{__typename}"}`, status: 200, answer: `{"errors":[{"message":"The document has no operation.","extensions":{"code":"BAD_USER_INPUT"}}]}`},
+
+		{name: "no query", body: `{}`, status: 400, answer: `{"errors":[{"message":"There is no query.","extensions":{"code":"BAD_USER_INPUT"}}]}`},
+		{name: "no query by GET", status: 400, answer: `{"errors":[{"message":"There is no query.","extensions":{"code":"BAD_USER_INPUT"}}]}`},
+		{name: "nulls", body: `{"query":"{__typename}","operationName":null,"variables":null,"extensions":null}`, status: 200, answer: typename},
+		{name: "no JSON", body: `{"query":`, status: 400, answer: badBody},
+		{name: "a query that is no text", body: `{"query":1}`, status: 400, answer: badBody},
+		{name: "variables that are no object", body: `{"query":"{__typename}","variables":[]}`, status: 400, answer: badBody},
+		{name: "a batch", body: `[{"query":"{__typename}"}]`, status: 400, answer: badBody},
+		{name: "more after it", body: `{"query":"{__typename}"} trailing`, status: 400, answer: badBody},
+		{name: "two values", body: `{"query":"{__typename}"}{}`, status: 400, answer: badBody},
+		{name: "a megabyte of garbage", body: strings.Repeat("x", 1<<20), status: 400, answer: badBody},
+		{name: "two megabytes", body: `{"query":"{__typename}","variables":{"a":"` + strings.Repeat("x", 2<<20) + `"}}`, status: 413, answer: `{"errors":[{"message":"The body may hold at most 1048576 bytes.","extensions":{"code":"BAD_USER_INPUT"}}]}`},
+		{name: "variables by GET", query: get("{__typename}") + "&variables=1", status: 400, answer: `{"errors":[{"message":"The parameter variables must be a JSON object.","extensions":{"code":"BAD_USER_INPUT"}}]}`},
+		{name: "a broken query string", query: "query=%zz", status: 400, answer: `{"errors":[{"message":"The query string is malformed.","extensions":{"code":"BAD_USER_INPUT"}}]}`},
+
+		{name: "text", body: `{"query":"{__typename}"}`, headers: map[string]string{"Content-Type": "text/plain"}, status: 415, answer: badType},
+		{name: "a form", body: `query=mutation{__typename}`, headers: map[string]string{"Content-Type": "application/x-www-form-urlencoded"}, status: 415, answer: badType},
+		{name: "no type", body: `{"query":"{__typename}"}`, headers: map[string]string{"Content-Type": ""}, status: 415, answer: badType},
+		{name: "GraphQL as type", body: `{__typename}`, headers: map[string]string{"Content-Type": "application/graphql"}, status: 415, answer: badType},
+		{name: "UTF-16", body: `{"query":"{__typename}"}`, headers: map[string]string{"Content-Type": "application/json; charset=utf-16"}, status: 415, answer: badType},
+		{name: "UTF-8", body: `{"query":"{__typename}"}`, headers: map[string]string{"Content-Type": "application/json; charset=UTF-8"}, status: 200, answer: typename},
+		{name: "gzip", body: "\x1f\x8b", headers: map[string]string{"Content-Encoding": "gzip"}, status: 415, answer: badType},
+		{name: "an unknown method", method: "DELETE", query: get("{__typename}"), status: 405, answer: `{"errors":[{"message":"Send GET or POST.","extensions":{"code":"BAD_USER_INPUT"}}]}`, answers: map[string]string{"Allow": "GET, HEAD, POST"}},
+
+		{name: "an unknown token", query: get("{__typename}"), headers: map[string]string{"Authorization": "Token nobody"}, status: 401, answer: `{"errors":[{"message":"The token is invalid.","extensions":{"code":"UNAUTHENTICATED"}}]}`, answers: map[string]string{"WWW-Authenticate": "Token"}},
+
+		{name: "a hash that is not known", body: `{"extensions":{"persistedQuery":{"version":1,"sha256Hash":"` + sha("{unknown}") + `"}}}`, status: 200, answer: notPersisted},
+		{name: "a hash that is not known, newer type", body: `{"extensions":{"persistedQuery":{"version":1,"sha256Hash":"` + sha("{unknown}") + `"}}}`, headers: map[string]string{"Accept": newer}, status: 400, answer: notPersisted},
+		{name: "a hash with its text", body: `{"query":"{a:__typename}","extensions":{"persistedQuery":{"version":1,"sha256Hash":"` + sha("{a:__typename}") + `"}}}`, status: 200, answer: `{"data":{"a":"Query"}}`},
+		{name: "a hash that is known", query: `extensions={"persistedQuery":{"version":1,"sha256Hash":"` + sha("{a:__typename}") + `"}}`, status: 200, answer: `{"data":{"a":"Query"}}`},
+		{name: "the hash of another text", body: `{"query":"{b:__typename}","extensions":{"persistedQuery":{"version":1,"sha256Hash":"` + sha("{a:__typename}") + `"}}}`, status: 400, answer: `{"errors":[{"message":"extensions.persistedQuery.sha256Hash is not the hash of the query.","extensions":{"code":"BAD_USER_INPUT"}}]}`},
+		{name: "no hash", body: `{"extensions":{"persistedQuery":{"version":1,"sha256Hash":"12"}}}`, status: 400, answer: `{"errors":[{"message":"extensions.persistedQuery.sha256Hash must be a SHA-256 hash in hexadecimal digits.","extensions":{"code":"BAD_USER_INPUT"}}]}`},
+		{name: "an id that is not known", body: `{"documentId":"sha256:1"}`, status: 200, answer: notPersisted},
+	}
+	dbtest.Each(t, func(t *testing.T, database *db.DB) {
+		server := serve(t, database, load(t, database), nil)
+		for _, c := range cases {
+			t.Run(c.name, func(t *testing.T) { server.try(t, c) })
+		}
+	})
+}
+
+const (
+	badBody      = `{"errors":[{"message":"The body must be one JSON object with a query or documentId, and may have operationName, variables and extensions.","extensions":{"code":"BAD_USER_INPUT"}}]}`
+	badType      = `{"errors":[{"message":"Send application/json in UTF-8, not compressed.","extensions":{"code":"BAD_USER_INPUT"}}]}`
+	notPersisted = `{"errors":[{"message":"PersistedQueryNotFound","extensions":{"code":"PERSISTED_QUERY_NOT_FOUND"}}]}`
+)
+
+func TestPersistedDocuments(t *testing.T) {
+	folder := t.TempDir()
+	for name, text := range map[string]string{
+		"codegen.json":    `{"sha256:1":"query A{a:__typename}","2":"{b:__typename}"}`,
+		"apollo.json":     `{"format":"apollo-persisted-query-manifest","version":1,"operations":[{"id":"3","name":"C","type":"query","body":"query C{c:__typename}"}]}`,
+		"sub/d.graphql":   "{d:__typename}",
+		"sub/ignored.txt": "x",
+	} {
+		path := filepath.Join(folder, name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	texts, err := graph.ReadDocuments(folder)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dbtest.Each(t, func(t *testing.T, database *db.DB) {
+		key := load(t, database)
+		for onlyPersisted, stranger := range map[bool]string{
+			false: typename,
+			true:  `{"errors":[{"message":"Only persisted documents are answered.","extensions":{"code":"FORBIDDEN"}}]}`,
+		} {
+			server := serve(t, database, key, func(o *graph.Options) { o.Persisted, o.OnlyPersisted = texts, onlyPersisted })
+			for _, c := range []exchange{
+				{name: "graphql-codegen", body: `{"documentId":"sha256:1"}`, status: 200, answer: `{"data":{"a":"Query"}}`},
+				{name: "Relay", query: "documentId=2", status: 200, answer: `{"data":{"b":"Query"}}`},
+				{name: "Apollo", body: `{"documentId":"3"}`, status: 200, answer: `{"data":{"c":"Query"}}`},
+				{name: "a file", body: `{"documentId":"sha256:` + sha("{d:__typename}") + `"}`, status: 200, answer: `{"data":{"d":"Query"}}`},
+				{name: "Apollo's hash", body: `{"extensions":{"persistedQuery":{"version":1,"sha256Hash":"` + sha("{d:__typename}") + `"}}}`, status: 200, answer: `{"data":{"d":"Query"}}`},
+				{name: "its text", body: `{"query":"{d:__typename}"}`, status: 200, answer: `{"data":{"d":"Query"}}`},
+				{name: "a stranger", body: `{"query":"{__typename}"}`, status: 200, answer: stranger},
+			} {
+				t.Run(c.name, func(t *testing.T) { server.try(t, c) })
+			}
+		}
+	})
+}
+
+func TestPersistedDocumentsAreChecked(t *testing.T) {
+	for content, want := range map[string]string{
+		`{"1":"{nothing}"}`: `persisted document 1: Cannot query field "nothing" on type "Query".`,
+		`[]`:                "m.json: not a manifest of persisted documents: want a JSON object of texts by id",
+		`{}`:                "there are no documents",
+	} {
+		file := filepath.Join(t.TempDir(), "m.json")
+		if err := os.WriteFile(file, []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		texts, err := graph.ReadDocuments(file)
+		if err == nil {
+			_, err = graph.NewHandler(&graph.Resolver{}, nil, graph.Options{Persisted: texts, Limits: graph.Limits{Bytes: 100, Tokens: 100, Fields: 100, Depth: 10, RootFields: 10, Duplicates: 1}})
+		}
+		if err == nil || !strings.HasSuffix(err.Error(), want) {
+			t.Errorf("%s: %v, want %s", content, err, want)
+		}
+	}
+}
+
+func TestIntrospection(t *testing.T) {
+	const (
+		schema = `{"data":{"__schema":{"queryType":{"name":"Query"}}}}`
+		off    = `{"errors":[{"message":"Introspection is off.","extensions":{"code":"FORBIDDEN"}}]}`
+		token  = `{"errors":[{"message":"Introspection asks for a token.","extensions":{"code":"UNAUTHENTICATED"}}]}`
+	)
+	dbtest.Each(t, func(t *testing.T, database *db.DB) {
+		key := load(t, database)
+		for mode, want := range map[graph.Introspection]struct{ anonymous, authenticated string }{
+			graph.IntrospectionOn:            {schema, schema},
+			graph.IntrospectionAuthenticated: {token, schema},
+			graph.IntrospectionOff:           {off, off},
+		} {
+			server := serve(t, database, key, func(o *graph.Options) { o.Introspection = mode })
+			for range 2 { // the second time the document is known
+				server.try(t, exchange{body: `{"query":"{...F} fragment F on Query{__schema{queryType{name}}}"}`, status: 200, headers: map[string]string{"Authorization": "Token KEY"}, answer: want.authenticated})
+				server.try(t, exchange{body: `{"query":"{...F} fragment F on Query{__schema{queryType{name}}}"}`, status: 200, answer: want.anonymous})
+			}
+		}
+		server := serve(t, database, key, func(o *graph.Options) { o.Introspection = graph.IntrospectionOff })
+		for query, want := range map[string]string{
+			`{viewr{id}}`:                                          `Cannot query field "viewr" on type "Query".`,
+			`{portfolioLink(idd:1,id:1){id}}`:                      `Unknown argument "idd" on field "Query.portfolioLink".`,
+			`query($i:IDD){viewer{id}}`:                            `Unknown type "IDD".`,
+			`{viewer}`:                                             `Field "viewer" of type "Viewer" must have a selection of subfields.`,
+			`{...on Viewr{id}}`:                                    `Unknown type "Viewr".`,
+			`{viewer{id @includ(if:true)}}`:                        `Unknown directive "@includ".`,
+			`{viewer{id @include(iff:true)}}`:                      `Directive "@include" argument "if" of type "Boolean!" is required, but it was not provided.`,
+			`{viewer{...Fragmen}} fragment Fragment on Viewer{id}`: `Unknown fragment "Fragmen".`,
+		} {
+			body := server.post(t, query)
+			if !strings.Contains(strings.ReplaceAll(body, `\"`, `"`), want) || strings.Contains(body, "Did you mean") {
+				t.Errorf("%s: %s", query, body)
+			}
+		}
+	})
+}
+
+func (s server) post(t *testing.T, query string) string {
+	t.Helper()
+	response, err := http.Get(s.url + "?" + get(query))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = response.Body.Close() }()
+	body, err := io.ReadAll(response.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(body)
+}
