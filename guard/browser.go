@@ -37,7 +37,7 @@ func Headers(next http.Handler) http.Handler {
 // Header values are shared by all answers: nobody writes to them.
 var (
 	contentSecurityPolicy = []string{"default-src 'none'; frame-ancestors 'none'; sandbox"}
-	referrerPolicy        = []string{"no-referrer"}
+	referrerPolicy        = []string{"same-origin"}
 	contentTypeOptions    = []string{"nosniff"}
 	frameOptions          = []string{"DENY"}
 )

@@ -151,5 +151,6 @@ func (s *Rates) refuse(w http.ResponseWriter, r *http.Request, limiter *rate.Lim
 	refuse(w, r, http.StatusTooManyRequests)
 }
 
-// seconds rounds up: a client that waits so long is let in.
-func seconds(wait float64) string { return strconv.Itoa(max(1, int(math.Ceil(wait)))) }
+// seconds rounds up to whole ones, but for what floats leave over: a client
+// that waits so long is let in.
+func seconds(wait float64) string { return strconv.Itoa(max(1, int(math.Ceil(wait-1e-6)))) }

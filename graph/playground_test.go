@@ -1,0 +1,45 @@
+package graph_test
+
+import (
+	"net/http/httptest"
+	"os/exec"
+	"regexp"
+	"strings"
+	"testing"
+
+	"portfolio/graph"
+)
+
+// TestPlaygroundInBrowser runs the page under its policy. Where the CDN is out
+// of reach its script ends at the first name that the CDN defines, which shows
+// as well that it was let run.
+func TestPlaygroundInBrowser(t *testing.T) {
+	chromium, err := exec.LookPath("chromium")
+	if err != nil {
+		t.Skip("the playground's policy is not tested: install chromium (Debian: apt-get install chromium)")
+	}
+	playground, err := graph.NewPlayground("/graphql", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := httptest.NewServer(playground)
+	t.Cleanup(server.Close)
+	command := exec.CommandContext(t.Context(), chromium, "--headless", "--no-sandbox", "--disable-gpu", "--enable-logging=stderr",
+		"--virtual-time-budget=5000", "--dump-dom", "--user-data-dir="+t.TempDir(), server.URL)
+	var log strings.Builder
+	command.Stderr = &log
+	page, err := command.Output()
+	if err != nil {
+		t.Fatalf("%v\n%s", err, log.String())
+	}
+	said := regexp.MustCompile(`(?m)^.*:CONSOLE.*$`).FindAllString(log.String(), -1)
+	for _, line := range said {
+		if strings.Contains(line, "Content Security Policy") {
+			t.Error(line)
+		}
+	}
+	ran := strings.Contains(string(page), "graphiql-container") || strings.Contains(strings.Join(said, "\n"), "GraphiQL is not defined")
+	if !ran {
+		t.Errorf("the page's script did not run: %q", said)
+	}
+}
