@@ -67,7 +67,12 @@ func TestSameAfterGraphQL(t *testing.T) {
 		database := dbtest.Open(t, dsn)
 		address := serve(t, newHandler(database))
 		tokens, log := auth.NewTokens(database), slog.New(slog.DiscardHandler)
-		graphql := httptest.NewServer(graph.NewHandler(&graph.Resolver{DB: database}, tokens, "https://cdn.example/", log))
+		handler, err := graph.NewHandler(&graph.Resolver{DB: database}, tokens,
+			graph.Options{Limits: graph.DefaultLimits(), MediaURL: "https://cdn.example/", Log: log})
+		if err != nil {
+			t.Fatal(err)
+		}
+		graphql := httptest.NewServer(handler)
 		t.Cleanup(graphql.Close)
 		recorded.Replay(t, address, documented)
 		request := httptest.NewRequest(http.MethodGet, graphql.URL+"/?query={portfolioLink(id:4){name%20imageData{url%20thumbnails{id}}}}", nil)

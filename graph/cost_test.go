@@ -19,7 +19,11 @@ func BenchmarkPortfolioLink(b *testing.B) {
 	dsn := dbtest.SQLite(b)
 	dbtest.LoadFile(b, dsn, "../compat/testdata/fixtures.json")
 	database := dbtest.Open(b, dsn)
-	handler := graph.NewHandler(&graph.Resolver{DB: database}, auth.NewTokens(database), "", slog.New(slog.DiscardHandler))
+	handler, err := graph.NewHandler(&graph.Resolver{DB: database}, auth.NewTokens(database),
+		graph.Options{Limits: graph.DefaultLimits(), Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		b.Fatal(err)
+	}
 	body, err := json.Marshal(map[string]any{"query": everything, "variables": map[string]any{"p": "1", "i": "4"}})
 	if err != nil {
 		b.Fatal(err)

@@ -32,7 +32,7 @@ type Options struct {
 	OnlyPersisted bool
 	MediaURL      string // base address of files; empty: the host of the request
 	// Enter waits for its turn to execute an operation, and returns what ends
-	// the turn, or false where the server is too busy.
+	// the turn, or false where the server is too busy. It may be nil.
 	Enter func(context.Context) (leave func(), ok bool)
 	Log   *slog.Logger
 }
@@ -163,11 +163,13 @@ func (h *Handler) execute(ctx context.Context, reply reply, params *params, r *h
 
 // dispatch takes a turn only for the work: slow clients hold none.
 func (h *Handler) dispatch(ctx context.Context, operation *graphql.OperationContext) (*graphql.Response, bool) {
-	leave, ok := h.options.Enter(ctx)
-	if !ok {
-		return nil, false
+	if h.options.Enter != nil {
+		leave, ok := h.options.Enter(ctx)
+		if !ok {
+			return nil, false
+		}
+		defer leave()
 	}
-	defer leave()
 	next, ctx := h.exec.DispatchOperation(ctx, operation)
 	return next(ctx), true
 }

@@ -3,8 +3,6 @@ package graph_test
 import (
 	"crypto/sha256"
 	"encoding/hex"
-	"io"
-	"log/slog"
 	"maps"
 	"net/http"
 	"net/http/httptest"
@@ -14,63 +12,12 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/alecthomas/kong"
 	"github.com/google/go-cmp/cmp"
 
-	"portfolio/auth"
 	"portfolio/db"
 	"portfolio/db/dbtest"
-	"portfolio/demo"
 	"portfolio/graph"
-	"portfolio/guard"
-	"portfolio/media"
 )
-
-// server is the handler over the demo's rows.
-type server struct {
-	url, key string
-}
-
-// load puts the demo's rows into the database and returns its token.
-func load(t testing.TB, database *db.DB) (key string) {
-	t.Helper()
-	store, err := media.Open("file:" + t.TempDir())
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = store.Close() })
-	if key, err = demo.Load(t.Context(), database, store, filepath.Join(t.TempDir(), "key")); err != nil {
-		t.Fatal(err)
-	}
-	return key
-}
-
-func serve(t testing.TB, database *db.DB, key string, change func(*graph.Options)) server {
-	t.Helper()
-	options := graph.Options{
-		Introspection: graph.IntrospectionOn,
-		MediaURL:      "https://media.test/",
-		Enter:         guard.NewTurns(16).Enter,
-		Log:           slog.New(slog.DiscardHandler),
-	}
-	parser, err := kong.New(&options.Limits)
-	if err == nil {
-		_, err = parser.Parse(nil)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	if change != nil {
-		change(&options)
-	}
-	handler, err := graph.NewHandler(&graph.Resolver{DB: database}, auth.NewTokens(database), options)
-	if err != nil {
-		t.Fatal(err)
-	}
-	running := httptest.NewServer(handler)
-	t.Cleanup(running.Close)
-	return server{running.URL, key}
-}
 
 // exchange is a request, and what of the answer must be so.
 type exchange struct {
@@ -90,37 +37,26 @@ const (
 	older = "application/json"
 )
 
-func (s server) try(t *testing.T, e exchange) {
+func try(t *testing.T, server *httptest.Server, e exchange) {
 	t.Helper()
 	method := e.method
 	if method == "" && e.body != "" {
 		method = http.MethodPost
 	}
-	request, err := http.NewRequestWithContext(t.Context(), method, s.url+"/graphql?"+e.query, strings.NewReader(e.body))
-	if err != nil {
-		t.Fatal(err)
-	}
+	header := http.Header{}
 	if e.body != "" {
-		request.Header.Set("Content-Type", older)
+		header.Set("Content-Type", older)
 	}
 	for name, value := range e.headers {
-		request.Header.Set(name, strings.ReplaceAll(value, "KEY", s.key))
+		header.Set(name, value)
 	}
-	response, err := http.DefaultClient.Do(request)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = response.Body.Close() }()
-	body, err := io.ReadAll(response.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
+	response, body := send(t, server, method, "/graphql?"+e.query, header, []byte(e.body))
 	got := map[string]string{}
 	for name := range e.answers {
 		got[name] = strings.Join(response.Header.Values(name), ", ")
 	}
-	if response.StatusCode != e.status || string(body) != e.answer || !maps.Equal(got, e.answers) {
-		t.Errorf("- wanted, + got:\n%s%s%s", cmp.Diff(e.status, response.StatusCode), cmp.Diff(e.answer, string(body)), cmp.Diff(e.answers, got))
+	if response.StatusCode != e.status || body != e.answer || !maps.Equal(got, e.answers) {
+		t.Errorf("- wanted, + got:\n%s%s%s", cmp.Diff(e.status, response.StatusCode), cmp.Diff(e.answer, body), cmp.Diff(e.answers, got))
 	}
 }
 
@@ -143,10 +79,13 @@ func TestHTTP(t *testing.T) {
 		{name: "by HEAD", method: "HEAD", query: get("{__typename}"), status: 200, answers: map[string]string{"Content-Length": "31"}},
 		{name: "as it was", query: get("{__typename}"), headers: map[string]string{"If-None-Match": `"other", W/"0384bd78b8b987171b0ce4f29e771044"`}, status: 304, answers: map[string]string{"Cache-Control": "public, no-cache", "Content-Length": ""}},
 		{name: "not as it was", query: get("{__typename}"), headers: map[string]string{"If-None-Match": `"other"`}, status: 200, answer: typename},
-		{name: "of the viewer", query: get("{viewer{username}}"), headers: map[string]string{"Authorization": "Token KEY"}, status: 200, answer: `{"data":{"viewer":{"username":"demo"}}}`, answers: map[string]string{"Cache-Control": "private, no-cache"}},
-		{name: "of a guarded field", query: get("query($i:ID!){...F} fragment F on Query{portfolioLink(id:$i){name}}") + `&variables={"i":"4"}`, headers: map[string]string{"Authorization": "Bearer KEY"}, status: 200, answer: `{"data":{"portfolioLink":{"name":"دمو پروژه"}}}`, answers: map[string]string{"Cache-Control": "private, no-cache"}},
+		{name: "of the viewer", query: get("{viewer{username}}"), headers: map[string]string{"Authorization": "Token " + staff4242}, status: 200, answer: `{"data":{"viewer":{"username":"staff-4242"}}}`, answers: map[string]string{"Cache-Control": "private, no-cache"}},
+		{name: "of a guarded field", query: get("query($i:ID!){...F} fragment F on Query{portfolioLink(id:$i){name}}") + `&variables={"i":"4"}`, headers: map[string]string{"Authorization": "Bearer " + staff4242}, status: 200, answer: `{"data":{"portfolioLink":{"name":"دمو پروژه"}}}`, answers: map[string]string{"Cache-Control": "private, no-cache"}},
 		{name: "with errors", query: get("{portfolioLink(id:4){name}}"), status: 200, answer: `{"errors":[{"message":"Authentication is required.","path":["portfolioLink"],"locations":[{"line":1,"column":2}],"extensions":{"code":"UNAUTHENTICATED"}}],"data":{"portfolioLink":null}}`, answers: map[string]string{"Cache-Control": "no-store", "ETag": ""}},
-		{name: "no escapes for HTML", body: `{"query":"{a:portfolioLink(id:\"<&>\"){name}}"}`, headers: map[string]string{"Authorization": "Token KEY"}, status: 200, answer: `{"errors":[{"message":"id must be a whole number between -9223372036854775808 and 9223372036854775807.","path":["a","id"],"extensions":{"code":"BAD_USER_INPUT"}}],"data":{"a":null}}`},
+		{name: "no escapes for HTML", body: `{"query":"{a:portfolioLink(id:\"<&>\"){name}}"}`, headers: map[string]string{"Authorization": "Token " + staff4242}, status: 200, answer: `{"errors":[{"message":"id must be a whole number between -9223372036854775808 and 9223372036854775807.","path":["a","id"],"extensions":{"code":"BAD_USER_INPUT"}}],"data":{"a":null}}`},
+
+		{name: "operation name", body: `{"query":"query A{viewer{id}} query B{x:viewer{id}}","operationName":"B"}`, status: 200, answer: `{"data":{"x":null}}`},
+		{name: "variables by GET", query: get("query($a:Boolean!){viewer@include(if:$a){id}}") + "&variables=" + url.QueryEscape(`{"a":true}`), status: 200, answer: `{"data":{"viewer":null}}`},
 
 		{name: "newer type", body: `{"query":"{__typename}"}`, headers: map[string]string{"Accept": newer}, status: 200, answer: typename, answers: map[string]string{"Content-Type": newer + "; charset=utf-8"}},
 		{name: "Apollo's types", body: `{"query":"{__typename}"}`, headers: map[string]string{"Accept": newer + "," + older + ";q=0.9"}, status: 200, answer: typename, answers: map[string]string{"Content-Type": newer + "; charset=utf-8"}},
@@ -174,7 +113,8 @@ func TestHTTP(t *testing.T) {
 		{name: "two values", body: `{"query":"{__typename}"}{}`, status: 400, answer: badBody},
 		{name: "a megabyte of garbage", body: strings.Repeat("x", 1<<20), status: 400, answer: badBody},
 		{name: "two megabytes", body: `{"query":"{__typename}","variables":{"a":"` + strings.Repeat("x", 2<<20) + `"}}`, status: 413, answer: `{"errors":[{"message":"The body may hold at most 1048576 bytes.","extensions":{"code":"BAD_USER_INPUT"}}]}`},
-		{name: "variables by GET", query: get("{__typename}") + "&variables=1", status: 400, answer: `{"errors":[{"message":"The parameter variables must be a JSON object.","extensions":{"code":"BAD_USER_INPUT"}}]}`},
+		{name: "bad variables by GET", query: get("{__typename}") + "&variables=1", status: 400, answer: `{"errors":[{"message":"The parameter variables must be a JSON object.","extensions":{"code":"BAD_USER_INPUT"}}]}`},
+		{name: "bad extensions by GET", query: get("{__typename}") + "&extensions=x", status: 400, answer: `{"errors":[{"message":"The parameter extensions must be a JSON object.","extensions":{"code":"BAD_USER_INPUT"}}]}`},
 		{name: "a broken query string", query: "query=%zz", status: 400, answer: `{"errors":[{"message":"The query string is malformed.","extensions":{"code":"BAD_USER_INPUT"}}]}`},
 
 		{name: "text", body: `{"query":"{__typename}"}`, headers: map[string]string{"Content-Type": "text/plain"}, status: 415, answer: badType},
@@ -196,10 +136,9 @@ func TestHTTP(t *testing.T) {
 		{name: "no hash", body: `{"extensions":{"persistedQuery":{"version":1,"sha256Hash":"12"}}}`, status: 400, answer: `{"errors":[{"message":"extensions.persistedQuery.sha256Hash must be a SHA-256 hash in hexadecimal digits.","extensions":{"code":"BAD_USER_INPUT"}}]}`},
 		{name: "an id that is not known", body: `{"documentId":"sha256:1"}`, status: 200, answer: notPersisted},
 	}
-	dbtest.Each(t, func(t *testing.T, database *db.DB) {
-		server := serve(t, database, load(t, database), nil)
+	eachServer(t, func(t *testing.T, server *httptest.Server) {
 		for _, c := range cases {
-			t.Run(c.name, func(t *testing.T) { server.try(t, c) })
+			t.Run(c.name, func(t *testing.T) { try(t, server, c) })
 		}
 	})
 }
@@ -231,12 +170,11 @@ func TestPersistedDocuments(t *testing.T) {
 		t.Fatal(err)
 	}
 	dbtest.Each(t, func(t *testing.T, database *db.DB) {
-		key := load(t, database)
 		for onlyPersisted, stranger := range map[bool]string{
 			false: typename,
 			true:  `{"errors":[{"message":"Only persisted documents are answered.","extensions":{"code":"FORBIDDEN"}}]}`,
 		} {
-			server := serve(t, database, key, func(o *graph.Options) { o.Persisted, o.OnlyPersisted = texts, onlyPersisted })
+			server := serve(t, database, func(o *graph.Options) { o.Persisted, o.OnlyPersisted = texts, onlyPersisted })
 			for _, c := range []exchange{
 				{name: "graphql-codegen", body: `{"documentId":"sha256:1"}`, status: 200, answer: `{"data":{"a":"Query"}}`},
 				{name: "Relay", query: "documentId=2", status: 200, answer: `{"data":{"b":"Query"}}`},
@@ -246,7 +184,7 @@ func TestPersistedDocuments(t *testing.T) {
 				{name: "its text", body: `{"query":"{d:__typename}"}`, status: 200, answer: `{"data":{"d":"Query"}}`},
 				{name: "a stranger", body: `{"query":"{__typename}"}`, status: 200, answer: stranger},
 			} {
-				t.Run(c.name, func(t *testing.T) { server.try(t, c) })
+				t.Run(c.name, func(t *testing.T) { try(t, server, c) })
 			}
 		}
 	})
@@ -278,20 +216,21 @@ func TestIntrospection(t *testing.T) {
 		off    = `{"errors":[{"message":"Introspection is off.","extensions":{"code":"FORBIDDEN"}}]}`
 		token  = `{"errors":[{"message":"Introspection asks for a token.","extensions":{"code":"UNAUTHENTICATED"}}]}`
 	)
-	dbtest.Each(t, func(t *testing.T, database *db.DB) {
-		key := load(t, database)
+	dbtest.EachURL(t, func(t *testing.T, dsn string) {
+		dbtest.LoadFile(t, dsn, "../compat/testdata/fixtures.json")
+		database := dbtest.Open(t, dsn)
 		for mode, want := range map[graph.Introspection]struct{ anonymous, authenticated string }{
 			graph.IntrospectionOn:            {schema, schema},
 			graph.IntrospectionAuthenticated: {token, schema},
 			graph.IntrospectionOff:           {off, off},
 		} {
-			server := serve(t, database, key, func(o *graph.Options) { o.Introspection = mode })
+			server := serve(t, database, func(o *graph.Options) { o.Introspection = mode })
 			for range 2 { // the second time the document is known
-				server.try(t, exchange{body: `{"query":"{...F} fragment F on Query{__schema{queryType{name}}}"}`, status: 200, headers: map[string]string{"Authorization": "Token KEY"}, answer: want.authenticated})
-				server.try(t, exchange{body: `{"query":"{...F} fragment F on Query{__schema{queryType{name}}}"}`, status: 200, answer: want.anonymous})
+				try(t, server, exchange{body: `{"query":"{...F} fragment F on Query{__schema{queryType{name}}}"}`, status: 200, headers: map[string]string{"Authorization": "Token " + staff4242}, answer: want.authenticated})
+				try(t, server, exchange{body: `{"query":"{...F} fragment F on Query{__schema{queryType{name}}}"}`, status: 200, answer: want.anonymous})
 			}
 		}
-		server := serve(t, database, key, func(o *graph.Options) { o.Introspection = graph.IntrospectionOff })
+		server := serve(t, database, func(o *graph.Options) { o.Introspection = graph.IntrospectionOff })
 		for query, want := range map[string]string{
 			`{viewr{id}}`:                                          `Cannot query field "viewr" on type "Query".`,
 			`{portfolioLink(idd:1,id:1){id}}`:                      `Unknown argument "idd" on field "Query.portfolioLink".`,
@@ -302,24 +241,10 @@ func TestIntrospection(t *testing.T) {
 			`{viewer{id @include(iff:true)}}`:                      `Directive "@include" argument "if" of type "Boolean!" is required, but it was not provided.`,
 			`{viewer{...Fragmen}} fragment Fragment on Viewer{id}`: `Unknown fragment "Fragmen".`,
 		} {
-			body := server.post(t, query)
+			_, body := ask(t, server, "", query, nil)
 			if !strings.Contains(strings.ReplaceAll(body, `\"`, `"`), want) || strings.Contains(body, "Did you mean") {
 				t.Errorf("%s: %s", query, body)
 			}
 		}
 	})
-}
-
-func (s server) post(t *testing.T, query string) string {
-	t.Helper()
-	response, err := http.Get(s.url + "?" + get(query))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = response.Body.Close() }()
-	body, err := io.ReadAll(response.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(body)
 }

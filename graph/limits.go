@@ -3,6 +3,8 @@ package graph
 import (
 	"context"
 	"fmt"
+	"reflect"
+	"strconv"
 
 	"github.com/vektah/gqlparser/v2/ast"
 	"github.com/vektah/gqlparser/v2/gqlerror"
@@ -23,6 +25,16 @@ type Limits struct {
 	RootFields     int `name:"max-root-fields" env:"MAX_ROOT_FIELDS" default:"20" help:"Fields of Query or Mutation in one operation (${default})."`
 	Introspections int `name:"max-introspections" env:"MAX_INTROSPECTIONS" default:"2" help:"__schema and __type fields in a document (${default})."`
 	Cost           int `name:"max-cost" env:"MAX_COST" default:"10000" help:"Fields that an answer may hold, pages counted in full (${default})."`
+}
+
+// DefaultLimits are those that the tags name.
+func DefaultLimits() (limits Limits) {
+	fields := reflect.ValueOf(&limits).Elem()
+	for i := range fields.NumField() {
+		limit, _ := strconv.ParseInt(fields.Type().Field(i).Tag.Get("default"), 10, 64)
+		fields.Field(i).SetInt(limit)
+	}
+	return limits
 }
 
 // maxAlias bounds the names that a client may choose for what an answer

@@ -5,25 +5,12 @@ import (
 	"testing"
 
 	"github.com/99designs/gqlgen/graphql"
-	"github.com/alecthomas/kong"
 )
-
-func defaultLimits(t testing.TB) (limits Limits) {
-	t.Helper()
-	parser, err := kong.New(&limits)
-	if err == nil {
-		_, err = parser.Parse(nil)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	return limits
-}
 
 func newTestDocuments(t testing.TB) *documents {
 	t.Helper()
 	schema := NewExecutableSchema(Config{Resolvers: &Resolver{}}).Schema()
-	found, err := newDocuments(schema, defaultLimits(t), nil, false)
+	found, err := newDocuments(schema, DefaultLimits(), nil, false)
 	if err != nil {
 		t.Fatal(err)
 	}
