@@ -38,14 +38,10 @@ func main() {
 	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
 }
 
-// How long a client may take, where the route gives it no more.
 const (
-	drainTimeout  = 20 * time.Second
-	headerTimeout = 10 * time.Second
-	readTimeout   = 30 * time.Second
-	writeTimeout  = time.Minute
-	idleTimeout   = 2 * time.Minute
-	maxHeader     = 64 << 10
+	drainTimeout = 20 * time.Second
+	writeTimeout = time.Minute // of an answer; routes may give more
+	maxHeader    = 64 << 10
 )
 
 // serve is the sub-command of that name: it answers until ctx ends, then
@@ -73,20 +69,20 @@ func (c *serveCommand) Run(ctx context.Context, settings *settings, out output) 
 		}
 	}
 
-	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", c.Addr)
-	if err != nil {
-		return fmt.Errorf("ADDR: %w", err)
-	}
 	routes, err := c.routes(database, store, base, demoKey, out.log)
 	if err != nil {
 		return err
 	}
+	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", c.Addr)
+	if err != nil {
+		return fmt.Errorf("ADDR: %w", err)
+	}
 	server := &http.Server{
 		Handler:           logged(routes, out.log),
-		ReadHeaderTimeout: headerTimeout,
-		ReadTimeout:       readTimeout,
+		ReadHeaderTimeout: c.Guard.HeaderTimeout,
+		ReadTimeout:       c.Guard.BodyTimeout,
 		WriteTimeout:      writeTimeout,
-		IdleTimeout:       idleTimeout,
+		IdleTimeout:       c.Guard.IdleTimeout,
 		MaxHeaderBytes:    maxHeader,
 		ErrorLog:          slog.NewLogLogger(out.log.Handler(), slog.LevelDebug),
 	}

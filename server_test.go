@@ -285,6 +285,10 @@ func TestStartRefuses(t *testing.T) {
 		{[]string{"--media-store=ftp://x"}, "portfolio: MEDIA_STORE: not file:PATH"},
 		{[]string{"--media-url=cdn.example"}, "portfolio: MEDIA_URL: not an absolute http or https address"},
 		{[]string{"--playground=maybe"}, "portfolio: --playground must be one of \"on\",\"off\" but got \"maybe\""},
+		{[]string{"--trusted-proxies=proxy.example"}, "portfolio: TRUSTED_PROXIES: \"proxy.example\" is neither an address nor a network"},
+		{[]string{"--persisted-documents=none.json"}, "portfolio: PERSISTED_DOCUMENTS: stat none.json: no such file or directory"},
+		{[]string{"--introspection=maybe"}, "portfolio: --introspection must be one of \"on\",\"authenticated\",\"off\" but got \"maybe\""},
+		{[]string{"--max-depth=deep"}, "portfolio: --max-depth: "},
 		{[]string{"--no-such-flag"}, "portfolio: unknown flag --no-such-flag"},
 		{[]string{"nonsense"}, "portfolio: unexpected argument nonsense"},
 	} {

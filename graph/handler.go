@@ -115,6 +115,7 @@ func (h *Handler) Refuse(w http.ResponseWriter, r *http.Request, status int) {
 }
 
 var (
+	errNoOperation = badRequest("The document has no operation of that name, or several: operationName must name one.")
 	errBusy        = coded(&gqlerror.Error{}, CodeUnavailable, "The server is busy. Try again later.")
 	errRateLimited = coded(&gqlerror.Error{}, CodeRateLimited, "There are too many requests. Try again later.")
 )
@@ -128,6 +129,10 @@ func (h *Handler) execute(ctx context.Context, reply reply, params *params, r *h
 	document, errs := h.documents.find(params, refusal)
 	if errs != nil {
 		reply.requestErrors(errs)
+		return
+	}
+	if document.Operations.ForName(params.OperationName) == nil {
+		reply.requestErrors(gqlerror.List{errNoOperation})
 		return
 	}
 	ctx = graphql.StartOperationTrace(context.WithValue(ctx, documentKey{}, document))

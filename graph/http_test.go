@@ -95,11 +95,11 @@ func TestHTTP(t *testing.T) {
 		{name: "the most specific range", body: `{"query":"{__typename}"}`, headers: map[string]string{"Accept": "*/*, " + older + ";q=0.1"}, status: 200, answer: typename, answers: map[string]string{"Content-Type": newer + "; charset=utf-8"}},
 		{name: "no type of ours", body: `{"query":"{__typename}"}`, headers: map[string]string{"Accept": "text/html"}, status: 406, answer: `{"errors":[{"message":"Answers are application/graphql-response+json or application/json.","extensions":{"code":"BAD_USER_INPUT"}}]}`},
 
-		{name: "invalid, newer type", body: `{"query":"{portfolioLink(id:1){nme}}"}`, headers: map[string]string{"Accept": newer}, status: 400, answer: strings.Replace(noSuchField, ":22}", ":22}", 1)},
+		{name: "invalid, newer type", body: `{"query":"{portfolioLink(id:1){nme}}"}`, headers: map[string]string{"Accept": newer}, status: 400, answer: noSuchField},
 		{name: "invalid, older type", body: `{"query":"{portfolioLink(id:1){nme}}"}`, status: 200, answer: noSuchField},
 		{name: "no GraphQL", body: `{"query":"{"}`, headers: map[string]string{"Accept": newer}, status: 400, answer: `{"errors":[{"message":"Expected Name, found <EOF>","locations":[{"line":1,"column":2}],"extensions":{"code":"BAD_USER_INPUT"}}]}`},
 		{name: "no variable", body: `{"query":"query($i:ID!){portfolioLink(id:$i){id}}"}`, headers: map[string]string{"Accept": newer}, status: 400, answer: `{"errors":[{"message":"must be defined","path":["variable","i"],"extensions":{"code":"BAD_USER_INPUT"}}]}`},
-		{name: "no operation of that name", body: `{"query":"query A{__typename}","operationName":"B"}`, status: 200, answer: `{"errors":[{"message":"operation B not found","extensions":{"code":"BAD_USER_INPUT"}}]}`},
+		{name: "no operation of that name", body: `{"query":"query A{__typename}","operationName":"B"}`, status: 200, answer: `{"errors":[{"message":"The document has no operation of that name, or several: operationName must name one.","extensions":{"code":"BAD_USER_INPUT"}}]}`},
 		{name: "only a fragment", body: `{"query":"fragment F on Query{__typename}"}`, status: 200, answer: `{"errors":[{"message":"The document has no operation.","extensions":{"code":"BAD_USER_INPUT"}}]}`},
 
 		{name: "no query", body: `{}`, status: 400, answer: `{"errors":[{"message":"There is no query.","extensions":{"code":"BAD_USER_INPUT"}}]}`},
@@ -232,13 +232,13 @@ func TestIntrospection(t *testing.T) {
 		}
 		server := serve(t, database, func(o *graph.Options) { o.Introspection = graph.IntrospectionOff })
 		for query, want := range map[string]string{
-			`{viewr{id}}`:                                          `Cannot query field "viewr" on type "Query".`,
-			`{portfolioLink(idd:1,id:1){id}}`:                      `Unknown argument "idd" on field "Query.portfolioLink".`,
-			`query($i:IDD){viewer{id}}`:                            `Unknown type "IDD".`,
-			`{viewer}`:                                             `Field "viewer" of type "Viewer" must have a selection of subfields.`,
-			`{...on Viewr{id}}`:                                    `Unknown type "Viewr".`,
-			`{viewer{id @includ(if:true)}}`:                        `Unknown directive "@includ".`,
-			`{viewer{id @include(iff:true)}}`:                      `Directive "@include" argument "if" of type "Boolean!" is required, but it was not provided.`,
+			`{viewr{id}}`:                     `Cannot query field "viewr" on type "Query".`,
+			`{portfolioLink(idd:1,id:1){id}}`: `Unknown argument "idd" on field "Query.portfolioLink".`,
+			`query($i:IDD){viewer{id}}`:       `Unknown type "IDD".`,
+			`{viewer}`:                        `Field "viewer" of type "Viewer" must have a selection of subfields.`,
+			`{...on Viewr{id}}`:               `Unknown type "Viewr".`,
+			`{viewer{id @when(if:true)}}`:     `Unknown directive "@when".`,
+			`{viewer{id @include(iff:true)}}`: `Directive "@include" argument "if" of type "Boolean!" is required, but it was not provided.`,
 			`{viewer{...Fragmen}} fragment Fragment on Viewer{id}`: `Unknown fragment "Fragmen".`,
 		} {
 			_, body := ask(t, server, "", query, nil)

@@ -98,17 +98,17 @@ var (
 // and what it names at the CDN; it may talk to this server alone. GraphiQL
 // writes styles of its own.
 func contentSecurityPolicy(page string) string {
-	scripts, styles := "", ""
+	var scripts, styles []string
 	for _, inline := range inlineScript.FindAllStringSubmatch(page, -1) {
 		hash := sha256.Sum256([]byte(inline[1]))
-		scripts += " 'sha256-" + base64.StdEncoding.EncodeToString(hash[:]) + "'"
+		scripts = append(scripts, "'sha256-"+base64.StdEncoding.EncodeToString(hash[:])+"'")
 	}
 	for _, source := range scriptSource.FindAllStringSubmatch(page, -1) {
-		scripts += " " + source[1]
+		scripts = append(scripts, source[1])
 	}
 	for _, source := range styleSource.FindAllStringSubmatch(page, -1) {
-		styles += " " + source[1]
+		styles = append(styles, source[1])
 	}
-	return "default-src 'none'; script-src" + scripts + "; style-src 'unsafe-inline'" + styles +
+	return "default-src 'none'; script-src " + strings.Join(scripts, " ") + "; style-src 'unsafe-inline' " + strings.Join(styles, " ") +
 		"; img-src data:; font-src data:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 }

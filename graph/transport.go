@@ -10,6 +10,7 @@ import (
 	"mime"
 	"net/http"
 	"net/url"
+	"os"
 	"strconv"
 	"strings"
 
@@ -70,6 +71,9 @@ func bodyParams(w http.ResponseWriter, r *http.Request) (*params, *badParams) {
 	if err := read.decodeBody(http.MaxBytesReader(w, r.Body, maxBody)); err != nil {
 		if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
 			return nil, &badParams{status: http.StatusRequestEntityTooLarge, message: "The body may hold at most " + strconv.Itoa(maxBody) + " bytes."}
+		}
+		if errors.Is(err, os.ErrDeadlineExceeded) {
+			return nil, &badParams{status: http.StatusRequestTimeout, message: "The body took too long."}
 		}
 		return nil, &badParams{status: http.StatusBadRequest, message: "The body must be one JSON object with a query or documentId, and may have operationName, variables and extensions."}
 	}

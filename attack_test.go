@@ -1,0 +1,358 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"regexp"
+	"runtime"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// exchange sends one request and returns the status, the header and the body.
+func (s *started) exchange(method, target string, header http.Header, body io.Reader) (int, http.Header, string) {
+	s.t.Helper()
+	request, err := http.NewRequest(method, s.url+target, body)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	request.Header = header
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer func() { _ = response.Body.Close() }()
+	text, err := io.ReadAll(response.Body)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return response.StatusCode, response.Header, string(text)
+}
+
+// key is the demo's token.
+func (s *started) key() string {
+	s.t.Helper()
+	found := regexp.MustCompile(`Token (\w+)'`).FindStringSubmatch(s.output)
+	if found == nil {
+		s.t.Fatalf("no token in %q", s.output)
+	}
+	return found[1]
+}
+
+// numbered repeats a text, in which # is the number of the copy.
+func numbered(n int, text string) string {
+	var b strings.Builder
+	for i := range n {
+		b.WriteString(strings.ReplaceAll(text, "#", strconv.Itoa(i)))
+	}
+	return b.String()
+}
+
+// fan is a chain of fragments, each of which spreads the next one so often.
+func fan(often, length int) string {
+	var b strings.Builder
+	b.WriteString("{...F0}")
+	for i := range length {
+		fmt.Fprintf(&b, " fragment F%d on Query{%s}", i, strings.Repeat(fmt.Sprintf("...F%d ", i+1), often))
+	}
+	return b.String() + fmt.Sprintf(" fragment F%d on Query{__typename}", length)
+}
+
+// TestHostileDocuments: whatever is sent as a document, the server hardly
+// allocates for it, and answers shortly.
+func TestHostileDocuments(t *testing.T) {
+	repeat := strings.Repeat
+	cases := []struct{ name, document, want string }{
+		{"fragments that double 60 times", fan(2, 60), "more than 20 fields of one name in one object"},
+		{"fragments that fan out 7 times 10", fan(10, 7), "more than 20 fields of one name in one object"},
+		{"one fragment in 20 places", "{" + numbered(20, "a#:viewer{...F} ") + "} fragment F on Viewer{" + numbered(60, "b# ") + "}", "more than 1000 fields"},
+		{"a circle of fragments", "{...F0} fragment F0 on Query{...F1} fragment F1 on Query{...F0}", "Cannot spread fragment"},
+		{"a circle through a field", "{...F} fragment F on Query{viewer{...V}} fragment V on Viewer{id ...V}", "Cannot spread fragment"},
+		{"10000 times one field", "{" + repeat("__typename ", 10_000) + "}", "more than"},
+		{"900 times one field", "{" + repeat("__typename ", 900) + "}", "more than 20 fields of one name"},
+		{"10000 unknown fields", "{" + numbered(10_000, "a# ") + "}", "token limit"},
+		{"900 unknown fields", "{viewer{" + numbered(900, "a# ") + "}}", "Cannot query field"},
+		{"10000 unknown directives", "{__typename " + repeat("@a ", 10_000) + "}", "token limit"},
+		{"900 unknown directives", "{__typename " + repeat("@a ", 900) + "}", "more than 50 directives"},
+		{"4000 inline fragments", "{" + repeat("...{viewer{permissions}} ", 4000) + "}", "more than"},
+		{"500 introspections", "{" + numbered(500, "a#:__schema{types{fields{name}}} ") + "}", "token limit"},
+		{"3 introspections", "{" + numbered(3, "a#:__schema{types{fields{name}}} ") + "}", "more than 2 introspections"},
+		{"aliases in an introspection", "{__schema{types{fields{" + numbered(90, "a#:name ") + "}}}}", "an alias in an introspection"},
+		{"an introspection in a circle", "{__schema{types{fields{type{fields{type{fields{name}}}}}}}}", "Maximum introspection depth exceeded"},
+		{"1000 aliases", "{" + numbered(1000, "a#:portfolioLink(id:#){id} ") + "}", "token limit"},
+		{"30 root fields", "{" + numbered(30, "a#:viewer{id} ") + "}", "more than 20 root fields"},
+		{"150 aliases", "{viewer{" + numbered(150, "a#:id ") + "}}", "more than 100 aliases"},
+		{"a long alias", "{" + repeat("a", 60_000) + ":__typename}", "an alias of more than 100 bytes"},
+		{"a long name", "{" + repeat("a", 60_000) + "}", "Cannot query field"},
+		{"a longer name", "{" + repeat("a", 1_000_000) + "}", "more than 65536 bytes"},
+		{"25 levels", repeat("{a", 25) + repeat("}", 25), "more than 20 levels of fields"},
+		{"900 levels", repeat("{a", 900) + repeat("}", 900), "token limit"},
+		{"30000 levels", repeat("{a", 30_000), "nesting depth"},
+		{"30000 lists", "{a(b:" + repeat("[", 30_000), "nesting depth"},
+		{"600 arguments", "{viewer(" + numbered(600, "a#:1 ") + "){id}}", "Unknown argument"},
+		{"400 variables", "query(" + numbered(400, "$a#:Nothing ") + "){viewer{id}}", "Unknown type"},
+		{"600 input fields", "{portfolioLink(id:{" + numbered(600, "a#:1 ") + "}){id}}", "is not defined by type"},
+		{"300 operations", numbered(300, "query Q#{__typename} "), "operationName must name one"},
+		{"64 KB of comments", repeat("#\n", 32_000), "token limit"},
+		{"60 KB of text", `{portfolioLink(id:"` + repeat("x", 60_000) + `"){id}}`, "id must be a whole number"},
+	}
+	t.Chdir(t.TempDir())
+	server := start(t)
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			body, err := json.Marshal(map[string]string{"query": c.document})
+			if err != nil {
+				t.Fatal(err)
+			}
+			var before, after runtime.MemStats
+			runtime.ReadMemStats(&before)
+			_, _, answer := server.exchange(http.MethodPost, "/graphql", http.Header{"Content-Type": {"application/json"}}, bytes.NewReader(body))
+			runtime.ReadMemStats(&after)
+			allocated := after.TotalAlloc - before.TotalAlloc
+			t.Logf("%d bytes in, %d bytes out, %d KB allocated: %.100s", len(body), len(answer), allocated>>10, answer)
+			if !strings.Contains(answer, c.want) || !strings.HasPrefix(answer, `{"errors":[`) || len(answer) > 10_000 {
+				t.Errorf("answered %.1000s", answer)
+			}
+			if allocated > 8<<20+20*uint64(len(body)) { // the client's own share is in it
+				t.Errorf("allocated %d bytes", allocated)
+			}
+		})
+	}
+}
+
+// TestHostileRequests: what is no question is refused, shortly and without
+// echo.
+func TestHostileRequests(t *testing.T) {
+	const marker = "zzzzzzzzzz"
+	garbage := strings.Repeat(marker, 100_000)
+	post := func(contentType string, more ...string) http.Header {
+		header := http.Header{"Content-Type": {contentType}}
+		for i := 0; i < len(more); i += 2 {
+			header.Set(more[i], more[i+1])
+		}
+		return header
+	}
+	json := post("application/json")
+	cases := []struct {
+		name, method, target string
+		header               http.Header
+		body                 io.Reader
+		status               int
+	}{
+		{"a megabyte of garbage", "POST", "/graphql", json, strings.NewReader(garbage), 400},
+		{"a megabyte of JSON garbage", "POST", "/graphql", json, strings.NewReader(`{"query":{"a":"` + garbage + `"}}`), 400},
+		{"two megabytes", "POST", "/graphql", json, strings.NewReader(`{"query":"{__typename}","variables":{"a":"` + garbage + garbage + `"}}`), 413},
+		{"two megabytes in chunks", "POST", "/graphql", json, io.MultiReader(strings.NewReader(`{"query":"{__typename}","variables":{"a":"`), strings.NewReader(garbage+garbage+`"}}`)), 413},
+		{"variables 100000 levels deep", "POST", "/graphql", json, strings.NewReader(`{"query":"{__typename}","variables":{"a":` + strings.Repeat("[", 100_000) + strings.Repeat("]", 100_000) + `}}`), 400},
+		{"gzip", "POST", "/graphql", post("application/json", "Content-Encoding", "gzip"), strings.NewReader("\x1f\x8b" + garbage), 415},
+		{"a batch", "POST", "/graphql", json, strings.NewReader(`[{"query":"{__typename}"}]`), 400},
+		{"a form", "POST", "/graphql", post("application/x-www-form-urlencoded"), strings.NewReader("query=mutation{__typename}"), 415},
+		{"text", "POST", "/graphql", post("text/plain"), strings.NewReader(`{"query":"mutation{__typename}"}`), 415},
+		{"an unknown type", "POST", "/graphql", post(garbage[:30_000] + "/x"), strings.NewReader("{}"), 415},
+		{"a long query string", "GET", "/graphql?query=" + garbage[:90_000], http.Header{}, nil, 431},
+		{"a long header", "GET", "/graphql?query={__typename}", http.Header{"Accept": {garbage[:90_000]}}, nil, 431},
+		{"a broken query string", "GET", "/graphql?query=%zz" + garbage[:1000], http.Header{}, nil, 400},
+		{"a long token", "GET", "/graphql?query={__typename}", http.Header{"Authorization": {"Token " + garbage[:50_000]}}, nil, 401},
+		{"a long scheme", "GET", "/graphql?query={__typename}", http.Header{"Authorization": {garbage[:50_000]}}, nil, 401},
+		{"profiles", "GET", "/debug/pprof/", http.Header{}, nil, 404},
+	}
+	t.Chdir(t.TempDir())
+	server := start(t)
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			status, _, answer := server.exchange(c.method, c.target, c.header, c.body)
+			if status != c.status || len(answer) > 1000 || strings.Contains(answer, marker) {
+				t.Errorf("%d %.1000s", status, answer)
+			}
+		})
+	}
+}
+
+// TestLongNamesAreNotEchoed: an error may name what is wrong, in short.
+func TestLongNamesAreNotEchoed(t *testing.T) {
+	t.Chdir(t.TempDir())
+	server := start(t)
+	long := strings.Repeat("z", 500_000)
+	for _, body := range []string{
+		`{"query":"query A{__typename} query B{__typename}","operationName":"` + long + `"}`,
+		`{"query":"query($i:ID!){portfolioLink(id:$i){id}}","variables":{"i":{"` + long + `":1}}}`,
+		`{"query":"query($i:ID!){portfolioLink(id:$i){id}}","variables":{"i":"` + long + `"}}`,
+		`{"query":"{__type(name:\"` + long[:60_000] + `\"){name}}"}`,
+		`{"documentId":"` + long + `"}`,
+		`{"extensions":{"persistedQuery":{"sha256Hash":"` + long + `"}}}`,
+	} {
+		_, _, answer := server.exchange(http.MethodPost, "/graphql", http.Header{"Content-Type": {"application/json"}}, strings.NewReader(body))
+		if len(answer) > 1000 {
+			t.Errorf("%.100s: %d bytes: %.300s", body, len(answer), answer)
+		}
+	}
+}
+
+// TestSlowClients: each is waited for only so long, and none keeps others out.
+func TestSlowClients(t *testing.T) {
+	t.Chdir(t.TempDir())
+	server := start(t, "--header-timeout=200ms", "--body-timeout=400ms", "--idle-timeout=300ms")
+	idle := make([]net.Conn, 200)
+	for i := range idle {
+		idle[i] = server.dial()
+	}
+	const head = "POST /graphql HTTP/1.1\r\nHost: h\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n"
+	for sent, want := range map[string]string{
+		"":                              "",
+		"GET /graphql HTTP/1.1\r\nHost": "HTTP/1.1 400 Bad Request",
+		head + `{"query":`:              "HTTP/1.1 408 Request Timeout",
+		"GET /healthz HTTP/1.1\r\nHost: h\r\n\r\n": "HTTP/1.1 200 OK",
+	} {
+		connection := server.dial()
+		if _, err := io.WriteString(connection, sent); err != nil {
+			t.Fatal(err)
+		}
+		if status, _ := server.get("/healthz"); status != http.StatusOK {
+			t.Errorf("beside %q others got %d", sent, status)
+		}
+		answer, err := io.ReadAll(connection) // until the server closes
+		if line, _, _ := strings.Cut(string(answer), "\r\n"); err != nil || line != want {
+			t.Errorf("%q was answered %q, %v", sent, answer, err)
+		}
+	}
+	for _, connection := range idle {
+		if _, err := connection.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
+			t.Fatalf("an idle connection: %v", err)
+		}
+	}
+}
+
+func (s *started) dial() net.Conn {
+	s.t.Helper()
+	connection, err := net.Dial("tcp", strings.TrimPrefix(s.url, "http://"))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.t.Cleanup(func() { _ = connection.Close() })
+	return connection
+}
+
+// raw sends a head that net/http would not, and returns status and body.
+func (s *started) raw(head string) (int, string) {
+	s.t.Helper()
+	connection := s.dial()
+	if _, err := io.WriteString(connection, head); err != nil {
+		s.t.Fatal(err)
+	}
+	response, err := http.ReadResponse(bufio.NewReader(connection), nil)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer func() { _ = response.Body.Close() }()
+	body, err := io.ReadAll(response.Body)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return response.StatusCode, string(body)
+}
+
+// TestRateLimit: each room refuses in its own words.
+func TestRateLimit(t *testing.T) {
+	const (
+		graphql = `{"errors":[{"message":"There are too many requests. Try again later.","extensions":{"code":"RATE_LIMITED"}}]}`
+		legacy  = `{"detail":"Request was throttled. Expected available in 1000 seconds."}`
+	)
+	t.Chdir(t.TempDir())
+	server := start(t, "--rate-limit=0.001", "--rate-burst=1", "--trusted-proxies=127.0.0.0/8")
+	for i, c := range []struct {
+		path, client string
+		status       int
+		body         string
+	}{
+		{"/graphql?query={__typename}", "192.0.2.1", 200, `{"data":{"__typename":"Query"}}`},
+		{"/graphql?query={__typename}", "192.0.2.1", 429, graphql},
+		{"/api/portfolios/1/links/4", "192.0.2.1", 429, legacy},
+		{"/healthz", "192.0.2.1", 200, "ok\n"},
+		{"/graphql?query={__typename}", "192.0.2.2", 200, `{"data":{"__typename":"Query"}}`},
+	} {
+		status, header, body := server.exchange(http.MethodGet, c.path, http.Header{"X-Forwarded-For": {c.client}}, nil)
+		if status != c.status || body != c.body || status == 429 && (header.Get("Retry-After") != "1000" || header.Get("RateLimit-Remaining") != "0" || header.Get("RateLimit-Limit") != "1") {
+			t.Errorf("%d: %d %s %v", i, status, body, header)
+		}
+	}
+}
+
+// TestFailedLogins are counted together for both endpoints, and for heads that
+// only the old server read.
+func TestFailedLogins(t *testing.T) {
+	t.Chdir(t.TempDir())
+	server := start(t, "--failed-logins=3")
+	good := "Authorization: Token " + server.key()
+	if status, body := server.get("/graphql?query={__typename}", good); status != http.StatusOK {
+		t.Fatal(status, body)
+	}
+	for i := range 3 {
+		path := []string{"/graphql?query={__typename}", "/api/portfolios/1/links/4"}[i%2]
+		if status, body := server.get(path, "Authorization: Token guess"); status != http.StatusUnauthorized {
+			t.Errorf("guess %d: %d %s", i, status, body)
+		}
+	}
+	if status, body := server.get("/graphql?query={__typename}", "Authorization: Bearer guess"); status != http.StatusTooManyRequests {
+		t.Error(status, body)
+	}
+	if status, body := server.raw("GET /api/portfolios/1/links/4?% HTTP/1.1\r\nHost: h\r\nAuthorization: Token guess\r\nX: \x01\r\n\r\n"); status != http.StatusTooManyRequests {
+		t.Error(status, body)
+	}
+	if status, body := server.get("/api/portfolios/1/links/4", good); status != http.StatusOK {
+		t.Error(status, body)
+	}
+}
+
+func TestCORS(t *testing.T) {
+	t.Chdir(t.TempDir())
+	server := start(t, "--cors-origins=https://app.test")
+	preflight := http.Header{"Origin": {"https://app.test"}, "Access-Control-Request-Method": {"POST"}, "Access-Control-Request-Headers": {"authorization,content-type"}}
+	status, header, body := server.exchange(http.MethodOptions, "/graphql", preflight, nil)
+	got := map[string]string{}
+	for _, name := range []string{"Access-Control-Allow-Origin", "Access-Control-Allow-Methods", "Access-Control-Allow-Headers", "Access-Control-Allow-Credentials"} {
+		got[name] = header.Get(name)
+	}
+	want := map[string]string{
+		"Access-Control-Allow-Origin": "https://app.test", "Access-Control-Allow-Methods": "POST",
+		"Access-Control-Allow-Headers": "authorization,content-type", "Access-Control-Allow-Credentials": "",
+	}
+	if diff := cmp.Diff(want, got); status != http.StatusNoContent || body != "" || diff != "" {
+		t.Errorf("%d %s %s", status, body, diff)
+	}
+	_, header, _ = server.exchange(http.MethodGet, "/graphql?query="+url.QueryEscape("{__typename}"), http.Header{"Origin": {"https://app.test"}}, nil)
+	if got := strings.Join(header.Values("Vary"), ", "); got != "Origin, Accept, Authorization" {
+		t.Errorf("Vary: %s", got)
+	}
+	_, header, _ = server.exchange(http.MethodGet, "/api/portfolios/1/links/4", http.Header{"Origin": {"https://app.test"}}, nil)
+	if header.Get("Access-Control-Allow-Origin") != "" || header.Get("Vary") != "" {
+		t.Errorf("the legacy endpoint: %v", header)
+	}
+}
+
+// TestSecurityHeaders are on every answer that is not the old system's.
+func TestSecurityHeaders(t *testing.T) {
+	t.Chdir(t.TempDir())
+	server := start(t)
+	for path, policy := range map[string]string{
+		"/":                           "default-src 'none'; script-src 'sha256-",
+		"/graphql":                    "default-src 'none'; frame-ancestors 'none'; sandbox",
+		"/media/none.png":             "default-src 'none'; frame-ancestors 'none'; sandbox",
+		"/graphql?query={__typename}": "default-src 'none'; frame-ancestors 'none'; sandbox",
+	} {
+		_, header, _ := server.exchange(http.MethodGet, path, http.Header{"Accept": {"*/*"}}, nil)
+		if !strings.HasPrefix(header.Get("Content-Security-Policy"), policy) || header.Get("X-Content-Type-Options") != "nosniff" ||
+			header.Get("X-Frame-Options") != "DENY" || header.Get("Referrer-Policy") != "same-origin" {
+			t.Errorf("%s: %v", path, header)
+		}
+	}
+}
