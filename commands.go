@@ -59,12 +59,12 @@ type guardSettings struct {
 	CORSOrigins    []string      `name:"cors-origins" env:"CORS_ORIGINS" placeholder:"ORIGIN" help:"Origins whose pages may use the API, such as https://example.org; * is all."`
 	TrustedProxies []string      `env:"TRUSTED_PROXIES" placeholder:"NETWORK" help:"Networks of reverse proxies whose X-Forwarded-For is believed, such as 10.0.0.0/8."`
 	RateLimit      float64       `env:"RATE_LIMIT" default:"0" help:"Requests a second that one token may send, or one address without a token. 0: any (${default})."`
-	RateBurst      int           `env:"RATE_BURST" default:"0" help:"Requests that it may send at once. 0: those of a second (${default})."`
-	FailedLogins   int           `env:"FAILED_LOGINS" default:"20" help:"Wrong tokens a minute that one address may send. 0: any (${default})."`
+	RateBurst      uint          `env:"RATE_BURST" default:"0" help:"Requests that it may send at once. 0: those of a second (${default})."`
+	FailedLogins   uint          `env:"FAILED_LOGINS" default:"20" help:"Wrong tokens a minute that one address may send. 0: any (${default})."`
 	HeaderTimeout  time.Duration `env:"HEADER_TIMEOUT" default:"10s" help:"How long a client may take for the head of a request (${default})."`
 	BodyTimeout    time.Duration `env:"BODY_TIMEOUT" default:"30s" help:"How long it may take for head and body (${default})."`
 	IdleTimeout    time.Duration `env:"IDLE_TIMEOUT" default:"2m" help:"How long a connection may wait for its next request (${default})."`
-	MaxConcurrent  int           `env:"MAX_CONCURRENT" default:"256" help:"Requests that are worked on at once; 16 times as many wait for up to two seconds (${default})."`
+	MaxConcurrent  uint          `env:"MAX_CONCURRENT" default:"256" help:"Requests that are worked on at once; 16 times as many wait for up to two seconds (${default})."`
 }
 
 // output is where a sub-command writes.

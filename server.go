@@ -116,6 +116,9 @@ func (c *serveCommand) routes(database *db.DB, store *media.Store, mediaURL, dem
 	if err != nil {
 		return nil, fmt.Errorf("TRUSTED_PROXIES: %w", err)
 	}
+	if c.Guard.MaxConcurrent == 0 {
+		return nil, errors.New("MAX_CONCURRENT: must be at least 1")
+	}
 	tokens := auth.NewTokens(database)
 	turns := guard.NewTurns(c.Guard.MaxConcurrent)
 	rates := guard.NewRates(proxies,

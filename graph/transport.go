@@ -2,6 +2,7 @@ package graph
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -11,6 +12,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -52,7 +54,7 @@ func queryParams(r *http.Request) (*params, *badParams) {
 		documentID: values.Get("documentId"),
 	}
 	for name, into := range map[string]*map[string]any{"variables": &read.Variables, "extensions": &read.Extensions} {
-		if text := values.Get(name); text != "" && decode(strings.NewReader(text), into) != nil {
+		if text := values.Get(name); text != "" && decode(text, into) != nil {
 			return nil, &badParams{status: http.StatusBadRequest, message: "The parameter " + name + " must be a JSON object."}
 		}
 	}
@@ -67,34 +69,75 @@ func bodyParams(w http.ResponseWriter, r *http.Request) (*params, *badParams) {
 	if err != nil || mediaType != jsonType || charset != "" && !strings.EqualFold(charset, "utf-8") || r.Header.Get("Content-Encoding") != "" {
 		return nil, &badParams{status: http.StatusUnsupportedMediaType, message: "Send application/json in UTF-8, not compressed."}
 	}
-	read := &params{}
-	if err := read.decodeBody(http.MaxBytesReader(w, r.Body, maxBody)); err != nil {
-		if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
-			return nil, &badParams{status: http.StatusRequestEntityTooLarge, message: "The body may hold at most " + strconv.Itoa(maxBody) + " bytes."}
-		}
-		if errors.Is(err, os.ErrDeadlineExceeded) {
-			return nil, &badParams{status: http.StatusRequestTimeout, message: "The body took too long."}
-		}
-		return nil, &badParams{status: http.StatusBadRequest, message: "The body must be one JSON object with a query or documentId, and may have operationName, variables and extensions."}
-	}
-	return checked(read)
+	return jsonParams(http.MaxBytesReader(w, r.Body, maxBody))
 }
 
-func (p *params) decodeBody(body io.Reader) error {
-	var request struct {
-		Query         string         `json:"query"`
-		DocumentID    string         `json:"documentId"`
-		OperationName string         `json:"operationName"`
-		Variables     map[string]any `json:"variables"`
-		Extensions    map[string]any `json:"extensions"`
+// jsonParams reads the JSON of one operation.
+func jsonParams(text io.Reader) (*params, *badParams) {
+	read := &params{}
+	err := read.decode(text)
+	if err == nil {
+		return checked(read)
 	}
-	if err := decode(body, &request); err != nil {
+	if limit, ok := errors.AsType[*http.MaxBytesError](err); ok {
+		return nil, &badParams{status: http.StatusRequestEntityTooLarge, message: "The body may hold at most " + strconv.FormatInt(limit.Limit, 10) + " bytes."}
+	}
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		return nil, &badParams{status: http.StatusRequestTimeout, message: "The body took too long."}
+	}
+	return nil, &badParams{status: http.StatusBadRequest, message: "The body must be one JSON object with a query or documentId, and may have operationName, variables and extensions."}
+}
+
+// decode reads one JSON object. Its names count as they are written, and once:
+// what stands in front of this server must not read another request than it.
+func (p *params) decode(text io.Reader) error {
+	decoder := json.NewDecoder(text)
+	decoder.UseNumber()
+	if begin, err := decoder.Token(); err != nil || begin != json.Delim('{') {
+		return cmp.Or(err, errNotOneObject)
+	}
+	var seen []json.Token
+	for decoder.More() {
+		name, err := decoder.Token()
+		if err != nil {
+			return err
+		}
+		into := p.member(name)
+		switch {
+		case into == nil:
+			into = &json.RawMessage{} // means nothing here
+		case slices.Contains(seen, name):
+			return errNotOneObject
+		default:
+			seen = append(seen, name)
+		}
+		if err := decoder.Decode(into); err != nil {
+			return err
+		}
+	}
+	if _, err := decoder.Token(); err != nil { // the end of the object
 		return err
 	}
-	p.Query, p.documentID, p.OperationName = request.Query, request.DocumentID, request.OperationName
-	p.Variables, p.Extensions = request.Variables, request.Extensions
+	return ended(decoder)
+}
+
+func (p *params) member(name json.Token) any {
+	switch name {
+	case "query":
+		return &p.Query
+	case "documentId":
+		return &p.documentID
+	case "operationName":
+		return &p.OperationName
+	case "variables":
+		return &p.Variables
+	case "extensions":
+		return &p.Extensions
+	}
 	return nil
 }
+
+var errNotOneObject = errors.New("not one JSON object")
 
 // checked reads Apollo's hash, and refuses what names no document.
 func checked(read *params) (*params, *badParams) {
@@ -117,20 +160,22 @@ func checked(read *params) (*params, *badParams) {
 }
 
 // decode reads exactly one JSON value, with numbers as they are written.
-func decode(text io.Reader, into any) error {
-	decoder := json.NewDecoder(text)
+func decode(text string, into any) error {
+	decoder := json.NewDecoder(strings.NewReader(text))
 	decoder.UseNumber()
 	if err := decoder.Decode(into); err != nil {
 		return err
 	}
-	switch _, err := decoder.Token(); err {
-	case io.EOF:
+	return ended(decoder)
+}
+
+// ended is nil where nothing follows.
+func ended(decoder *json.Decoder) error {
+	_, err := decoder.Token()
+	if err == io.EOF {
 		return nil
-	case nil:
-		return errors.New("more than one value")
-	default:
-		return err
 	}
+	return cmp.Or(err, errNotOneObject)
 }
 
 // negotiate chooses between the two media types of GraphQL over HTTP: each

@@ -23,7 +23,7 @@ type Refuse func(w http.ResponseWriter, r *http.Request, status int)
 // Rate is how many requests a client may send.
 type Rate struct {
 	PerSecond float64 // 0: as many as it likes
-	Burst     int     // at once; 0: what it may send in a second
+	Burst     uint    // at once; 0: what it may send in a second
 }
 
 // Rates counts requests per token, and per address of a client that has none
@@ -60,7 +60,7 @@ func NewRates(proxies Proxies, requests, failures Rate, isGood func(key string) 
 }
 
 func (r Rate) limiter() *rate.Limiter {
-	burst := r.Burst
+	burst := int(r.Burst)
 	if burst == 0 {
 		burst = int(math.Ceil(r.PerSecond))
 	}
@@ -133,7 +133,7 @@ func (s *Rates) failuresOf(address netip.Addr) *rate.Limiter {
 }
 
 func (s *Rates) failed(address netip.Addr) {
-	if s.failures.PerSecond == 0 {
+	if s.failures.PerSecond <= 0 {
 		return
 	}
 	s.mu.Lock()

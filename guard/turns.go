@@ -21,7 +21,7 @@ const (
 
 // NewTurns lets so many work at once; sixteen times as many may wait for two
 // seconds.
-func NewTurns(atOnce int) *Turns {
+func NewTurns(atOnce uint) *Turns {
 	t := &Turns{taken: make(chan struct{}, atOnce)}
 	t.leave = func() { <-t.taken }
 	return t
