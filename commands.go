@@ -48,7 +48,7 @@ type serveCommand struct {
 	Playground string `env:"PLAYGROUND" default:"on" enum:"on,off" help:"The GraphQL playground at /: on or off (${default})."`
 	Migrate    bool   `help:"Bring a PostgreSQL schema up to date first."`
 
-	Introspection      graph.Introspection `env:"INTROSPECTION" default:"on" enum:"on,authenticated,off" help:"Who may ask for the schema: on (everybody), authenticated or off (${default})."`
+	Introspection      graph.Introspection `env:"INTROSPECTION" default:"on" enum:"on,authenticated,off" help:"Who may ask for the schema: on (everybody), authenticated or off."`
 	PersistedDocuments string              `env:"PERSISTED_DOCUMENTS" placeholder:"PATH" help:"Manifest or folder of documents that clients may send by id."`
 	OnlyPersisted      bool                `env:"ONLY_PERSISTED" help:"Answer no other documents than the persisted ones."`
 	Limits             graph.Limits        `embed:"" group:"Limits of a document"`
@@ -58,13 +58,13 @@ type serveCommand struct {
 type guardSettings struct {
 	CORSOrigins    []string      `name:"cors-origins" env:"CORS_ORIGINS" placeholder:"ORIGIN" help:"Origins whose pages may use the API, such as https://example.org; * is all."`
 	TrustedProxies []string      `env:"TRUSTED_PROXIES" placeholder:"NETWORK" help:"Networks of reverse proxies whose X-Forwarded-For is believed, such as 10.0.0.0/8."`
-	RateLimit      float64       `env:"RATE_LIMIT" default:"0" help:"Requests a second that one token may send, or one address without a token. 0: any (${default})."`
-	RateBurst      uint          `env:"RATE_BURST" default:"0" help:"Requests that it may send at once. 0: those of a second (${default})."`
-	FailedLogins   uint          `env:"FAILED_LOGINS" default:"20" help:"Wrong tokens a minute that one address may send. 0: any (${default})."`
-	HeaderTimeout  time.Duration `env:"HEADER_TIMEOUT" default:"10s" help:"How long a client may take for the head of a request (${default})."`
-	BodyTimeout    time.Duration `env:"BODY_TIMEOUT" default:"30s" help:"How long it may take for head and body (${default})."`
-	IdleTimeout    time.Duration `env:"IDLE_TIMEOUT" default:"2m" help:"How long a connection may wait for its next request (${default})."`
-	MaxConcurrent  uint          `env:"MAX_CONCURRENT" default:"256" help:"Requests that are worked on at once; 16 times as many wait for up to two seconds (${default})."`
+	RateLimit      float64       `env:"RATE_LIMIT" default:"0" help:"Requests a second that one token may send, or one address without a token. 0: any."`
+	RateBurst      uint          `env:"RATE_BURST" default:"0" help:"Requests that it may send at once. 0: those of a second."`
+	FailedLogins   uint          `env:"FAILED_LOGINS" default:"20" help:"Wrong tokens a minute that one address may send. 0: any."`
+	HeaderTimeout  time.Duration `env:"HEADER_TIMEOUT" default:"10s" help:"How long a client may take for the head of a request."`
+	BodyTimeout    time.Duration `env:"BODY_TIMEOUT" default:"30s" help:"How long it may take for head and body."`
+	IdleTimeout    time.Duration `env:"IDLE_TIMEOUT" default:"2m" help:"How long a connection may wait for its next request."`
+	MaxConcurrent  uint          `env:"MAX_CONCURRENT" default:"256" help:"Requests that are worked on at once; 16 times as many wait for up to two seconds."`
 }
 
 // output is where a sub-command writes.

@@ -106,6 +106,9 @@ func (c *serveCommand) Run(ctx context.Context, settings *settings, out output) 
 // routes opens each room's door to the others, and guards it.
 func (c *serveCommand) routes(database *db.DB, store *media.Store, mediaURL, demoKey string, log *slog.Logger) (*routes, error) {
 	persisted := map[string]string{}
+	if c.OnlyPersisted && c.PersistedDocuments == "" {
+		return nil, errors.New("--only-persisted: needs PERSISTED_DOCUMENTS")
+	}
 	if c.PersistedDocuments != "" {
 		var err error
 		if persisted, err = graph.ReadDocuments(c.PersistedDocuments); err != nil {

@@ -287,6 +287,7 @@ func TestStartRefuses(t *testing.T) {
 		{[]string{"--playground=maybe"}, "portfolio: --playground must be one of \"on\",\"off\" but got \"maybe\""},
 		{[]string{"--trusted-proxies=proxy.example"}, "portfolio: TRUSTED_PROXIES: \"proxy.example\" is neither an address nor a network"},
 		{[]string{"--persisted-documents=none.json"}, "portfolio: PERSISTED_DOCUMENTS: stat none.json: no such file or directory"},
+		{[]string{"--only-persisted"}, "portfolio: --only-persisted: needs PERSISTED_DOCUMENTS"},
 		{[]string{"--max-concurrent=0"}, "portfolio: MAX_CONCURRENT: must be at least 1"},
 		{[]string{"--introspection=maybe"}, "portfolio: --introspection must be one of \"on\",\"authenticated\",\"off\" but got \"maybe\""},
 		{[]string{"--max-depth=deep"}, "portfolio: --max-depth: "},

@@ -15,16 +15,16 @@ import (
 // Limits bound what one document may ask for. All but Cost are checked before
 // validation, the rules of which take time quadratic in what they bound.
 type Limits struct {
-	Bytes          int `name:"max-document" env:"MAX_DOCUMENT" default:"65536" help:"Bytes of a document (${default})."`
-	Tokens         int `name:"max-tokens" env:"MAX_TOKENS" default:"2000" help:"Words and signs in a document (${default})."`
-	Fields         int `name:"max-fields" env:"MAX_FIELDS" default:"1000" help:"Fields and fragments of a document once fragments are in place (${default})."`
-	Depth          int `name:"max-depth" env:"MAX_DEPTH" default:"20" help:"Levels of fields in fields (${default})."`
-	Aliases        int `name:"max-aliases" env:"MAX_ALIASES" default:"100" help:"Aliases in a document (${default})."`
-	Duplicates     int `name:"max-duplicates" env:"MAX_DUPLICATES" default:"20" help:"Times that one name may be asked for in one object (${default})."`
-	Directives     int `name:"max-directives" env:"MAX_DIRECTIVES" default:"50" help:"Directives in a document (${default})."`
-	RootFields     int `name:"max-root-fields" env:"MAX_ROOT_FIELDS" default:"20" help:"Fields of Query or Mutation in one operation (${default})."`
-	Introspections int `name:"max-introspections" env:"MAX_INTROSPECTIONS" default:"2" help:"__schema and __type fields in a document (${default})."`
-	Cost           int `name:"max-cost" env:"MAX_COST" default:"10000" help:"Fields that an answer may hold, pages counted in full (${default})."`
+	Bytes          int `name:"max-document" env:"MAX_DOCUMENT" default:"65536" help:"Bytes of a document."`
+	Tokens         int `name:"max-tokens" env:"MAX_TOKENS" default:"2000" help:"Words and signs in a document."`
+	Fields         int `name:"max-fields" env:"MAX_FIELDS" default:"1000" help:"Fields and fragments of a document once fragments are in place."`
+	Depth          int `name:"max-depth" env:"MAX_DEPTH" default:"20" help:"Levels of fields in fields."`
+	Aliases        int `name:"max-aliases" env:"MAX_ALIASES" default:"100" help:"Aliases in a document."`
+	Duplicates     int `name:"max-duplicates" env:"MAX_DUPLICATES" default:"20" help:"Times that one name may be asked for in one object."`
+	Directives     int `name:"max-directives" env:"MAX_DIRECTIVES" default:"50" help:"Directives in a document."`
+	RootFields     int `name:"max-root-fields" env:"MAX_ROOT_FIELDS" default:"20" help:"Fields of Query or Mutation in one operation."`
+	Introspections int `name:"max-introspections" env:"MAX_INTROSPECTIONS" default:"2" help:"__schema and __type fields in a document."`
+	Cost           int `name:"max-cost" env:"MAX_COST" default:"10000" help:"Fields that an answer may hold, pages counted in full."`
 }
 
 // DefaultLimits are those that the tags name.
