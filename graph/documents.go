@@ -171,13 +171,13 @@ func (d *documents) parse(text string, refusal *gqlerror.Error) (*document, gqle
 	if len(query.Operations) == 0 {
 		return nil, gqlerror.List{badRequest("The document has no operation.")}
 	}
-	counted, failure := d.limits.count(query)
+	introspections, failure := d.limits.count(query)
 	if failure != nil {
 		return nil, gqlerror.List{failure}
 	}
 	rules := d.suggesting
 	if refusal != nil {
-		if counted.introspections > 0 {
+		if introspections > 0 {
 			return nil, gqlerror.List{refusal}
 		}
 		rules = d.plain
@@ -192,7 +192,7 @@ func (d *documents) parse(text string, refusal *gqlerror.Error) (*document, gqle
 	return &document{
 		QueryDocument: query,
 		text:          text,
-		introspects:   counted.introspections > 0,
+		introspects:   introspections > 0,
 		personal:      isPersonal(query),
 		bytes:         minDocument + len(text)*bytesPerByte,
 	}, nil

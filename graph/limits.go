@@ -1,6 +1,7 @@
 package graph
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"reflect"
@@ -52,20 +53,19 @@ func exceeded(what string, limit int) *gqlerror.Error {
 // it never takes more than Fields steps.
 type counter struct {
 	Limits
-	fragments  map[string]*ast.FragmentDefinition
-	spread     map[string]bool // fragments that were reached
-	entered    map[string]bool // fragments around the current selection
-	selections int
-	aliases    int
-	directives int
-	// introspections counts __schema and __type.
-	introspections int
-	introspecting  bool // inside one of them
+	fragments map[string]*ast.FragmentDefinition
+	spread    map[string]bool // fragments that were reached
+	entered   map[string]bool // fragments around the current selection
+
+	selections, aliases, directives, introspections int
+	introspecting                                   bool // inside __schema or __type
+
+	err *gqlerror.Error // the first limit that was exceeded
 }
 
 // count counts every operation, and the fragments that none uses: they are
 // validated too.
-func (l Limits) count(document *ast.QueryDocument) (counter, *gqlerror.Error) {
+func (l Limits) count(document *ast.QueryDocument) (introspections int, err *gqlerror.Error) {
 	c := counter{
 		Limits:    l,
 		fragments: make(map[string]*ast.FragmentDefinition, len(document.Fragments)),
@@ -74,144 +74,125 @@ func (l Limits) count(document *ast.QueryDocument) (counter, *gqlerror.Error) {
 	}
 	for _, fragment := range document.Fragments {
 		c.fragments[fragment.Name] = fragment
-		if err := c.countDirectives(fragment.Directives); err != nil {
-			return c, err
-		}
+		c.countDirectives(fragment.Directives)
 	}
 	for _, operation := range document.Operations {
-		if err := c.countDirectives(operation.Directives); err != nil {
-			return c, err
-		}
+		c.countDirectives(operation.Directives)
 		for _, variable := range operation.VariableDefinitions {
-			if err := c.countDirectives(variable.Directives); err != nil {
-				return c, err
-			}
+			c.countDirectives(variable.Directives)
 		}
-		if err := c.level([]ast.SelectionSet{operation.SelectionSet}, 1, c.RootFields); err != nil {
-			return c, err
-		}
+		roots := c.object([]ast.SelectionSet{operation.SelectionSet}, 1)
+		c.atMost(roots, c.RootFields, "root fields")
 	}
 	for _, fragment := range document.Fragments {
-		if c.spread[fragment.Name] {
-			continue
-		}
-		c.spread[fragment.Name] = true
-		if err := c.level([]ast.SelectionSet{fragment.SelectionSet}, 1, c.Fields); err != nil {
-			return c, err
+		if !c.spread[fragment.Name] {
+			c.spread[fragment.Name] = true
+			c.object([]ast.SelectionSet{fragment.SelectionSet}, 1)
 		}
 	}
-	return c, nil
+	return c.introspections, c.err
+}
+
+func (c *counter) atMost(count, limit int, what string) {
+	if count > limit && c.err == nil {
+		c.err = exceeded(what, limit)
+	}
 }
 
 // merged are the fields of one name in one object.
 type merged struct {
-	name     string
-	fields   int
+	field    *ast.Field // the first one
+	count    int
 	children []ast.SelectionSet
 }
 
-// level counts the selections that merge into one object.
-func (c *counter) level(sets []ast.SelectionSet, depth, maxFields int) *gqlerror.Error {
-	if depth > c.Depth {
-		return exceeded("levels of fields", c.Depth)
-	}
+// object counts the selections of one object, and returns how many fields it
+// has.
+func (c *counter) object(sets []ast.SelectionSet, depth int) int {
+	c.atMost(depth, c.Depth, "levels of fields")
 	var fields []*merged
 	names := map[string]*merged{}
-	collect := func(field *ast.Field) *gqlerror.Error {
-		same := names[field.Alias]
-		if same == nil {
-			same = &merged{name: field.Name}
-			names[field.Alias] = same
-			fields = append(fields, same)
-		}
-		if same.fields++; same.fields > c.Duplicates {
-			return exceeded("fields of one name in one object", c.Duplicates)
-		}
-		if len(fields) > maxFields {
-			return exceeded("root fields", maxFields)
-		}
-		if len(field.SelectionSet) > 0 {
-			same.children = append(same.children, field.SelectionSet)
-		}
-		return nil
-	}
 	for _, set := range sets {
-		if err := c.selectionSet(set, collect); err != nil {
-			return err
-		}
+		c.selectionSet(set, func(field *ast.Field) {
+			same := names[field.Alias]
+			if same == nil {
+				same = &merged{field: field}
+				names[field.Alias] = same
+				fields = append(fields, same)
+			}
+			same.count++
+			c.atMost(same.count, c.Duplicates, "fields of one name in one object")
+			if len(field.SelectionSet) > 0 {
+				same.children = append(same.children, field.SelectionSet)
+			}
+		})
 	}
 	for _, same := range fields {
-		if same.children == nil {
+		if same.children == nil || c.err != nil {
 			continue
 		}
 		around := c.introspecting
-		c.introspecting = around || isIntrospection(same.name)
-		if err := c.level(same.children, depth+1, c.Fields); err != nil {
-			return err
-		}
+		c.introspecting = around || isIntrospection(same.field)
+		c.object(same.children, depth+1)
 		c.introspecting = around
 	}
-	return nil
+	return len(fields)
 }
 
 // selectionSet puts fragments in place and collects the fields.
-func (c *counter) selectionSet(set ast.SelectionSet, collect func(*ast.Field) *gqlerror.Error) *gqlerror.Error {
+func (c *counter) selectionSet(set ast.SelectionSet, collect func(*ast.Field)) {
 	for _, selection := range set {
-		if c.selections++; c.selections > c.Fields {
-			return exceeded("fields", c.Fields)
+		c.selections++
+		c.atMost(c.selections, c.Fields, "fields")
+		if c.err != nil {
+			return
 		}
-		var err *gqlerror.Error
 		switch selection := selection.(type) {
 		case *ast.Field:
-			if err = c.countField(selection); err == nil {
-				err = collect(selection)
-			}
+			c.countField(selection)
+			collect(selection)
 		case *ast.InlineFragment:
-			if err = c.countDirectives(selection.Directives); err == nil {
-				err = c.selectionSet(selection.SelectionSet, collect)
-			}
+			c.countDirectives(selection.Directives)
+			c.selectionSet(selection.SelectionSet, collect)
 		case *ast.FragmentSpread:
+			c.countDirectives(selection.Directives)
 			fragment := c.fragments[selection.Name]
-			if err = c.countDirectives(selection.Directives); err == nil && fragment != nil && !c.entered[selection.Name] {
-				c.spread[selection.Name], c.entered[selection.Name] = true, true
-				err = c.selectionSet(fragment.SelectionSet, collect)
-				delete(c.entered, selection.Name)
+			if fragment == nil || c.entered[selection.Name] { // validation says so
+				continue
 			}
-		}
-		if err != nil {
-			return err
+			c.spread[selection.Name], c.entered[selection.Name] = true, true
+			c.selectionSet(fragment.SelectionSet, collect)
+			delete(c.entered, selection.Name)
 		}
 	}
-	return nil
 }
 
-func (c *counter) countField(field *ast.Field) *gqlerror.Error {
-	if field.Alias != field.Name {
-		if c.introspecting { // would multiply what has no pages
-			return badRequest("The document has an alias in an introspection.")
-		}
-		if c.aliases++; c.aliases > c.Aliases {
-			return exceeded("aliases", c.Aliases)
-		}
-		if len(field.Alias) > maxAlias {
-			return badRequest(fmt.Sprintf("The document has an alias of more than %d bytes.", maxAlias))
-		}
+func (c *counter) countField(field *ast.Field) {
+	c.countDirectives(field.Directives)
+	if isIntrospection(field) {
+		c.introspections++
+		c.atMost(c.introspections, c.Introspections, "introspections")
 	}
-	if isIntrospection(field.Name) {
-		if c.introspections++; c.introspections > c.Introspections {
-			return exceeded("introspections", c.Introspections)
-		}
+	if field.Alias == field.Name {
+		return
 	}
-	return c.countDirectives(field.Directives)
+	c.aliases++
+	c.atMost(c.aliases, c.Aliases, "aliases")
+	switch {
+	case len(field.Alias) > maxAlias:
+		c.err = cmp.Or(c.err, badRequest(fmt.Sprintf("The document has an alias of more than %d bytes.", maxAlias)))
+	case c.introspecting: // would multiply what has no pages
+		c.err = cmp.Or(c.err, badRequest("The document has an alias in an introspection."))
+	}
 }
 
-func isIntrospection(name string) bool { return name == "__schema" || name == "__type" }
+func (c *counter) countDirectives(list ast.DirectiveList) {
+	c.directives += len(list)
+	c.atMost(c.directives, c.Directives, "directives")
+}
 
-func (c *counter) countDirectives(list ast.DirectiveList) *gqlerror.Error {
-	if c.directives += len(list); c.directives > c.Directives {
-		return exceeded("directives", c.Directives)
-	}
-	return nil
+func isIntrospection(field *ast.Field) bool {
+	return field.Name == "__schema" || field.Name == "__type"
 }
 
 // defaultPage is the size of a page where neither the query nor the schema
