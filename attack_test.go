@@ -298,7 +298,7 @@ func TestFailedLogins(t *testing.T) {
 	}
 	for i := range 3 {
 		path := []string{"/graphql?query={__typename}", "/api/portfolios/1/links/4"}[i%2]
-		if status, body := server.get(path, "Authorization: Token guess"); status != http.StatusUnauthorized {
+		if status, body := server.get(path, "Authorization: Token guess"+strconv.Itoa(i)); status != http.StatusUnauthorized {
 			t.Errorf("guess %d: %d %s", i, status, body)
 		}
 	}

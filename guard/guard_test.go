@@ -134,9 +134,10 @@ func TestFailedLogins(t *testing.T) {
 		{0, "wrongest", seen{Status: 429, Return: "60"}},
 		{0, "good", seen{Status: 200}},
 		{0, "", seen{Status: 200}},
-		{59 * time.Second, "wrong", seen{Status: 429, Return: "1"}},
-		{time.Second, "wrong", seen{Status: 401}},
-		{0, "wrong", seen{Status: 429, Return: "60"}},
+		{0, "wrong", seen{Status: 401}}, // as before: a client that repeats itself does not guess
+		{59 * time.Second, "wrongest", seen{Status: 429, Return: "1"}},
+		{time.Second, "wrongest", seen{Status: 401}},
+		{0, "another", seen{Status: 429, Return: "60"}},
 	})
 }
 

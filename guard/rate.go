@@ -38,24 +38,28 @@ type Rates struct {
 	mu      sync.Mutex
 	clients *simplelru.LRU[client, *rate.Limiter]
 	failing *simplelru.LRU[netip.Addr, *rate.Limiter]
+	wrong   *simplelru.LRU[keyHash, struct{}] // keys that were refused
 }
+
+type keyHash [sha256.Size]byte
 
 // client is who requests are counted for: a token, else an address.
 type client struct {
-	token   [sha256.Size]byte
+	token   keyHash
 	address netip.Addr
 }
 
-const maxClients = 100_000
+const maxKnown = 100_000 // clients, addresses, keys
 
 // NewRates counts each client's requests, and each address's failed logins.
 // isGood reports whether a key was found good lately.
 func NewRates(proxies Proxies, requests, failures Rate, isGood func(key string) bool) *Rates {
-	clients, _ := simplelru.NewLRU[client, *rate.Limiter](maxClients, nil) // fails on no size
-	failing, _ := simplelru.NewLRU[netip.Addr, *rate.Limiter](maxClients, nil)
+	clients, _ := simplelru.NewLRU[client, *rate.Limiter](maxKnown, nil) // fails on no size
+	failing, _ := simplelru.NewLRU[netip.Addr, *rate.Limiter](maxKnown, nil)
+	wrong, _ := simplelru.NewLRU[keyHash, struct{}](maxKnown, nil)
 	return &Rates{
 		proxies: proxies, isGood: isGood, requests: requests, failures: failures, now: time.Now,
-		clients: clients, failing: failing,
+		clients: clients, failing: failing, wrong: wrong,
 	}
 }
 
@@ -67,13 +71,14 @@ func (r Rate) limiter() *rate.Limiter {
 	return rate.NewLimiter(rate.Limit(r.PerSecond), burst)
 }
 
-// Handler refuses what comes too often. Where an address failed to log in too
-// often, keys that were not found good before are refused unseen.
+// Handler refuses what comes too often. Where an address had too many wrong
+// keys, further ones are refused unseen. A key that was seen before is no
+// guess: it gets the answer that it always got.
 func (s *Rates) Handler(next http.Handler, refuse Refuse) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		address, key := s.proxies.client(r), key(r)
 		failures := s.failuresOf(address)
-		if failures != nil && failures.TokensAt(s.now()) < 1 && key != "" && !s.isGood(key) {
+		if failures != nil && failures.TokensAt(s.now()) < 1 && key != "" && !s.isGood(key) && !s.wasWrong(key) {
 			s.refuse(w, r, failures, refuse)
 			return
 		}
@@ -86,7 +91,7 @@ func (s *Rates) Handler(next http.Handler, refuse Refuse) http.Handler {
 		}
 		next.ServeHTTP(w, r)
 		if key != "" && w.Header()["Www-Authenticate"] != nil {
-			s.failed(address)
+			s.failed(address, key)
 		}
 	})
 }
@@ -132,12 +137,21 @@ func (s *Rates) failuresOf(address netip.Addr) *rate.Limiter {
 	return limiter
 }
 
-func (s *Rates) failed(address netip.Addr) {
-	if s.failures.PerSecond <= 0 {
-		return
-	}
+func (s *Rates) wasWrong(key string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	return s.wrong.Contains(sha256.Sum256([]byte(key)))
+}
+
+// failed counts a wrong key, once.
+func (s *Rates) failed(address netip.Addr, key string) {
+	hash := keyHash(sha256.Sum256([]byte(key)))
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if _, known := s.wrong.Get(hash); known || s.failures.PerSecond <= 0 {
+		return
+	}
+	s.wrong.Add(hash, struct{}{})
 	limiter, ok := s.failing.Get(address)
 	if !ok {
 		limiter = s.failures.limiter()
