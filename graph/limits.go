@@ -195,9 +195,9 @@ func isIntrospection(field *ast.Field) bool {
 	return field.Name == "__schema" || field.Name == "__type"
 }
 
-// defaultPage is the size of a page where neither the query nor the schema
+// assumedPage is the size of a page where neither the query nor the schema
 // gives one.
-const defaultPage = 20
+const assumedPage = 20
 
 // costOf is how many fields the answer may hold: each counts once per row of
 // the pages around it.
@@ -246,7 +246,7 @@ func pageSize(field *ast.Field, variables map[string]any) float64 {
 	case !paged:
 		return 1
 	case !given:
-		return defaultPage
+		return assumedPage
 	}
 	return size
 }
