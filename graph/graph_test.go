@@ -31,17 +31,20 @@ func eachServer(t *testing.T, test func(t *testing.T, server *httptest.Server)) 
 	t.Helper()
 	dbtest.EachURL(t, func(t *testing.T, dsn string) {
 		dbtest.LoadFile(t, dsn, "../compat/testdata/fixtures.json")
-		test(t, serve(t, dbtest.Open(t, dsn), nil))
+		test(t, serve(t, dbtest.Open(t, dsn), slog.DiscardHandler))
 	})
 }
 
-// serve serves with the default options, which change may change.
-func serve(t testing.TB, database *db.DB, change func(*graph.Options)) *httptest.Server {
+func serve(t testing.TB, database *db.DB, logs slog.Handler) *httptest.Server {
+	t.Helper()
+	return serveWith(t, database, func(o *graph.Options) { o.Log = slog.New(logs) })
+}
+
+// serveWith serves with the default options, changed.
+func serveWith(t testing.TB, database *db.DB, change func(*graph.Options)) *httptest.Server {
 	t.Helper()
 	options := graph.Options{Limits: graph.DefaultLimits(), Introspection: graph.IntrospectionOn, Log: slog.New(slog.DiscardHandler)}
-	if change != nil {
-		change(&options)
-	}
+	change(&options)
 	handler, err := graph.NewHandler(&graph.Resolver{DB: database}, auth.NewTokens(database), options)
 	if err != nil {
 		t.Fatal(err)
@@ -181,7 +184,7 @@ func TestRefusedTokens(t *testing.T) {
 
 // TestErrorsAreCapped keeps a short question from having a long answer.
 func TestErrorsAreCapped(t *testing.T) {
-	server := serve(t, dbtest.Open(t, dbtest.SQLite(t)), nil)
+	server := serve(t, dbtest.Open(t, dbtest.SQLite(t)), slog.DiscardHandler)
 	_, body := ask(t, server, "", "{a b c d e f g h i j k l m n}", nil)
 	if count := strings.Count(body, `"message"`); count != 10 {
 		t.Errorf("%d errors", count)
@@ -193,7 +196,7 @@ func TestFaultsAreNotShown(t *testing.T) {
 	dbtest.EachURL(t, func(t *testing.T, dsn string) {
 		dbtest.LoadFile(t, dsn, "../compat/testdata/fixtures.json")
 		var logs bytes.Buffer
-		server := serve(t, dbtest.Open(t, dsn), func(o *graph.Options) { o.Log = slog.New(slog.NewJSONHandler(&logs, nil)) })
+		server := serve(t, dbtest.Open(t, dsn), slog.NewJSONHandler(&logs, nil))
 		dbtest.Exec(t, dsn, "ALTER TABLE portfolio_links RENAME COLUMN description TO lost")
 		status, body := ask(t, server, "Token "+admin, "{portfolioLink(id:4){id}}", nil)
 		want := `{"errors":[{"message":"Internal error.","path":["portfolioLink"],"locations":[{"line":1,"column":2}],"extensions":{"code":"INTERNAL"}}],"data":{"portfolioLink":null}}`

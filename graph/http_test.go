@@ -179,7 +179,7 @@ func TestPersistedDocuments(t *testing.T) {
 			false: typename,
 			true:  `{"errors":[{"message":"Only persisted documents are answered.","extensions":{"code":"FORBIDDEN"}}]}`,
 		} {
-			server := serve(t, database, func(o *graph.Options) { o.Persisted, o.OnlyPersisted = texts, onlyPersisted })
+			server := serveWith(t, database, func(o *graph.Options) { o.Persisted, o.OnlyPersisted = texts, onlyPersisted })
 			for _, c := range []exchange{
 				{name: "graphql-codegen", body: `{"documentId":"sha256:1"}`, status: 200, answer: `{"data":{"a":"Query"}}`},
 				{name: "Relay", query: "documentId=2", status: 200, answer: `{"data":{"b":"Query"}}`},
@@ -229,13 +229,13 @@ func TestIntrospection(t *testing.T) {
 			graph.IntrospectionAuthenticated: {token, schema},
 			graph.IntrospectionOff:           {off, off},
 		} {
-			server := serve(t, database, func(o *graph.Options) { o.Introspection = mode })
+			server := serveWith(t, database, func(o *graph.Options) { o.Introspection = mode })
 			for range 2 { // the second time the document is known
 				try(t, server, exchange{body: `{"query":"{...F} fragment F on Query{__schema{queryType{name}}}"}`, status: 200, headers: map[string]string{"Authorization": "Token " + staff4242}, answer: want.authenticated})
 				try(t, server, exchange{body: `{"query":"{...F} fragment F on Query{__schema{queryType{name}}}"}`, status: 200, answer: want.anonymous})
 			}
 		}
-		server := serve(t, database, func(o *graph.Options) { o.Introspection = graph.IntrospectionOff })
+		server := serveWith(t, database, func(o *graph.Options) { o.Introspection = graph.IntrospectionOff })
 		for query, want := range map[string]string{
 			`{viewr{id}}`:                     `Cannot query field "viewr" on type "Query".`,
 			`{portfolioLink(idd:1,id:1){id}}`: `Unknown argument "idd" on field "Query.portfolioLink".`,
