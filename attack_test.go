@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"os"
 	"regexp"
 	"runtime"
 	"strconv"
@@ -336,6 +337,23 @@ func TestCORS(t *testing.T) {
 	_, header, _ = server.exchange(http.MethodGet, "/api/portfolios/1/links/4", http.Header{"Origin": {"https://app.test"}}, nil)
 	if header.Get("Access-Control-Allow-Origin") != "" || header.Get("Vary") != "" {
 		t.Errorf("the legacy endpoint: %v", header)
+	}
+}
+
+func TestOnlyPersisted(t *testing.T) {
+	t.Chdir(t.TempDir())
+	if err := os.WriteFile("manifest.json", []byte(`{"sha256:1":"{a:__typename}"}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	server := start(t, "--persisted-documents=manifest.json", "--only-persisted")
+	for path, want := range map[string]string{
+		"/graphql?documentId=sha256:1":  `{"data":{"a":"Query"}}`,
+		"/graphql?query={a:__typename}": `{"data":{"a":"Query"}}`,
+		"/graphql?query={b:__typename}": `{"errors":[{"message":"Only persisted documents are answered.","extensions":{"code":"FORBIDDEN"}}]}`,
+	} {
+		if _, body := server.get(path); body != want {
+			t.Errorf("%s: %s", path, body)
+		}
 	}
 }
 

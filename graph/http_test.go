@@ -1,6 +1,7 @@
 package graph_test
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"maps"
@@ -251,5 +252,21 @@ func TestIntrospection(t *testing.T) {
 				t.Errorf("%s: %s", query, body)
 			}
 		}
+	})
+}
+
+// TestBusy: a document is refused before a turn is asked for, an operation
+// when there is none.
+func TestBusy(t *testing.T) {
+	dbtest.Each(t, func(t *testing.T, database *db.DB) {
+		server := serveWith(t, database, func(o *graph.Options) {
+			o.Enter = func(context.Context) (func(), bool) { return nil, false }
+		})
+		try(t, server, exchange{
+			body: `{"query":"{__typename}"}`, status: 503,
+			answer:  `{"errors":[{"message":"The server is busy. Try again later.","extensions":{"code":"UNAVAILABLE"}}]}`,
+			answers: map[string]string{"Retry-After": "1"},
+		})
+		try(t, server, exchange{body: `{"query":"{portfolioLink(id:1){nme}}"}`, status: 200, answer: noSuchField})
 	})
 }

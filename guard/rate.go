@@ -77,8 +77,7 @@ func (r Rate) limiter() *rate.Limiter {
 func (s *Rates) Handler(next http.Handler, refuse Refuse) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		address, key := s.proxies.client(r), key(r)
-		failures := s.failuresOf(address)
-		if failures != nil && failures.TokensAt(s.now()) < 1 && key != "" && !s.isGood(key) && !s.wasWrong(key) {
+		if failures := s.failuresOf(address); failures != nil && failures.TokensAt(s.now()) < 1 && s.isGuess(key) {
 			s.refuse(w, r, failures, refuse)
 			return
 		}
@@ -137,10 +136,14 @@ func (s *Rates) failuresOf(address netip.Addr) *rate.Limiter {
 	return limiter
 }
 
-func (s *Rates) wasWrong(key string) bool {
+// isGuess reports whether the key was seen neither as good nor as wrong.
+func (s *Rates) isGuess(key string) bool {
+	if key == "" || s.isGood(key) {
+		return false
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.wrong.Contains(sha256.Sum256([]byte(key)))
+	return !s.wrong.Contains(sha256.Sum256([]byte(key)))
 }
 
 // failed counts a wrong key, once.
