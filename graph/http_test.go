@@ -150,7 +150,7 @@ func TestHTTP(t *testing.T) {
 }
 
 const (
-	badBody      = `{"errors":[{"message":"The body must be one JSON object with a query or documentId, and may have operationName, variables and extensions.","extensions":{"code":"BAD_USER_INPUT"}}]}`
+	badBody      = `{"errors":[{"message":"The body must be one JSON object with a query, and may have operationName, variables and extensions.","extensions":{"code":"BAD_USER_INPUT"}}]}`
 	badType      = `{"errors":[{"message":"Send application/json in UTF-8, not compressed.","extensions":{"code":"BAD_USER_INPUT"}}]}`
 	notPersisted = `{"errors":[{"message":"PersistedQueryNotFound","extensions":{"code":"PERSISTED_QUERY_NOT_FOUND"}}]}`
 )

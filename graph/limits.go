@@ -157,8 +157,12 @@ func (c *counter) selectionSet(set ast.SelectionSet, collect func(*ast.Field)) {
 		case *ast.FragmentSpread:
 			c.countDirectives(selection.Directives)
 			fragment := c.fragments[selection.Name]
-			if fragment == nil || c.entered[selection.Name] { // validation says so
+			if fragment == nil { // validation says so
 				continue
+			}
+			if c.entered[selection.Name] {
+				c.err = cmp.Or(c.err, badRequest("A fragment of the document spreads itself."))
+				return
 			}
 			c.spread[selection.Name], c.entered[selection.Name] = true, true
 			c.selectionSet(fragment.SelectionSet, collect)

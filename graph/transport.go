@@ -85,7 +85,7 @@ func jsonParams(text io.Reader) (*params, *badParams) {
 	if errors.Is(err, os.ErrDeadlineExceeded) {
 		return nil, &badParams{status: http.StatusRequestTimeout, message: "The body took too long."}
 	}
-	return nil, &badParams{status: http.StatusBadRequest, message: "The body must be one JSON object with a query or documentId, and may have operationName, variables and extensions."}
+	return nil, &badParams{status: http.StatusBadRequest, message: "The body must be one JSON object with a query, and may have operationName, variables and extensions."}
 }
 
 // decode reads one JSON object. Its names count as they are written, and once:
