@@ -80,6 +80,7 @@ func NewHandler(resolver *Resolver, tokens *auth.Tokens, options Options) (*Hand
 // ServeHTTP answers queries by GET, and queries and mutations by POST.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Add("Vary", "Accept, Authorization")
+	w.Header().Set("Cache-Control", "no-store") // what may be stored says so
 	reply := reply{w: w, mediaType: negotiate(r.Header.Values("Accept"))}
 	if reply.mediaType == "" {
 		reply.mediaType = jsonType
@@ -156,7 +157,6 @@ func (h *Handler) execute(ctx context.Context, reply reply, params *params, r *h
 	response, ok := h.dispatch(ctx, operation)
 	switch {
 	case !ok:
-		reply.w.Header().Set("Retry-After", "1")
 		reply.fail(http.StatusServiceUnavailable, errBusy)
 	case response == nil: // the client has gone
 	case byPost:

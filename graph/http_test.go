@@ -75,7 +75,7 @@ const (
 
 func TestHTTP(t *testing.T) {
 	cases := []exchange{
-		{name: "a query", body: `{"query":"{__typename}"}`, status: 200, answer: typename, answers: map[string]string{"Content-Type": older + "; charset=utf-8", "Vary": "Accept, Authorization"}},
+		{name: "a query", body: `{"query":"{__typename}"}`, status: 200, answer: typename, answers: map[string]string{"Content-Type": older + "; charset=utf-8", "Vary": "Accept, Authorization", "Cache-Control": "no-store"}},
 		{name: "by GET", query: get("{__typename}"), status: 200, answer: typename, answers: map[string]string{"Cache-Control": "public, no-cache", "ETag": `W/"0384bd78b8b987171b0ce4f29e771044"`}},
 		{name: "by HEAD", method: "HEAD", query: get("{__typename}"), status: 200, answers: map[string]string{"Content-Length": "31"}},
 		{name: "as it was", query: get("{__typename}"), headers: map[string]string{"If-None-Match": `"other", W/"0384bd78b8b987171b0ce4f29e771044"`}, status: 304, answers: map[string]string{"Cache-Control": "public, no-cache", "Content-Length": ""}},

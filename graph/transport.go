@@ -244,8 +244,11 @@ type reply struct {
 
 // fail answers a request of which nothing was executed.
 func (r reply) fail(status int, err *gqlerror.Error) {
-	if status == http.StatusUnauthorized {
+	switch status {
+	case http.StatusUnauthorized:
 		r.w.Header().Set("WWW-Authenticate", "Token")
+	case http.StatusServiceUnavailable:
+		r.w.Header().Set("Retry-After", "1")
 	}
 	r.write(status, gqlerror.List{err}, nil)
 }
@@ -272,7 +275,6 @@ func (r reply) result(response *graphql.Response) {
 // and ask each time whether it is still so.
 func (r reply) cacheable(response *graphql.Response, personal bool, request *http.Request) {
 	if len(response.Errors) > 0 {
-		r.w.Header().Set("Cache-Control", "no-store")
 		r.result(response)
 		return
 	}
