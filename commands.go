@@ -153,8 +153,8 @@ type userCreateCommand struct {
 
 func (c *userCreateCommand) Run(ctx context.Context, settings *settings, out output) error {
 	return settings.with(ctx, false, func(database *db.DB) error {
-		user := db.User{Username: c.Name, IsActive: true, IsStaff: c.Staff, IsAdmin: c.Admin}
-		err := database.CreateUser(ctx, &user, c.Permission)
+		user := db.User{Username: c.Name, IsActive: true, IsStaff: c.Staff, IsAdmin: c.Admin, Codes: c.Permission}
+		err := database.CreateUser(ctx, &user)
 		if errors.Is(err, db.ErrConflict) {
 			return fmt.Errorf("there is a user %q already", c.Name)
 		}
@@ -228,7 +228,7 @@ type tokenRevokeCommand struct {
 
 func (c *tokenRevokeCommand) Run(ctx context.Context, settings *settings, out output) error {
 	return settings.with(ctx, false, func(database *db.DB) error {
-		err := database.RevokeToken(ctx, c.ID)
+		_, err := database.RevokeToken(ctx, c.ID)
 		if errors.Is(err, db.ErrNotFound) {
 			return fmt.Errorf("there is no token %d", c.ID)
 		}

@@ -92,8 +92,9 @@ type Tokens struct {
 	db  *db.DB
 	now func() time.Time
 
-	mu     sync.RWMutex
-	cached map[[sha256.Size]byte]*entry
+	mu        sync.RWMutex
+	cached    map[[sha256.Size]byte]*entry
+	forgotten int // times; a statement begun before the last one is not kept
 }
 
 type entry struct {
@@ -112,11 +113,11 @@ func NewTokens(database *db.DB) *Tokens {
 func (t *Tokens) Viewer(ctx context.Context, key string) (*Viewer, error) {
 	hash, now := HashKey(key), t.now()
 	t.mu.RLock()
-	known := t.cached[hash]
+	known, forgotten := t.cached[hash], t.forgotten
 	t.mu.RUnlock()
 	if known == nil || now.Sub(known.read) >= freshness {
 		var err error
-		if known, err = t.read(ctx, hash, now); err != nil {
+		if known, err = t.read(ctx, hash, now, forgotten); err != nil {
 			return nil, err
 		}
 	}
@@ -135,7 +136,15 @@ func (t *Tokens) Known(key string) bool {
 	return t.cached[hash] != nil
 }
 
-func (t *Tokens) read(ctx context.Context, hash [sha256.Size]byte, now time.Time) (*entry, error) {
+// Forget makes a change of users or tokens count at once.
+func (t *Tokens) Forget() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	clear(t.cached)
+	t.forgotten++
+}
+
+func (t *Tokens) read(ctx context.Context, hash [sha256.Size]byte, now time.Time, forgotten int) (*entry, error) {
 	user, err := t.db.UserByToken(ctx, hash)
 	if errors.Is(err, db.ErrNotFound) {
 		return nil, ErrInvalidToken
@@ -156,7 +165,9 @@ func (t *Tokens) read(ctx context.Context, hash [sha256.Size]byte, now time.Time
 	if len(t.cached) >= maxCached {
 		clear(t.cached)
 	}
-	t.cached[hash] = known
+	if t.forgotten == forgotten {
+		t.cached[hash] = known
+	}
 	return known, nil
 }
 

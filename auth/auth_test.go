@@ -43,7 +43,8 @@ func newTestTokens(database *db.DB) (*Tokens, *clock) {
 
 func createToken(t *testing.T, database *db.DB, user db.User, expires *db.Time) (key string, id int64) {
 	t.Helper()
-	if err := database.CreateUser(t.Context(), &user, []int{PortfolioLinkCode}); err != nil {
+	user.Codes = []int{PortfolioLinkCode}
+	if err := database.CreateUser(t.Context(), &user); err != nil {
 		t.Fatal(err)
 	}
 	key = NewKey()
@@ -109,7 +110,7 @@ func TestRevokedWithinASecond(t *testing.T) {
 		if _, _, err := look(); !errors.Is(err, ErrInactiveUser) {
 			t.Errorf("deactivated a second ago: %v", err)
 		}
-		if err := database.RevokeToken(t.Context(), id); err != nil {
+		if _, err := database.RevokeToken(t.Context(), id); err != nil {
 			t.Fatal(err)
 		}
 		if _, _, err := look(); !errors.Is(err, ErrInvalidToken) {
@@ -138,4 +139,26 @@ func TestViewerFrom(t *testing.T) {
 	if ViewerFrom(WithViewer(context.Background(), viewer)) != viewer {
 		t.Error("another viewer came out")
 	}
+}
+
+// TestForget: what is known by then is read again, and what is being read by
+// then does not become known.
+func TestForget(t *testing.T) {
+	dbtest.EachURL(t, func(t *testing.T, dsn string) {
+		database := dbtest.Open(t, dsn)
+		tokens, clock := newTestTokens(database)
+		key, _ := createToken(t, database, db.User{Username: "staff", IsActive: true, IsStaff: true}, nil)
+		if _, err := tokens.Viewer(t.Context(), key); err != nil {
+			t.Fatal(err)
+		}
+		begun := tokens.forgotten
+		tokens.Forget()
+		if _, err := tokens.read(t.Context(), HashKey(key), clock.now, begun); err != nil {
+			t.Fatal(err)
+		}
+		dbtest.Exec(t, dsn, "DELETE FROM user_permissions")
+		if viewer, err := tokens.Viewer(t.Context(), key); err != nil || viewer.Allowed(PermissionPortfolioLink) {
+			t.Errorf("%+v, %v", viewer, err)
+		}
+	})
 }

@@ -37,8 +37,12 @@ type DB struct {
 	pool     *pgxpool.Pool     // nil on SQLite
 	prepared pgx.QueryExecMode // how PostgreSQL runs a statement
 
-	linkByID    statement
-	userByToken statement
+	linkByID       statement
+	imageByID      statement
+	portfolioByID  statement
+	portfoliosByID statement
+	userByToken    statement
+	rows, counts   statements // of lists
 }
 
 // Open opens postgres://... or sqlite:PATH. It does not migrate, and a
@@ -129,7 +133,10 @@ func newBun(connections *sql.DB, dialect schema.Dialect) *bun.DB {
 }
 
 func (db *DB) renderStatements() {
-	db.linkByID.render(db.links().Where("link.id = $1"))
+	db.linkByID.render(db.links("portfolio_links AS link").Where("link.id = $1"))
+	db.imageByID.render(db.images().Where("image.id = $1"))
+	db.portfolioByID.render(db.portfolios().Where("portfolio.id = $1"))
+	db.portfoliosByID.render(db.portfolios().Where("portfolio.id IN (SELECT parent.value FROM " + db.parents() + ")"))
 	db.userByToken.render(db.tokenUsers().Where("t.key_hash = $1"))
 }
 

@@ -16,6 +16,9 @@ import (
 var (
 	ErrNotFound    = errors.New("not found")
 	ErrConflict    = errors.New("already exists")
+	ErrStale       = errors.New("changed since it was read")
+	ErrNoPortfolio = errors.New("no such portfolio")
+	ErrNoImage     = errors.New("no such image")
 	ErrUnavailable = errors.New("the database does not answer")
 )
 

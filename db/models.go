@@ -19,6 +19,8 @@ type User struct {
 	IsStaff   bool
 	IsAdmin   bool
 	CreatedAt Time `bun:",nullzero,default:current_timestamp"`
+
+	Codes []int `bun:"-"` // permission codes, ascending
 }
 
 // UserPermission is one permission code held by a user.
@@ -43,6 +45,9 @@ type Token struct {
 	User *User `bun:"rel:belongs-to,join:user_id=id"`
 }
 
+// Username is the name of the token's user.
+func (t *Token) Username() string { return t.User.Username }
+
 // Portfolio is a named set of links.
 type Portfolio struct {
 	bun.BaseModel `bun:"portfolios,alias:portfolio"`
@@ -51,6 +56,8 @@ type Portfolio struct {
 	Name      string
 	CreatedAt Time `bun:",nullzero,default:current_timestamp"`
 	UpdatedAt Time `bun:",nullzero,default:current_timestamp"`
+
+	siblings *portfolioSiblings // nil if read alone
 }
 
 // PortfolioLink is one entry of a portfolio.
@@ -67,6 +74,9 @@ type PortfolioLink struct {
 	UpdatedAt   Time `bun:",nullzero,default:current_timestamp"`
 
 	ImageData *Image `bun:"rel:belongs-to,join:image_id=id"`
+
+	siblings  *linkSiblings // nil if read alone
+	portfolio *Portfolio    // nil if not read yet
 }
 
 // Image is a stored picture.

@@ -86,3 +86,69 @@ CREATE INDEX portfolio_links_portfolio_id ON portfolio_links (portfolio_id, id);
 --bun:split
 
 CREATE INDEX portfolio_links_image_id ON portfolio_links (image_id);
+
+--bun:split
+
+-- Lists are read in the order of an index. A name may be longer than an entry
+-- of an index; what people write is up to 255 characters.
+CREATE INDEX portfolios_name ON portfolios (substr(name, 1, 255), id);
+
+--bun:split
+
+CREATE INDEX portfolios_created_at ON portfolios (created_at, id);
+
+--bun:split
+
+CREATE INDEX portfolios_updated_at ON portfolios (updated_at, id);
+
+--bun:split
+
+CREATE INDEX portfolio_links_name ON portfolio_links (substr(name, 1, 255), id);
+
+--bun:split
+
+CREATE INDEX portfolio_links_created_at ON portfolio_links (created_at, id);
+
+--bun:split
+
+CREATE INDEX portfolio_links_updated_at ON portfolio_links (updated_at, id);
+
+--bun:split
+
+CREATE INDEX portfolio_links_portfolio_id_name ON portfolio_links (portfolio_id, substr(name, 1, 255), id);
+
+--bun:split
+
+CREATE INDEX portfolio_links_portfolio_id_created_at ON portfolio_links (portfolio_id, created_at, id);
+
+--bun:split
+
+CREATE INDEX portfolio_links_portfolio_id_updated_at ON portfolio_links (portfolio_id, updated_at, id);
+
+--bun:split
+
+-- Times are text whose order is the order of time only in one form: UTC, six
+-- digits. Rows that others load may hold another.
+CREATE TRIGGER portfolios_insert_times AFTER INSERT ON portfolios
+WHEN NEW.created_at NOT GLOB '????-??-??T??:??:??.??????Z' OR NEW.updated_at NOT GLOB '????-??-??T??:??:??.??????Z'
+BEGIN
+  UPDATE portfolios SET
+    created_at = strftime('%Y-%m-%dT%H:%M:%S', substr(created_at, 1, 19) || CASE WHEN substr(created_at, -6) GLOB '[-+][0-9][0-9]:[0-9][0-9]' THEN substr(created_at, -6) ELSE '' END) ||
+      printf('.%06dZ', min(999999, CAST(CAST('0' || substr(created_at, 20) AS REAL) * 1000000 + 0.5 AS INTEGER))),
+    updated_at = strftime('%Y-%m-%dT%H:%M:%S', substr(updated_at, 1, 19) || CASE WHEN substr(updated_at, -6) GLOB '[-+][0-9][0-9]:[0-9][0-9]' THEN substr(updated_at, -6) ELSE '' END) ||
+      printf('.%06dZ', min(999999, CAST(CAST('0' || substr(updated_at, 20) AS REAL) * 1000000 + 0.5 AS INTEGER)))
+  WHERE id = NEW.id;
+END;
+
+--bun:split
+
+CREATE TRIGGER portfolio_links_insert_times AFTER INSERT ON portfolio_links
+WHEN NEW.created_at NOT GLOB '????-??-??T??:??:??.??????Z' OR NEW.updated_at NOT GLOB '????-??-??T??:??:??.??????Z'
+BEGIN
+  UPDATE portfolio_links SET
+    created_at = strftime('%Y-%m-%dT%H:%M:%S', substr(created_at, 1, 19) || CASE WHEN substr(created_at, -6) GLOB '[-+][0-9][0-9]:[0-9][0-9]' THEN substr(created_at, -6) ELSE '' END) ||
+      printf('.%06dZ', min(999999, CAST(CAST('0' || substr(created_at, 20) AS REAL) * 1000000 + 0.5 AS INTEGER))),
+    updated_at = strftime('%Y-%m-%dT%H:%M:%S', substr(updated_at, 1, 19) || CASE WHEN substr(updated_at, -6) GLOB '[-+][0-9][0-9]:[0-9][0-9]' THEN substr(updated_at, -6) ELSE '' END) ||
+      printf('.%06dZ', min(999999, CAST(CAST('0' || substr(updated_at, 20) AS REAL) * 1000000 + 0.5 AS INTEGER)))
+  WHERE id = NEW.id;
+END;

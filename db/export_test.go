@@ -1,0 +1,37 @@
+package db
+
+import (
+	"context"
+	"strings"
+)
+
+// ExplainLinks is the plan of the statement that reads the rows of a page of
+// each portfolio's links, of all links without a portfolio.
+func (db *DB) ExplainLinks(ctx context.Context, list List, portfolioIDs ...int64) (string, error) {
+	of := db.linkList(list.WithImages)
+	if len(portfolioIDs) == 0 {
+		of.within = ""
+	}
+	return explain(ctx, db, of, list, portfolioIDs)
+}
+
+// ExplainPortfolios is the plan of the statement that reads a page of
+// portfolios.
+func (db *DB) ExplainPortfolios(ctx context.Context, list List) (string, error) {
+	return explain(ctx, db, db.portfolioList(), list, nil)
+}
+
+func explain[R any](ctx context.Context, db *DB, of listed[R], list List, parents []int64) (string, error) {
+	s, args := rowsOf(db, of, list, whereOf(db, of, list.Filter, parents), len(parents) > 1)
+	prefix, dest := "EXPLAIN ", []any{new(string)}
+	if !db.Postgres() {
+		prefix, dest = "EXPLAIN QUERY PLAN ", []any{new(int), new(int), new(int), new(string)}
+	}
+	var plan strings.Builder
+	err := db.query(ctx, &statement{text: prefix + s.text, rare: true}, args, func(row row) error {
+		err := row.Scan(dest...)
+		plan.WriteString(*dest[len(dest)-1].(*string) + "\n")
+		return err
+	})
+	return plan.String(), err
+}
