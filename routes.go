@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	_ "embed"
 	"errors"
 	"fmt"
 	"net/http"
@@ -13,12 +14,18 @@ import (
 	"portfolio/media"
 )
 
+// sdl is the schema in the language in which it is written.
+//
+//go:embed schema.graphqls
+var sdl string
+
 // routes sends a request to its room by exact path. http.ServeMux would
 // redirect to a cleaned path where the old system answered 404.
 type routes struct {
 	graphql    http.Handler
 	media      http.Handler
 	playground http.Handler // nil if off
+	schema     http.Handler // nil unless everybody may introspect
 	legacy     http.Handler // also every path that is nobody's
 	ready      func(context.Context) error
 }
@@ -27,6 +34,8 @@ func (s *routes) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch path := r.URL.Path; {
 	case path == "/graphql":
 		s.graphql.ServeHTTP(w, r)
+	case path == "/graphql/schema.graphql" && s.schema != nil:
+		s.schema.ServeHTTP(w, r)
 	case strings.HasPrefix(path, media.Prefix):
 		_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(downloadTimeout))
 		s.media.ServeHTTP(w, r)
@@ -48,6 +57,17 @@ const (
 	readyTimeout    = 2 * time.Second
 	downloadTimeout = 10 * time.Minute // of one file, by a slow client
 )
+
+// serveSDL is for code generators. Browsers show it as text.
+func serveSDL(w http.ResponseWriter, r *http.Request) {
+	if r.Method != http.MethodGet && r.Method != http.MethodHead {
+		w.Header().Set("Allow", "GET, HEAD")
+		status(w, http.StatusMethodNotAllowed, "Method not allowed.")
+		return
+	}
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	http.ServeContent(w, r, "", time.Time{}, strings.NewReader(sdl))
+}
 
 func (s *routes) readyz(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithTimeout(r.Context(), readyTimeout)

@@ -128,7 +128,7 @@ func (c *serveCommand) routes(database *db.DB, store *media.Store, mediaURL, dem
 		guard.Rate{PerSecond: c.Guard.RateLimit, Burst: c.Guard.RateBurst},
 		guard.Rate{PerSecond: float64(c.Guard.FailedLogins) / time.Minute.Seconds(), Burst: c.Guard.FailedLogins},
 		tokens.Known)
-	resolver := &graph.Resolver{DB: database}
+	resolver := &graph.Resolver{DB: database, Tokens: tokens}
 	graphql, err := graph.NewHandler(resolver, tokens, graph.Options{
 		Limits:        c.Limits,
 		Introspection: c.Introspection,
@@ -147,6 +147,9 @@ func (c *serveCommand) routes(database *db.DB, store *media.Store, mediaURL, dem
 		media:   guard.Headers(store.Handler()),
 		legacy:  rates.Handler(turns.Handler(legacy, legacy.Refuse), legacy.Refuse),
 		ready:   database.CheckSchema,
+	}
+	if c.Introspection == graph.IntrospectionOn {
+		routes.schema = guard.Headers(http.HandlerFunc(serveSDL))
 	}
 	if c.Playground == "on" {
 		playground, err := graph.NewPlayground("/graphql", demoKey)

@@ -309,7 +309,7 @@ func TestStartRefuses(t *testing.T) {
 func TestRoutes(t *testing.T) {
 	t.Chdir(t.TempDir())
 	server := start(t, "--database-url="+dbtest.EmptySQLite(t))
-	quiet := start(t, "--database-url="+dbtest.EmptySQLite(t), "--playground=off", "--log-level=debug")
+	quiet := start(t, "--database-url="+dbtest.EmptySQLite(t), "--playground=off", "--introspection=off", "--log-level=debug")
 	for _, c := range []struct {
 		server *started
 		path   string
@@ -322,6 +322,8 @@ func TestRoutes(t *testing.T) {
 		{server, "/readyz", 200, "ok\n"},
 		{server, "/api/openapi.json", 200, `"openapi": "3.1.0"`},
 		{server, "/graphql?query={viewer{id}}", 200, `{"data":{"viewer":null}}`},
+		{server, "/graphql/schema.graphql", 200, "type Query {"},
+		{quiet, "/graphql/schema.graphql", 404, "Not Found"},
 		{server, "//graphql", 404, "Not Found"},
 		{server, "/graphql/", 404, "Not Found"},
 		{server, "/media/none.png", 404, "not found"},

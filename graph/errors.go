@@ -39,6 +39,26 @@ type inputError string
 
 func (e inputError) Error() string { return string(e) }
 
+// fault is what is wrong with the value at a path in the arguments.
+type fault struct {
+	code    Code
+	field   []any
+	message string // goes on after the name of the field
+}
+
+func (f *fault) Error() string { return f.message }
+
+// sentence begins with the name of the field that holds the fault.
+func (f *fault) sentence() string {
+	for _, element := range slices.Backward(f.field) {
+		switch element.(type) {
+		case string, ast.PathName:
+			return fmt.Sprint(element, " ", f.message, ".")
+		}
+	}
+	return f.message + "."
+}
+
 var (
 	errUnauthenticated = errors.New("authentication is required")
 	errForbidden       = errors.New("you do not have permission to do this")
@@ -56,6 +76,7 @@ var shown = []struct {
 	{auth.ErrInactiveUser, CodeUnauthenticated, "The user is inactive."},
 	{db.ErrUnavailable, CodeUnavailable, "The database does not answer. Try again later."},
 	{db.ErrConflict, CodeConflict, "This exists already."},
+	{db.ErrStale, CodeConflict, "It was changed since you read it."},
 	{db.ErrNotFound, CodeNotFound, "There is no such thing."},
 }
 
@@ -67,7 +88,13 @@ func (h *Handler) present(ctx context.Context, err error) *gqlerror.Error {
 		shownError = gqlerror.WrapPath(graphql.GetPath(ctx), err)
 	}
 	if input, ok := errors.AsType[inputError](err); ok {
-		return coded(shownError, CodeBadUserInput, inputMessage(shownError.Path, string(input)))
+		err = faultAt(ctx, shownError, input)
+	}
+	if fault, ok := errors.AsType[*fault](err); ok {
+		_ = graphql.AddFieldLocationToError(ctx, shownError)
+		presented := coded(shownError, fault.code, fault.sentence())
+		presented.Extensions["field"] = fault.field
+		return presented
 	}
 	for _, known := range shown {
 		if errors.Is(err, known.err) {
@@ -119,14 +146,16 @@ func shortPath(path ast.Path) ast.Path {
 	return path
 }
 
-// inputMessage begins with the name of the field that holds the fault.
-func inputMessage(path ast.Path, message string) string {
-	for _, element := range slices.Backward(path) {
-		if name, ok := element.(ast.PathName); ok {
-			return string(name) + " " + message + "."
-		}
+// faultAt takes apart the path of a value that could not be read: it goes on
+// from the field to the argument.
+func faultAt(ctx context.Context, err *gqlerror.Error, input inputError) *fault {
+	found := &fault{code: CodeBadUserInput, message: string(input)}
+	path := graphql.GetFieldContext(ctx).Path()
+	for _, element := range shortPath(err.Path)[len(path):] {
+		found.field = append(found.field, element)
 	}
-	return message + "."
+	err.Path = path
+	return found
 }
 
 func (h *Handler) recovered(ctx context.Context, value any) error {

@@ -27,6 +27,12 @@ func encodePlain(ctx context.Context, resolved any) any {
 		return encodeObject(ctx, plainImage, value)
 	case *db.PortfolioLink:
 		return encodeObject(ctx, plainLink, value)
+	case *db.Portfolio:
+		return encodeObject(ctx, plainPortfolio, value)
+	case *PortfolioLinkConnection:
+		return encodeObject(ctx, plainLinks, value)
+	case *PortfolioConnection:
+		return encodeObject(ctx, plainPortfolios, value)
 	}
 	return resolved
 }
@@ -129,7 +135,7 @@ func object[T, U any](of *plainObject[U], get func(*T) *U) plainField[T] {
 }
 
 // list is a field that is a list of objects.
-func list[T, U any](of *plainObject[U], get func(*T) []*U) plainField[T] {
+func list[T, U any, P ~*U](of *plainObject[U], get func(*T) []P) plainField[T] {
 	return func(p *plan, selections ast.SelectionSet) encoder[T] {
 		encode := of.plan(p, selections)
 		if encode == nil {
@@ -141,13 +147,51 @@ func list[T, U any](of *plainObject[U], get func(*T) []*U) plainField[T] {
 				if i > 0 {
 					b = append(b, ',')
 				}
-				b = encode(b, element)
+				b = encode(b, (*U)(element))
 			}
 			return append(b, ']')
 		}
 	}
 }
 
+// connection is a page of objects.
+func connection[T any, R interface {
+	*T
+	row
+}](node *plainObject[T]) *plainObject[Connection[R]] {
+	edge := &plainObject[Edge[R]]{node.name + "Edge", map[string]plainField[Edge[R]]{
+		"node":   object(node, func(e *Edge[R]) *T { return e.Node }),
+		"cursor": leaf(func(b []byte, e *Edge[R]) []byte { return appendString(b, e.Cursor()) }),
+	}}
+	return &plainObject[Connection[R]]{node.name + "Connection", map[string]plainField[Connection[R]]{
+		"nodes":      list(node, (*Connection[R]).Nodes),
+		"edges":      list(edge, (*Connection[R]).Edges),
+		"pageInfo":   object(plainPageInfo, (*Connection[R]).PageInfo),
+		"totalCount": leaf(func(b []byte, c *Connection[R]) []byte { return strconv.AppendInt(b, int64(c.TotalCount), 10) }),
+	}}
+}
+
+var (
+	plainLinks      = connection(plainLink)
+	plainPortfolios = connection(plainPortfolio)
+)
+
+var plainPageInfo = &plainObject[PageInfo]{"PageInfo", map[string]plainField[PageInfo]{
+	"hasNextPage":     leaf(func(b []byte, i *PageInfo) []byte { return strconv.AppendBool(b, i.HasNextPage) }),
+	"hasPreviousPage": leaf(func(b []byte, i *PageInfo) []byte { return strconv.AppendBool(b, i.HasPreviousPage) }),
+	"startCursor":     leaf(func(b []byte, i *PageInfo) []byte { return appendNullable(b, i.StartCursor) }),
+	"endCursor":       leaf(func(b []byte, i *PageInfo) []byte { return appendNullable(b, i.EndCursor) }),
+}}
+
+// plainPortfolio has no links: they are not read with the portfolio.
+var plainPortfolio = &plainObject[db.Portfolio]{"Portfolio", map[string]plainField[db.Portfolio]{
+	"id":        leaf(func(b []byte, p *db.Portfolio) []byte { return appendID(b, p.ID) }),
+	"name":      leaf(func(b []byte, p *db.Portfolio) []byte { return appendString(b, p.Name) }),
+	"createdAt": leaf(func(b []byte, p *db.Portfolio) []byte { return appendTime(b, p.CreatedAt.Time) }),
+	"updatedAt": leaf(func(b []byte, p *db.Portfolio) []byte { return appendTime(b, p.UpdatedAt.Time) }),
+}}
+
+// plainLink has no portfolio, for the same reason.
 var plainLink = &plainObject[db.PortfolioLink]{"PortfolioLink", map[string]plainField[db.PortfolioLink]{
 	"id":          leaf(func(b []byte, l *db.PortfolioLink) []byte { return appendID(b, l.ID) }),
 	"name":        leaf(func(b []byte, l *db.PortfolioLink) []byte { return appendString(b, l.Name) }),

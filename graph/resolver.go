@@ -13,7 +13,10 @@ import (
 )
 
 // Resolver answers the fields of the schema from the database.
-type Resolver struct{ DB *db.DB }
+type Resolver struct {
+	DB     *db.DB
+	Tokens *auth.Tokens // are told of changes of users and tokens
+}
 
 // requires is the directive of that name.
 func requires(ctx context.Context, _ any, next graphql.Resolver, permission auth.Permission) (any, error) {

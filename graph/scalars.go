@@ -76,10 +76,11 @@ func (t dateTime) MarshalGQL(w io.Writer) {
 func UnmarshalDateTime(v any) (db.Time, error) {
 	text, _ := v.(string)
 	t, err := time.Parse(time.RFC3339, text)
-	if err != nil {
+	t = t.UTC().Truncate(time.Microsecond)
+	if err != nil || !inDatabase(t) {
 		return db.Time{}, inputError("must be a time such as 2026-01-13T10:05:43Z")
 	}
-	return db.Time{Time: t.UTC().Truncate(time.Microsecond)}, nil
+	return db.Time{Time: t}, nil
 }
 
 type mediaURL db.MediaPath

@@ -7,9 +7,174 @@ package graph
 
 import (
 	"context"
+	"errors"
 	"portfolio/auth"
 	"portfolio/db"
+	"time"
 )
+
+// CreatePortfolio stores a portfolio.
+func (r *mutationResolver) CreatePortfolio(ctx context.Context, input CreatePortfolioInput) (*CreatePortfolioPayload, error) {
+	var faults faults
+	name := faults.name(input.Name, maxName, "input", "name")
+	if err := faults.err(); err != nil {
+		return nil, err
+	}
+	portfolio, err := r.DB.CreatePortfolio(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	return &CreatePortfolioPayload{portfolio}, nil
+}
+
+// UpdatePortfolio changes a portfolio.
+func (r *mutationResolver) UpdatePortfolio(ctx context.Context, input UpdatePortfolioInput) (*UpdatePortfolioPayload, error) {
+	var faults faults
+	name := faults.changedName(input.Name)
+	if err := faults.err(); err != nil {
+		return nil, err
+	}
+	portfolio, err := r.DB.UpdatePortfolio(ctx, input.ID, input.ExpectedUpdatedAt, func(portfolio *db.Portfolio) {
+		assign(&portfolio.Name, name)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &UpdatePortfolioPayload{portfolio}, nil
+}
+
+// DeletePortfolio deletes a portfolio with its links.
+func (r *mutationResolver) DeletePortfolio(ctx context.Context, input DeletePortfolioInput) (*DeletePortfolioPayload, error) {
+	portfolio, links, err := r.DB.DeletePortfolio(ctx, input.ID, input.ExpectedUpdatedAt)
+	if err != nil {
+		return nil, err
+	}
+	return &DeletePortfolioPayload{portfolio, links}, nil
+}
+
+// CreatePortfolioLink stores a link.
+func (r *mutationResolver) CreatePortfolioLink(ctx context.Context, input CreatePortfolioLinkInput) (*CreatePortfolioLinkPayload, error) {
+	link, faults := input.link()
+	var err error
+	if len(faults) > 0 {
+		err = r.DB.CheckNamed(ctx, &link.PortfolioID, link.ImageID)
+	} else {
+		err = r.DB.CreateLink(ctx, link)
+	}
+	if err := faults.with(err); err != nil {
+		return nil, err
+	}
+	return &CreatePortfolioLinkPayload{link}, nil
+}
+
+// UpdatePortfolioLink changes a link.
+func (r *mutationResolver) UpdatePortfolioLink(ctx context.Context, input UpdatePortfolioLinkInput) (*UpdatePortfolioLinkPayload, error) {
+	portfolioID, change, faults := input.change()
+	var (
+		link *db.PortfolioLink
+		err  error
+	)
+	if len(faults) > 0 {
+		err = r.DB.CheckNamed(ctx, portfolioID, input.ImageID.Value())
+	} else {
+		link, err = r.DB.UpdateLink(ctx, input.ID, input.ExpectedUpdatedAt, portfolioID, input.ImageID.Value(), change)
+	}
+	if err := faults.with(err); err != nil {
+		return nil, err
+	}
+	return &UpdatePortfolioLinkPayload{link}, nil
+}
+
+// DeletePortfolioLink deletes a link.
+func (r *mutationResolver) DeletePortfolioLink(ctx context.Context, input DeletePortfolioLinkInput) (*DeletePortfolioLinkPayload, error) {
+	link, err := r.DB.DeleteLink(ctx, input.ID, input.ExpectedUpdatedAt)
+	if err != nil {
+		return nil, err
+	}
+	return &DeletePortfolioLinkPayload{link}, nil
+}
+
+// CreateUser stores a user.
+func (r *mutationResolver) CreateUser(ctx context.Context, input CreateUserInput) (*CreateUserPayload, error) {
+	var faults faults
+	user := &db.User{IsActive: true, IsStaff: input.IsStaff, IsAdmin: input.IsAdmin, Codes: input.Codes}
+	user.Username = faults.name(input.Username, maxUsername, "input", "username")
+	faults.codes(input.Codes)
+	if err := faults.err(); err != nil {
+		return nil, err
+	}
+	err := r.DB.CreateUser(ctx, user)
+	if errors.Is(err, db.ErrConflict) {
+		return nil, &fault{CodeConflict, []any{"input", "username"}, "is taken"}
+	}
+	if err != nil {
+		return nil, err
+	}
+	return &CreateUserPayload{user}, nil
+}
+
+// SetUserPermissions changes what a user may do.
+func (r *mutationResolver) SetUserPermissions(ctx context.Context, input SetUserPermissionsInput) (*SetUserPermissionsPayload, error) {
+	change, faults := input.change()
+	if err := faults.err(); err != nil {
+		return nil, err
+	}
+	user, err := r.DB.UpdateUser(ctx, input.Username, change)
+	if err != nil {
+		return nil, err
+	}
+	r.Tokens.Forget()
+	return &SetUserPermissionsPayload{user}, nil
+}
+
+// CreateToken stores a token, of which only the hash of the key.
+func (r *mutationResolver) CreateToken(ctx context.Context, input CreateTokenInput) (*CreateTokenPayload, error) {
+	var faults faults
+	faults.text(input.Username, 1, maxUsername, "input", "username")
+	faults.optional(input.Label, maxName, "input", "label")
+	if input.ExpiresAt != nil && !input.ExpiresAt.After(time.Now()) {
+		faults.add("must be in the future", "input", "expiresAt")
+	}
+	if err := faults.err(); err != nil {
+		return nil, err
+	}
+	key := auth.NewKey()
+	hash := auth.HashKey(key)
+	token := &db.Token{KeyHash: hash[:], Label: input.Label, ExpiresAt: input.ExpiresAt}
+	if err := r.DB.CreateToken(ctx, input.Username, token); err != nil {
+		return nil, err
+	}
+	return &CreateTokenPayload{token, key}, nil
+}
+
+// RevokeToken deletes a token.
+func (r *mutationResolver) RevokeToken(ctx context.Context, input RevokeTokenInput) (*RevokeTokenPayload, error) {
+	token, err := r.DB.RevokeToken(ctx, input.ID)
+	if err != nil {
+		return nil, err
+	}
+	r.Tokens.Forget()
+	return &RevokeTokenPayload{token}, nil
+}
+
+// Links is a page of the links of a portfolio.
+func (r *portfolioResolver) Links(ctx context.Context, obj *db.Portfolio, filter *PortfolioLinkFilter, orderBy *db.Order, first *int, after *string, last *int, before *string) (*Connection[*db.PortfolioLink], error) {
+	where, faults := filter.conditions()
+	list, order, err := paging{orderBy, first, after, last, before}.list(ctx, linkList, where, faults)
+	if err != nil {
+		return nil, err
+	}
+	page, err := r.DB.Links(ctx, obj, list)
+	if err != nil {
+		return nil, err
+	}
+	return connect(page, list, order), nil
+}
+
+// Portfolio is what the link belongs to.
+func (r *portfolioLinkResolver) Portfolio(ctx context.Context, obj *db.PortfolioLink) (*db.Portfolio, error) {
+	return r.DB.PortfolioOf(ctx, obj)
+}
 
 // PortfolioLink is the one look-up of a link, for GraphQL and for the legacy
 // endpoint. It is nil where there is no such link.
@@ -17,11 +182,60 @@ func (r *queryResolver) PortfolioLink(ctx context.Context, portfolioID *int64, i
 	return orNull(r.DB.PortfolioLink(ctx, portfolioID, id))
 }
 
+// PortfolioLinks is a page of links.
+func (r *queryResolver) PortfolioLinks(ctx context.Context, portfolioID *int64, filter *PortfolioLinkFilter, orderBy *db.Order, first *int, after *string, last *int, before *string) (*Connection[*db.PortfolioLink], error) {
+	where, faults := filter.conditions()
+	list, order, err := paging{orderBy, first, after, last, before}.list(ctx, linkList, where, faults)
+	if err != nil {
+		return nil, err
+	}
+	page, err := r.DB.PortfolioLinks(ctx, portfolioID, list)
+	if err != nil {
+		return nil, err
+	}
+	return connect(page, list, order), nil
+}
+
+// Portfolio is nil where there is none.
+func (r *queryResolver) Portfolio(ctx context.Context, id int64) (*db.Portfolio, error) {
+	return orNull(r.DB.Portfolio(ctx, id))
+}
+
+// Portfolios is a page of portfolios.
+func (r *queryResolver) Portfolios(ctx context.Context, filter *PortfolioFilter, orderBy *db.Order, first *int, after *string, last *int, before *string) (*Connection[*db.Portfolio], error) {
+	where, faults := filter.conditions()
+	list, order, err := paging{orderBy, first, after, last, before}.list(ctx, portfolioList, where, faults)
+	if err != nil {
+		return nil, err
+	}
+	page, err := r.DB.Portfolios(ctx, list)
+	if err != nil {
+		return nil, err
+	}
+	return connect(page, list, order), nil
+}
+
+// Image is nil where there is none.
+func (r *queryResolver) Image(ctx context.Context, id int64) (*db.Image, error) {
+	return orNull(r.DB.Image(ctx, id))
+}
+
 // Viewer is who sends the request, nil without a token.
 func (r *queryResolver) Viewer(ctx context.Context) (*auth.Viewer, error) {
 	return auth.ViewerFrom(ctx), nil
 }
 
+func (r *Resolver) Mutation() MutationResolver { return &mutationResolver{r} }
+
+func (r *Resolver) Portfolio() PortfolioResolver { return &portfolioResolver{r} }
+
+func (r *Resolver) PortfolioLink() PortfolioLinkResolver { return &portfolioLinkResolver{r} }
+
 func (r *Resolver) Query() QueryResolver { return &queryResolver{r} }
 
-type queryResolver struct{ *Resolver }
+type (
+	mutationResolver      struct{ *Resolver }
+	portfolioResolver     struct{ *Resolver }
+	portfolioLinkResolver struct{ *Resolver }
+	queryResolver         struct{ *Resolver }
+)

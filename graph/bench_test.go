@@ -1,0 +1,46 @@
+package graph_test
+
+import (
+	"encoding/json"
+	"log/slog"
+	"math/rand/v2"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"portfolio/auth"
+	"portfolio/db/dbtest"
+	"portfolio/graph"
+)
+
+// BenchmarkLinks answers 50 links of one portfolio with everything.
+func BenchmarkLinks(b *testing.B) {
+	const query = `query L($p: ID!, $n: Int!) { portfolioLinks(portfolioId: $p, first: $n) { nodes { id name url description createdAt updatedAt imageData { id type name size humanReadableSize url width height mode thumbnails { id url size } } } } }`
+	for name, dsn := range map[string]func(testing.TB) string{"sqlite": dbtest.SQLite, "postgres": dbtest.Postgres} {
+		b.Run(name, func(b *testing.B) {
+			dsn := dsn(b)
+			loadLists(b, dsn)
+			database := dbtest.Open(b, dsn)
+			tokens := auth.NewTokens(database)
+			limits := graph.DefaultLimits()
+			limits.Cost = 1_000_000
+			handler, err := graph.NewHandler(&graph.Resolver{DB: database, Tokens: tokens}, tokens, graph.Options{Limits: limits, Log: slog.New(slog.DiscardHandler)})
+			if err != nil {
+				b.Fatal(err)
+			}
+			b.ReportAllocs()
+			for b.Loop() {
+				body, _ := json.Marshal(map[string]any{"query": query, "variables": map[string]any{"p": 1 + rand.IntN(100), "n": 50}})
+				request := httptest.NewRequestWithContext(b.Context(), http.MethodPost, "/graphql", strings.NewReader(string(body)))
+				request.Header.Set("Content-Type", "application/json")
+				request.Header.Set("Authorization", "Token "+staff4242)
+				answer := httptest.NewRecorder()
+				handler.ServeHTTP(answer, request)
+				if !strings.Contains(answer.Body.String(), `"nodes":[{`) {
+					b.Fatal(answer.Body.String())
+				}
+			}
+		})
+	}
+}
