@@ -39,11 +39,17 @@ type commands struct {
 		Revoke tokenRevokeCommand `cmd:"" help:"Delete a token: its key stops working."`
 		Import tokenImportCommand `cmd:"" help:"Take over the keys of the legacy system."`
 	} `cmd:"" help:"API tokens."`
+	Images struct {
+		Create imagesCreateCommand `cmd:"" help:"Store pictures with their thumbnails."`
+	} `cmd:"" help:"Pictures."`
+	Media struct {
+		Sweep mediaSweepCommand `cmd:"" help:"Find files without a row, and rows without their file."`
+	} `cmd:"" help:"The store of files."`
 }
 
 type serveCommand struct {
-	Addr       string `env:"ADDR" default:"127.0.0.1:8000" placeholder:"HOST:PORT" help:"Where to listen (${default})."`
-	MediaStore string `env:"MEDIA_STORE" default:"file:data/media" placeholder:"file:PATH" help:"Where files are kept (${default})."`
+	Addr string `env:"ADDR" default:"127.0.0.1:8000" placeholder:"HOST:PORT" help:"Where to listen (${default})."`
+	pictureSettings
 	MediaURL   string `env:"MEDIA_URL" placeholder:"URL" help:"Base address of files, e.g. of a CDN. Unset: the host of the request and /media/."`
 	Playground string `env:"PLAYGROUND" default:"on" enum:"on,off" help:"The GraphQL playground at /: on or off (${default})."`
 	Migrate    bool   `help:"Bring a PostgreSQL schema up to date first."`
@@ -69,8 +75,8 @@ type guardSettings struct {
 
 // output is where a sub-command writes.
 type output struct {
-	stdout io.Writer
-	log    *slog.Logger
+	stdout, stderr io.Writer
+	log            *slog.Logger
 }
 
 // run runs one command line and returns the exit code: 0, or 1 after one line
@@ -95,7 +101,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	if err == nil {
 		logger := slog.New(requestIDs{slog.NewJSONHandler(stderr, &slog.HandlerOptions{Level: line.LogLevel})})
 		command.BindTo(ctx, (*context.Context)(nil))
-		err = command.Run(&line.settings, output{stdout, logger})
+		err = command.Run(&line.settings, output{stdout, stderr, logger})
 	}
 	if err != nil {
 		_, _ = fmt.Fprintf(stderr, "portfolio: %s\n", strings.Join(strings.Fields(err.Error()), " "))

@@ -56,9 +56,9 @@ func (c *serveCommand) Run(ctx context.Context, settings *settings, out output) 
 		return err
 	}
 	defer func() { _ = database.Close() }()
-	store, err := media.Open(c.MediaStore)
+	store, err := c.open()
 	if err != nil {
-		return fmt.Errorf("MEDIA_STORE: %w", err)
+		return err
 	}
 	defer func() { _ = store.Close() }()
 
@@ -104,7 +104,7 @@ func (c *serveCommand) Run(ctx context.Context, settings *settings, out output) 
 }
 
 // routes opens each room's door to the others, and guards it.
-func (c *serveCommand) routes(database *db.DB, store *media.Store, mediaURL, demoKey string, log *slog.Logger) (*routes, error) {
+func (c *serveCommand) routes(database *db.DB, store media.Store, mediaURL, demoKey string, log *slog.Logger) (*routes, error) {
 	persisted := map[string]string{}
 	if c.OnlyPersisted && c.PersistedDocuments == "" {
 		return nil, errors.New("--only-persisted: needs PERSISTED_DOCUMENTS")
@@ -128,7 +128,7 @@ func (c *serveCommand) routes(database *db.DB, store *media.Store, mediaURL, dem
 		guard.Rate{PerSecond: c.Guard.RateLimit, Burst: c.Guard.RateBurst},
 		guard.Rate{PerSecond: float64(c.Guard.FailedLogins) / time.Minute.Seconds(), Burst: c.Guard.FailedLogins},
 		tokens.Known)
-	resolver := &graph.Resolver{DB: database, Tokens: tokens}
+	resolver := &graph.Resolver{DB: database, Tokens: tokens, Pictures: media.NewPictures(store, c.MediaMaxBytes)}
 	graphql, err := graph.NewHandler(resolver, tokens, graph.Options{
 		Limits:        c.Limits,
 		Introspection: c.Introspection,

@@ -8,7 +8,7 @@ local headers = {
 }
 local fields = "id name url description createdAt updatedAt imageData { id type name size humanReadableSize url width height mode thumbnails { id url size } }"
 local one = "query L($p: ID!, $i: ID!) { portfolioLink(portfolioId: $p, id: $i) { " .. fields .. " } }"
-local many = "query L($p: ID!, $n: Int!) { portfolio(id: $p) { links(first: $n) { nodes { " .. fields .. " } } } }"
+local many = "query L($p: ID!, $n: Int!) { portfolioLinks(portfolioId: $p, first: $n) { nodes { " .. fields .. " } } }"
 
 local function post(query, variables)
   return wrk.format("POST", "/graphql", headers, '{"query":"' .. query .. '","variables":' .. variables .. "}")

@@ -1,6 +1,7 @@
 package db
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"strconv"
@@ -12,12 +13,14 @@ import (
 const linkColumns = "link.id, link.portfolio_id, link.image_id, link.name, link.url, link.description, link.created_at, link.updated_at"
 
 // imageColumns are what imageRow reads, NULL or zero where there is no image.
-// Thumbnails come packed into one text, "ID SIZE LENGTH PATH" each (SIZE may
-// be empty, LENGTH counts the bytes of PATH), so that an image with
-// everything is one row of one statement.
+// Thumbnails come packed into one text, "ID SIZE WIDTH HEIGHT BYTES LENGTH
+// PATH" each (SIZE may be empty, and so may the next three together; LENGTH
+// counts the bytes of PATH), so that an image with everything is one row of
+// one statement.
 const imageColumns = `coalesce(image.type, ''), coalesce(image.name, ''), coalesce(image.path, ''), coalesce(image.size, 0),
-	image.width, image.height, image.mode, image.created_at,
-	(SELECT string_agg(t.id || ' ' || coalesce(CAST(t.size AS text), '') || ' ' || octet_length(t.path) || ' ' || t.path, '' ORDER BY t.id)
+	image.width, image.height, image.mode, image.mime_type, image.placeholder, image.created_at,
+	(SELECT string_agg(t.id || ' ' || coalesce(CAST(t.size AS text), '') || ' ' ||
+			coalesce(t.width || ' ' || t.height || ' ' || t.file_size, '  ') || ' ' || octet_length(t.path) || ' ' || t.path, '' ORDER BY t.id)
 		FROM thumbnails AS t WHERE t.image_id = image.id)`
 
 // links selects from a table or query named link what scanLink reads.
@@ -61,7 +64,7 @@ type imageRow struct {
 
 func (r *imageRow) dest() []any {
 	return []any{&r.image.Type, &r.image.Name, &r.image.Path, &r.image.Size,
-		&r.image.Width, &r.image.Height, &r.image.Mode, &r.created, &r.packed}
+		&r.image.Width, &r.image.Height, &r.image.Mode, &r.image.MimeType, &r.image.Placeholder, &r.created, &r.packed}
 }
 
 func (r *imageRow) read(id int64) (*Image, error) {
@@ -106,28 +109,31 @@ func unpackThumbnails(imageID int64, packed *string) ([]*Thumbnail, error) {
 	}
 	thumbnails := make([]*Thumbnail, 0, 4)
 	for rest := *packed; rest != ""; {
-		var id, size, length string
-		id, rest, _ = strings.Cut(rest, " ")
-		size, rest, _ = strings.Cut(rest, " ")
-		length, rest, _ = strings.Cut(rest, " ")
-		thumbnail := Thumbnail{ImageID: imageID}
-		var err error
-		if thumbnail.ID, err = strconv.ParseInt(id, 10, 64); err != nil {
+		var words [6]string
+		for i := range words {
+			words[i], rest, _ = strings.Cut(rest, " ")
+		}
+		id, idErr := strconv.ParseInt(words[0], 10, 64)
+		size, sizeErr := unpackNumber[int](words[1])
+		width, widthErr := unpackNumber[int](words[2])
+		height, heightErr := unpackNumber[int](words[3])
+		fileSize, fileSizeErr := unpackNumber[int64](words[4])
+		length, lengthErr := strconv.Atoi(words[5])
+		if cmp.Or(idErr, sizeErr, widthErr, heightErr, fileSizeErr, lengthErr) != nil || length < 0 || length > len(rest) {
 			return nil, errPacked
 		}
-		if size != "" {
-			pixels, err := strconv.Atoi(size)
-			if err != nil {
-				return nil, errPacked
-			}
-			thumbnail.Size = &pixels
-		}
-		bytes, err := strconv.Atoi(length)
-		if err != nil || bytes < 0 || bytes > len(rest) {
-			return nil, errPacked
-		}
-		thumbnail.Path, rest = MediaPath(rest[:bytes]), rest[bytes:]
-		thumbnails = append(thumbnails, &thumbnail)
+		thumbnails = append(thumbnails, &Thumbnail{
+			ID: id, ImageID: imageID, Path: MediaPath(rest[:length]), Size: size, Width: width, Height: height, FileSize: fileSize,
+		})
+		rest = rest[length:]
 	}
 	return thumbnails, nil
+}
+
+func unpackNumber[T int | int64](word string) (*T, error) {
+	if word == "" {
+		return nil, nil
+	}
+	number, err := strconv.ParseInt(word, 10, 64)
+	return new(T(number)), err
 }

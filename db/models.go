@@ -3,6 +3,8 @@ package db
 import (
 	"database/sql/driver"
 	"fmt"
+	"math"
+	"slices"
 	"strconv"
 	"time"
 
@@ -93,6 +95,10 @@ type Image struct {
 	Mode      *string
 	CreatedAt Time `bun:",nullzero,default:current_timestamp"`
 
+	MimeType    *string
+	Placeholder *string // blurhash
+	SourceHash  []byte  // SHA-256 of the file as it was sent
+
 	Thumbnails []*Thumbnail `bun:"rel:has-many,join:id=image_id"`
 }
 
@@ -104,11 +110,65 @@ type Thumbnail struct {
 	ImageID int64
 	Path    MediaPath
 	Size    *int // side of the bounding box, pixels
+
+	// Of thumbnails that this system made; nil together otherwise.
+	Width, Height *int   // pixels
+	FileSize      *int64 // bytes
 }
 
 // MediaPath is the key of a file under the media root, such as
 // core_media/2025/12/02/technology.png.
 type MediaPath string
+
+// Thumbnail is the smallest with a bounding box of at least size pixels, nil
+// where there is none.
+func (i *Image) Thumbnail(size int) *Thumbnail {
+	var found *Thumbnail
+	for _, thumbnail := range i.Thumbnails {
+		if thumbnail.Size != nil && *thumbnail.Size >= size && (found == nil || *thumbnail.Size < *found.Size) {
+			found = thumbnail
+		}
+	}
+	return found
+}
+
+// Srcset lists files of one picture with their widths in pixels.
+type Srcset []SrcsetFile
+
+// SrcsetFile is an entry of a Srcset.
+type SrcsetFile struct {
+	Path  MediaPath
+	Width int
+}
+
+// Srcset lists the thumbnails and the image itself by ascending width, one of
+// each width. It is nil where no width is known.
+func (i *Image) Srcset() Srcset {
+	var files Srcset
+	if i.Width != nil {
+		files = Srcset{{i.Path, *i.Width}}
+	}
+	for _, thumbnail := range i.Thumbnails {
+		if width, known := i.widthOf(thumbnail); known && !slices.ContainsFunc(files, func(file SrcsetFile) bool { return file.Width == width }) {
+			files = append(files, SrcsetFile{thumbnail.Path, width})
+		}
+	}
+	slices.SortFunc(files, func(a, b SrcsetFile) int { return a.Width - b.Width })
+	return files
+}
+
+// widthOf knows of a thumbnail from the legacy system that it fits into its
+// box and was never enlarged.
+func (i *Image) widthOf(thumbnail *Thumbnail) (width int, known bool) {
+	if thumbnail.Width != nil {
+		return *thumbnail.Width, true
+	}
+	if thumbnail.Size == nil || i.Width == nil || i.Height == nil {
+		return 0, false
+	}
+	scale := min(1, float64(*thumbnail.Size)/float64(max(*i.Width, *i.Height, 1)))
+	return int(math.Round(float64(*i.Width) * scale)), true
+}
 
 // HumanReadableSize is the size as the legacy system words it: two decimals
 // and a unit from B to TB, whatever the size.

@@ -2,12 +2,17 @@ package db
 
 import (
 	"fmt"
-	"strconv"
+	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 func TestUnpackThumbnailsRefuses(t *testing.T) {
-	for _, packed := range []string{"x", "1", "1 2", "1 2 3", "x 2 1 a", "1 x 1 a", "1 2 x a", "1 2 -1 a", "1 2 9 a", "1  1 a1"} {
+	for _, packed := range []string{
+		"x", "1", "1 2", "1 2 3 4 5 1", "x 2 3 4 5 1 a", "1 x 3 4 5 1 a", "1 2 x 4 5 1 a", "1 2 3 x 5 1 a", "1 2 3 4 x 1 a",
+		"1 2 3 4 5 x a", "1 2 3 4 5 -1 a", "1 2 3 4 5 9 a", "1     1 a1",
+	} {
 		if _, err := unpackThumbnails(1, &packed); err == nil {
 			t.Errorf("%q is unpacked", packed)
 		}
@@ -15,25 +20,28 @@ func TestUnpackThumbnailsRefuses(t *testing.T) {
 }
 
 func FuzzUnpackThumbnails(f *testing.F) {
-	f.Add("213 64 3 a/b214  0 ")
-	f.Add("1 2 3 a b")
+	f.Add("213 64    3 a/b214     0 ")
+	f.Add("1 2 64 48 1321 3 a b")
 	f.Fuzz(func(t *testing.T, packed string) {
 		thumbnails, err := unpackThumbnails(1, &packed)
 		if err != nil {
 			return
 		}
-		var again []byte
+		var again strings.Builder
 		for _, thumbnail := range thumbnails {
-			size := ""
-			if thumbnail.Size != nil {
-				size = strconv.Itoa(*thumbnail.Size)
-			}
-			again = fmt.Appendf(again, "%d %s %d %s", thumbnail.ID, size, len(thumbnail.Path), thumbnail.Path)
+			fmt.Fprintf(&again, "%d %s %s %s %s %d %s", thumbnail.ID, word(thumbnail.Size), word(thumbnail.Width), word(thumbnail.Height),
+				word(thumbnail.FileSize), len(thumbnail.Path), thumbnail.Path)
 		}
-		text := string(again)
-		unpacked, err := unpackThumbnails(1, &text)
-		if err != nil || len(unpacked) != len(thumbnails) {
-			t.Fatalf("%q packed again is %q: %v", packed, again, err)
+		unpacked, err := unpackThumbnails(1, new(again.String()))
+		if err != nil || !cmp.Equal(unpacked, thumbnails) {
+			t.Fatalf("%q packed again is %q: %v", packed, again.String(), err)
 		}
 	})
+}
+
+func word[T int | int64](number *T) string {
+	if number == nil {
+		return ""
+	}
+	return fmt.Sprint(*number)
 }

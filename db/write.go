@@ -154,13 +154,16 @@ func (db *DB) DeletePortfolio(ctx context.Context, id int64, expected *Time) (*P
 	return &portfolio, links, err
 }
 
-// CreateLink stores a link, of which it sets the id and the times. The error
-// holds ErrNoPortfolio and ErrNoImage where the link names what is not there.
+// CreateLink stores a link, of which it sets the id and the times, and with it
+// its image if it comes with ImageData. The error holds ErrNoPortfolio and ErrNoImage where the link names what is not there.
 func (db *DB) CreateLink(ctx context.Context, link *PortfolioLink) error {
 	link.CreatedAt = Now()
 	link.UpdatedAt = link.CreatedAt
 	return db.transaction(ctx, func(ctx context.Context, tx bun.Tx) error {
 		if err := db.lockNamed(ctx, tx, &link.PortfolioID, link.ImageID); err != nil {
+			return err
+		}
+		if err := db.insertNewImage(ctx, tx, link); err != nil {
 			return err
 		}
 		if err := db.insert(ctx, tx, "portfolio_links", link, &link.ID); err != nil {
@@ -173,7 +176,8 @@ func (db *DB) CreateLink(ctx context.Context, link *PortfolioLink) error {
 // UpdateLink changes a link under a lock. It returns ErrNotFound, ErrStale if
 // the link was updated at another time than expected, or the errors of
 // CreateLink about a portfolio or image given here. To move the link to the
-// portfolio or give it the image is up to change.
+// portfolio or give it the image is up to change; ImageData that it sets is
+// stored as a new image.
 func (db *DB) UpdateLink(ctx context.Context, id int64, expected *Time, portfolioID, imageID *int64, change func(*PortfolioLink)) (*PortfolioLink, error) {
 	var link PortfolioLink
 	err := db.transaction(ctx, func(ctx context.Context, tx bun.Tx) error {
@@ -189,6 +193,9 @@ func (db *DB) UpdateLink(ctx context.Context, id int64, expected *Time, portfoli
 			return err
 		}
 		change(&link)
+		if err := db.insertNewImage(ctx, tx, &link); err != nil {
+			return err
+		}
 		link.UpdatedAt = after(link.UpdatedAt)
 		if _, err := tx.NewUpdate().Model(&link).ExcludeColumn("created_at").WherePK().Exec(ctx); err != nil {
 			return err

@@ -3,6 +3,7 @@
 package demo
 
 import (
+	"bytes"
 	"context"
 	"embed"
 	"errors"
@@ -31,7 +32,7 @@ const username = "demo"
 // Load puts the example into an empty database and its files into the store.
 // A database with users or portfolios is left alone. It returns the key of
 // the demo's token, which it keeps in keyFile, or "" if that no longer works.
-func Load(ctx context.Context, database *db.DB, store *media.Store, keyFile string) (string, error) {
+func Load(ctx context.Context, database *db.DB, store media.Store, keyFile string) (string, error) {
 	key, err := readKey(keyFile)
 	if err != nil {
 		return "", err
@@ -70,17 +71,16 @@ func readKey(keyFile string) (string, error) {
 	return strings.TrimSpace(string(key)), nil
 }
 
-func writeFiles(ctx context.Context, store *media.Store) error {
+func writeFiles(ctx context.Context, store media.Store) error {
 	return fs.WalkDir(files, "media", func(path string, entry fs.DirEntry, err error) error {
 		if err != nil || entry.IsDir() {
 			return err
 		}
-		file, err := files.Open(path)
+		content, err := files.ReadFile(path)
 		if err != nil {
 			return err
 		}
-		defer func() { _ = file.Close() }()
-		err = store.Create(ctx, strings.TrimPrefix(path, "media/"), file)
+		err = store.Create(ctx, strings.TrimPrefix(path, "media/"), bytes.NewReader(content), int64(len(content)))
 		if errors.Is(err, media.ErrExists) {
 			return nil
 		}

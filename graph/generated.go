@@ -71,10 +71,14 @@ type ComplexityRoot struct {
 		Height            func(childComplexity int) int
 		HumanReadableSize func(childComplexity int) int
 		ID                func(childComplexity int) int
+		MimeType          func(childComplexity int) int
 		Mode              func(childComplexity int) int
 		Name              func(childComplexity int) int
 		Path              func(childComplexity int) int
+		Placeholder       func(childComplexity int) int
 		Size              func(childComplexity int) int
+		Srcset            func(childComplexity int) int
+		Thumbnail         func(childComplexity int, size int) int
 		Thumbnails        func(childComplexity int) int
 		Type              func(childComplexity int) int
 		Width             func(childComplexity int) int
@@ -91,6 +95,7 @@ type ComplexityRoot struct {
 		SetUserPermissions  func(childComplexity int, input SetUserPermissionsInput) int
 		UpdatePortfolio     func(childComplexity int, input UpdatePortfolioInput) int
 		UpdatePortfolioLink func(childComplexity int, input UpdatePortfolioLinkInput) int
+		UploadImage         func(childComplexity int, input UploadImageInput) int
 	}
 
 	PageInfo struct {
@@ -161,9 +166,12 @@ type ComplexityRoot struct {
 	}
 
 	Thumbnail struct {
-		ID   func(childComplexity int) int
-		Path func(childComplexity int) int
-		Size func(childComplexity int) int
+		FileSize func(childComplexity int) int
+		Height   func(childComplexity int) int
+		ID       func(childComplexity int) int
+		Path     func(childComplexity int) int
+		Size     func(childComplexity int) int
+		Width    func(childComplexity int) int
 	}
 
 	Token struct {
@@ -180,6 +188,10 @@ type ComplexityRoot struct {
 
 	UpdatePortfolioPayload struct {
 		Portfolio func(childComplexity int) int
+	}
+
+	UploadImagePayload struct {
+		Image func(childComplexity int) int
 	}
 
 	User struct {
@@ -216,6 +228,7 @@ type MutationResolver interface {
 	SetUserPermissions(ctx context.Context, input SetUserPermissionsInput) (*SetUserPermissionsPayload, error)
 	CreateToken(ctx context.Context, input CreateTokenInput) (*CreateTokenPayload, error)
 	RevokeToken(ctx context.Context, input RevokeTokenInput) (*RevokeTokenPayload, error)
+	UploadImage(ctx context.Context, input UploadImageInput) (*UploadImagePayload, error)
 }
 type PortfolioResolver interface {
 	Links(ctx context.Context, obj *db.Portfolio, filter *PortfolioLinkFilter, orderBy *db.Order, first *int, after *string, last *int, before *string) (*Connection[*db.PortfolioLink], error)
@@ -328,6 +341,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Image.ID(childComplexity), true
+	case "Image.mimeType":
+		if e.ComplexityRoot.Image.MimeType == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Image.MimeType(childComplexity), true
 	case "Image.mode":
 		if e.ComplexityRoot.Image.Mode == nil {
 			break
@@ -346,12 +365,35 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Image.Path(childComplexity), true
+	case "Image.placeholder":
+		if e.ComplexityRoot.Image.Placeholder == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Image.Placeholder(childComplexity), true
 	case "Image.size":
 		if e.ComplexityRoot.Image.Size == nil {
 			break
 		}
 
 		return e.ComplexityRoot.Image.Size(childComplexity), true
+	case "Image.srcset":
+		if e.ComplexityRoot.Image.Srcset == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Image.Srcset(childComplexity), true
+	case "Image.thumbnail":
+		if e.ComplexityRoot.Image.Thumbnail == nil {
+			break
+		}
+
+		args, err := ec.field_Image_thumbnail_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Image.Thumbnail(childComplexity, args["size"].(int)), true
 	case "Image.thumbnails":
 		if e.ComplexityRoot.Image.Thumbnails == nil {
 			break
@@ -481,6 +523,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.UpdatePortfolioLink(childComplexity, args["input"].(UpdatePortfolioLinkInput)), true
+	case "Mutation.uploadImage":
+		if e.ComplexityRoot.Mutation.UploadImage == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_uploadImage_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.UploadImage(childComplexity, args["input"].(UploadImageInput)), true
 
 	case "PageInfo.endCursor":
 		if e.ComplexityRoot.PageInfo.EndCursor == nil {
@@ -745,6 +798,18 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.SetUserPermissionsPayload.User(childComplexity), true
 
+	case "Thumbnail.fileSize":
+		if e.ComplexityRoot.Thumbnail.FileSize == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Thumbnail.FileSize(childComplexity), true
+	case "Thumbnail.height":
+		if e.ComplexityRoot.Thumbnail.Height == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Thumbnail.Height(childComplexity), true
 	case "Thumbnail.id":
 		if e.ComplexityRoot.Thumbnail.ID == nil {
 			break
@@ -763,6 +828,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Thumbnail.Size(childComplexity), true
+	case "Thumbnail.width":
+		if e.ComplexityRoot.Thumbnail.Width == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Thumbnail.Width(childComplexity), true
 
 	case "Token.createdAt":
 		if e.ComplexityRoot.Token.CreatedAt == nil {
@@ -808,6 +879,13 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.UpdatePortfolioPayload.Portfolio(childComplexity), true
+
+	case "UploadImagePayload.image":
+		if e.ComplexityRoot.UploadImagePayload.Image == nil {
+			break
+		}
+
+		return e.ComplexityRoot.UploadImagePayload.Image(childComplexity), true
 
 	case "User.codes":
 		if e.ComplexityRoot.User.Codes == nil {
@@ -906,6 +984,7 @@ func (e *executableSchema) Exec(ctx context.Context) graphql.ResponseHandler {
 			graphql.NewInputUnmarshaler("SetUserPermissionsInput", ec.unmarshalInputSetUserPermissionsInput),
 			graphql.NewInputUnmarshaler("UpdatePortfolioInput", ec.unmarshalInputUpdatePortfolioInput),
 			graphql.NewInputUnmarshaler("UpdatePortfolioLinkInput", ec.unmarshalInputUpdatePortfolioLinkInput),
+			graphql.NewInputUnmarshaler("UploadImageInput", ec.unmarshalInputUploadImageInput),
 		)
 	}
 	first := true
@@ -993,6 +1072,12 @@ scalar URL @specifiedBy(url: "https://www.rfc-editor.org/rfc/rfc3986")
 
 "A whole number of up to 64 bits, written as a number."
 scalar BigInt
+
+"""
+A file, sent as the GraphQL multipart request specification says: null in the
+JSON, and the file in a part of its own. At most 10 in one request.
+"""
+scalar Upload @specifiedBy(url: "https://github.com/jaydenseric/graphql-multipart-request-spec")
 
 "What a viewer may be allowed to do."
 enum Permission {
@@ -1136,6 +1221,27 @@ type Mutation {
     "The token to delete."
     input: RevokeTokenInput!
   ): RevokeTokenPayload @requires(permission: ADMIN)
+
+  """
+  Store a picture with its thumbnails. Metadata such as the place where it was
+  taken is removed, and it is turned upright.
+  """
+  uploadImage(
+    "The picture."
+    input: UploadImageInput!
+  ): UploadImagePayload @requires(permission: PORTFOLIO_LINK)
+}
+
+"A picture to store."
+input UploadImageInput {
+  "A JPEG, PNG, GIF or WebP of at most 50 megapixels. Its file name becomes the image's name."
+  image: Upload!
+}
+
+"What was stored."
+type UploadImagePayload {
+  "The picture, whose files can be fetched."
+  image: Image!
 }
 
 "The user behind a token."
@@ -1254,6 +1360,23 @@ type Image {
   height: Int
   "Colour mode, such as RGB, CMYK or P; null where unknown."
   mode: String
+  "The format, such as image/jpeg; null where unknown."
+  mimeType: String
+  """
+  A BlurHash (https://blurha.sh) to show while the file loads; null where there
+  is none.
+  """
+  placeholder: String
+  """
+  The thumbnails and the file itself with their widths, for the attribute srcset
+  of an img element; null where no width is known.
+  """
+  srcset: String
+  """
+  The smallest thumbnail with a bounding box of at least this size; null where
+  there is none.
+  """
+  thumbnail("Side of the square to fill, pixels." size: Int!): Thumbnail
   "Smaller renderings, in the order of their ids."
   thumbnails: [Thumbnail!]!
 }
@@ -1266,6 +1389,12 @@ type Thumbnail {
   url: URL!
   "Side of the bounding box in pixels; null where unknown."
   size: Int
+  "Pixels; null where unknown."
+  width: Int
+  "Pixels; null where unknown."
+  height: Int
+  "Bytes; null where unknown."
+  fileSize: BigInt
 }
 
 "A page of portfolios."
@@ -1412,8 +1541,10 @@ input CreatePortfolioLinkInput {
   url: String
   "Up to 10,000 characters."
   description: String
-  "The picture of the link."
+  "The picture of the link, one that is stored already."
   imageId: ID
+  "The picture of the link, a new one. It is stored in the same transaction."
+  image: Upload
 }
 
 "What to change of a link. A field that is left out stays as it is; null clears it where that is said."
@@ -1428,8 +1559,10 @@ input UpdatePortfolioLinkInput {
   url: String
   "Up to 10,000 characters. Null clears it."
   description: String
-  "The picture of the link. Null clears it."
+  "The picture of the link, one that is stored already. Null clears it."
   imageId: ID
+  "The picture of the link, a new one. It is stored in the same transaction; null changes nothing."
+  image: Upload
   "The updatedAt that you last read. If somebody changed the link since, nothing is done and the error is CONFLICT."
   expectedUpdatedAt: DateTime
 }
@@ -1631,6 +1764,14 @@ func (ec *executionContext) childFields_Image(ctx context.Context, field graphql
 		return ec.fieldContext_Image_height(ctx, field)
 	case "mode":
 		return ec.fieldContext_Image_mode(ctx, field)
+	case "mimeType":
+		return ec.fieldContext_Image_mimeType(ctx, field)
+	case "placeholder":
+		return ec.fieldContext_Image_placeholder(ctx, field)
+	case "srcset":
+		return ec.fieldContext_Image_srcset(ctx, field)
+	case "thumbnail":
+		return ec.fieldContext_Image_thumbnail(ctx, field)
 	case "thumbnails":
 		return ec.fieldContext_Image_thumbnails(ctx, field)
 	}
@@ -1761,6 +1902,12 @@ func (ec *executionContext) childFields_Thumbnail(ctx context.Context, field gra
 		return ec.fieldContext_Thumbnail_url(ctx, field)
 	case "size":
 		return ec.fieldContext_Thumbnail_size(ctx, field)
+	case "width":
+		return ec.fieldContext_Thumbnail_width(ctx, field)
+	case "height":
+		return ec.fieldContext_Thumbnail_height(ctx, field)
+	case "fileSize":
+		return ec.fieldContext_Thumbnail_fileSize(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type Thumbnail", field.Name)
 }
@@ -1795,6 +1942,14 @@ func (ec *executionContext) childFields_UpdatePortfolioPayload(ctx context.Conte
 		return ec.fieldContext_UpdatePortfolioPayload_portfolio(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type UpdatePortfolioPayload", field.Name)
+}
+
+func (ec *executionContext) childFields_UploadImagePayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "image":
+		return ec.fieldContext_UploadImagePayload_image(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type UploadImagePayload", field.Name)
 }
 
 func (ec *executionContext) childFields_User(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
@@ -1963,6 +2118,20 @@ func (ec *executionContext) dir_requires_args(ctx context.Context, rawArgs map[s
 	return args, nil
 }
 
+func (ec *executionContext) field_Image_thumbnail_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "size",
+		func(ctx context.Context, v any) (int, error) {
+			return ec.unmarshalNInt2int(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["size"] = arg0
+	return args, nil
+}
+
 func (ec *executionContext) field_Mutation_createPortfolioLink_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
 	var err error
 	args := map[string]any{}
@@ -2095,6 +2264,20 @@ func (ec *executionContext) field_Mutation_updatePortfolio_args(ctx context.Cont
 	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "input",
 		func(ctx context.Context, v any) (UpdatePortfolioInput, error) {
 			return ec.unmarshalNUpdatePortfolioInput2portfolioᚋgraphᚐUpdatePortfolioInput(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["input"] = arg0
+	return args, nil
+}
+
+func (ec *executionContext) field_Mutation_uploadImage_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "input",
+		func(ctx context.Context, v any) (UploadImageInput, error) {
+			return ec.unmarshalNUploadImageInput2portfolioᚋgraphᚐUploadImageInput(ctx, v)
 		})
 	if err != nil {
 		return nil, err
@@ -2879,6 +3062,119 @@ func (ec *executionContext) fieldContext_Image_mode(_ context.Context, field gra
 	return graphql.NewScalarFieldContext("Image", field, false, false, "String")
 }
 
+func (ec *executionContext) _Image_mimeType(ctx context.Context, field graphql.CollectedField, obj *db.Image) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Image_mimeType(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.MimeType, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *string) graphql.Marshaler {
+			return ec.marshalOString2ᚖstring(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_Image_mimeType(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Image", field, false, false, "String")
+}
+
+func (ec *executionContext) _Image_placeholder(ctx context.Context, field graphql.CollectedField, obj *db.Image) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Image_placeholder(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Placeholder, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *string) graphql.Marshaler {
+			return ec.marshalOString2ᚖstring(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_Image_placeholder(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Image", field, false, false, "String")
+}
+
+func (ec *executionContext) _Image_srcset(ctx context.Context, field graphql.CollectedField, obj *db.Image) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Image_srcset(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Srcset(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v db.Srcset) graphql.Marshaler {
+			return ec.marshalOString2portfolioᚋdbᚐSrcset(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_Image_srcset(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Image", field, true, false, "String")
+}
+
+func (ec *executionContext) _Image_thumbnail(ctx context.Context, field graphql.CollectedField, obj *db.Image) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Image_thumbnail(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return obj.Thumbnail(fc.Args["size"].(int)), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *db.Thumbnail) graphql.Marshaler {
+			return ec.marshalOThumbnail2ᚖportfolioᚋdbᚐThumbnail(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_Image_thumbnail(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Image",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_Thumbnail(ctx, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = ec.field_Image_thumbnail_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
 func (ec *executionContext) _Image_thumbnails(ctx context.Context, field graphql.CollectedField, obj *db.Image) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -3525,6 +3821,68 @@ func (ec *executionContext) fieldContext_Mutation_revokeToken(ctx context.Contex
 	}()
 	ctx = graphql.WithFieldContext(ctx, fc)
 	if fc.Args, err = ec.field_Mutation_revokeToken_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _Mutation_uploadImage(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Mutation_uploadImage(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Mutation().UploadImage(ctx, fc.Args["input"].(UploadImageInput))
+		},
+		func(ctx context.Context, next graphql.Resolver) graphql.Resolver {
+			directive0 := next
+
+			directive1 := func(ctx context.Context) (any, error) {
+				permission, err := ec.unmarshalNPermission2portfolioᚋauthᚐPermission(ctx, "PORTFOLIO_LINK")
+				if err != nil {
+					var zeroVal *UploadImagePayload
+					return zeroVal, err
+				}
+				if ec.Directives.Requires == nil {
+					var zeroVal *UploadImagePayload
+					return zeroVal, errors.New("directive requires is not implemented")
+				}
+				return ec.Directives.Requires(ctx, nil, directive0, permission)
+			}
+
+			next = directive1
+			return next
+		},
+		func(ctx context.Context, selections ast.SelectionSet, v *UploadImagePayload) graphql.Marshaler {
+			return ec.marshalOUploadImagePayload2ᚖportfolioᚋgraphᚐUploadImagePayload(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_Mutation_uploadImage(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Mutation",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_UploadImagePayload(ctx, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = ec.field_Mutation_uploadImage_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
 		ec.Error(ctx, err)
 		return fc, err
 	}
@@ -4860,6 +5218,75 @@ func (ec *executionContext) fieldContext_Thumbnail_size(_ context.Context, field
 	return graphql.NewScalarFieldContext("Thumbnail", field, false, false, "Int")
 }
 
+func (ec *executionContext) _Thumbnail_width(ctx context.Context, field graphql.CollectedField, obj *db.Thumbnail) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Thumbnail_width(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Width, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *int) graphql.Marshaler {
+			return ec.marshalOInt2ᚖint(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_Thumbnail_width(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Thumbnail", field, false, false, "Int")
+}
+
+func (ec *executionContext) _Thumbnail_height(ctx context.Context, field graphql.CollectedField, obj *db.Thumbnail) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Thumbnail_height(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Height, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *int) graphql.Marshaler {
+			return ec.marshalOInt2ᚖint(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_Thumbnail_height(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Thumbnail", field, false, false, "Int")
+}
+
+func (ec *executionContext) _Thumbnail_fileSize(ctx context.Context, field graphql.CollectedField, obj *db.Thumbnail) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Thumbnail_fileSize(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.FileSize, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *int64) graphql.Marshaler {
+			return ec.marshalOBigInt2ᚖint64(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_Thumbnail_fileSize(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Thumbnail", field, false, false, "BigInt")
+}
+
 func (ec *executionContext) _Token_id(ctx context.Context, field graphql.CollectedField, obj *db.Token) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -5034,6 +5461,38 @@ func (ec *executionContext) fieldContext_UpdatePortfolioPayload_portfolio(_ cont
 		IsResolver: false,
 		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 			return ec.childFields_Portfolio(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _UploadImagePayload_image(ctx context.Context, field graphql.CollectedField, obj *UploadImagePayload) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_UploadImagePayload_image(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Image, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *db.Image) graphql.Marshaler {
+			return ec.marshalNImage2ᚖportfolioᚋdbᚐImage(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_UploadImagePayload_image(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "UploadImagePayload",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_Image(ctx, field)
 		},
 	}
 	return fc, nil
@@ -6441,7 +6900,7 @@ func (ec *executionContext) unmarshalInputCreatePortfolioLinkInput(ctx context.C
 		asMap[k] = v
 	}
 
-	fieldsInOrder := [...]string{"portfolioId", "name", "url", "description", "imageId"}
+	fieldsInOrder := [...]string{"portfolioId", "name", "url", "description", "imageId", "image"}
 	for _, k := range fieldsInOrder {
 		v, ok := asMap[k]
 		if !ok {
@@ -6483,6 +6942,13 @@ func (ec *executionContext) unmarshalInputCreatePortfolioLinkInput(ctx context.C
 				return it, err
 			}
 			it.ImageID = data
+		case "image":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("image"))
+			data, err := ec.unmarshalOUpload2ᚖgithubᚗcomᚋ99designsᚋgqlgenᚋgraphqlᚐUpload(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.Image = data
 		}
 	}
 	return it, nil
@@ -7130,7 +7596,7 @@ func (ec *executionContext) unmarshalInputUpdatePortfolioLinkInput(ctx context.C
 		asMap[k] = v
 	}
 
-	fieldsInOrder := [...]string{"id", "portfolioId", "name", "url", "description", "imageId", "expectedUpdatedAt"}
+	fieldsInOrder := [...]string{"id", "portfolioId", "name", "url", "description", "imageId", "image", "expectedUpdatedAt"}
 	for _, k := range fieldsInOrder {
 		v, ok := asMap[k]
 		if !ok {
@@ -7179,6 +7645,13 @@ func (ec *executionContext) unmarshalInputUpdatePortfolioLinkInput(ctx context.C
 				return it, err
 			}
 			it.ImageID = graphql.OmittableOf(data)
+		case "image":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("image"))
+			data, err := ec.unmarshalOUpload2ᚖgithubᚗcomᚋ99designsᚋgqlgenᚋgraphqlᚐUpload(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.Image = data
 		case "expectedUpdatedAt":
 			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("expectedUpdatedAt"))
 			data, err := ec.unmarshalODateTime2ᚖportfolioᚋdbᚐTime(ctx, v)
@@ -7200,6 +7673,48 @@ func (ec *executionContext) unmarshalInputUpdatePortfolioLinkInput(ctx context.C
 func UnmarshalUpdatePortfolioLinkInput(ctx context.Context, raw any) (UpdatePortfolioLinkInput, error) {
 	var out UpdatePortfolioLinkInput
 	err := graphql.UnmarshalNamedInputFromContext(ctx, "UpdatePortfolioLinkInput", raw, &out)
+	return out, err
+}
+
+func (ec *executionContext) unmarshalInputUploadImageInput(ctx context.Context, obj any) (UploadImageInput, error) {
+	var it UploadImageInput
+	if obj == nil {
+		return it, nil
+	}
+
+	asMap := map[string]any{}
+	for k, v := range obj.(map[string]any) {
+		asMap[k] = v
+	}
+
+	fieldsInOrder := [...]string{"image"}
+	for _, k := range fieldsInOrder {
+		v, ok := asMap[k]
+		if !ok {
+			continue
+		}
+		switch k {
+		case "image":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("image"))
+			data, err := ec.unmarshalNUpload2githubᚗcomᚋ99designsᚋgqlgenᚋgraphqlᚐUpload(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.Image = data
+		}
+	}
+	return it, nil
+}
+
+// UnmarshalUploadImageInput unmarshals raw into the UploadImageInput input type, using the
+// unmarshaler bound to ctx's request. Call it from a resolver to decode an input
+// object that was not passed as a field argument.
+//
+// ctx must come from a gqlgen request; outside one there is no unmarshaler to use
+// and the returned error says so.
+func UnmarshalUploadImageInput(ctx context.Context, raw any) (UploadImageInput, error) {
+	var out UploadImageInput
+	err := graphql.UnmarshalNamedInputFromContext(ctx, "UploadImageInput", raw, &out)
 	return out, err
 }
 
@@ -7480,6 +7995,26 @@ func (ec *executionContext) _Image(ctx context.Context, sel ast.SelectionSet, ob
 			if out.Values[i] == graphql.RequiredNull {
 				out.Invalids++
 			}
+		case "mimeType":
+			out.Values[i] = ec._Image_mimeType(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "placeholder":
+			out.Values[i] = ec._Image_placeholder(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "srcset":
+			out.Values[i] = ec._Image_srcset(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "thumbnail":
+			out.Values[i] = ec._Image_thumbnail(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
 		case "thumbnails":
 			out.Values[i] = ec._Image_thumbnails(ctx, field, obj)
 			if out.Values[i] == graphql.Null {
@@ -7587,6 +8122,13 @@ func (ec *executionContext) _Mutation(ctx context.Context, sel ast.SelectionSet)
 		case "revokeToken":
 			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
 				return ec._Mutation_revokeToken(ctx, field)
+			})
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "uploadImage":
+			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
+				return ec._Mutation_uploadImage(ctx, field)
 			})
 			if out.Values[i] == graphql.RequiredNull {
 				out.Invalids++
@@ -8129,6 +8671,21 @@ func (ec *executionContext) _Thumbnail(ctx context.Context, sel ast.SelectionSet
 			if out.Values[i] == graphql.RequiredNull {
 				out.Invalids++
 			}
+		case "width":
+			out.Values[i] = ec._Thumbnail_width(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "height":
+			out.Values[i] = ec._Thumbnail_height(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "fileSize":
+			out.Values[i] = ec._Thumbnail_fileSize(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
 		default:
 			panic("unknown field " + strconv.Quote(field.Name))
 		}
@@ -8245,6 +8802,39 @@ func (ec *executionContext) _UpdatePortfolioPayload(ctx context.Context, sel ast
 			out.Values[i] = graphql.MarshalString("UpdatePortfolioPayload")
 		case "portfolio":
 			out.Values[i] = ec._UpdatePortfolioPayload_portfolio(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	if n := len(deferred.Defers); n > 0 {
+		atomic.AddInt32(&ec.Deferred, int32(min(n, math.MaxInt32)))
+		ec.ProcessDeferredGroup(deferred)
+	}
+
+	return out
+}
+
+var uploadImagePayloadImplementors = []string{"UploadImagePayload"}
+
+func (ec *executionContext) _UploadImagePayload(ctx context.Context, sel ast.SelectionSet, obj *UploadImagePayload) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, uploadImagePayloadImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferred := graphql.NewDeferredGroup(ctx)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("UploadImagePayload")
+		case "image":
+			out.Values[i] = ec._UploadImagePayload_image(ctx, field, obj)
 			if out.Values[i] == graphql.Null {
 				out.Invalids++
 			}
@@ -8873,6 +9463,14 @@ func (ec *executionContext) marshalNID2ᚕint64ᚄ(ctx context.Context, sel ast.
 	return ret
 }
 
+func (ec *executionContext) marshalNImage2ᚖportfolioᚋdbᚐImage(ctx context.Context, sel ast.SelectionSet, v *db.Image) graphql.Marshaler {
+	if v == nil {
+		graphql.AddInvalidNullError(ctx, "Image!")
+		return graphql.Null
+	}
+	return ec._Image(ctx, sel, v)
+}
+
 func (ec *executionContext) unmarshalNInt2int(ctx context.Context, v any) (int, error) {
 	res, err := graphql.UnmarshalInt(v)
 	return res, graphql.ErrorOnPath(ctx, err)
@@ -9168,6 +9766,25 @@ func (ec *executionContext) unmarshalNUpdatePortfolioLinkInput2portfolioᚋgraph
 	return res, graphql.ErrorOnPath(ctx, err)
 }
 
+func (ec *executionContext) unmarshalNUpload2githubᚗcomᚋ99designsᚋgqlgenᚋgraphqlᚐUpload(ctx context.Context, v any) (graphql.Upload, error) {
+	res, err := UnmarshalUpload(v)
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
+func (ec *executionContext) marshalNUpload2githubᚗcomᚋ99designsᚋgqlgenᚋgraphqlᚐUpload(ctx context.Context, sel ast.SelectionSet, v graphql.Upload) graphql.Marshaler {
+	_ = sel
+	res := MarshalUpload(v)
+	if res == graphql.Null {
+		graphql.AddInvalidNullFromMarshaler(ctx, "Upload!")
+	}
+	return res
+}
+
+func (ec *executionContext) unmarshalNUploadImageInput2portfolioᚋgraphᚐUploadImageInput(ctx context.Context, v any) (UploadImageInput, error) {
+	res, err := ec.unmarshalInputUploadImageInput(ctx, v)
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
 func (ec *executionContext) marshalNUser2ᚖportfolioᚋdbᚐUser(ctx context.Context, sel ast.SelectionSet, v *db.User) graphql.Marshaler {
 	if v == nil {
 		graphql.AddInvalidNullError(ctx, "User!")
@@ -9315,6 +9932,24 @@ func (ec *executionContext) marshalN__TypeKind2string(ctx context.Context, sel a
 	if res == graphql.Null {
 		graphql.AddInvalidNullFromMarshaler(ctx, "__TypeKind!")
 	}
+	return res
+}
+
+func (ec *executionContext) unmarshalOBigInt2ᚖint64(ctx context.Context, v any) (*int64, error) {
+	if v == nil {
+		return nil, nil
+	}
+	res, err := UnmarshalBigInt(v)
+	return &res, graphql.ErrorOnPath(ctx, err)
+}
+
+func (ec *executionContext) marshalOBigInt2ᚖint64(ctx context.Context, sel ast.SelectionSet, v *int64) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	_ = sel
+	_ = ctx
+	res := MarshalBigInt(*v)
 	return res
 }
 
@@ -9560,6 +10195,23 @@ func (ec *executionContext) marshalOSetUserPermissionsPayload2ᚖportfolioᚋgra
 	return ec._SetUserPermissionsPayload(ctx, sel, v)
 }
 
+func (ec *executionContext) unmarshalOString2portfolioᚋdbᚐSrcset(ctx context.Context, v any) (db.Srcset, error) {
+	if v == nil {
+		return nil, nil
+	}
+	res, err := UnmarshalSrcset(ctx, v)
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
+func (ec *executionContext) marshalOString2portfolioᚋdbᚐSrcset(ctx context.Context, sel ast.SelectionSet, v db.Srcset) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	_ = sel
+	res := MarshalSrcset(v)
+	return graphql.WrapContextMarshaler(ctx, res)
+}
+
 func (ec *executionContext) unmarshalOString2ᚖstring(ctx context.Context, v any) (*string, error) {
 	if v == nil {
 		return nil, nil
@@ -9576,6 +10228,13 @@ func (ec *executionContext) marshalOString2ᚖstring(ctx context.Context, sel as
 	_ = ctx
 	res := graphql.MarshalString(*v)
 	return res
+}
+
+func (ec *executionContext) marshalOThumbnail2ᚖportfolioᚋdbᚐThumbnail(ctx context.Context, sel ast.SelectionSet, v *db.Thumbnail) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	return ec._Thumbnail(ctx, sel, v)
 }
 
 func (ec *executionContext) unmarshalOURL2ᚖstring(ctx context.Context, v any) (*string, error) {
@@ -9608,6 +10267,31 @@ func (ec *executionContext) marshalOUpdatePortfolioPayload2ᚖportfolioᚋgraph�
 		return graphql.Null
 	}
 	return ec._UpdatePortfolioPayload(ctx, sel, v)
+}
+
+func (ec *executionContext) unmarshalOUpload2ᚖgithubᚗcomᚋ99designsᚋgqlgenᚋgraphqlᚐUpload(ctx context.Context, v any) (*graphql.Upload, error) {
+	if v == nil {
+		return nil, nil
+	}
+	res, err := UnmarshalUpload(v)
+	return &res, graphql.ErrorOnPath(ctx, err)
+}
+
+func (ec *executionContext) marshalOUpload2ᚖgithubᚗcomᚋ99designsᚋgqlgenᚋgraphqlᚐUpload(ctx context.Context, sel ast.SelectionSet, v *graphql.Upload) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	_ = sel
+	_ = ctx
+	res := MarshalUpload(*v)
+	return res
+}
+
+func (ec *executionContext) marshalOUploadImagePayload2ᚖportfolioᚋgraphᚐUploadImagePayload(ctx context.Context, sel ast.SelectionSet, v *UploadImagePayload) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	return ec._UploadImagePayload(ctx, sel, v)
 }
 
 func (ec *executionContext) marshalOViewer2ᚖportfolioᚋauthᚐViewer(ctx context.Context, sel ast.SelectionSet, v *auth.Viewer) graphql.Marshaler {

@@ -42,6 +42,7 @@ type Handler struct {
 	exec      *executor.Executor
 	tokens    *auth.Tokens
 	documents *documents
+	pictures  *media.Pictures
 	options   Options
 	log       *slog.Logger
 }
@@ -61,6 +62,7 @@ func NewHandler(resolver *Resolver, tokens *auth.Tokens, options Options) (*Hand
 		exec:      executor.New(schema),
 		tokens:    tokens,
 		documents: documents,
+		pictures:  resolver.Pictures,
 		options:   options,
 		log:       options.Log,
 	}
@@ -92,12 +94,20 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		reply.fail(authStatus(err), h.present(r.Context(), err))
 		return
 	}
-	params, failure := readParams(w, r)
+	read := readParams
+	if r.Method == http.MethodPost && h.pictures != nil && isMultipart(r) {
+		if viewer == nil { // a browser sends these to anybody without asking first, but never with a token
+			reply.fail(http.StatusUnauthorized, h.present(r.Context(), errUnauthenticated))
+			return
+		}
+		read = h.multipartParams
+	}
+	params, failure := read(w, r)
 	if failure != nil {
 		if failure.allow != "" {
 			w.Header().Set("Allow", failure.allow)
 		}
-		reply.fail(failure.status, badRequest(failure.message))
+		reply.fail(failure.status, coded(&gqlerror.Error{}, cmp.Or(failure.code, CodeBadUserInput), failure.message))
 		return
 	}
 	ctx := auth.WithViewer(r.Context(), viewer)

@@ -47,6 +47,7 @@ type (
 		Name             string
 		URL, Description *string
 		ImageID          *int64
+		Image            *graphql.Upload
 	}
 
 	// UpdatePortfolioLinkInput is what to change of a link.
@@ -55,6 +56,7 @@ type (
 		PortfolioID            graphql.Omittable[*int64]
 		Name, URL, Description graphql.Omittable[*string]
 		ImageID                graphql.Omittable[*int64]
+		Image                  *graphql.Upload
 		ExpectedUpdatedAt      *db.Time
 	}
 

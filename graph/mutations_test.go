@@ -197,6 +197,9 @@ func TestEveryFieldIsGuarded(t *testing.T) {
 				if field.Name == "viewer" || strings.HasPrefix(field.Name, "__") {
 					continue
 				}
+				if field.Name == "uploadImage" { // needs a file: TestUploadRefused
+					continue
+				}
 				args := ""
 				for _, argument := range field.Arguments {
 					if argument.Type.NonNull {

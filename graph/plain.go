@@ -212,20 +212,28 @@ var plainImage = &plainObject[db.Image]{"Image", map[string]plainField[db.Image]
 	"width":             leaf(func(b []byte, i *db.Image) []byte { return appendInt(b, i.Width) }),
 	"height":            leaf(func(b []byte, i *db.Image) []byte { return appendInt(b, i.Height) }),
 	"mode":              leaf(func(b []byte, i *db.Image) []byte { return appendNullable(b, i.Mode) }),
-	"thumbnails":        list(plainThumbnail, func(i *db.Image) []*db.Thumbnail { return i.Thumbnails }),
+	"mimeType":          leaf(func(b []byte, i *db.Image) []byte { return appendNullable(b, i.MimeType) }),
+	"placeholder":       leaf(func(b []byte, i *db.Image) []byte { return appendNullable(b, i.Placeholder) }),
+	"srcset": func(p *plan, _ ast.SelectionSet) encoder[db.Image] {
+		return func(b []byte, i *db.Image) []byte { return appendSrcset(b, p.mediaBase, i.Srcset()) }
+	},
+	"thumbnails": list(plainThumbnail, func(i *db.Image) []*db.Thumbnail { return i.Thumbnails }),
 }}
 
 var plainThumbnail = &plainObject[db.Thumbnail]{"Thumbnail", map[string]plainField[db.Thumbnail]{
-	"id":   leaf(func(b []byte, t *db.Thumbnail) []byte { return appendID(b, t.ID) }),
-	"url":  file(func(t *db.Thumbnail) db.MediaPath { return t.Path }),
-	"size": leaf(func(b []byte, t *db.Thumbnail) []byte { return appendInt(b, t.Size) }),
+	"id":       leaf(func(b []byte, t *db.Thumbnail) []byte { return appendID(b, t.ID) }),
+	"url":      file(func(t *db.Thumbnail) db.MediaPath { return t.Path }),
+	"size":     leaf(func(b []byte, t *db.Thumbnail) []byte { return appendInt(b, t.Size) }),
+	"width":    leaf(func(b []byte, t *db.Thumbnail) []byte { return appendInt(b, t.Width) }),
+	"height":   leaf(func(b []byte, t *db.Thumbnail) []byte { return appendInt(b, t.Height) }),
+	"fileSize": leaf(func(b []byte, t *db.Thumbnail) []byte { return appendInt(b, t.FileSize) }),
 }}
 
 func appendID(b []byte, id int64) []byte {
 	return append(strconv.AppendInt(append(b, '"'), id, 10), '"')
 }
 
-func appendInt(b []byte, i *int) []byte {
+func appendInt[T int | int64](b []byte, i *T) []byte {
 	if i == nil {
 		return append(b, "null"...)
 	}

@@ -10,12 +10,14 @@ import (
 
 	"portfolio/auth"
 	"portfolio/db"
+	"portfolio/media"
 )
 
 // Resolver answers the fields of the schema from the database.
 type Resolver struct {
-	DB     *db.DB
-	Tokens *auth.Tokens // are told of changes of users and tokens
+	DB       *db.DB
+	Tokens   *auth.Tokens    // are told of changes of users and tokens
+	Pictures *media.Pictures // nil where there are no uploads
 }
 
 // requires is the directive of that name.

@@ -97,3 +97,47 @@ func (path mediaURL) MarshalGQLContext(ctx context.Context, w io.Writer) error {
 func UnmarshalMediaURL(context.Context, any) (db.MediaPath, error) {
 	return "", inputError("cannot be given")
 }
+
+type srcset db.Srcset
+
+// MarshalSrcset writes what the attribute srcset of an img element takes; null
+// for no files.
+func MarshalSrcset(files db.Srcset) graphql.ContextMarshaler { return srcset(files) }
+
+func (files srcset) MarshalGQLContext(ctx context.Context, w io.Writer) error {
+	_, err := w.Write(appendSrcset(nil, mediaBase(ctx), db.Srcset(files)))
+	return err
+}
+
+func appendSrcset(b []byte, base string, files db.Srcset) []byte {
+	if files == nil {
+		return append(b, "null"...)
+	}
+	var text []byte
+	for i, file := range files {
+		if i > 0 {
+			text = append(text, ", "...)
+		}
+		text = append(append(text, media.URL(base, string(file.Path))...), ' ')
+		text = append(strconv.AppendInt(text, int64(file.Width), 10), 'w')
+	}
+	return appendString(b, string(text))
+}
+
+// UnmarshalSrcset refuses: no argument takes a set of files.
+func UnmarshalSrcset(context.Context, any) (db.Srcset, error) {
+	return nil, inputError("cannot be given")
+}
+
+// MarshalUpload writes null: no field shows an upload.
+func MarshalUpload(graphql.Upload) graphql.Marshaler { return graphql.Null }
+
+// UnmarshalUpload takes what the reader of multipart requests put in place of
+// a null.
+func UnmarshalUpload(v any) (graphql.Upload, error) {
+	upload, ok := v.(graphql.Upload)
+	if !ok {
+		return graphql.Upload{}, inputError("must be a file sent by the GraphQL multipart request specification")
+	}
+	return upload, nil
+}

@@ -59,7 +59,10 @@ func (r *mutationResolver) CreatePortfolioLink(ctx context.Context, input Create
 	if len(faults) > 0 {
 		err = r.DB.CheckNamed(ctx, &link.PortfolioID, link.ImageID)
 	} else {
-		err = r.DB.CreateLink(ctx, link)
+		err = r.withUpload(ctx, input.Image, func(ctx context.Context, image *db.Image) error {
+			link.ImageData = image
+			return r.DB.CreateLink(ctx, link)
+		})
 	}
 	if err := faults.with(err); err != nil {
 		return nil, err
@@ -77,7 +80,13 @@ func (r *mutationResolver) UpdatePortfolioLink(ctx context.Context, input Update
 	if len(faults) > 0 {
 		err = r.DB.CheckNamed(ctx, portfolioID, input.ImageID.Value())
 	} else {
-		link, err = r.DB.UpdateLink(ctx, input.ID, input.ExpectedUpdatedAt, portfolioID, input.ImageID.Value(), change)
+		err = r.withUpload(ctx, input.Image, func(ctx context.Context, image *db.Image) (err error) {
+			link, err = r.DB.UpdateLink(ctx, input.ID, input.ExpectedUpdatedAt, portfolioID, input.ImageID.Value(), func(link *db.PortfolioLink) {
+				change(link)
+				link.ImageData = image
+			})
+			return err
+		})
 	}
 	if err := faults.with(err); err != nil {
 		return nil, err
@@ -155,6 +164,15 @@ func (r *mutationResolver) RevokeToken(ctx context.Context, input RevokeTokenInp
 	}
 	r.Tokens.Forget()
 	return &RevokeTokenPayload{token}, nil
+}
+
+// UploadImage stores a picture that no link shows yet.
+func (r *mutationResolver) UploadImage(ctx context.Context, input UploadImageInput) (*UploadImagePayload, error) {
+	image, err := r.saveUpload(ctx, input.Image, r.DB.CreateImage)
+	if err != nil {
+		return nil, err
+	}
+	return &UploadImagePayload{image}, nil
 }
 
 // Links is a page of the links of a portfolio.

@@ -25,6 +25,7 @@ type badParams struct {
 	status  int
 	message string
 	allow   string // methods, where the method is the fault
+	code    Code   // BAD_USER_INPUT if empty
 }
 
 // params are what a request asks for.
@@ -41,7 +42,7 @@ func readParams(w http.ResponseWriter, r *http.Request) (*params, *badParams) {
 	case http.MethodPost:
 		return bodyParams(w, r)
 	}
-	return nil, &badParams{http.StatusMethodNotAllowed, "Send GET or POST.", "GET, HEAD, POST"}
+	return nil, &badParams{http.StatusMethodNotAllowed, "Send GET or POST.", "GET, HEAD, POST", ""}
 }
 
 func queryParams(r *http.Request) (*params, *badParams) {

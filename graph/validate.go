@@ -141,6 +141,7 @@ func (i CreatePortfolioLinkInput) link() (*db.PortfolioLink, faults) {
 	name := faults.name(i.Name, maxName, "input", "name")
 	faults.url(i.URL, "input", "url")
 	faults.optional(i.Description, maxDescription, "input", "description")
+	faults.oneImage(i.ImageID, i.Image)
 	return &db.PortfolioLink{PortfolioID: i.PortfolioID, ImageID: i.ImageID, Name: name, URL: i.URL, Description: i.Description}, faults
 }
 
@@ -149,6 +150,7 @@ func (i UpdatePortfolioLinkInput) change() (portfolioID *int64, change func(*db.
 	name := faults.changedName(i.Name)
 	faults.url(i.URL.Value(), "input", "url")
 	faults.optional(i.Description.Value(), maxDescription, "input", "description")
+	faults.oneImage(i.ImageID.Value(), i.Image)
 	return portfolioID, func(link *db.PortfolioLink) {
 		assign(&link.PortfolioID, portfolioID)
 		assign(&link.Name, name)
@@ -164,6 +166,12 @@ func (i UpdatePortfolioLinkInput) change() (portfolioID *int64, change func(*db.
 			link.ImageID = i.ImageID.Value()
 		}
 	}, faults
+}
+
+func (f *faults) oneImage(id *int64, upload *graphql.Upload) {
+	if id != nil && upload != nil {
+		f.add("cannot be given together with imageId", "input", "image")
+	}
 }
 
 func (i SetUserPermissionsInput) change() (func(*db.User), faults) {

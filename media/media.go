@@ -1,117 +1,89 @@
-// Package media keeps files and knows their addresses.
+// Package media keeps pictures with their thumbnails, and knows their
+// addresses.
 package media
 
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"io/fs"
+	"iter"
 	"mime"
 	"net/http"
 	"net/url"
-	"os"
 	"path"
 	"strings"
+	"time"
 )
 
 // Prefix is the path under which Handler serves files.
 const Prefix = "/media/"
 
+// immutable is for how long a file may be kept by who has it: names are never
+// used again for another content.
+const immutable = "public, max-age=31536000, immutable"
+
 // ErrExists means that a file of that name is there already.
 var ErrExists = errors.New("a file of this name exists")
 
-// URL is the address of a file. The base ends in a slash.
-func URL(base, key string) string {
-	return base + (&url.URL{Path: strings.TrimLeft(key, "/")}).EscapedPath()
+// Store keeps files under keys such as core_media/2025/12/02/technology.png.
+type Store interface {
+	// Create writes a new file of size bytes, or returns ErrExists. Once it
+	// returns the file is there for good, and nobody ever sees it half written.
+	Create(ctx context.Context, key string, content io.Reader, size int64) error
+	// Exists reports whether there is such a file.
+	Exists(ctx context.Context, key string) (bool, error)
+	// Remove deletes a file. One that is not there is no error.
+	Remove(ctx context.Context, key string) error
+	// Files lists every file, also what a process that died left half written.
+	Files(ctx context.Context) iter.Seq2[File, error]
+	// Handler serves the files at Prefix.
+	Handler() http.Handler
+	Close() error
 }
 
-// Store keeps files in a folder.
-type Store struct{ root *os.Root }
-
-// Open opens file:PATH, which it makes if needed.
-func Open(address string) (*Store, error) {
-	folder, ok := strings.CutPrefix(address, "file:")
-	if !ok || folder == "" {
-		return nil, errors.New("not file:PATH")
-	}
-	if err := os.MkdirAll(folder, 0o755); err != nil {
-		return nil, fmt.Errorf("make the folder of media: %w", err)
-	}
-	root, err := os.OpenRoot(folder)
-	if err != nil {
-		return nil, fmt.Errorf("open the folder of media: %w", err)
-	}
-	return &Store{root}, nil
+// File is one entry of a store.
+type File struct {
+	Key      string
+	Modified time.Time
 }
 
-// Close releases the folder.
-func (s *Store) Close() error { return s.root.Close() }
-
-// Create writes a new file, or returns ErrExists. Nobody sees it half
-// written.
-func (s *Store) Create(_ context.Context, key string, content io.Reader) error {
-	if err := s.root.MkdirAll(path.Dir(key), 0o755); err != nil {
-		return err
+// Open opens file:PATH, a folder that it makes if needed, or
+// s3://BUCKET?endpoint=URL&region=NAME.
+func Open(address string) (Store, error) {
+	switch scheme, rest, _ := strings.Cut(address, ":"); {
+	case scheme == "file" && rest != "":
+		return openFolder(rest)
+	case scheme == "s3":
+		return openBucket(address)
 	}
-	temporary := path.Join(path.Dir(key), ".new-"+path.Base(key))
-	file, err := s.root.Create(temporary)
-	if err != nil {
-		return err
-	}
-	_, err = io.Copy(file, content)
-	if err = errors.Join(err, file.Sync(), file.Close()); err == nil {
-		err = s.root.Link(temporary, key)
-	}
-	if removed := s.root.Remove(temporary); err == nil {
-		err = removed
-	}
-	if errors.Is(err, fs.ErrExist) {
-		return ErrExists
-	}
-	return err
+	return nil, errors.New("not file:PATH or s3://BUCKET?endpoint=URL&region=NAME")
 }
 
-// Handler serves the files at Prefix.
-func (s *Store) Handler() http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.Method != http.MethodGet && r.Method != http.MethodHead {
-			w.Header().Set("Allow", "GET, HEAD")
-			http.Error(w, "Method not allowed.", http.StatusMethodNotAllowed)
-			return
-		}
-		key := strings.TrimPrefix(r.URL.Path, Prefix)
-		file, info, err := s.open(key)
-		if err != nil {
-			http.NotFound(w, r)
-			return
-		}
-		defer func() { _ = file.Close() }()
-		header := w.Header()
-		header.Set("X-Content-Type-Options", "nosniff")
-		header.Set("ETag", fmt.Sprintf(`"%x-%x"`, info.ModTime().UnixNano(), info.Size()))
-		header.Set("Content-Type", contentType(key))
-		http.ServeContent(w, r, "", info.ModTime(), file)
-	})
+// URL is the address of the file that a path of a row names. The base ends in
+// a slash.
+func URL(base, path string) string {
+	return base + (&url.URL{Path: Key(path)}).EscapedPath()
 }
 
-func (s *Store) open(key string) (*os.File, fs.FileInfo, error) {
+// Key is the key of the file that a path of a row names: the legacy system's
+// paths may begin with slashes.
+func Key(path string) string { return strings.TrimLeft(path, "/") }
+
+// served answers everything that is not a GET of a possible key, and else
+// returns the key.
+func served(w http.ResponseWriter, r *http.Request) (key string, ok bool) {
+	if r.Method != http.MethodGet && r.Method != http.MethodHead {
+		w.Header().Set("Allow", "GET, HEAD")
+		http.Error(w, "Method not allowed.", http.StatusMethodNotAllowed)
+		return "", false
+	}
+	key = strings.TrimPrefix(r.URL.Path, Prefix)
 	if !fs.ValidPath(key) || strings.HasPrefix(path.Base(key), ".") {
-		return nil, nil, fs.ErrNotExist
+		http.NotFound(w, r)
+		return "", false
 	}
-	file, err := s.root.Open(key)
-	if err != nil {
-		return nil, nil, err
-	}
-	info, err := file.Stat()
-	if err == nil && !info.Mode().IsRegular() {
-		err = fs.ErrNotExist
-	}
-	if err != nil {
-		_ = file.Close()
-		return nil, nil, err
-	}
-	return file, info, nil
+	return key, true
 }
 
 // contentType goes by the name alone: what is not a picture is a download.

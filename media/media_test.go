@@ -13,7 +13,7 @@ import (
 	"portfolio/media"
 )
 
-func open(t *testing.T) (*media.Store, string) {
+func open(t *testing.T) (media.Store, string) {
 	t.Helper()
 	folder := filepath.Join(t.TempDir(), "new", "media")
 	store, err := media.Open("file:" + folder)
@@ -24,21 +24,11 @@ func open(t *testing.T) (*media.Store, string) {
 	return store, folder
 }
 
-func TestOpenRefuses(t *testing.T) {
-	file := filepath.Join(t.TempDir(), "file")
-	if err := os.WriteFile(file, nil, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	for _, address := range []string{"", "file:", "ftp://x", "file:" + file} {
-		if _, err := media.Open(address); err == nil {
-			t.Errorf("%q is opened", address)
-		}
-	}
-}
-
 func TestCreate(t *testing.T) {
 	store, folder := open(t)
-	create := func(key, content string) error { return store.Create(t.Context(), key, strings.NewReader(content)) }
+	create := func(key, content string) error {
+		return store.Create(t.Context(), key, strings.NewReader(content), int64(len(content)))
+	}
 	if err := create("a/b/c.png", "first"); err != nil {
 		t.Fatal(err)
 	}
@@ -63,7 +53,7 @@ func TestCreate(t *testing.T) {
 func TestHandler(t *testing.T) {
 	store, folder := open(t)
 	for key, content := range map[string]string{"a b/تصویر.png": "picture", "page.html": "<script>", "drawing.svg": "<svg>", ".hidden.png": "x"} {
-		if err := store.Create(t.Context(), key, strings.NewReader(content)); err != nil {
+		if err := store.Create(t.Context(), key, strings.NewReader(content), int64(len(content))); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -117,6 +107,13 @@ func TestHandler(t *testing.T) {
 		response, body := get(c.method, c.path, c.header)
 		if response.StatusCode != c.status || body != c.body || response.Header.Get("Content-Type") != c.contentType {
 			t.Errorf("%s %s %v: %d %s %q", c.method, c.path, c.header, response.StatusCode, response.Header.Get("Content-Type"), body)
+		}
+		cached := ""
+		if c.status < 400 {
+			cached = "public, max-age=31536000, immutable"
+		}
+		if got := response.Header.Get("Cache-Control"); got != cached {
+			t.Errorf("%s %s %v: Cache-Control: %s", c.method, c.path, c.header, got)
 		}
 		if c.status == 200 && (response.Header.Get("X-Content-Type-Options") != "nosniff" || response.Header.Get("ETag") == "") {
 			t.Errorf("%s %s: headers %v", c.method, c.path, response.Header)

@@ -50,8 +50,15 @@ CREATE TABLE images (
   width integer,
   height integer,
   mode text,
-  created_at text NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%f000Z', 'now'))
+  created_at text NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%f000Z', 'now')),
+  mime_type text,
+  placeholder text,
+  source_hash blob
 );
+
+--bun:split
+
+CREATE INDEX images_source_hash ON images (source_hash);
 
 --bun:split
 
@@ -59,7 +66,10 @@ CREATE TABLE thumbnails (
   id integer PRIMARY KEY AUTOINCREMENT,
   image_id bigint NOT NULL REFERENCES images ON DELETE CASCADE,
   path text NOT NULL,
-  size integer
+  size integer,
+  width integer,
+  height integer,
+  file_size bigint
 );
 
 --bun:split

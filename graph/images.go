@@ -1,0 +1,70 @@
+package graph
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/99designs/gqlgen/graphql"
+
+	"portfolio/db"
+	"portfolio/media"
+)
+
+// UploadImageInput is a picture to store.
+type UploadImageInput struct{ Image graphql.Upload }
+
+// UploadImagePayload is what was stored.
+type UploadImagePayload struct{ Image *db.Image }
+
+// SavePicture stores a picture that a client calls name: its files with their
+// thumbnails first, then by commit the rows. A file that is no picture is a
+// media.InputError.
+func SavePicture(ctx context.Context, pictures *media.Pictures, name string, content io.ReadSeeker, commit func(context.Context, *db.Image) error) (*db.Image, error) {
+	var image *db.Image
+	err := pictures.Save(ctx, name, content, func(picture media.Picture) error {
+		image = imageOf(picture)
+		// A client that goes away must not leave it open whether there are rows.
+		err := commit(context.WithoutCancel(ctx), image)
+		if errors.Is(err, db.ErrUnavailable) {
+			return fmt.Errorf("%w: %w", media.ErrUncertain, err)
+		}
+		return err
+	})
+	return image, err
+}
+
+func imageOf(picture media.Picture) *db.Image {
+	image := db.Image{
+		Type: "image", Name: picture.Name, Path: db.MediaPath(picture.Key), Size: picture.Size,
+		Width: &picture.Width, Height: &picture.Height, Mode: &picture.Mode, MimeType: &picture.MIMEType,
+		Placeholder: &picture.Placeholder, SourceHash: picture.Source[:],
+	}
+	for _, thumbnail := range picture.Thumbnails {
+		image.Thumbnails = append(image.Thumbnails, &db.Thumbnail{
+			Path: db.MediaPath(thumbnail.Key), Size: &thumbnail.Box,
+			Width: &thumbnail.Width, Height: &thumbnail.Height, FileSize: &thumbnail.Size,
+		})
+	}
+	return &image
+}
+
+// saveUpload is SavePicture for the upload input.image of a mutation.
+func (r *Resolver) saveUpload(ctx context.Context, upload graphql.Upload, commit func(context.Context, *db.Image) error) (*db.Image, error) {
+	image, err := SavePicture(ctx, r.Pictures, upload.Filename, upload.File, commit)
+	if refused, ok := errors.AsType[media.InputError](err); ok {
+		return nil, &fault{CodeBadUserInput, []any{"input", "image"}, string(refused)}
+	}
+	return image, err
+}
+
+// withUpload runs what stores a link, with the image of the upload where there
+// is one.
+func (r *Resolver) withUpload(ctx context.Context, upload *graphql.Upload, store func(context.Context, *db.Image) error) error {
+	if upload == nil {
+		return store(ctx, nil)
+	}
+	_, err := r.saveUpload(ctx, *upload, store)
+	return err
+}

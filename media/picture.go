@@ -1,0 +1,294 @@
+package media
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"image"
+	"image/jpeg"
+	"image/png"
+	"io"
+	"math"
+	"runtime"
+	"slices"
+	"time"
+
+	"github.com/bbrks/go-blurhash"
+	"golang.org/x/sync/semaphore"
+)
+
+// Boxes are the sides of the squares that thumbnails fit into, in pixels,
+// ascending: those of the legacy system.
+var Boxes = []int{64, 128, 512, 1080}
+
+const (
+	thumbnailQuality = 82 // of JPEG
+	uprightQuality   = 92 // of a picture that had to be turned
+
+	// maxProfile is how large a colour profile thumbnails carry, in bytes. Those
+	// of phones have about 600; larger ones mostly say sRGB, which goes without
+	// saying.
+	maxProfile = 1 << 10
+
+	// workingMemory bounds what pictures that are being decoded take, in bytes.
+	// One that takes more is decoded alone.
+	workingMemory = 128 << 20
+)
+
+// Picture is what Save stored.
+type Picture struct {
+	Key           string
+	Name          string // without extension
+	MIMEType      string
+	Mode          string // as Pillow names it
+	Width, Height int
+	Size          int64             // bytes
+	Placeholder   string            // blurhash
+	Source        [sha256.Size]byte // hash of the file as it was sent
+	Thumbnails    []Thumbnail       // one for each of Boxes
+}
+
+// Thumbnail is a smaller rendering of a picture.
+type Thumbnail struct {
+	Key           string
+	Box           int // side of the bounding square
+	Width, Height int
+	Size          int64 // bytes
+}
+
+// Pictures makes pictures of files and stores them with their thumbnails.
+type Pictures struct {
+	store    Store
+	maxBytes int64
+	memory   *semaphore.Weighted
+}
+
+// NewPictures keeps pictures in the store. A file may have maxBytes.
+func NewPictures(store Store, maxBytes int64) *Pictures {
+	return &Pictures{store, maxBytes, semaphore.NewWeighted(workingMemory)}
+}
+
+// MaxBytes is how large a file may be.
+func (p *Pictures) MaxBytes() int64 { return p.maxBytes }
+
+// ErrUncertain marks an error of a commit that may have done its work.
+var ErrUncertain = errors.New("it is not known whether the rows were written")
+
+// Save reads a picture that a client calls name, stores it without metadata
+// and with its thumbnails, and then calls commit to write the rows. Where
+// that fails the files go, unless the error is ErrUncertain. The error is an
+// InputError for a file that is no picture or too large. Save waits, as long
+// as ctx lasts, while other pictures take the memory there is for them.
+func (p *Pictures) Save(ctx context.Context, name string, content io.ReadSeeker, commit func(Picture) error) error {
+	found, size, err := p.inspect(content)
+	if err != nil {
+		return err
+	}
+	made, err := p.render(ctx, found, size, content)
+	if err != nil {
+		return err
+	}
+	defer p.memory.Release(made.held)
+	made.picture.Name = cleanName(name)
+	keys, err := p.write(ctx, &made)
+	if err == nil {
+		err = commit(made.picture)
+	}
+	if err != nil && !errors.Is(err, ErrUncertain) {
+		err = errors.Join(err, p.remove(context.WithoutCancel(ctx), keys))
+	}
+	return err
+}
+
+// inspect refuses what is not worth decoding, by the first bytes.
+func (p *Pictures) inspect(content io.ReadSeeker) (header, int64, error) {
+	size, err := content.Seek(0, io.SeekEnd)
+	if err != nil {
+		return header{}, 0, err
+	}
+	if size > p.maxBytes {
+		return header{}, 0, InputError(fmt.Sprintf("may have at most %d bytes", p.maxBytes))
+	}
+	if _, err := content.Seek(0, io.SeekStart); err != nil {
+		return header{}, 0, err
+	}
+	found, err := readHeader(content)
+	if err == nil {
+		err = found.check()
+	}
+	return found, size, err
+}
+
+// rendered is a picture with the bytes of its files.
+type rendered struct {
+	picture             Picture
+	original            []byte
+	extension           string
+	profile             []byte   // segment of a JPEG, nil if there is none
+	thumbnails          [][]byte // one for each of Boxes
+	thumbnailsExtension string
+	held                int64 // of the memory for pictures
+}
+
+// render makes the files of a picture.
+func (p *Pictures) render(ctx context.Context, found header, size int64, content io.ReadSeeker) (made rendered, err error) {
+	processor := int64(workingMemory / runtime.GOMAXPROCS(0)) // more at once would only wait for a processor
+	need := min(max(found.memory()+size, processor), workingMemory)
+	if err := p.memory.Acquire(ctx, need); err != nil {
+		return rendered{}, err
+	}
+	defer func() { p.memory.Release(need - made.held) }()
+
+	source := make([]byte, size)
+	if _, err := content.Seek(0, io.SeekStart); err != nil {
+		return rendered{}, err
+	}
+	if _, err := io.ReadFull(content, source); err != nil {
+		return rendered{}, err
+	}
+	hash := sha256.Sum256(source)
+	original, orientation, err := found.format.strip(source)
+	if err != nil {
+		return rendered{}, err
+	}
+	decoded, err := found.decode(original)
+	if err != nil {
+		return rendered{}, err
+	}
+	made = rendered{original: original, extension: found.format.extension}
+	if found.format.mimeType == "image/jpeg" {
+		made.profile = bytes.Clone(jpegProfile(original))
+	}
+	if orientation != 1 {
+		if found, err = made.rewrite(found, upright(decoded, orientation)); err != nil {
+			return rendered{}, err
+		}
+	}
+	made.picture = Picture{
+		MIMEType: found.format.mimeType, Mode: found.mode, Width: found.width, Height: found.height,
+		Size: int64(len(made.original)), Source: hash,
+	}
+	if err := made.renderThumbnails(decoded, orientation); err != nil {
+		return rendered{}, err
+	}
+	made.held = min(made.picture.Size, need)
+	return made, nil
+}
+
+// rewrite encodes a picture that was turned in place of the original. Where
+// it came from a format that cannot be written, JPEG or PNG stands in.
+func (r *rendered) rewrite(was header, turned image.Image) (header, error) {
+	var (
+		encoded bytes.Buffer
+		err     error
+	)
+	if was.format.mimeType == "image/jpeg" || was.format.mimeType == "image/webp" && opaque(turned) {
+		r.extension = ".jpg"
+		err = jpeg.Encode(&encoded, turned, &jpeg.Options{Quality: uprightQuality})
+		r.original = withProfile(encoded.Bytes(), r.profile, turned)
+	} else {
+		r.extension = ".png"
+		err = png.Encode(&encoded, turned)
+		r.original = encoded.Bytes()
+	}
+	if err != nil {
+		return header{}, err
+	}
+	return readHeader(bytes.NewReader(r.original))
+}
+
+func (r *rendered) renderThumbnails(decoded image.Image, orientation int) error {
+	size := decoded.Bounds().Size()
+	profile := r.profile
+	if len(profile) > maxProfile {
+		profile = nil
+	}
+	// Averaging leaves half as much again as the largest thumbnail needs: the
+	// better filter does the rest.
+	largest := float64(Boxes[len(Boxes)-1])
+	current := shrink(decoded, max(1, int(float64(max(size.X, size.Y))/largest/1.5)))
+	r.thumbnailsExtension = ".jpg"
+	if !opaque(current.image()) {
+		r.thumbnailsExtension = ".png"
+	}
+	r.thumbnails = make([][]byte, len(Boxes))
+	r.picture.Thumbnails = make([]Thumbnail, len(Boxes))
+	for i, box := range slices.Backward(Boxes) {
+		width, height := fit(size, box)
+		if float64(width) != current.width || float64(height) != current.height {
+			current = current.resized(width, height)
+		} else if i+1 < len(Boxes) { // the picture fits into both boxes
+			r.thumbnails[i], r.picture.Thumbnails[i] = r.thumbnails[i+1], r.picture.Thumbnails[i+1]
+			r.picture.Thumbnails[i].Box = box
+			continue
+		}
+		var encoded bytes.Buffer
+		thumbnail := upright(current.image(), orientation)
+		var err error
+		if r.thumbnailsExtension == ".jpg" {
+			err = jpeg.Encode(&encoded, thumbnail, &jpeg.Options{Quality: thumbnailQuality})
+			r.thumbnails[i] = withProfile(encoded.Bytes(), profile, thumbnail)
+		} else {
+			err = png.Encode(&encoded, thumbnail)
+			r.thumbnails[i] = encoded.Bytes()
+		}
+		if err != nil {
+			return err
+		}
+		turned := thumbnail.Bounds().Size()
+		r.picture.Thumbnails[i] = Thumbnail{Box: box, Width: turned.X, Height: turned.Y, Size: int64(len(r.thumbnails[i]))}
+	}
+	smallest := current.resized(fit(size, Boxes[0]/2)) // all that a blur needs
+	var err error
+	r.picture.Placeholder, err = blurhash.Encode(4, 3, upright(smallest.image(), orientation))
+	return err
+}
+
+// fit is the size in a square, never enlarged and at least one pixel.
+func fit(size image.Point, box int) (width, height int) {
+	scale := min(1, float64(box)/float64(max(size.X, size.Y)))
+	return max(1, int(math.Round(float64(size.X)*scale))), max(1, int(math.Round(float64(size.Y)*scale)))
+}
+
+func opaque(picture image.Image) bool {
+	known, ok := picture.(interface{ Opaque() bool })
+	return ok && known.Opaque()
+}
+
+// write stores the files and returns the keys of those that are there, also
+// with an error.
+func (p *Pictures) write(ctx context.Context, made *rendered) (keys []string, err error) {
+	key, err := p.create(ctx, folderOf(time.Now())+"/"+stem(made.picture.Name)+made.extension, made.original)
+	if err != nil {
+		return nil, err
+	}
+	made.picture.Key, keys = key, []string{key}
+	for i, content := range made.thumbnails {
+		thumbnail := &made.picture.Thumbnails[i]
+		if thumbnail.Key, err = p.create(ctx, thumbnailKey(key, thumbnail.Box, made.thumbnailsExtension), content); err != nil {
+			return keys, err
+		}
+		keys = append(keys, thumbnail.Key)
+	}
+	return keys, nil
+}
+
+// create stores a file under the key, or under a like one where it is taken.
+func (p *Pictures) create(ctx context.Context, key string, content []byte) (string, error) {
+	for free := key; ; free = otherKey(key) {
+		err := p.store.Create(ctx, free, bytes.NewReader(content), int64(len(content)))
+		if !errors.Is(err, ErrExists) {
+			return free, err
+		}
+	}
+}
+
+func (p *Pictures) remove(ctx context.Context, keys []string) error {
+	var err error
+	for _, key := range keys {
+		err = errors.Join(err, p.store.Remove(ctx, key))
+	}
+	return err
+}
