@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"os"
 	"os/exec"
@@ -17,7 +18,14 @@ import (
 // binary, under another name.
 func TestMain(m *testing.M) {
 	if os.Getenv("TEST_RUN_PROGRAM") != "" {
-		os.Exit(run(context.Background(), os.Args[1:], os.Stdout, os.Stderr))
+		main()
+	}
+	help := new(bytes.Buffer)
+	run(context.Background(), []string{"serve", "--help"}, help, help)
+	for _, name := range settingNames(help.String()) { // a developer's own settings are not the tests'
+		if err := os.Unsetenv(name); err != nil {
+			panic(err)
+		}
 	}
 	os.Exit(m.Run())
 }

@@ -14,6 +14,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"runtime/debug"
 	"strings"
 	"syscall"
 	"time"
@@ -36,6 +37,24 @@ func main() {
 		stop() // a second signal ends the process at once
 	}()
 	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
+}
+
+const (
+	gcPercent   = 400
+	memoryLimit = 56 << 20 // bytes, without pictures at work
+)
+
+// tuneMemory lets the few MiB that the server lives in grow to several times
+// their size before they are collected, which saves a sixth of the processor,
+// but to no more than the limit, which grows with the pictures at work.
+func tuneMemory(pictures *media.Pictures) {
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(gcPercent)
+	}
+	if os.Getenv("GOMEMLIMIT") == "" {
+		debug.SetMemoryLimit(memoryLimit)
+		pictures.AtWork = func(bytes int64) { debug.SetMemoryLimit(memoryLimit + 3*bytes) }
+	}
 }
 
 const (
@@ -128,7 +147,9 @@ func (c *serveCommand) routes(database *db.DB, store media.Store, mediaURL, demo
 		guard.Rate{PerSecond: c.Guard.RateLimit, Burst: c.Guard.RateBurst},
 		guard.Rate{PerSecond: float64(c.Guard.FailedLogins) / time.Minute.Seconds(), Burst: c.Guard.FailedLogins},
 		tokens.Known)
-	resolver := &graph.Resolver{DB: database, Tokens: tokens, Pictures: media.NewPictures(store, c.MediaMaxBytes)}
+	pictures := media.NewPictures(store, c.MediaMaxBytes)
+	tuneMemory(pictures)
+	resolver := &graph.Resolver{DB: database, Tokens: tokens, Pictures: pictures}
 	graphql, err := graph.NewHandler(resolver, tokens, graph.Options{
 		Limits:        c.Limits,
 		Introspection: c.Introspection,

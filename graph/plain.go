@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/99designs/gqlgen/graphql"
@@ -46,12 +47,26 @@ func encodeObject[T any](ctx context.Context, object *plainObject[T], value *T) 
 	if encode == nil {
 		return value
 	}
-	return encoded(encode(make([]byte, 0, 2<<10), value))
+	buffer := buffers.Get().(*[]byte)
+	*buffer = encode((*buffer)[:0], value)
+	return encoded{buffer}
 }
 
-type encoded []byte
+var buffers = sync.Pool{New: func() any { return new([]byte) }}
 
-func (e encoded) MarshalGQL(w io.Writer) { _, _ = w.Write(e) }
+// maxPooled bounds the buffers that are kept for the next answer, in bytes.
+const maxPooled = 256 << 10
+
+// encoded is a value as JSON. gqlgen writes each value once: then its buffer
+// is free.
+type encoded struct{ buffer *[]byte }
+
+func (e encoded) MarshalGQL(w io.Writer) {
+	_, _ = w.Write(*e.buffer)
+	if cap(*e.buffer) <= maxPooled {
+		buffers.Put(e.buffer)
+	}
+}
 
 // plan is what the encoders of one operation share.
 type plan struct {

@@ -306,29 +306,28 @@ func matches(header []string, tag string) bool {
 }
 
 func (r reply) write(status int, errs gqlerror.List, data []byte) {
-	var body bytes.Buffer
-	body.Grow(len(data) + 16)
-	body.WriteByte('{')
+	var before bytes.Buffer // all but the data, which may be large
+	before.WriteByte('{')
 	if len(errs) > 0 {
-		body.WriteString(`"errors":`)
-		encoder := json.NewEncoder(&body)
+		before.WriteString(`"errors":`)
+		encoder := json.NewEncoder(&before)
 		encoder.SetEscapeHTML(false)
 		if err := encoder.Encode(errs[:min(len(errs), maxErrors)]); err != nil { // a path or extension that has no JSON form: there is none
 			panic(err)
 		}
-		body.Truncate(body.Len() - 1) // the encoder ends the line
+		before.Truncate(before.Len() - 1) // the encoder ends the line
 		if data != nil {
-			body.WriteByte(',')
+			before.WriteByte(',')
 		}
 	}
 	if data != nil {
-		body.WriteString(`"data":`)
-		body.Write(data)
+		before.WriteString(`"data":`)
 	}
-	body.WriteByte('}')
 	header := r.w.Header()
 	header.Set("Content-Type", r.mediaType+"; charset=utf-8")
-	header.Set("Content-Length", strconv.Itoa(body.Len()))
+	header.Set("Content-Length", strconv.Itoa(before.Len()+len(data)+len("}")))
 	r.w.WriteHeader(status)
-	_, _ = r.w.Write(body.Bytes())
+	_, _ = r.w.Write(before.Bytes())
+	_, _ = r.w.Write(data)
+	_, _ = io.WriteString(r.w, "}")
 }

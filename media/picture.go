@@ -13,6 +13,7 @@ import (
 	"math"
 	"runtime"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/bbrks/go-blurhash"
@@ -63,11 +64,39 @@ type Pictures struct {
 	store    Store
 	maxBytes int64
 	memory   *semaphore.Weighted
+
+	// AtWork, if set, is told how many bytes of memory the pictures at work may
+	// take, whenever that changes.
+	AtWork func(bytes int64)
+	mu     sync.Mutex
+	atWork int64
+}
+
+// take waits for memory, as long as ctx lasts.
+func (p *Pictures) take(ctx context.Context, bytes int64) error {
+	if err := p.memory.Acquire(ctx, bytes); err != nil {
+		return err
+	}
+	p.changeWork(bytes)
+	return nil
+}
+
+func (p *Pictures) give(bytes int64) {
+	p.changeWork(-bytes)
+	p.memory.Release(bytes)
+}
+
+func (p *Pictures) changeWork(by int64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.atWork += by; p.AtWork != nil {
+		p.AtWork(p.atWork)
+	}
 }
 
 // NewPictures keeps pictures in the store. A file may have maxBytes.
 func NewPictures(store Store, maxBytes int64) *Pictures {
-	return &Pictures{store, maxBytes, semaphore.NewWeighted(workingMemory)}
+	return &Pictures{store: store, maxBytes: maxBytes, memory: semaphore.NewWeighted(workingMemory)}
 }
 
 // MaxBytes is how large a file may be.
@@ -90,7 +119,7 @@ func (p *Pictures) Save(ctx context.Context, name string, content io.ReadSeeker,
 	if err != nil {
 		return err
 	}
-	defer p.memory.Release(made.held)
+	defer p.give(made.held)
 	made.picture.Name = cleanName(name)
 	keys, err := p.write(ctx, &made)
 	if err == nil {
@@ -136,10 +165,10 @@ type rendered struct {
 func (p *Pictures) render(ctx context.Context, found header, size int64, content io.ReadSeeker) (made rendered, err error) {
 	processor := int64(workingMemory / runtime.GOMAXPROCS(0)) // more at once would only wait for a processor
 	need := min(max(found.memory()+size, processor), workingMemory)
-	if err := p.memory.Acquire(ctx, need); err != nil {
+	if err := p.take(ctx, need); err != nil {
 		return rendered{}, err
 	}
-	defer func() { p.memory.Release(need - made.held) }()
+	defer func() { p.give(need - made.held) }()
 
 	source := make([]byte, size)
 	if _, err := content.Seek(0, io.SeekStart); err != nil {
