@@ -9,4 +9,3 @@ INSERT INTO thumbnails (image_id, path, size)
   FROM generate_series(1, $LINKS) i, unnest(array[64, 128, 512, 1080]) s;
 INSERT INTO portfolio_links (id, portfolio_id, image_id, name, url, description)
   SELECT i, (i - 1) / 100 + 1, i, 'دمو پروژه ' || i, 'https://example.com/demo/' || i, 'لینک مشاهده دمو' FROM generate_series(1, $LINKS) i;
-ANALYZE;
