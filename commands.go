@@ -66,7 +66,7 @@ type guardSettings struct {
 	TrustedProxies []string      `env:"TRUSTED_PROXIES" placeholder:"NETWORK" help:"Networks of reverse proxies whose X-Forwarded-For is believed, such as 10.0.0.0/8."`
 	RateLimit      float64       `env:"RATE_LIMIT" default:"0" help:"Requests a second that one token may send, or one address without a token. 0: any."`
 	RateBurst      uint          `env:"RATE_BURST" default:"0" help:"Requests that it may send at once. 0: those of a second."`
-	FailedLogins   uint          `env:"FAILED_LOGINS" default:"100" help:"Different wrong tokens a minute that one address may send. 0: any."`
+	FailedLogins   uint          `env:"FAILED_LOGINS" default:"1000" help:"Different wrong tokens a minute that one address may send. 0: any."`
 	HeaderTimeout  time.Duration `env:"HEADER_TIMEOUT" default:"10s" help:"How long a client may take for the head of a request."`
 	BodyTimeout    time.Duration `env:"BODY_TIMEOUT" default:"30s" help:"How long it may take for head and body."`
 	IdleTimeout    time.Duration `env:"IDLE_TIMEOUT" default:"2m" help:"How long a connection may wait for its next request."`
