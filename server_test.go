@@ -82,26 +82,15 @@ func start(t *testing.T, args ...string) *started {
 }
 
 // get returns the status and the body, in which the server's address is HOST.
-func (s *started) get(path string, header ...string) (int, string) {
+func (s *started) get(path string, fields ...string) (int, string) {
 	s.t.Helper()
-	request, err := http.NewRequest(http.MethodGet, s.url+path, nil)
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	for _, field := range header {
+	header := http.Header{}
+	for _, field := range fields {
 		name, value, _ := strings.Cut(field, ": ")
-		request.Header.Set(name, value)
+		header.Set(name, value)
 	}
-	response, err := http.DefaultClient.Do(request)
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	defer func() { _ = response.Body.Close() }()
-	body, err := io.ReadAll(response.Body)
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	return response.StatusCode, strings.ReplaceAll(string(body), s.url, "HOST")
+	status, _, body := s.exchange(http.MethodGet, path, header, nil)
+	return status, strings.ReplaceAll(body, s.url, "HOST")
 }
 
 // documented is the answer that the legacy documentation shows.
