@@ -34,7 +34,7 @@ func BenchmarkSQLite(b *testing.B) {
 			b.Fatal(err)
 		}
 		defer func() { _ = bare.Close() }()
-		statement, err := bare.Prepare(database.linkByID.text)
+		statement, err := bare.Prepare(database.lookups.byIDs[0].text)
 		if err != nil {
 			b.Fatal(err)
 		}

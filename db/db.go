@@ -37,7 +37,7 @@ type DB struct {
 	pool     *pgxpool.Pool     // nil on SQLite
 	prepared pgx.QueryExecMode // how PostgreSQL runs a statement
 
-	linkByID       statement
+	lookups        lookups
 	imageByID      statement
 	portfolioByID  statement
 	portfoliosByID statement
@@ -133,7 +133,7 @@ func newBun(connections *sql.DB, dialect schema.Dialect) *bun.DB {
 }
 
 func (db *DB) renderStatements() {
-	db.linkByID.render(db.links("portfolio_links AS link").Where("link.id = $1"))
+	db.renderLookups()
 	db.imageByID.render(db.images().Where("image.id = $1"))
 	db.portfolioByID.render(db.portfolios().Where("portfolio.id = $1"))
 	db.portfoliosByID.render(db.portfolios().Where("portfolio.id IN (SELECT parent.value FROM " + db.parents() + ")"))

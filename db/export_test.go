@@ -3,7 +3,23 @@ package db
 import (
 	"context"
 	"strings"
+	"time"
 )
+
+// HoldLookups pretends that a statement is under way, until release, behind
+// which others wait for so long.
+func (db *DB) HoldLookups(patience time.Duration) (release func()) {
+	db.lookups.patience = patience
+	_ = db.wait(0)
+	return db.ended
+}
+
+// Waiting is how many look-ups wait.
+func (db *DB) Waiting() int {
+	db.lookups.mu.Lock()
+	defer db.lookups.mu.Unlock()
+	return len(db.lookups.waiting)
+}
 
 // ExplainLinks is the plan of the statement that reads the rows of a page of
 // each portfolio's links, of all links without a portfolio.

@@ -78,7 +78,7 @@ func (r *imageRow) read(id int64) (*Image, error) {
 // It runs one statement. With a portfolioID, a link of another portfolio is
 // not found either.
 func (db *DB) PortfolioLink(ctx context.Context, portfolioID *int64, id int64) (*PortfolioLink, error) {
-	link, err := queryOne(ctx, db, &db.linkByID, scanLink, id)
+	link, err := db.link(ctx, id)
 	if err == nil && portfolioID != nil && *portfolioID != link.PortfolioID {
 		return nil, ErrNotFound
 	}
