@@ -74,7 +74,7 @@ CREATE TABLE thumbnails (
 
 --bun:split
 
-CREATE INDEX thumbnails_image_id ON thumbnails (image_id, id);
+CREATE INDEX thumbnails_image_id ON thumbnails (image_id);
 
 --bun:split
 
