@@ -42,18 +42,23 @@ func main() {
 const (
 	gcPercent   = 400
 	memoryLimit = 56 << 20 // bytes, without pictures at work
+	sqlitePages = 16 << 20 // bytes of them that SQLite needs beside the heap
 )
 
 // tuneMemory lets the few MiB that the server lives in grow to several times
 // their size before they are collected, which saves a sixth of the processor,
 // but to no more than the limit, which grows with the pictures at work.
-func tuneMemory(pictures *media.Pictures) {
+func tuneMemory(database *db.DB, pictures *media.Pictures) {
+	limit := int64(memoryLimit)
+	if !database.Postgres() {
+		limit -= sqlitePages
+	}
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(gcPercent)
 	}
 	if os.Getenv("GOMEMLIMIT") == "" {
-		debug.SetMemoryLimit(memoryLimit)
-		pictures.AtWork = func(bytes int64) { debug.SetMemoryLimit(memoryLimit + 3*bytes) }
+		debug.SetMemoryLimit(limit)
+		pictures.AtWork = func(bytes int64) { debug.SetMemoryLimit(limit + 3*bytes) }
 	}
 }
 
@@ -148,7 +153,7 @@ func (c *serveCommand) routes(database *db.DB, store media.Store, mediaURL, demo
 		guard.Rate{PerSecond: float64(c.Guard.FailedLogins) / time.Minute.Seconds(), Burst: c.Guard.FailedLogins},
 		tokens.Known)
 	pictures := media.NewPictures(store, c.MediaMaxBytes)
-	tuneMemory(pictures)
+	tuneMemory(database, pictures)
 	resolver := &graph.Resolver{DB: database, Tokens: tokens, Pictures: pictures}
 	graphql, err := graph.NewHandler(resolver, tokens, graph.Options{
 		Limits:        c.Limits,
