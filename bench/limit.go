@@ -4,15 +4,16 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
+	"database/sql"
 	"net/http"
-	"os"
 	"strconv"
 	"strings"
 
 	"github.com/jackc/pgx/v5/pgxpool"
+	_ "modernc.org/sqlite" // the driver named "sqlite"
 )
 
-// The limit is the least that this job asks of Go and PostgreSQL: one
+// The limit is the least that this job asks of Go and a database: one
 // prepared statement checks the token and builds the whole body; nothing is
 // parsed, mapped or encoded in the server. /floor answers fixed bytes of the
 // same size: what HTTP itself costs.
@@ -27,33 +28,80 @@ const (
   'description', l.description, 'created_at', l.created_at, 'updated_at', l.updated_at)`
 	allowed = `(SELECT u.is_admin OR (u.is_staff AND EXISTS (SELECT 1 FROM user_permissions p WHERE p.user_id = u.id AND p.code = 4242))
   FROM tokens t JOIN users u ON u.id = t.user_id WHERE t.key_hash = $1 AND u.is_active)`
-	oneLink = `SELECT ` + linkJSON + `::text FROM portfolio_links l LEFT JOIN images i ON i.id = l.image_id
+	oneLink = `SELECT CAST(` + linkJSON + ` AS text) FROM portfolio_links l LEFT JOIN images i ON i.id = l.image_id
   WHERE l.portfolio_id = $2 AND l.id = $3 AND ` + allowed
-	manyLinks = `SELECT json_agg(j)::text FROM (SELECT ` + linkJSON + ` j FROM portfolio_links l LEFT JOIN images i ON i.id = l.image_id
+	manyLinks = `SELECT CAST(json_agg(j) AS text) FROM (SELECT ` + linkJSON + ` j FROM portfolio_links l LEFT JOIN images i ON i.id = l.image_id
   WHERE l.portfolio_id = $2 AND ` + allowed + ` ORDER BY l.id LIMIT $3) s`
 )
 
-func serveLimit() error {
-	pool, err := pgxpool.New(context.Background(), os.Getenv("DATABASE_URL")+"&pool_max_conns=16&pool_min_conns=16")
+// forSQLite names the same functions as SQLite does.
+var forSQLite = strings.NewReplacer("json_build_object", "json_object", "json_agg", "json_group_array")
+
+// query runs a statement that returns one text.
+type query func(ctx context.Context, args ...any) (string, error)
+
+// prepare makes a statement ready.
+type prepare func(statement string) (query, error)
+
+func onPostgres(database string) (prepare, error) {
+	pool, err := pgxpool.New(context.Background(), database+"&pool_max_conns=16&pool_min_conns=16")
+	return func(statement string) (query, error) {
+		return func(ctx context.Context, args ...any) (text string, err error) {
+			err = pool.QueryRow(ctx, statement, args...).Scan(&text)
+			return text, err
+		}, nil
+	}, err
+}
+
+func onSQLite(path string) (prepare, error) {
+	connections, err := sql.Open("sqlite", path)
+	if err != nil {
+		return nil, err
+	}
+	connections.SetMaxOpenConns(sqliteReaders)
+	connections.SetMaxIdleConns(sqliteReaders)
+	return func(statement string) (query, error) {
+		prepared, err := connections.Prepare(forSQLite.Replace(statement))
+		return func(ctx context.Context, args ...any) (text string, err error) {
+			err = prepared.QueryRowContext(ctx, args...).Scan(&text)
+			return text, err
+		}, err
+	}, nil
+}
+
+const sqliteReaders = 4 // as many as the server has
+
+func serveLimit(address, database string) error {
+	open := onPostgres
+	path, isSQLite := strings.CutPrefix(database, "sqlite:")
+	if isSQLite {
+		database, open = path, onSQLite
+	}
+	prepare, err := open(database)
 	if err != nil {
 		return err
 	}
-	answer := func(statement string) http.HandlerFunc {
-		return func(w http.ResponseWriter, r *http.Request) {
+	for pattern, statement := range map[string]string{
+		"GET /api/portfolios/{portfolio}/links/{n}": oneLink,
+		"GET /many/{portfolio}/{n}":                 manyLinks,
+	} {
+		query, err := prepare(statement)
+		if err != nil {
+			return err
+		}
+		http.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
 			key := sha256.Sum256([]byte(strings.TrimPrefix(r.Header.Get("Authorization"), "Token ")))
 			portfolio, _ := strconv.ParseInt(r.PathValue("portfolio"), 10, 64)
 			n, _ := strconv.ParseInt(r.PathValue("n"), 10, 64)
-			var body string
-			if err := pool.QueryRow(r.Context(), statement, key[:], portfolio, n).Scan(&body); err != nil {
+			body, err := query(r.Context(), key[:], portfolio, n)
+			if err != nil {
 				http.Error(w, err.Error(), http.StatusInternalServerError)
 				return
 			}
 			w.Header().Set("Content-Type", "application/json")
 			_, _ = w.Write([]byte(body))
-		}
+		})
 	}
-	http.HandleFunc("GET /api/portfolios/{portfolio}/links/{n}", answer(oneLink))
-	http.HandleFunc("GET /many/{portfolio}/{n}", answer(manyLinks))
 	fixed := bytes.Repeat([]byte("x"), 1100)
 	http.HandleFunc("GET /floor/{portfolio}/{n}", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/json")

@@ -4,8 +4,10 @@
 package main
 
 import (
-	"context"
+	"crypto/sha256"
+	"database/sql"
 	_ "embed"
+	"errors"
 	"flag"
 	"fmt"
 	"log"
@@ -21,10 +23,8 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/jackc/pgx/v5"
+	_ "github.com/jackc/pgx/v5/stdlib" // the driver named "pgx"
 )
-
-const address = "127.0.0.1:8100"
 
 var (
 	//go:embed data.sql
@@ -35,18 +35,23 @@ var (
 
 type options struct {
 	links, connections, rounds int
-	duration                   time.Duration
+	warmUp, duration           time.Duration
+	tenfold                    bool
+	postgres                   string
 }
 
 func main() {
-	if len(os.Args) == 2 && os.Args[1] == "limit" {
-		log.Fatal(serveLimit())
+	if len(os.Args) == 4 && os.Args[1] == "limit" {
+		log.Fatal(serveLimit(os.Args[2], os.Args[3]))
 	}
 	var o options
 	flag.IntVar(&o.links, "links", 100_000, "rows to draw from, 100 a portfolio")
 	flag.IntVar(&o.connections, "connections", 16, "connections of the load generator")
 	flag.IntVar(&o.rounds, "rounds", 5, "rounds, of which the median counts")
 	flag.DurationVar(&o.duration, "duration", 4*time.Second, "how long each shape is asked for in a round")
+	flag.DurationVar(&o.warmUp, "warmup", 2*time.Second, "how long each shape is asked for before the first round")
+	flag.BoolVar(&o.tenfold, "tenfold", false, "set the server on ten times the rows beside the server")
+	flag.StringVar(&o.postgres, "postgres", "", "options of PostgreSQL, such as '-c shared_buffers=4GB'")
 	flag.Parse()
 	if err := run(o); err != nil {
 		log.Fatal(err)
@@ -55,9 +60,16 @@ func main() {
 
 // system is a server under load, with the shapes of requests that it answers.
 type system struct {
-	name    string
-	command []string
-	shapes  []string
+	name     string
+	base     *system // what it is set beside
+	database string
+	links    int
+	command  []string // but for the address
+	shapes   []string
+
+	address  string
+	process  *exec.Cmd
+	readings map[string][]reading // by shape
 }
 
 // reading is one round of one shape.
@@ -73,6 +85,10 @@ func run(o options) error {
 		return err
 	}
 	defer func() { _ = os.RemoveAll(folder) }()
+	self, err := os.Executable()
+	if err != nil {
+		return err
+	}
 	server, lua := filepath.Join(folder, "portfolio"), filepath.Join(folder, "load.lua")
 	if output, err := exec.Command("go", "build", "-C", "..", "-o", server, ".").CombinedOutput(); err != nil {
 		return fmt.Errorf("build the server: %w\n%s", err, output)
@@ -80,73 +96,88 @@ func run(o options) error {
 	if err := os.WriteFile(lua, []byte(load), 0o600); err != nil {
 		return err
 	}
-	database, stop, err := startPostgres()
+	postgres, stop, err := startPostgres(o.postgres)
 	if err != nil {
 		return err
 	}
 	defer stop()
-	if err := os.Setenv("DATABASE_URL", database); err != nil {
-		return err
+
+	ours := []string{"rest", "gql", "gql-many"}
+	limit := &system{name: "limit", database: postgres + "&dbname=once", links: o.links, shapes: []string{"floor", "rest", "many"}}
+	portfolio := &system{name: "portfolio", base: limit, database: limit.database, links: o.links, shapes: ours}
+	systems := []*system{limit, portfolio}
+	if o.tenfold {
+		systems = append(systems, &system{name: "portfolio, tenfold", base: portfolio, database: postgres + "&dbname=tenfold", links: 10 * o.links, shapes: ours})
 	}
-	if output, err := exec.Command(server, "migrate").CombinedOutput(); err != nil {
-		return fmt.Errorf("migrate: %w\n%s", err, output)
-	}
-	if err := fill(database, o.links); err != nil {
-		return err
-	}
-	self, err := os.Executable()
-	if err != nil {
-		return err
-	}
-	systems := []system{
-		{"limit", []string{self, "limit"}, []string{"floor", "rest", "many"}},
-		{"portfolio", []string{server, "serve", "--addr", address, "--playground", "off"}, []string{"rest", "gql", "gql-many"}},
-	}
-	readings, memory := map[string][]reading{}, map[string]int{}
-	for round := range o.rounds {
-		for _, s := range systems {
-			peak, err := s.measure(o, lua, round, readings)
-			if err != nil {
-				return fmt.Errorf("%s: %w", s.name, err)
+	limitSQLite := &system{name: "limit, SQLite", database: "sqlite:" + filepath.Join(folder, "bench.db"), links: o.links, shapes: []string{"rest", "many"}}
+	systems = append(systems, limitSQLite,
+		&system{name: "portfolio, SQLite", base: limitSQLite, database: limitSQLite.database, links: o.links, shapes: ours})
+	filled := map[string]bool{}
+	for i, s := range systems {
+		s.address, s.readings = "127.0.0.1:"+strconv.Itoa(8100+i), map[string][]reading{}
+		s.command = []string{server, "serve", "--playground", "off", "--addr", s.address}
+		if s.base == nil {
+			s.command = []string{self, "limit", s.address, s.database}
+		}
+		if !filled[s.database] {
+			filled[s.database] = true
+			if err := s.fill(server, postgres); err != nil {
+				return fmt.Errorf("%s: fill: %w", s.name, err)
 			}
-			memory[s.name] = max(memory[s.name], peak)
 		}
 	}
-	report(systems, readings, memory)
+	return measure(o, systems, lua)
+}
+
+// measure asks all systems in turn, so that what else the machine does meets
+// each of them alike.
+func measure(o options, systems []*system, lua string) error {
+	for _, s := range systems {
+		if err := s.start(); err != nil {
+			return fmt.Errorf("%s: %w", s.name, err)
+		}
+		defer s.stop()
+	}
+	for round := range 1 + o.rounds {
+		for _, s := range systems {
+			for _, shape := range s.shapes {
+				duration := o.duration
+				if round == 0 {
+					duration = o.warmUp
+				}
+				got, err := s.ask(o, lua, shape, round, duration)
+				if err != nil {
+					return err
+				}
+				if round > 0 {
+					s.readings[shape] = append(s.readings[shape], got)
+				}
+			}
+		}
+	}
+	report(systems)
 	return nil
 }
 
-// measure runs each shape of a system once and returns its peak memory in MiB.
-func (s system) measure(o options, lua string, round int, readings map[string][]reading) (int, error) {
-	ctx, cancel := context.WithCancel(context.Background())
-	defer cancel()
-	process := exec.CommandContext(ctx, s.command[0], s.command[1:]...)
-	process.Cancel = func() error { return process.Process.Signal(syscall.SIGTERM) }
-	if err := process.Start(); err != nil {
-		return 0, err
+func (s *system) start() error {
+	s.process = exec.Command(s.command[0], s.command[1:]...)
+	s.process.Env = append(os.Environ(), "DATABASE_URL="+s.database)
+	if err := s.process.Start(); err != nil {
+		return err
 	}
 	for range 200 {
-		if connection, err := net.Dial("tcp", address); err == nil {
-			_ = connection.Close()
-			break
+		if connection, err := net.Dial("tcp", s.address); err == nil {
+			return connection.Close()
 		}
 		time.Sleep(50 * time.Millisecond)
 	}
-	for _, shape := range s.shapes {
-		for _, duration := range []time.Duration{time.Second, o.duration} { // the first warms up
-			got, err := wrk(o, lua, shape, round, duration)
-			if err != nil {
-				return 0, err
-			}
-			if duration == o.duration {
-				readings[s.name+" "+shape] = append(readings[s.name+" "+shape], got)
-			}
-		}
-	}
-	peak := peakMemory(process.Process.Pid)
-	cancel()
-	_ = process.Wait() // ended by the signal
-	return peak, nil
+	s.stop()
+	return errors.New("it does not listen")
+}
+
+func (s *system) stop() {
+	_ = s.process.Process.Signal(syscall.SIGTERM)
+	_ = s.process.Wait() // ended by the signal
 }
 
 var (
@@ -156,9 +187,9 @@ var (
 	socketLine   = regexp.MustCompile(`Socket errors: connect (\d+), read (\d+), write (\d+), timeout (\d+)`)
 )
 
-func wrk(o options, lua, shape string, round int, duration time.Duration) (reading, error) {
-	command := exec.Command("wrk", "-t1", "-c"+strconv.Itoa(o.connections), "-d"+duration.String(), "--latency", "-s", lua, "http://"+address)
-	command.Env = append(os.Environ(), "MODE="+shape, "SEED="+strconv.Itoa(round+1), "LINKS="+strconv.Itoa(o.links))
+func (s *system) ask(o options, lua, shape string, seed int, duration time.Duration) (reading, error) {
+	command := exec.Command("wrk", "-t1", "-c"+strconv.Itoa(o.connections), "-d"+duration.String(), "--latency", "-s", lua, "http://"+s.address)
+	command.Env = append(os.Environ(), "MODE="+shape, "SEED="+strconv.Itoa(seed), "LINKS="+strconv.Itoa(s.links))
 	output, err := command.Output()
 	if err != nil {
 		return reading{}, fmt.Errorf("wrk: %w", err)
@@ -189,32 +220,44 @@ func peakMemory(pid int) int {
 	return kilobytes / 1024
 }
 
-func report(systems []system, readings map[string][]reading, memory map[string]int) {
-	perSecond := func(name string) float64 {
-		return median(readings[name], func(r reading) float64 { return r.perSecond })
-	}
-	fmt.Printf("%-11s%-10s%9s%9s%8s%10s\n", "system", "shape", "req/s", "p99 ms", "errors", "of limit")
+func report(systems []*system) {
+	fmt.Printf("%-20s%-10s%9s%9s%8s  %s\n", "system", "shape", "req/s", "p99 ms", "errors", "ratio")
 	for _, s := range systems {
 		for _, shape := range s.shapes {
-			name, base := s.name+" "+shape, "limit rest"
-			if strings.HasSuffix(shape, "many") {
-				base = "limit many"
-			}
-			errors := 0
-			for _, r := range readings[name] {
+			readings, errors := s.readings[shape], 0
+			for _, r := range readings {
 				errors += r.errors
 			}
-			p99 := median(readings[name], func(r reading) float64 { return float64(r.p99) / float64(time.Millisecond) })
-			fmt.Printf("%-11s%-10s%9.0f%9.1f%8d%10.2f\n", s.name, shape, perSecond(name), p99, errors, perSecond(name)/perSecond(base))
+			perSecond := median(readings, func(_ int, r reading) float64 { return r.perSecond })
+			p99 := median(readings, func(_ int, r reading) float64 { return float64(r.p99) / float64(time.Millisecond) })
+			fmt.Printf("%-20s%-10s%9.0f%9.1f%8d", s.name, shape, perSecond, p99, errors)
+			if base := s.beside(shape); base != nil {
+				ratio := median(readings, func(round int, r reading) float64 { return r.perSecond / base[round].perSecond })
+				fmt.Printf("  %.2f of %s", ratio, s.base.name)
+			}
+			fmt.Println()
 		}
-		fmt.Printf("%-11speak memory %d MiB\n", s.name, memory[s.name])
+		fmt.Printf("%-20speak memory %d MiB\n", s.name, peakMemory(s.process.Process.Pid))
 	}
 }
 
-func median(readings []reading, of func(reading) float64) float64 {
+// beside are the readings of the base for the same work.
+func (s *system) beside(shape string) []reading {
+	switch {
+	case s.base == nil:
+		return nil
+	case s.base.base != nil:
+		return s.base.readings[shape]
+	case strings.HasSuffix(shape, "many"):
+		return s.base.readings["many"]
+	}
+	return s.base.readings["rest"]
+}
+
+func median(readings []reading, of func(round int, r reading) float64) float64 {
 	values := make([]float64, len(readings))
 	for i, r := range readings {
-		values[i] = of(r)
+		values[i] = of(i, r)
 	}
 	slices.Sort(values)
 	if len(values) == 0 {
@@ -223,26 +266,50 @@ func median(readings []reading, of func(reading) float64) float64 {
 	return values[len(values)/2]
 }
 
-func fill(database string, links int) error {
-	connection, err := pgx.Connect(context.Background(), database+"&default_query_exec_mode=simple_protocol")
+const token = "0123456789abcdef0123456789abcdef01234567" // as in load.lua
+
+// fill makes the database of a system.
+func (s *system) fill(server, postgres string) error {
+	digits := fmt.Sprintf("%x", sha256.Sum256([]byte(token)))
+	name, isSQLite := strings.CutPrefix(s.database, "sqlite:")
+	driver, hash, after := "sqlite", "x'"+digits+"'", []string{"ANALYZE"}
+	if !isSQLite {
+		// The last two let PostgreSQL come to rest before anything is measured.
+		driver, hash, after = "pgx", `'\x`+digits+"'", []string{"VACUUM ANALYZE", "CHECKPOINT"}
+		_, database, _ := strings.Cut(s.database, "dbname=")
+		if err := execute("pgx", postgres+"&dbname=postgres", "CREATE DATABASE "+database); err != nil {
+			return err
+		}
+	}
+	migrate := exec.Command(server, "migrate")
+	migrate.Env = append(os.Environ(), "DATABASE_URL="+s.database)
+	if output, err := migrate.CombinedOutput(); err != nil {
+		return fmt.Errorf("migrate: %w\n%s", err, output)
+	}
+	statements := strings.Split(strings.NewReplacer("$LINKS", strconv.Itoa(s.links), "$KEY_HASH", hash).Replace(data), ";\n")
+	return execute(driver, name, append(statements, after...)...)
+}
+
+func execute(driver, name string, statements ...string) error {
+	connections, err := sql.Open(driver, name)
 	if err != nil {
 		return err
 	}
-	defer func() { _ = connection.Close(context.Background()) }()
-	// The last two let PostgreSQL come to rest before anything is measured.
-	for _, statement := range []string{strings.ReplaceAll(data, "$LINKS", strconv.Itoa(links)), "VACUUM ANALYZE", "CHECKPOINT"} {
-		if _, err := connection.Exec(context.Background(), statement); err != nil {
+	defer func() { _ = connections.Close() }()
+	for _, statement := range statements {
+		if _, err := connections.Exec(statement); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// startPostgres makes a cluster of its own, with PostgreSQL's defaults.
-func startPostgres() (database string, stop func(), err error) {
+// startPostgres makes a cluster of its own, with PostgreSQL's defaults but for
+// the options.
+func startPostgres(options string) (database string, stop func(), err error) {
 	programs, _ := filepath.Glob("/usr/lib/postgresql/*/bin")
 	if len(programs) == 0 {
-		return "", nil, fmt.Errorf("there is no PostgreSQL in /usr/lib/postgresql")
+		return "", nil, errors.New("there is no PostgreSQL in /usr/lib/postgresql")
 	}
 	folder, err := os.MkdirTemp("", "benchpg")
 	if err != nil {
@@ -262,7 +329,7 @@ func startPostgres() (database string, stop func(), err error) {
 		attributes = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}}
 	}
 	shell := func(script string) error {
-		command := exec.Command("sh", "-c", script, "sh", programs[len(programs)-1], folder)
+		command := exec.Command("sh", "-c", script, "sh", programs[len(programs)-1], folder, options)
 		command.Dir, command.SysProcAttr = folder, attributes
 		if output, err := command.CombinedOutput(); err != nil {
 			return fmt.Errorf("%w\n%s", err, output)
@@ -274,10 +341,10 @@ func startPostgres() (database string, stop func(), err error) {
 		_ = os.RemoveAll(folder)
 	}
 	err = shell(`"$1/initdb" -D "$2/data" -U postgres -A trust -E UTF8 --locale=C.UTF-8 &&
-		"$1/pg_ctl" -D "$2/data" -w -l "$2/log" -o "-k '$2' -c listen_addresses=" start`)
+		"$1/pg_ctl" -D "$2/data" -w -l "$2/log" -o "-k '$2' -c listen_addresses= $3" start`)
 	if err != nil {
 		stop()
 		return "", nil, err
 	}
-	return "postgres:///postgres?user=postgres&host=" + folder, stop, nil
+	return "postgres:///?user=postgres&host=" + folder, stop, nil
 }
