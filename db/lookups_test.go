@@ -7,6 +7,7 @@ import (
 	"runtime"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -148,5 +149,44 @@ func TestLookupsAtOnce(t *testing.T) {
 			}
 		})
 	}
+	clients.Wait()
+}
+
+// TestLookupsWithoutDatabase cuts the line to PostgreSQL under load.
+func TestLookupsWithoutDatabase(t *testing.T) {
+	dsn, _ := lookupCases(t)
+	line, through := dbtest.NewLine(t, dsn)
+	database := dbtest.Open(t, through)
+	var found, failed atomic.Int64
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	var clients sync.WaitGroup
+	for range 32 {
+		clients.Go(func() {
+			for ctx.Err() == nil {
+				switch link, err := database.PortfolioLink(t.Context(), nil, 4); {
+				case err == nil && link.ID == 4:
+					found.Add(1)
+				case errors.Is(err, db.ErrUnavailable):
+					failed.Add(1)
+				default:
+					t.Errorf("%v, %v", link, err)
+				}
+			}
+		})
+	}
+	grows := func(count *atomic.Int64) {
+		for before := count.Load(); count.Load() == before; {
+			runtime.Gosched()
+		}
+	}
+	for range 3 {
+		grows(&found)
+		line.Cut()
+		grows(&failed)
+		line.Mend()
+	}
+	grows(&found)
+	stop()
 	clients.Wait()
 }
