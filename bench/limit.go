@@ -23,8 +23,8 @@ const (
   'image_data', CASE WHEN i.id IS NULL THEN NULL ELSE json_build_object(
     'id', i.id, 'type', i.type, 'name', i.name, 'size', i.size, 'human_readable_size', round(i.size / 1024.0, 2) || ' KB',
     'f', 'http://localhost:8000/media/' || i.path, 'width', i.width, 'height', i.height, 'mode', i.mode,
-    'thumbnails', (SELECT json_agg(json_build_object('id', t.id, 'f', 'http://localhost:8000/media/' || t.path, 'size', t.size) ORDER BY t.id)
-      FROM thumbnails t WHERE t.image_id = i.id)) END,
+    'thumbnails', ((SELECT json_agg(json_build_object('id', t.id, 'f', 'http://localhost:8000/media/' || t.path, 'size', t.size) ORDER BY t.id)
+      FROM thumbnails t WHERE t.image_id = i.id))) END,
   'description', l.description, 'created_at', l.created_at, 'updated_at', l.updated_at)`
 	allowed = `(SELECT u.is_admin OR (u.is_staff AND EXISTS (SELECT 1 FROM user_permissions p WHERE p.user_id = u.id AND p.code = 4242))
   FROM tokens t JOIN users u ON u.id = t.user_id WHERE t.key_hash = $1 AND u.is_active)`
@@ -34,8 +34,13 @@ const (
   WHERE l.portfolio_id = $2 AND ` + allowed + ` ORDER BY l.id LIMIT $3) s`
 )
 
-// forSQLite names the same functions as SQLite does.
-var forSQLite = strings.NewReplacer("json_build_object", "json_object", "json_agg", "json_group_array")
+// forSQLite names the same functions as SQLite does, which takes what comes out
+// of a query for text.
+var forSQLite = strings.NewReplacer(
+	"'thumbnails', (", "'thumbnails', json(",
+	"json_agg(j)", "json_group_array(json(j))",
+	"json_build_object", "json_object", "json_agg", "json_group_array",
+)
 
 // query runs a statement that returns one text.
 type query func(ctx context.Context, args ...any) (string, error)
