@@ -14,6 +14,23 @@ func (db *DB) HoldLookups(patience time.Duration) (release func()) {
 	return db.ended
 }
 
+// ReadTogether reads links by one statement, and reports whether it could.
+func (db *DB) ReadTogether(ids ...int64) (links []*PortfolioLink, ok bool) {
+	batch := make([]*lookup, len(ids))
+	for i, id := range ids {
+		batch[i] = &lookup{id: id, done: make(chan struct{})}
+	}
+	db.lookups.mu.Lock()
+	db.lookups.underWay++
+	db.lookups.mu.Unlock()
+	db.readTogether(batch)
+	ok = true
+	for _, lookup := range batch {
+		links, ok = append(links, lookup.link), ok && lookup.answered
+	}
+	return links, ok
+}
+
 // Waiting is how many look-ups wait.
 func (db *DB) Waiting() int {
 	db.lookups.mu.Lock()

@@ -75,8 +75,9 @@ func (r *imageRow) read(id int64) (*Image, error) {
 }
 
 // PortfolioLink finds a link with its image and thumbnails, or ErrNotFound.
-// It runs one statement. With a portfolioID, a link of another portfolio is
-// not found either.
+// It runs one statement, or shares one with others that ask at the same time;
+// nobody may change the link, which may be theirs too. With a portfolioID, a
+// link of another portfolio is not found either.
 func (db *DB) PortfolioLink(ctx context.Context, portfolioID *int64, id int64) (*PortfolioLink, error) {
 	link, err := db.link(ctx, id)
 	if err == nil && portfolioID != nil && *portfolioID != link.PortfolioID {

@@ -23,7 +23,10 @@ const (
 
 // lookups are the links that are being asked for.
 type lookups struct {
-	byIDs    [7]statement // for 1, 2, 4 and so on up to maxTogether ids
+	// byIDs are for 1, 2, 4 and so on up to maxTogether ids, the last of which
+	// may be repeated: PostgreSQL keeps their plans, but plans for an array
+	// anew each time.
+	byIDs    [7]statement
 	patience time.Duration
 
 	mu       sync.Mutex

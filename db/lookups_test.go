@@ -69,6 +69,17 @@ func TestLookupsTogether(t *testing.T) {
 					t.Error(diff)
 				}
 			}
+			t.Run("by one statement", func(t *testing.T) {
+				links, ok := alone.ReadTogether(ids...)
+				if broken := slices.Contains(ids, brokenLink); ok == broken {
+					t.Fatalf("read: %v, with a broken link: %v", ok, broken)
+				}
+				if ok {
+					if diff := cmp.Diff(wantLinks, links, cmpopts.IgnoreUnexported(db.PortfolioLink{})); diff != "" {
+						t.Error(diff)
+					}
+				}
+			})
 			t.Run("once it ends", func(t *testing.T) {
 				database := dbtest.Open(t, dsn)
 				release := database.HoldLookups(time.Hour)
