@@ -70,7 +70,42 @@ type guardSettings struct {
 	HeaderTimeout  time.Duration `env:"HEADER_TIMEOUT" default:"10s" help:"How long a client may take for the head of a request."`
 	BodyTimeout    time.Duration `env:"BODY_TIMEOUT" default:"30s" help:"How long it may take for head and body."`
 	IdleTimeout    time.Duration `env:"IDLE_TIMEOUT" default:"2m" help:"How long a connection may wait for its next request."`
+	RequestTimeout time.Duration `env:"REQUEST_TIMEOUT" default:"10s" help:"How long the server may work on a request, waiting included."`
+	UploadTimeout  time.Duration `env:"UPLOAD_TIMEOUT" default:"2m" help:"The same of a request with files."`
+	StallTimeout   time.Duration `env:"STALL_TIMEOUT" default:"10s" help:"How long a client may take to send or read the next 64 KiB of an upload or a response."`
+	MaxConnections uint          `env:"MAX_CONNECTIONS" default:"4096" help:"Connections that are open at once."`
 	MaxConcurrent  uint          `env:"MAX_CONCURRENT" default:"256" help:"Requests that are worked on at once; 16 times as many wait for up to two seconds."`
+}
+
+// check refuses limits that would let no request through.
+func (s *guardSettings) check() error {
+	for _, limit := range []struct {
+		name string
+		ok   bool
+	}{
+		{"MAX_CONCURRENT", s.MaxConcurrent > 0},
+		{"MAX_CONNECTIONS", s.MaxConnections > 0},
+	} {
+		if !limit.ok {
+			return errors.New(limit.name + ": must be at least 1")
+		}
+	}
+	for _, timeout := range []struct {
+		name  string
+		value time.Duration
+	}{
+		{"HEADER_TIMEOUT", s.HeaderTimeout},
+		{"BODY_TIMEOUT", s.BodyTimeout},
+		{"IDLE_TIMEOUT", s.IdleTimeout},
+		{"REQUEST_TIMEOUT", s.RequestTimeout},
+		{"UPLOAD_TIMEOUT", s.UploadTimeout},
+		{"STALL_TIMEOUT", s.StallTimeout},
+	} {
+		if timeout.value <= 0 {
+			return errors.New(timeout.name + ": must be positive")
+		}
+	}
+	return nil
 }
 
 // output is where a sub-command writes.

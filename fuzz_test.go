@@ -45,7 +45,7 @@ func newRoutes(t testing.TB, args ...string) (http.Handler, string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return logged(routes, log), key
+	return identified(routes, nil, log), key
 }
 
 // FuzzHTTP sends any request that can be read: no answer is 500, and what says

@@ -9,7 +9,9 @@ import (
 	"runtime/debug"
 	"time"
 
+	"portfolio/auth"
 	"portfolio/db"
+	"portfolio/guard"
 )
 
 type requestIDKey struct{}
@@ -25,13 +27,15 @@ func (h requestIDs) Handle(ctx context.Context, record slog.Record) error {
 	return h.Handler.Handle(ctx, record)
 }
 
-// logged gives each request an id, which the client sees as X-Request-Id, and
-// logs it at level debug. A panic is logged and answered with 500.
-func logged(next http.Handler, log *slog.Logger) http.Handler {
+// identified gives each request an id, which the client sees as X-Request-Id,
+// and the address of its client, and logs it at level debug. A panic is logged
+// and answered with 500.
+func identified(next http.Handler, proxies guard.Proxies, log *slog.Logger) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		id := newRequestID()
 		w.Header()["X-Request-Id"] = []string{id}
 		ctx := context.WithValue(r.Context(), requestIDKey{}, id)
+		ctx = auth.WithAddress(ctx, proxies.Client(r))
 		defer func() {
 			if value := recover(); value != nil {
 				log.ErrorContext(ctx, "panic", "value", value, "stack", string(debug.Stack()))

@@ -1,16 +1,13 @@
 package main
 
 import (
-	"context"
 	_ "embed"
-	"errors"
 	"fmt"
 	"net/http"
 	"strings"
 	"time"
 
 	"portfolio/compat"
-	"portfolio/db"
 	"portfolio/media"
 )
 
@@ -27,7 +24,7 @@ type routes struct {
 	playground http.Handler // nil if off
 	schema     http.Handler // nil unless everybody may introspect
 	legacy     http.Handler // also every path that is nobody's
-	ready      func(context.Context) error
+	ready      *readiness
 }
 
 func (s *routes) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -53,10 +50,7 @@ func (s *routes) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-const (
-	readyTimeout    = 2 * time.Second
-	downloadTimeout = 10 * time.Minute // of one file, by a slow client
-)
+const downloadTimeout = 10 * time.Minute // of one file, by a slow client
 
 // serveSDL is for code generators. Browsers show it as text.
 func serveSDL(w http.ResponseWriter, r *http.Request) {
@@ -70,14 +64,8 @@ func serveSDL(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *routes) readyz(w http.ResponseWriter, r *http.Request) {
-	ctx, cancel := context.WithTimeout(r.Context(), readyTimeout)
-	defer cancel()
-	if err := s.ready(ctx); err != nil {
-		reason := db.ErrUnavailable
-		if errors.Is(err, db.ErrSchemaBehind) {
-			reason = db.ErrSchemaBehind
-		}
-		status(w, http.StatusServiceUnavailable, reason.Error())
+	if wrong := s.ready.check(r.Context()); wrong != "" {
+		status(w, http.StatusServiceUnavailable, wrong)
 		return
 	}
 	status(w, http.StatusOK, "ok")
@@ -88,5 +76,5 @@ func status(w http.ResponseWriter, code int, text string) {
 	w.Header().Set("Cache-Control", "no-store")
 	w.Header().Set("X-Content-Type-Options", "nosniff")
 	w.WriteHeader(code)
-	_, _ = fmt.Fprintln(w, text)
+	_, _ = fmt.Fprintln(w, text) //nolint:gosec // never the client's
 }

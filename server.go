@@ -14,7 +14,6 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
-	"runtime/debug"
 	"strings"
 	"syscall"
 	"time"
@@ -40,32 +39,9 @@ func main() {
 }
 
 const (
-	gcPercent   = 400
-	memoryLimit = 56 << 20 // bytes, without pictures at work
-	sqlitePages = 16 << 20 // bytes of them that SQLite needs beside the heap
-)
-
-// tuneMemory lets the few MiB that the server lives in grow to several times
-// their size before they are collected, which saves a sixth of the processor,
-// but to no more than the limit, which grows with the pictures at work.
-func tuneMemory(database *db.DB, pictures *media.Pictures) {
-	limit := int64(memoryLimit)
-	if !database.Postgres() {
-		limit -= sqlitePages
-	}
-	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(gcPercent)
-	}
-	if os.Getenv("GOMEMLIMIT") == "" {
-		debug.SetMemoryLimit(limit)
-		pictures.AtWork = func(bytes int64) { debug.SetMemoryLimit(limit + 3*bytes) }
-	}
-}
-
-const (
 	drainTimeout = 20 * time.Second
-	writeTimeout = time.Minute // of an answer; routes may give more
-	maxHeader    = 64 << 10
+	writeTimeout = time.Minute // of a response; routes may give more
+	maxHeader    = 64 << 10    // bytes
 )
 
 // serve is the sub-command of that name: it answers until ctx ends, then
@@ -93,26 +69,33 @@ func (c *serveCommand) Run(ctx context.Context, settings *settings, out output) 
 		}
 	}
 
+	proxies, err := guard.ParseProxies(c.Guard.TrustedProxies)
+	if err != nil {
+		return fmt.Errorf("TRUSTED_PROXIES: %w", err)
+	}
 	routes, err := c.routes(database, store, base, demoKey, out.log)
 	if err != nil {
 		return err
 	}
+	handler := identified(routes, proxies, out.log)
 	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", c.Addr)
 	if err != nil {
 		return fmt.Errorf("ADDR: %w", err)
 	}
+	connections := guard.NewConnections(int(c.Guard.MaxConnections))
 	server := &http.Server{
-		Handler:           logged(routes, out.log),
+		Handler:           handler,
 		ReadHeaderTimeout: c.Guard.HeaderTimeout,
 		ReadTimeout:       c.Guard.BodyTimeout,
-		WriteTimeout:      writeTimeout,
+		WriteTimeout:      c.Guard.BodyTimeout + c.Guard.RequestTimeout + writeTimeout,
 		IdleTimeout:       c.Guard.IdleTimeout,
 		MaxHeaderBytes:    maxHeader,
+		ConnState:         connections.Changed,
 		ErrorLog:          slog.NewLogLogger(out.log.Handler(), slog.LevelDebug),
 	}
 	c.greet(out.stdout, listener.Addr(), demoKey)
 	failed := make(chan error, 1)
-	go func() { failed <- server.Serve(compat.Listen(listener, routes.legacy)) }()
+	go func() { failed <- server.Serve(connections.Listen(compat.Listen(listener, handler))) }()
 	select {
 	case err := <-failed:
 		return err
@@ -139,21 +122,16 @@ func (c *serveCommand) routes(database *db.DB, store media.Store, mediaURL, demo
 			return nil, fmt.Errorf("PERSISTED_DOCUMENTS: %w", err)
 		}
 	}
-	proxies, err := guard.ParseProxies(c.Guard.TrustedProxies)
-	if err != nil {
-		return nil, fmt.Errorf("TRUSTED_PROXIES: %w", err)
+	if err := c.Guard.check(); err != nil {
+		return nil, err
 	}
-	if c.Guard.MaxConcurrent == 0 {
-		return nil, errors.New("MAX_CONCURRENT: must be at least 1")
-	}
-	tokens := auth.NewTokens(database)
-	turns := guard.NewTurns(c.Guard.MaxConcurrent)
-	rates := guard.NewRates(proxies,
-		guard.Rate{PerSecond: c.Guard.RateLimit, Burst: c.Guard.RateBurst},
-		guard.Rate{PerSecond: float64(c.Guard.FailedLogins) / time.Minute.Seconds(), Burst: c.Guard.FailedLogins},
-		tokens.Known)
+	memory := tuneMemory(database)
+	admission := guard.NewAdmission(int(c.Guard.MaxConcurrent), database.Connections(), memory.hold)
+	tokens := auth.NewTokens(database, c.Guard.RequestTimeout, c.Guard.FailedLogins)
+	rates := guard.NewRates(guard.Rate{PerSecond: c.Guard.RateLimit, Burst: c.Guard.RateBurst}, tokens.Known)
 	pictures := media.NewPictures(store, c.MediaMaxBytes)
-	tuneMemory(database, pictures)
+	atWork := int64(0)
+	pictures.AtWork = func(bytes int64) { memory.hold(bytes - atWork); atWork = bytes }
 	resolver := &graph.Resolver{DB: database, Tokens: tokens, Pictures: pictures}
 	graphql, err := graph.NewHandler(resolver, tokens, graph.Options{
 		Limits:        c.Limits,
@@ -161,18 +139,23 @@ func (c *serveCommand) routes(database *db.DB, store media.Store, mediaURL, demo
 		Persisted:     persisted,
 		OnlyPersisted: c.OnlyPersisted,
 		MediaURL:      mediaURL,
-		Enter:         turns.Enter,
+		Admission:     admission,
+		Timeout:       c.Guard.RequestTimeout,
+		UploadTimeout: c.Guard.UploadTimeout,
+		StallTimeout:  c.Guard.StallTimeout,
 		Log:           log,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("PERSISTED_DOCUMENTS: %w", err)
 	}
-	legacy := compat.New(resolver.Query(), tokens, mediaURL, log)
+	legacy := compat.New(resolver.Query(), tokens, compat.Options{
+		MediaURL: mediaURL, Admission: admission, Timeout: c.Guard.RequestTimeout, Log: log,
+	})
 	routes := &routes{
 		graphql: guard.Headers(guard.Origins(c.Guard.CORSOrigins, rates.Handler(graphql, graphql.Refuse))),
 		media:   guard.Headers(store.Handler()),
-		legacy:  rates.Handler(turns.Handler(legacy, legacy.Refuse), legacy.Refuse),
-		ready:   database.CheckSchema,
+		legacy:  rates.Handler(legacy, legacy.Refuse),
+		ready:   &readiness{database: database, store: store},
 	}
 	if c.Introspection == graph.IntrospectionOn {
 		routes.schema = guard.Headers(http.HandlerFunc(serveSDL))

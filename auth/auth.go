@@ -8,9 +8,14 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
+	"fmt"
+	"runtime/debug"
 	"slices"
+	"strconv"
 	"sync"
 	"time"
+
+	"golang.org/x/sync/singleflight"
 
 	"portfolio/db"
 )
@@ -89,11 +94,14 @@ const maxCached = 10_000
 
 // Tokens finds the viewer behind a key.
 type Tokens struct {
-	db  *db.DB
-	now func() time.Time
+	db      *db.DB
+	timeout time.Duration
+	now     func() time.Time
+	logins  *logins
+	reads   singleflight.Group
 
 	mu        sync.RWMutex
-	cached    map[[sha256.Size]byte]*entry
+	cached    map[keyHash]*entry
 	forgotten int // times; a statement begun before the last one is not kept
 }
 
@@ -103,38 +111,55 @@ type entry struct {
 	read    time.Time // when its statement was begun
 }
 
-// NewTokens finds viewers in the database.
-func NewTokens(database *db.DB) *Tokens {
-	return &Tokens{db: database, now: time.Now, cached: map[[sha256.Size]byte]*entry{}}
+// NewTokens finds viewers in the database, each within timeout. One address
+// may send so many different wrong keys a minute, 0 meaning any number.
+func NewTokens(database *db.DB, timeout time.Duration, failuresPerMinute uint) *Tokens {
+	return &Tokens{
+		db: database, timeout: timeout, now: time.Now,
+		logins: newLogins(failuresPerMinute), cached: map[keyHash]*entry{},
+	}
 }
 
-// Viewer is who holds the key. The error is ErrInvalidToken for a key that is
-// unknown or expired, ErrInactiveUser, or the database's.
+// Viewer returns who holds the key. The error is ErrInvalidToken for a key
+// that is unknown or expired, ErrInactiveUser, a RateLimitError, or the
+// database's. The client's address is that of the context.
 func (t *Tokens) Viewer(ctx context.Context, key string) (*Viewer, error) {
 	hash, now := HashKey(key), t.now()
-	t.mu.RLock()
-	known, forgotten := t.cached[hash], t.forgotten
-	t.mu.RUnlock()
-	if known == nil || now.Sub(known.read) >= freshness {
-		var err error
-		if known, err = t.read(ctx, hash, now, forgotten); err != nil {
+	known := t.fresh(hash, now)
+	if known == nil {
+		address := AddressFrom(ctx)
+		if err := t.logins.check(address, hash, now); err != nil {
 			return nil, err
 		}
+		var err error
+		if known, err = t.read(ctx, hash, now); err != nil {
+			if errors.Is(err, ErrInvalidToken) || errors.Is(err, ErrInactiveUser) {
+				t.logins.failed(address, hash, now)
+			}
+			return nil, err
+		}
+		t.logins.succeeded(hash)
 	}
 	if known.expires != nil && !now.Before(known.expires.Time) {
+		t.logins.failed(AddressFrom(ctx), hash, now)
 		return nil, ErrInvalidToken
 	}
 	return known.viewer, nil
 }
 
-// Known reports whether the key was good when it was last looked up, which
-// may be long ago.
-func (t *Tokens) Known(key string) bool {
-	hash := HashKey(key)
+// fresh returns what memory says of a key, nil if that is too old.
+func (t *Tokens) fresh(hash keyHash, now time.Time) *entry {
 	t.mu.RLock()
 	defer t.mu.RUnlock()
-	return t.cached[hash] != nil
+	if known := t.cached[hash]; known != nil && now.Sub(known.read) < freshness {
+		return known
+	}
+	return nil
 }
+
+// Known reports whether the key worked when it was last looked up, which may
+// be long ago.
+func (t *Tokens) Known(key string) bool { return t.logins.known(HashKey(key)) }
 
 // Forget makes a change of users or tokens count at once.
 func (t *Tokens) Forget() {
@@ -144,7 +169,38 @@ func (t *Tokens) Forget() {
 	t.forgotten++
 }
 
-func (t *Tokens) read(ctx context.Context, hash [sha256.Size]byte, now time.Time, forgotten int) (*entry, error) {
+// read runs one statement for all requests that wait for the same key. A
+// statement that was begun too long before a request is not for it.
+func (t *Tokens) read(ctx context.Context, hash keyHash, now time.Time) (*entry, error) {
+	for {
+		t.mu.RLock()
+		forgotten := t.forgotten
+		t.mu.RUnlock()
+		result := t.reads.DoChan(strconv.Itoa(forgotten)+" "+string(hash[:]), func() (any, error) {
+			ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), t.timeout)
+			defer cancel()
+			return t.readNow(ctx, hash, t.now(), forgotten)
+		})
+		select {
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case done := <-result:
+			if done.Err != nil {
+				return nil, done.Err
+			}
+			if known := done.Val.(*entry); now.Sub(known.read) < freshness {
+				return known, nil
+			}
+		}
+	}
+}
+
+func (t *Tokens) readNow(ctx context.Context, hash keyHash, now time.Time, forgotten int) (_ *entry, err error) {
+	defer func() {
+		if value := recover(); value != nil { // singleflight would end the process
+			err = fmt.Errorf("panic: %v\n%s", value, debug.Stack())
+		}
+	}()
 	user, err := t.db.UserByToken(ctx, hash)
 	if errors.Is(err, db.ErrNotFound) {
 		return nil, ErrInvalidToken

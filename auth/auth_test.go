@@ -36,7 +36,7 @@ func TestAllowed(t *testing.T) {
 type clock struct{ now time.Time }
 
 func newTestTokens(database *db.DB) (*Tokens, *clock) {
-	tokens, stopped := NewTokens(database), &clock{time.Now()}
+	tokens, stopped := NewTokens(database, time.Minute, 0), &clock{time.Now()}
 	tokens.now = func() time.Time { return stopped.now }
 	return tokens, stopped
 }
@@ -153,7 +153,7 @@ func TestForget(t *testing.T) {
 		}
 		begun := tokens.forgotten
 		tokens.Forget()
-		if _, err := tokens.read(t.Context(), HashKey(key), clock.now, begun); err != nil {
+		if _, err := tokens.readNow(t.Context(), HashKey(key), clock.now, begun); err != nil {
 			t.Fatal(err)
 		}
 		dbtest.Exec(t, dsn, "DELETE FROM user_permissions")

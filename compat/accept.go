@@ -7,11 +7,15 @@ import (
 
 const renderedType = "application/json"
 
+// maxAccept is how long a header line may be for gunicorn, in bytes.
+const maxAccept = 8190
+
 // mediaType is one range of an Accept header. Names of parameters are in
 // lower case; of a repeated one the last value counts.
 type mediaType struct {
 	full       string // such as application/json, in lower case
 	parameters []parameter
+	places     map[string]int // of parameters by name
 }
 
 type parameter struct{ name, value string }
@@ -57,12 +61,11 @@ func (m mediaType) precedence() int {
 }
 
 func (m mediaType) parameter(name string) (string, bool) {
-	for _, p := range m.parameters {
-		if p.name == name {
-			return p.value, true
-		}
+	place, ok := m.places[name]
+	if !ok {
+		return "", false
 	}
-	return "", false
+	return m.parameters[place].value, true
 }
 
 // parseMediaType is Django's parse_header_parameters.
@@ -89,12 +92,14 @@ func (m *mediaType) set(name, value string) {
 	if parts := strings.Split(value, "'"); extended && len(parts) == 3 { // RFC 2231: charset'language'value
 		value = unquote(parts[2])
 	}
-	for i := range m.parameters {
-		if m.parameters[i].name == name {
-			m.parameters[i].value = value
-			return
-		}
+	if place, ok := m.places[name]; ok {
+		m.parameters[place].value = value
+		return
 	}
+	if m.places == nil {
+		m.places = map[string]int{}
+	}
+	m.places[name] = len(m.parameters)
 	m.parameters = append(m.parameters, parameter{name, value})
 }
 

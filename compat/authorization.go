@@ -1,38 +1,24 @@
 package compat
 
 import (
-	"strings"
-	"unicode/utf8"
+	"errors"
+
+	"portfolio/auth"
 )
 
-// tokenKey is the key in an Authorization header, or what the old framework
-// says is wrong with it. The header is split at ASCII white space only.
+// tokenKey returns the key in an Authorization header, or what the old
+// framework says is wrong with it.
 func tokenKey(header string) (key, detail string) {
-	var words [3]string
-	count := 0
-	for count < len(words) {
-		header = strings.TrimLeft(header, asciiSpace)
-		if header == "" {
-			break
-		}
-		end := strings.IndexAny(header, asciiSpace)
-		if end < 0 {
-			end = len(header)
-		}
-		words[count], header = header[:end], header[end:]
-		count++
-	}
+	scheme, key, err := auth.ParseHeader(header)
 	switch {
-	case lower(words[0]) != "token":
+	case scheme != "token":
 		return "", "Authentication credentials were not provided."
-	case count == 1:
+	case errors.Is(err, auth.ErrNoKey):
 		return "", "Invalid token header. No credentials provided."
-	case count > 2:
+	case errors.Is(err, auth.ErrSpaces):
 		return "", "Invalid token header. Token string should not contain spaces."
-	case !utf8.ValidString(words[1]):
+	case errors.Is(err, auth.ErrNotUTF8):
 		return "", "Invalid token header. Token string should not contain invalid characters."
 	}
-	return words[1], ""
+	return key, ""
 }
-
-const asciiSpace = " \t\n\v\f\r"

@@ -12,6 +12,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"portfolio/auth"
 	"portfolio/compat"
@@ -19,6 +20,7 @@ import (
 	"portfolio/db"
 	"portfolio/db/dbtest"
 	"portfolio/graph"
+	"portfolio/guard"
 )
 
 const golden = "testdata/golden.jsonl"
@@ -44,7 +46,9 @@ func eachServer(t *testing.T, test func(t *testing.T, address string)) {
 
 func newHandler(database *db.DB) *compat.Handler {
 	resolver := &graph.Resolver{DB: database}
-	return compat.New(resolver.Query(), auth.NewTokens(database), "", slog.New(slog.DiscardHandler))
+	return compat.New(resolver.Query(), auth.NewTokens(database, time.Minute, 0), compat.Options{
+		Admission: guard.NewAdmission(256, 4, nil), Timeout: time.Minute, Log: slog.New(slog.DiscardHandler),
+	})
 }
 
 func serve(t testing.TB, handler http.Handler) (address string) {
@@ -66,9 +70,10 @@ func TestSameAfterGraphQL(t *testing.T) {
 		dbtest.LoadFile(t, dsn, "testdata/fixtures.json")
 		database := dbtest.Open(t, dsn)
 		address := serve(t, newHandler(database))
-		tokens, log := auth.NewTokens(database), slog.New(slog.DiscardHandler)
-		handler, err := graph.NewHandler(&graph.Resolver{DB: database}, tokens,
-			graph.Options{Limits: graph.DefaultLimits(), MediaURL: "https://cdn.example/", Log: log})
+		handler, err := graph.NewHandler(&graph.Resolver{DB: database}, auth.NewTokens(database, time.Minute, 0), graph.Options{
+			Limits: graph.DefaultLimits(), MediaURL: "https://cdn.example/",
+			Admission: guard.NewAdmission(256, 4, nil), Timeout: time.Minute, Log: slog.New(slog.DiscardHandler),
+		})
 		if err != nil {
 			t.Fatal(err)
 		}

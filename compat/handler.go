@@ -11,9 +11,11 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"time"
 
 	"portfolio/auth"
 	"portfolio/db"
+	"portfolio/guard"
 )
 
 // Links is the resolver of GraphQL's portfolioLink, which answers nil where
@@ -25,16 +27,22 @@ type Links interface {
 // Handler answers the endpoint, and the old system's page for every other
 // path.
 type Handler struct {
-	links    Links
-	tokens   *auth.Tokens
-	mediaURL string
-	log      *slog.Logger
+	links  Links
+	tokens *auth.Tokens
+	Options
 }
 
-// New answers from links. Files have addresses under mediaURL, or under the
-// host of the request where it is empty.
-func New(links Links, tokens *auth.Tokens, mediaURL string, log *slog.Logger) *Handler {
-	return &Handler{links: links, tokens: tokens, mediaURL: mediaURL, log: log}
+// Options are what an operator decides.
+type Options struct {
+	MediaURL  string // base address of files; empty: the host of the request
+	Admission *guard.Admission
+	Timeout   time.Duration // of a request
+	Log       *slog.Logger
+}
+
+// New answers from links.
+func New(links Links, tokens *auth.Tokens, options Options) *Handler {
+	return &Handler{links, tokens, options}
 }
 
 // The bodies that do not depend on the request.
@@ -49,9 +57,10 @@ const (
 
 // answer is a response before it is written.
 type answer struct {
-	status int
-	body   []byte
-	page   bool // HTML of the web framework, where no route matched
+	status     int
+	body       []byte
+	page       bool          // HTML of the web framework, where no route matched
+	retryAfter time.Duration // for statuses 429 and 503
 }
 
 // ServeHTTP runs the checks in the old framework's order.
@@ -83,11 +92,15 @@ func (h *Handler) answer(r *http.Request, buffer []byte) answer {
 		return pageAnswer(http.StatusBadRequest, buffer)
 	}
 	if format := lastQueryValue(query, "format"); format != "" && format != "json" {
-		return answer{http.StatusNotFound, append(buffer, unknownFormatBody...), false}
+		return answer{http.StatusNotFound, append(buffer, unknownFormatBody...), false, 0}
 	}
-	mediaType, ok := acceptedType(headerValue(r, "Accept", "*/*"))
+	accept := headerValue(r, "Accept", "*/*")
+	if len(accept) > maxAccept {
+		return pageAnswer(http.StatusBadRequest, buffer)
+	}
+	mediaType, ok := acceptedType(accept)
 	if !ok {
-		return answer{http.StatusNotAcceptable, append(buffer, notAcceptableBody...), false}
+		return answer{http.StatusNotAcceptable, append(buffer, notAcceptableBody...), false, 0}
 	}
 	reply := h.permitted(r, route, host, buffer)
 	if width := indentOf(mediaType); width > 0 && !reply.page {
@@ -99,78 +112,102 @@ func (h *Handler) answer(r *http.Request, buffer []byte) answer {
 // permitted goes on once the request is known to be for the endpoint and to
 // accept JSON.
 func (h *Handler) permitted(r *http.Request, route route, host string, buffer []byte) answer {
+	begun := time.Now()
 	key, detail := tokenKey(headerValue(r, "Authorization", ""))
 	if detail != "" {
-		return answer{http.StatusUnauthorized, appendDetail(buffer, detail), false}
+		return answer{http.StatusUnauthorized, appendDetail(buffer, detail), false, 0}
 	}
 	viewer, err := h.tokens.Viewer(r.Context(), key)
 	switch {
 	case errors.Is(err, auth.ErrInvalidToken):
-		return answer{http.StatusUnauthorized, appendDetail(buffer, "Invalid token."), false}
+		return answer{http.StatusUnauthorized, appendDetail(buffer, "Invalid token."), false, 0}
 	case errors.Is(err, auth.ErrInactiveUser):
-		return answer{http.StatusUnauthorized, appendDetail(buffer, "User inactive or deleted."), false}
+		return answer{http.StatusUnauthorized, appendDetail(buffer, "User inactive or deleted."), false, 0}
 	case err != nil:
 		return h.failed(r, err, buffer)
 	case !viewer.Allowed(auth.PermissionPortfolioLink):
-		return answer{http.StatusForbidden, append(buffer, forbiddenBody...), false}
+		return answer{http.StatusForbidden, append(buffer, forbiddenBody...), false, 0}
 	}
 	switch method := strings.ToUpper(r.Method); method {
 	case http.MethodGet, http.MethodHead:
-		return h.link(auth.WithViewer(r.Context(), viewer), r, route, host, buffer)
+		ctx, cancel := context.WithTimeout(auth.WithViewer(r.Context(), viewer), h.Timeout-time.Since(begun))
+		defer cancel()
+		return h.link(ctx, r, route, host, buffer)
 	case http.MethodOptions:
-		return answer{http.StatusOK, append(buffer, optionsBody...), false}
+		return answer{http.StatusOK, append(buffer, optionsBody...), false, 0}
 	default:
-		return answer{http.StatusMethodNotAllowed, appendDetail(buffer, `Method "`+method+`" not allowed.`), false}
+		return answer{http.StatusMethodNotAllowed, appendDetail(buffer, `Method "`+method+`" not allowed.`), false, 0}
 	}
 }
 
 func (h *Handler) link(ctx context.Context, r *http.Request, route route, host string, buffer []byte) answer {
 	if route.beyond {
-		return answer{http.StatusNotFound, append(buffer, missingBody...), false}
+		return answer{http.StatusNotFound, append(buffer, missingBody...), false, 0}
 	}
-	link, err := h.links.PortfolioLink(ctx, route.portfolioID, route.id)
+	link, err := h.find(ctx, route)
 	switch {
 	case err != nil:
 		return h.failed(r, err, buffer)
 	case link == nil:
-		return answer{http.StatusNotFound, append(buffer, missingBody...), false}
+		return answer{http.StatusNotFound, append(buffer, missingBody...), false, 0}
 	}
-	base := h.mediaURL
+	base := h.MediaURL
 	if base == "" {
 		base = "http://" + host + "/media/"
 	}
-	return answer{http.StatusOK, appendLink(buffer, link, fileAddresses{base, route.path}), false}
+	return answer{http.StatusOK, appendLink(buffer, link, fileAddresses{base, route.path}), false, 0}
+}
+
+// find looks the link up in a slot.
+func (h *Handler) find(ctx context.Context, route route) (*db.PortfolioLink, error) {
+	if err := h.Admission.Lookups.Acquire(ctx); err != nil {
+		return nil, err
+	}
+	defer h.Admission.Lookups.Release()
+	return h.links.PortfolioLink(ctx, route.portfolioID, route.id)
 }
 
 func (h *Handler) failed(r *http.Request, err error, buffer []byte) answer {
-	if r.Context().Err() == nil {
-		h.log.ErrorContext(r.Context(), "request failed", "error", err)
+	if limited, ok := errors.AsType[*auth.RateLimitError](err); ok {
+		return throttled(limited.RetryAfter, buffer)
 	}
-	if errors.Is(err, db.ErrUnavailable) {
-		return answer{http.StatusServiceUnavailable, append(buffer, unavailableBody...), false}
+	busy := errors.Is(err, guard.ErrBusy)
+	if r.Context().Err() == nil && !busy {
+		h.Log.ErrorContext(r.Context(), "request failed", "error", err)
+	}
+	if busy || errors.Is(err, db.ErrUnavailable) || errors.Is(err, context.DeadlineExceeded) {
+		return unavailable(time.Second, buffer)
 	}
 	return pageAnswer(http.StatusInternalServerError, buffer)
 }
 
 // Refuse answers a request that is turned away before its checks, as the old
 // framework's throttles did: 429 or 503.
-func (h *Handler) Refuse(w http.ResponseWriter, r *http.Request, status int) {
+func (h *Handler) Refuse(w http.ResponseWriter, r *http.Request, status int, retryAfter time.Duration) {
 	if status == http.StatusTooManyRequests {
-		unit, wait := " seconds.", w.Header().Get("Retry-After")
-		if wait == "1" {
-			unit = " second."
-		}
-		write(w, r, answer{status, appendDetail(nil, "Request was throttled. Expected available in "+wait+unit), false})
+		write(w, r, throttled(retryAfter, nil))
 		return
 	}
-	write(w, r, answer{status, []byte(unavailableBody), false})
+	write(w, r, unavailable(retryAfter, nil))
+}
+
+func throttled(retryAfter time.Duration, buffer []byte) answer {
+	unit, wait := " seconds.", guard.Seconds(retryAfter)
+	if wait == "1" {
+		unit = " second."
+	}
+	return answer{http.StatusTooManyRequests, appendDetail(buffer, "Request was throttled. Expected available in "+wait+unit), false, retryAfter}
+}
+
+func unavailable(retryAfter time.Duration, buffer []byte) answer {
+	return answer{http.StatusServiceUnavailable, append(buffer, unavailableBody...), false, retryAfter}
 }
 
 func pageAnswer(status int, buffer []byte) answer {
 	title := strconv.Itoa(status) + " " + http.StatusText(status)
 	buffer = append(buffer, "<!doctype html>\n<html lang=\"en\"><title>"...)
 	buffer = append(append(append(buffer, title...), "</title><h1>"...), title...)
-	return answer{status, append(buffer, "</h1></html>\n"...), true}
+	return answer{status, append(buffer, "</h1></html>\n"...), true, 0}
 }
 
 func appendDetail(buffer []byte, detail string) []byte {
@@ -187,6 +224,9 @@ func write(w http.ResponseWriter, r *http.Request, reply answer) {
 	}
 	if reply.status == http.StatusUnauthorized {
 		header["Www-Authenticate"] = authenticate
+	}
+	if reply.retryAfter > 0 {
+		header.Set("Retry-After", guard.Seconds(reply.retryAfter))
 	}
 	header["X-Frame-Options"] = frameOptions
 	header["X-Content-Type-Options"] = contentTypeOptions

@@ -17,6 +17,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgconn/ctxwatch"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/jackc/pgx/v5/stdlib"
 	"github.com/uptrace/bun"
@@ -26,13 +28,18 @@ import (
 	_ "modernc.org/sqlite" // the driver named "sqlite"
 )
 
-const connectTimeout = 5 * time.Second
+const (
+	connectTimeout = 5 * time.Second
+	cancelTimeout  = 500 * time.Millisecond // for PostgreSQL to end a statement that is no longer wanted
+)
 
 // DB is an open database.
 type DB struct {
 	// SQLite has one writer and several readers; on PostgreSQL both are the
 	// same pool.
 	write, read *bun.DB
+
+	directory string // of SQLite's files
 
 	pool     *pgxpool.Pool     // nil on SQLite
 	prepared pgx.QueryExecMode // how PostgreSQL runs a statement
@@ -70,6 +77,11 @@ func openPostgres(ctx context.Context, dsn string) (*DB, error) {
 	if config.ConnConfig.ConnectTimeout == 0 {
 		config.ConnConfig.ConnectTimeout = connectTimeout
 	}
+	// A statement whose context is done is ended on the server too, and its
+	// connection stays usable.
+	config.ConnConfig.BuildContextWatcherHandler = func(connection *pgconn.PgConn) ctxwatch.Handler {
+		return &pgconn.CancelRequestContextWatcherHandler{Conn: connection, DeadlineDelay: cancelTimeout}
+	}
 	// Bun writes arguments into the text, so most statements are new to the
 	// server and preparing them would cost a round trip each.
 	prepared := config.ConnConfig.DefaultQueryExecMode
@@ -104,8 +116,9 @@ func openSQLite(ctx context.Context, path string) (*DB, error) {
 		return nil, errors.Join(err, write.Close())
 	}
 	db := &DB{
-		write: newBun(write, sqlitedialect.New()),
-		read:  newBun(read, sqlitedialect.New()),
+		write:     newBun(write, sqlitedialect.New()),
+		read:      newBun(read, sqlitedialect.New()),
+		directory: filepath.Dir(path),
 	}
 	db.renderStatements()
 	if err := db.write.PingContext(ctx); err != nil { // makes the file before a reader looks for it
@@ -157,8 +170,38 @@ func (db *DB) Ping(ctx context.Context) error {
 	return wrap(db.read.PingContext(ctx))
 }
 
+// CheckWritable returns an error unless rows can be written: on SQLite, unless
+// there is room on its disk.
+func (db *DB) CheckWritable(ctx context.Context) error {
+	if db.Postgres() {
+		var readOnly bool
+		err := db.read.NewSelect().ColumnExpr("current_setting('transaction_read_only')::bool").Scan(ctx, &readOnly)
+		if err == nil && readOnly {
+			err = errors.New("the database is read-only")
+		}
+		return wrap(err)
+	}
+	file, err := os.CreateTemp(db.directory, "writable-")
+	if err != nil {
+		return err
+	}
+	_, err = file.Write(make([]byte, 1<<16)) // as much as a transaction may need
+	return errors.Join(err, file.Sync(), file.Close(), os.Remove(file.Name()))
+}
+
 // Postgres reports whether the database is PostgreSQL.
 func (db *DB) Postgres() bool { return db.pool != nil }
+
+// Connections returns how many statements can run at once.
+func (db *DB) Connections() int { return db.read.Stats().MaxOpenConnections }
+
+type meterKey struct{}
+
+// WithMeter returns a context under which each row of a list is counted by its
+// size, in bytes. An error of the meter ends the statement.
+func WithMeter(ctx context.Context, meter func(bytes int) error) context.Context {
+	return context.WithValue(ctx, meterKey{}, meter)
+}
 
 type counterKey struct{}
 

@@ -1,6 +1,7 @@
 package db
 
 import (
+	"context"
 	"database/sql"
 	"errors"
 	"fmt"
@@ -48,7 +49,7 @@ func kind(err error) error {
 		return postgresKind(postgres.Code)
 	case errors.As(err, &lite):
 		return sqliteKind(lite.Code())
-	case errors.As(err, &connect), errors.As(err, &network),
+	case errors.As(err, &connect), errors.As(err, &network), errors.Is(err, context.DeadlineExceeded),
 		errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, net.ErrClosed),
 		pgconn.SafeToRetry(err):
 		return ErrUnavailable
@@ -61,7 +62,7 @@ func postgresKind(code string) error {
 	switch {
 	case code == "23505": // unique_violation
 		return ErrConflict
-	case code[:2] == "08", code[:2] == "53", code[:3] == "57P": // connection, resources, shutdown
+	case code[:2] == "08", code[:2] == "40", code[:2] == "53", code[:2] == "57", code == "55P03": // connection, rollback, resources, operator intervention, lock_not_available
 		return ErrUnavailable
 	}
 	return nil
@@ -74,7 +75,7 @@ func sqliteKind(code int) error {
 	}
 	switch code & 0xff {
 	case sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_IOERR,
-		sqlite3.SQLITE_FULL, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_NOTADB:
+		sqlite3.SQLITE_INTERRUPT, sqlite3.SQLITE_FULL, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_NOTADB:
 		return ErrUnavailable
 	}
 	return nil

@@ -81,6 +81,28 @@ type PortfolioLink struct {
 	portfolio *Portfolio    // nil if not read yet
 }
 
+const rowSize = 200 // bytes of a row without its texts, about
+
+func (p *Portfolio) size() int { return rowSize + len(p.Name) }
+
+func (l *PortfolioLink) size() int {
+	size := rowSize + len(l.Name) + textSize(l.URL) + textSize(l.Description)
+	if image := l.ImageData; image != nil {
+		size += rowSize + len(image.Type) + len(image.Name) + len(image.Path)
+		for _, thumbnail := range image.Thumbnails {
+			size += rowSize/2 + len(thumbnail.Path)
+		}
+	}
+	return size
+}
+
+func textSize(text *string) int {
+	if text == nil {
+		return 0
+	}
+	return len(*text)
+}
+
 // Image is a stored picture.
 type Image struct {
 	bun.BaseModel `bun:"images,alias:image"`

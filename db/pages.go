@@ -18,6 +18,7 @@ type listed[R any] struct {
 	searched []string // columns
 	query    func(from string, args ...any) *bun.SelectQuery
 	scan     func(row) (R, error)
+	size     func(R) int   // bytes of memory, about
 	within   string        // the column that names a row's parent, "" for all rows
 	parent   func(R) int64 // its value
 }
@@ -152,9 +153,13 @@ func pages[R any](ctx context.Context, db *DB, of listed[R], list List, parents 
 	if !list.WithRows {
 		return found, nil
 	}
+	meter, _ := ctx.Value(meterKey{}).(func(bytes int) error)
 	s, args := rowsOf(db, of, list, where, len(parents) > 1)
 	err := db.query(ctx, s, args, func(row row) error {
 		read, err := of.scan(row)
+		if err == nil && meter != nil {
+			err = meter(of.size(read))
+		}
 		if err != nil {
 			return err
 		}

@@ -42,7 +42,7 @@ func (db *DB) Portfolios(ctx context.Context, list List) (*Page[*Portfolio], err
 func (db *DB) portfolioList() listed[*Portfolio] {
 	return listed[*Portfolio]{
 		table: "portfolios", alias: "portfolio", searched: []string{"name"},
-		query: db.portfoliosIn, scan: scanPortfolio,
+		query: db.portfoliosIn, scan: scanPortfolio, size: (*Portfolio).size,
 		parent: func(*Portfolio) int64 { return all },
 	}
 }
@@ -71,7 +71,7 @@ func (db *DB) PortfolioLinks(ctx context.Context, portfolioID *int64, list List)
 func (db *DB) linkList(images bool) listed[*PortfolioLink] {
 	of := listed[*PortfolioLink]{
 		table: "portfolio_links", alias: "link", searched: []string{"name", "description"},
-		query: db.bareLinks, scan: scanBareLink,
+		query: db.bareLinks, scan: scanBareLink, size: (*PortfolioLink).size,
 		within: "portfolio_id",
 		parent: func(link *PortfolioLink) int64 { return link.PortfolioID },
 	}

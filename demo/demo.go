@@ -49,7 +49,7 @@ func Load(ctx context.Context, database *db.DB, store media.Store, keyFile strin
 			return "", err
 		}
 	}
-	if _, err := auth.NewTokens(database).Viewer(ctx, key); err != nil {
+	if _, err := auth.NewTokens(database, time.Minute, 0).Viewer(ctx, key); err != nil {
 		if errors.Is(err, auth.ErrInvalidToken) || errors.Is(err, auth.ErrInactiveUser) {
 			return "", nil
 		}

@@ -2,14 +2,12 @@ package graph_test
 
 import (
 	"encoding/json"
-	"log/slog"
 	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
 
-	"portfolio/auth"
 	"portfolio/db/dbtest"
 	"portfolio/graph"
 )
@@ -22,13 +20,7 @@ func BenchmarkLinks(b *testing.B) {
 			dsn := dsn(b)
 			loadLists(b, dsn)
 			database := dbtest.Open(b, dsn)
-			tokens := auth.NewTokens(database)
-			limits := graph.DefaultLimits()
-			limits.Cost = 1_000_000
-			handler, err := graph.NewHandler(&graph.Resolver{DB: database, Tokens: tokens}, tokens, graph.Options{Limits: limits, Log: slog.New(slog.DiscardHandler)})
-			if err != nil {
-				b.Fatal(err)
-			}
+			handler := newHandler(b, &graph.Resolver{DB: database}, defaultOptions())
 			b.ReportAllocs()
 			for b.Loop() {
 				body, _ := json.Marshal(map[string]any{"query": query, "variables": map[string]any{"p": 1 + rand.IntN(100), "n": 50}})

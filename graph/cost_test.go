@@ -4,12 +4,10 @@ import (
 	"bytes"
 	"encoding/json"
 	"io"
-	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"testing"
 
-	"portfolio/auth"
 	"portfolio/db/dbtest"
 	"portfolio/graph"
 )
@@ -19,11 +17,7 @@ func BenchmarkPortfolioLink(b *testing.B) {
 	dsn := dbtest.SQLite(b)
 	dbtest.LoadFile(b, dsn, "../compat/testdata/fixtures.json")
 	database := dbtest.Open(b, dsn)
-	handler, err := graph.NewHandler(&graph.Resolver{DB: database}, auth.NewTokens(database),
-		graph.Options{Limits: graph.DefaultLimits(), Log: slog.New(slog.DiscardHandler)})
-	if err != nil {
-		b.Fatal(err)
-	}
+	handler := newHandler(b, &graph.Resolver{DB: database}, defaultOptions())
 	body, err := json.Marshal(map[string]any{"query": everything, "variables": map[string]any{"p": "1", "i": "4"}})
 	if err != nil {
 		b.Fatal(err)

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -19,6 +20,8 @@ import (
 	"github.com/vektah/gqlparser/v2/parser"
 	"github.com/vektah/gqlparser/v2/validator"
 	"github.com/vektah/gqlparser/v2/validator/rules"
+
+	"portfolio/guard"
 )
 
 // document is a query text that was parsed, counted and found valid.
@@ -26,16 +29,16 @@ type document struct {
 	*ast.QueryDocument
 	text        string
 	introspects bool
-	personal    bool // its answer may depend on the viewer
-	bytes       int  // of memory, about
+	personal    bool  // its answer may depend on the viewer
+	bytes       int64 // of memory, about
 }
 
 type textHash [sha256.Size]byte
 
 const (
-	maxSent      = 64 << 20 // bytes of memory for all documents that clients sent
-	minDocument  = 1 << 10  // bytes of memory for one
-	bytesPerByte = 80       // of memory for a byte of text: "id id id", the worst that was measured
+	minDocument  = 1 << 10 // bytes of memory for one
+	maxDocument  = 2 << 20 // bytes of memory for one that is kept
+	bytesPerByte = 80      // of memory for a byte of text: "id id id", the worst that was measured
 )
 
 // documents keeps what was parsed, by the hash of its text: the operator's
@@ -49,25 +52,26 @@ type documents struct {
 	named         map[string]*document // persisted, by their ids
 	persisted     map[textHash]*document
 
-	mu    sync.Mutex
-	sent  *simplelru.LRU[textHash, *document]
-	bytes int
+	budget *guard.Budget // of the documents that clients sent
+	mu     sync.Mutex
+	sent   *simplelru.LRU[textHash, *document]
 }
 
-// newDocuments parses the persisted documents, texts by id, and fails on one
-// that is not valid.
-func newDocuments(schema *ast.Schema, limits Limits, persisted map[string]string, onlyPersisted bool) (*documents, error) {
+// newDocuments parses the persisted documents and fails on one that is not
+// valid.
+func newDocuments(schema *ast.Schema, options Options) (*documents, error) {
 	d := &documents{
 		schema:        schema,
-		limits:        limits,
+		limits:        options.Limits,
 		suggesting:    rules.NewDefaultRules(),
 		plain:         withoutSuggestions(),
-		onlyPersisted: onlyPersisted,
-		named:         make(map[string]*document, len(persisted)),
-		persisted:     make(map[textHash]*document, len(persisted)),
+		onlyPersisted: options.OnlyPersisted,
+		named:         make(map[string]*document, len(options.Persisted)),
+		persisted:     make(map[textHash]*document, len(options.Persisted)),
+		budget:        options.Admission.Documents,
 	}
-	d.sent, _ = simplelru.NewLRU(maxSent/minDocument, func(_ textHash, evicted *document) { d.bytes -= evicted.bytes }) // fails on no size
-	for id, text := range persisted {
+	d.sent, _ = simplelru.NewLRU(math.MaxInt, func(_ textHash, evicted *document) { d.budget.Give(evicted.bytes) }) // the error is of a size below 1
+	for id, text := range options.Persisted {
 		parsed, errs := d.parse(text, nil)
 		if errs != nil {
 			return nil, fmt.Errorf("persisted document %s: %s", id, errs[0].Message)
@@ -153,14 +157,15 @@ func (d *documents) cached(hash textHash) *document {
 func (d *documents) keep(hash textHash, parsed *document) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.sent.Contains(hash) { // another request was first
+	if parsed.bytes > maxDocument || d.sent.Contains(hash) { // another request was first
 		return
 	}
-	d.bytes += parsed.bytes
-	d.sent.Add(hash, parsed)
-	for d.bytes > maxSent {
-		d.sent.RemoveOldest()
+	for !d.budget.Take(parsed.bytes) {
+		if _, _, ok := d.sent.RemoveOldest(); !ok {
+			return
+		}
 	}
+	d.sent.Add(hash, parsed)
 }
 
 func (d *documents) parse(text string, refusal *gqlerror.Error) (*document, gqlerror.List) {
@@ -194,7 +199,7 @@ func (d *documents) parse(text string, refusal *gqlerror.Error) (*document, gqle
 		text:          text,
 		introspects:   introspections > 0,
 		personal:      isPersonal(query),
-		bytes:         minDocument + len(text)*bytesPerByte,
+		bytes:         minDocument + int64(len(text))*bytesPerByte,
 	}, nil
 }
 

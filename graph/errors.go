@@ -15,6 +15,7 @@ import (
 
 	"portfolio/auth"
 	"portfolio/db"
+	"portfolio/media"
 )
 
 // Code is the extensions.code of an error.
@@ -75,6 +76,7 @@ var shown = []struct {
 	{auth.ErrInvalidToken, CodeUnauthenticated, "The token is invalid."},
 	{auth.ErrInactiveUser, CodeUnauthenticated, "The user is inactive."},
 	{db.ErrUnavailable, CodeUnavailable, "The database does not answer. Try again later."},
+	{media.ErrUnavailable, CodeUnavailable, "The media store does not answer. Try again later."},
 	{db.ErrConflict, CodeConflict, "This exists already."},
 	{db.ErrStale, CodeConflict, "It was changed since you read it."},
 	{db.ErrNotFound, CodeNotFound, "There is no such thing."},
@@ -98,7 +100,7 @@ func (h *Handler) present(ctx context.Context, err error) *gqlerror.Error {
 	}
 	for _, known := range shown {
 		if errors.Is(err, known.err) {
-			if known.code == CodeUnavailable {
+			if known.code == CodeUnavailable && !errors.Is(ctx.Err(), context.Canceled) {
 				h.log.ErrorContext(ctx, "request failed", "error", err)
 			}
 			return coded(shownError, known.code, known.message)

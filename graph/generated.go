@@ -5,7 +5,6 @@ package graph
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"math"
 	"portfolio/auth"
@@ -36,7 +35,6 @@ type ResolverRoot interface {
 }
 
 type DirectiveRoot struct {
-	Requires func(ctx context.Context, obj any, next graphql.Resolver, permission auth.Permission) (res any, err error)
 }
 
 type ComplexityRoot struct {
@@ -1064,6 +1062,9 @@ var sources = []*ast.Source{
 	{Name: "../schema.graphqls", Input: `"Guards a field: the viewer must hold the permission."
 directive @requires("What the viewer must be allowed." permission: Permission!) on FIELD_DEFINITION
 
+"Prices what costs more than a field that is read with its row: it counts as so many fields."
+directive @cost("How many fields it counts as." weight: Int!) on FIELD_DEFINITION | INPUT_FIELD_DEFINITION
+
 "An instant, RFC 3339 in UTC; a fraction, where there is one, has six digits."
 scalar DateTime @specifiedBy(url: "https://www.rfc-editor.org/rfc/rfc3339")
 
@@ -1406,7 +1407,7 @@ type PortfolioConnection {
   "What lies before and after the page."
   pageInfo: PageInfo!
   "How many portfolios the whole list has. They are counted only if you ask."
-  totalCount: Int!
+  totalCount: Int! @cost(weight: 50)
 }
 
 "A portfolio in a list."
@@ -1426,7 +1427,7 @@ type PortfolioLinkConnection {
   "What lies before and after the page."
   pageInfo: PageInfo!
   "How many links the whole list has. They are counted only if you ask."
-  totalCount: Int!
+  totalCount: Int! @cost(weight: 50)
 }
 
 "A link in a list."
@@ -1480,7 +1481,7 @@ enum Direction {
 "Which portfolios are listed: those that meet every condition given."
 input PortfolioFilter {
   "Text in the name, in upper or lower case, up to 255 characters."
-  search: String
+  search: String @cost(weight: 500)
   "When the portfolio was created."
   createdAt: DateTimeRange
   "When the portfolio was last changed."
@@ -1490,7 +1491,7 @@ input PortfolioFilter {
 "Which links are listed: those that meet every condition given."
 input PortfolioLinkFilter {
   "Text in the name or the description, in upper or lower case, up to 255 characters."
-  search: String
+  search: String @cost(weight: 500)
   "Whether the link has an image."
   hasImage: Boolean
   "When the link was created."
@@ -2103,20 +2104,6 @@ func (ec *executionContext) childFields___Type(ctx context.Context, field graphq
 // endregion ************************** internal!.gotpl ***************************
 
 // region    ***************************** args.gotpl *****************************
-
-func (ec *executionContext) dir_requires_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
-	var err error
-	args := map[string]any{}
-	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "permission",
-		func(ctx context.Context, v any) (auth.Permission, error) {
-			return ec.unmarshalNPermission2portfolioᚋauthᚐPermission(ctx, v)
-		})
-	if err != nil {
-		return nil, err
-	}
-	args["permission"] = arg0
-	return args, nil
-}
 
 func (ec *executionContext) field_Image_thumbnail_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
 	var err error
@@ -3219,25 +3206,7 @@ func (ec *executionContext) _Mutation_createPortfolio(ctx context.Context, field
 			fc := graphql.GetFieldContext(ctx)
 			return ec.Resolvers.Mutation().CreatePortfolio(ctx, fc.Args["input"].(CreatePortfolioInput))
 		},
-		func(ctx context.Context, next graphql.Resolver) graphql.Resolver {
-			directive0 := next
-
-			directive1 := func(ctx context.Context) (any, error) {
-				permission, err := ec.unmarshalNPermission2portfolioᚋauthᚐPermission(ctx, "ADMIN")
-				if err != nil {
-					var zeroVal *CreatePortfolioPayload
-					return zeroVal, err
-				}
-				if ec.Directives.Requires == nil {
-					var zeroVal *CreatePortfolioPayload
-					return zeroVal, errors.New("directive requires is not implemented")
-				}
-				return ec.Directives.Requires(ctx, nil, directive0, permission)
-			}
-
-			next = directive1
-			return next
-		},
+		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *CreatePortfolioPayload) graphql.Marshaler {
 			return ec.marshalOCreatePortfolioPayload2ᚖportfolioᚋgraphᚐCreatePortfolioPayload(ctx, selections, v)
 		},
@@ -3281,25 +3250,7 @@ func (ec *executionContext) _Mutation_updatePortfolio(ctx context.Context, field
 			fc := graphql.GetFieldContext(ctx)
 			return ec.Resolvers.Mutation().UpdatePortfolio(ctx, fc.Args["input"].(UpdatePortfolioInput))
 		},
-		func(ctx context.Context, next graphql.Resolver) graphql.Resolver {
-			directive0 := next
-
-			directive1 := func(ctx context.Context) (any, error) {
-				permission, err := ec.unmarshalNPermission2portfolioᚋauthᚐPermission(ctx, "ADMIN")
-				if err != nil {
-					var zeroVal *UpdatePortfolioPayload
-					return zeroVal, err
-				}
-				if ec.Directives.Requires == nil {
-					var zeroVal *UpdatePortfolioPayload
-					return zeroVal, errors.New("directive requires is not implemented")
-				}
-				return ec.Directives.Requires(ctx, nil, directive0, permission)
-			}
-
-			next = directive1
-			return next
-		},
+		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *UpdatePortfolioPayload) graphql.Marshaler {
 			return ec.marshalOUpdatePortfolioPayload2ᚖportfolioᚋgraphᚐUpdatePortfolioPayload(ctx, selections, v)
 		},
@@ -3343,25 +3294,7 @@ func (ec *executionContext) _Mutation_deletePortfolio(ctx context.Context, field
 			fc := graphql.GetFieldContext(ctx)
 			return ec.Resolvers.Mutation().DeletePortfolio(ctx, fc.Args["input"].(DeletePortfolioInput))
 		},
-		func(ctx context.Context, next graphql.Resolver) graphql.Resolver {
-			directive0 := next
-
-			directive1 := func(ctx context.Context) (any, error) {
-				permission, err := ec.unmarshalNPermission2portfolioᚋauthᚐPermission(ctx, "ADMIN")
-				if err != nil {
-					var zeroVal *DeletePortfolioPayload
-					return zeroVal, err
-				}
-				if ec.Directives.Requires == nil {
-					var zeroVal *DeletePortfolioPayload
-					return zeroVal, errors.New("directive requires is not implemented")
-				}
-				return ec.Directives.Requires(ctx, nil, directive0, permission)
-			}
-
-			next = directive1
-			return next
-		},
+		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *DeletePortfolioPayload) graphql.Marshaler {
 			return ec.marshalODeletePortfolioPayload2ᚖportfolioᚋgraphᚐDeletePortfolioPayload(ctx, selections, v)
 		},
@@ -3405,25 +3338,7 @@ func (ec *executionContext) _Mutation_createPortfolioLink(ctx context.Context, f
 			fc := graphql.GetFieldContext(ctx)
 			return ec.Resolvers.Mutation().CreatePortfolioLink(ctx, fc.Args["input"].(CreatePortfolioLinkInput))
 		},
-		func(ctx context.Context, next graphql.Resolver) graphql.Resolver {
-			directive0 := next
-
-			directive1 := func(ctx context.Context) (any, error) {
-				permission, err := ec.unmarshalNPermission2portfolioᚋauthᚐPermission(ctx, "PORTFOLIO_LINK")
-				if err != nil {
-					var zeroVal *CreatePortfolioLinkPayload
-					return zeroVal, err
-				}
-				if ec.Directives.Requires == nil {
-					var zeroVal *CreatePortfolioLinkPayload
-					return zeroVal, errors.New("directive requires is not implemented")
-				}
-				return ec.Directives.Requires(ctx, nil, directive0, permission)
-			}
-
-			next = directive1
-			return next
-		},
+		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *CreatePortfolioLinkPayload) graphql.Marshaler {
 			return ec.marshalOCreatePortfolioLinkPayload2ᚖportfolioᚋgraphᚐCreatePortfolioLinkPayload(ctx, selections, v)
 		},
@@ -3467,25 +3382,7 @@ func (ec *executionContext) _Mutation_updatePortfolioLink(ctx context.Context, f
 			fc := graphql.GetFieldContext(ctx)
 			return ec.Resolvers.Mutation().UpdatePortfolioLink(ctx, fc.Args["input"].(UpdatePortfolioLinkInput))
 		},
-		func(ctx context.Context, next graphql.Resolver) graphql.Resolver {
-			directive0 := next
-
-			directive1 := func(ctx context.Context) (any, error) {
-				permission, err := ec.unmarshalNPermission2portfolioᚋauthᚐPermission(ctx, "PORTFOLIO_LINK")
-				if err != nil {
-					var zeroVal *UpdatePortfolioLinkPayload
-					return zeroVal, err
-				}
-				if ec.Directives.Requires == nil {
-					var zeroVal *UpdatePortfolioLinkPayload
-					return zeroVal, errors.New("directive requires is not implemented")
-				}
-				return ec.Directives.Requires(ctx, nil, directive0, permission)
-			}
-
-			next = directive1
-			return next
-		},
+		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *UpdatePortfolioLinkPayload) graphql.Marshaler {
 			return ec.marshalOUpdatePortfolioLinkPayload2ᚖportfolioᚋgraphᚐUpdatePortfolioLinkPayload(ctx, selections, v)
 		},
@@ -3529,25 +3426,7 @@ func (ec *executionContext) _Mutation_deletePortfolioLink(ctx context.Context, f
 			fc := graphql.GetFieldContext(ctx)
 			return ec.Resolvers.Mutation().DeletePortfolioLink(ctx, fc.Args["input"].(DeletePortfolioLinkInput))
 		},
-		func(ctx context.Context, next graphql.Resolver) graphql.Resolver {
-			directive0 := next
-
-			directive1 := func(ctx context.Context) (any, error) {
-				permission, err := ec.unmarshalNPermission2portfolioᚋauthᚐPermission(ctx, "PORTFOLIO_LINK")
-				if err != nil {
-					var zeroVal *DeletePortfolioLinkPayload
-					return zeroVal, err
-				}
-				if ec.Directives.Requires == nil {
-					var zeroVal *DeletePortfolioLinkPayload
-					return zeroVal, errors.New("directive requires is not implemented")
-				}
-				return ec.Directives.Requires(ctx, nil, directive0, permission)
-			}
-
-			next = directive1
-			return next
-		},
+		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *DeletePortfolioLinkPayload) graphql.Marshaler {
 			return ec.marshalODeletePortfolioLinkPayload2ᚖportfolioᚋgraphᚐDeletePortfolioLinkPayload(ctx, selections, v)
 		},
@@ -3591,25 +3470,7 @@ func (ec *executionContext) _Mutation_createUser(ctx context.Context, field grap
 			fc := graphql.GetFieldContext(ctx)
 			return ec.Resolvers.Mutation().CreateUser(ctx, fc.Args["input"].(CreateUserInput))
 		},
-		func(ctx context.Context, next graphql.Resolver) graphql.Resolver {
-			directive0 := next
-
-			directive1 := func(ctx context.Context) (any, error) {
-				permission, err := ec.unmarshalNPermission2portfolioᚋauthᚐPermission(ctx, "ADMIN")
-				if err != nil {
-					var zeroVal *CreateUserPayload
-					return zeroVal, err
-				}
-				if ec.Directives.Requires == nil {
-					var zeroVal *CreateUserPayload
-					return zeroVal, errors.New("directive requires is not implemented")
-				}
-				return ec.Directives.Requires(ctx, nil, directive0, permission)
-			}
-
-			next = directive1
-			return next
-		},
+		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *CreateUserPayload) graphql.Marshaler {
 			return ec.marshalOCreateUserPayload2ᚖportfolioᚋgraphᚐCreateUserPayload(ctx, selections, v)
 		},
@@ -3653,25 +3514,7 @@ func (ec *executionContext) _Mutation_setUserPermissions(ctx context.Context, fi
 			fc := graphql.GetFieldContext(ctx)
 			return ec.Resolvers.Mutation().SetUserPermissions(ctx, fc.Args["input"].(SetUserPermissionsInput))
 		},
-		func(ctx context.Context, next graphql.Resolver) graphql.Resolver {
-			directive0 := next
-
-			directive1 := func(ctx context.Context) (any, error) {
-				permission, err := ec.unmarshalNPermission2portfolioᚋauthᚐPermission(ctx, "ADMIN")
-				if err != nil {
-					var zeroVal *SetUserPermissionsPayload
-					return zeroVal, err
-				}
-				if ec.Directives.Requires == nil {
-					var zeroVal *SetUserPermissionsPayload
-					return zeroVal, errors.New("directive requires is not implemented")
-				}
-				return ec.Directives.Requires(ctx, nil, directive0, permission)
-			}
-
-			next = directive1
-			return next
-		},
+		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *SetUserPermissionsPayload) graphql.Marshaler {
 			return ec.marshalOSetUserPermissionsPayload2ᚖportfolioᚋgraphᚐSetUserPermissionsPayload(ctx, selections, v)
 		},
@@ -3715,25 +3558,7 @@ func (ec *executionContext) _Mutation_createToken(ctx context.Context, field gra
 			fc := graphql.GetFieldContext(ctx)
 			return ec.Resolvers.Mutation().CreateToken(ctx, fc.Args["input"].(CreateTokenInput))
 		},
-		func(ctx context.Context, next graphql.Resolver) graphql.Resolver {
-			directive0 := next
-
-			directive1 := func(ctx context.Context) (any, error) {
-				permission, err := ec.unmarshalNPermission2portfolioᚋauthᚐPermission(ctx, "ADMIN")
-				if err != nil {
-					var zeroVal *CreateTokenPayload
-					return zeroVal, err
-				}
-				if ec.Directives.Requires == nil {
-					var zeroVal *CreateTokenPayload
-					return zeroVal, errors.New("directive requires is not implemented")
-				}
-				return ec.Directives.Requires(ctx, nil, directive0, permission)
-			}
-
-			next = directive1
-			return next
-		},
+		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *CreateTokenPayload) graphql.Marshaler {
 			return ec.marshalOCreateTokenPayload2ᚖportfolioᚋgraphᚐCreateTokenPayload(ctx, selections, v)
 		},
@@ -3777,25 +3602,7 @@ func (ec *executionContext) _Mutation_revokeToken(ctx context.Context, field gra
 			fc := graphql.GetFieldContext(ctx)
 			return ec.Resolvers.Mutation().RevokeToken(ctx, fc.Args["input"].(RevokeTokenInput))
 		},
-		func(ctx context.Context, next graphql.Resolver) graphql.Resolver {
-			directive0 := next
-
-			directive1 := func(ctx context.Context) (any, error) {
-				permission, err := ec.unmarshalNPermission2portfolioᚋauthᚐPermission(ctx, "ADMIN")
-				if err != nil {
-					var zeroVal *RevokeTokenPayload
-					return zeroVal, err
-				}
-				if ec.Directives.Requires == nil {
-					var zeroVal *RevokeTokenPayload
-					return zeroVal, errors.New("directive requires is not implemented")
-				}
-				return ec.Directives.Requires(ctx, nil, directive0, permission)
-			}
-
-			next = directive1
-			return next
-		},
+		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *RevokeTokenPayload) graphql.Marshaler {
 			return ec.marshalORevokeTokenPayload2ᚖportfolioᚋgraphᚐRevokeTokenPayload(ctx, selections, v)
 		},
@@ -3839,25 +3646,7 @@ func (ec *executionContext) _Mutation_uploadImage(ctx context.Context, field gra
 			fc := graphql.GetFieldContext(ctx)
 			return ec.Resolvers.Mutation().UploadImage(ctx, fc.Args["input"].(UploadImageInput))
 		},
-		func(ctx context.Context, next graphql.Resolver) graphql.Resolver {
-			directive0 := next
-
-			directive1 := func(ctx context.Context) (any, error) {
-				permission, err := ec.unmarshalNPermission2portfolioᚋauthᚐPermission(ctx, "PORTFOLIO_LINK")
-				if err != nil {
-					var zeroVal *UploadImagePayload
-					return zeroVal, err
-				}
-				if ec.Directives.Requires == nil {
-					var zeroVal *UploadImagePayload
-					return zeroVal, errors.New("directive requires is not implemented")
-				}
-				return ec.Directives.Requires(ctx, nil, directive0, permission)
-			}
-
-			next = directive1
-			return next
-		},
+		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *UploadImagePayload) graphql.Marshaler {
 			return ec.marshalOUploadImagePayload2ᚖportfolioᚋgraphᚐUploadImagePayload(ctx, selections, v)
 		},
@@ -4679,25 +4468,7 @@ func (ec *executionContext) _Query_portfolioLink(ctx context.Context, field grap
 			fc := graphql.GetFieldContext(ctx)
 			return ec.Resolvers.Query().PortfolioLink(ctx, fc.Args["portfolioId"].(*int64), fc.Args["id"].(int64))
 		},
-		func(ctx context.Context, next graphql.Resolver) graphql.Resolver {
-			directive0 := next
-
-			directive1 := func(ctx context.Context) (any, error) {
-				permission, err := ec.unmarshalNPermission2portfolioᚋauthᚐPermission(ctx, "PORTFOLIO_LINK")
-				if err != nil {
-					var zeroVal *db.PortfolioLink
-					return zeroVal, err
-				}
-				if ec.Directives.Requires == nil {
-					var zeroVal *db.PortfolioLink
-					return zeroVal, errors.New("directive requires is not implemented")
-				}
-				return ec.Directives.Requires(ctx, nil, directive0, permission)
-			}
-
-			next = directive1
-			return next
-		},
+		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *db.PortfolioLink) graphql.Marshaler {
 			return ec.marshalOPortfolioLink2ᚖportfolioᚋdbᚐPortfolioLink(ctx, selections, v)
 		},
@@ -4741,25 +4512,7 @@ func (ec *executionContext) _Query_portfolioLinks(ctx context.Context, field gra
 			fc := graphql.GetFieldContext(ctx)
 			return ec.Resolvers.Query().PortfolioLinks(ctx, fc.Args["portfolioId"].(*int64), fc.Args["filter"].(*PortfolioLinkFilter), fc.Args["orderBy"].(*db.Order), fc.Args["first"].(*int), fc.Args["after"].(*string), fc.Args["last"].(*int), fc.Args["before"].(*string))
 		},
-		func(ctx context.Context, next graphql.Resolver) graphql.Resolver {
-			directive0 := next
-
-			directive1 := func(ctx context.Context) (any, error) {
-				permission, err := ec.unmarshalNPermission2portfolioᚋauthᚐPermission(ctx, "PORTFOLIO_LINK")
-				if err != nil {
-					var zeroVal *Connection[*db.PortfolioLink]
-					return zeroVal, err
-				}
-				if ec.Directives.Requires == nil {
-					var zeroVal *Connection[*db.PortfolioLink]
-					return zeroVal, errors.New("directive requires is not implemented")
-				}
-				return ec.Directives.Requires(ctx, nil, directive0, permission)
-			}
-
-			next = directive1
-			return next
-		},
+		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *Connection[*db.PortfolioLink]) graphql.Marshaler {
 			return ec.marshalOPortfolioLinkConnection2ᚖportfolioᚋgraphᚐConnection(ctx, selections, v)
 		},
@@ -4803,25 +4556,7 @@ func (ec *executionContext) _Query_portfolio(ctx context.Context, field graphql.
 			fc := graphql.GetFieldContext(ctx)
 			return ec.Resolvers.Query().Portfolio(ctx, fc.Args["id"].(int64))
 		},
-		func(ctx context.Context, next graphql.Resolver) graphql.Resolver {
-			directive0 := next
-
-			directive1 := func(ctx context.Context) (any, error) {
-				permission, err := ec.unmarshalNPermission2portfolioᚋauthᚐPermission(ctx, "PORTFOLIO_LINK")
-				if err != nil {
-					var zeroVal *db.Portfolio
-					return zeroVal, err
-				}
-				if ec.Directives.Requires == nil {
-					var zeroVal *db.Portfolio
-					return zeroVal, errors.New("directive requires is not implemented")
-				}
-				return ec.Directives.Requires(ctx, nil, directive0, permission)
-			}
-
-			next = directive1
-			return next
-		},
+		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *db.Portfolio) graphql.Marshaler {
 			return ec.marshalOPortfolio2ᚖportfolioᚋdbᚐPortfolio(ctx, selections, v)
 		},
@@ -4865,25 +4600,7 @@ func (ec *executionContext) _Query_portfolios(ctx context.Context, field graphql
 			fc := graphql.GetFieldContext(ctx)
 			return ec.Resolvers.Query().Portfolios(ctx, fc.Args["filter"].(*PortfolioFilter), fc.Args["orderBy"].(*db.Order), fc.Args["first"].(*int), fc.Args["after"].(*string), fc.Args["last"].(*int), fc.Args["before"].(*string))
 		},
-		func(ctx context.Context, next graphql.Resolver) graphql.Resolver {
-			directive0 := next
-
-			directive1 := func(ctx context.Context) (any, error) {
-				permission, err := ec.unmarshalNPermission2portfolioᚋauthᚐPermission(ctx, "PORTFOLIO_LINK")
-				if err != nil {
-					var zeroVal *Connection[*db.Portfolio]
-					return zeroVal, err
-				}
-				if ec.Directives.Requires == nil {
-					var zeroVal *Connection[*db.Portfolio]
-					return zeroVal, errors.New("directive requires is not implemented")
-				}
-				return ec.Directives.Requires(ctx, nil, directive0, permission)
-			}
-
-			next = directive1
-			return next
-		},
+		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *Connection[*db.Portfolio]) graphql.Marshaler {
 			return ec.marshalOPortfolioConnection2ᚖportfolioᚋgraphᚐConnection(ctx, selections, v)
 		},
@@ -4927,25 +4644,7 @@ func (ec *executionContext) _Query_image(ctx context.Context, field graphql.Coll
 			fc := graphql.GetFieldContext(ctx)
 			return ec.Resolvers.Query().Image(ctx, fc.Args["id"].(int64))
 		},
-		func(ctx context.Context, next graphql.Resolver) graphql.Resolver {
-			directive0 := next
-
-			directive1 := func(ctx context.Context) (any, error) {
-				permission, err := ec.unmarshalNPermission2portfolioᚋauthᚐPermission(ctx, "PORTFOLIO_LINK")
-				if err != nil {
-					var zeroVal *db.Image
-					return zeroVal, err
-				}
-				if ec.Directives.Requires == nil {
-					var zeroVal *db.Image
-					return zeroVal, errors.New("directive requires is not implemented")
-				}
-				return ec.Directives.Requires(ctx, nil, directive0, permission)
-			}
-
-			next = directive1
-			return next
-		},
+		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *db.Image) graphql.Marshaler {
 			return ec.marshalOImage2ᚖportfolioᚋdbᚐImage(ctx, selections, v)
 		},

@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -16,6 +17,7 @@ import (
 	"portfolio/db"
 	"portfolio/db/dbtest"
 	"portfolio/graph"
+	"portfolio/guard"
 )
 
 // Keys of the recorded users.
@@ -43,16 +45,31 @@ func serve(t testing.TB, database *db.DB, logs slog.Handler) *httptest.Server {
 // serveWith serves with the default options, changed.
 func serveWith(t testing.TB, database *db.DB, change func(*graph.Options)) *httptest.Server {
 	t.Helper()
-	options := graph.Options{Limits: graph.DefaultLimits(), Introspection: graph.IntrospectionOn, Log: slog.New(slog.DiscardHandler)}
+	options := defaultOptions()
 	change(&options)
-	tokens := auth.NewTokens(database)
-	handler, err := graph.NewHandler(&graph.Resolver{DB: database, Tokens: tokens}, tokens, options)
+	server := httptest.NewServer(newHandler(t, &graph.Resolver{DB: database}, options))
+	t.Cleanup(server.Close)
+	return server
+}
+
+func defaultOptions() graph.Options {
+	return graph.Options{
+		Limits: graph.DefaultLimits(), Introspection: graph.IntrospectionOn,
+		Admission: guard.NewAdmission(256, 4, nil), Timeout: time.Minute, UploadTimeout: time.Minute, StallTimeout: time.Minute,
+		Log: slog.New(slog.DiscardHandler),
+	}
+}
+
+func newHandler(t testing.TB, resolver *graph.Resolver, options graph.Options) http.Handler {
+	t.Helper()
+	if resolver.Tokens == nil {
+		resolver.Tokens = auth.NewTokens(resolver.DB, time.Minute, 0)
+	}
+	handler, err := graph.NewHandler(resolver, resolver.Tokens, options)
 	if err != nil {
 		t.Fatal(err)
 	}
-	server := httptest.NewServer(handler)
-	t.Cleanup(server.Close)
-	return server
+	return handler
 }
 
 // ask posts a query and returns the status and the body, in which the

@@ -1,9 +1,9 @@
 package graph_test
 
 import (
-	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"fmt"
 	"maps"
 	"net/http"
 	"net/http/httptest"
@@ -12,12 +12,14 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
 	"portfolio/db"
 	"portfolio/db/dbtest"
 	"portfolio/graph"
+	"portfolio/guard"
 )
 
 // exchange is a request, and what of the answer must be so.
@@ -73,7 +75,12 @@ const (
 	noSuchField = `{"errors":[{"message":"Cannot query field \"nme\" on type \"PortfolioLink\". Did you mean \"name\"?","locations":[{"line":1,"column":22}],"extensions":{"code":"BAD_USER_INPUT"}}]}`
 )
 
+func largerThan(limit int) string {
+	return fmt.Sprintf(`{"errors":[{"message":"The body may have at most %d bytes.","extensions":{"code":"BAD_USER_INPUT"}}]}`, limit)
+}
+
 func TestHTTP(t *testing.T) {
+	bearer := map[string]string{"Authorization": "Bearer " + staff4242}
 	cases := []exchange{
 		{name: "a query", body: `{"query":"{__typename}"}`, status: 200, answer: typename, answers: map[string]string{"Content-Type": older + "; charset=utf-8", "Vary": "Accept, Authorization", "Cache-Control": "no-store"}},
 		{name: "by GET", query: get("{__typename}"), status: 200, answer: typename, answers: map[string]string{"Cache-Control": "public, no-cache", "ETag": `W/"0384bd78b8b987171b0ce4f29e771044"`}},
@@ -117,8 +124,17 @@ func TestHTTP(t *testing.T) {
 		{name: "an object cut short", body: `{"query":"{__typename}"`, status: 400, answer: badBody},
 		{name: "an empty body", method: "POST", headers: map[string]string{"Content-Type": older}, status: 400, answer: badBody},
 		{name: "two values", body: `{"query":"{__typename}"}{}`, status: 400, answer: badBody},
-		{name: "a megabyte of garbage", body: strings.Repeat("x", 1<<20), status: 400, answer: badBody},
-		{name: "two megabytes", body: `{"query":"{__typename}","variables":{"a":"` + strings.Repeat("x", 2<<20) + `"}}`, status: 413, answer: `{"errors":[{"message":"The body may hold at most 1048576 bytes.","extensions":{"code":"BAD_USER_INPUT"}}]}`},
+		{name: "the most that anybody may send", body: strings.Repeat("x", 128<<10), status: 400, answer: badBody},
+		{name: "more than that", body: strings.Repeat("x", 128<<10+1), status: 413, answer: largerThan(128 << 10)},
+		{name: "the most that a viewer may send", body: strings.Repeat("x", 1<<20), headers: bearer, status: 400, answer: badBody},
+		{name: "more than that of a viewer", body: strings.Repeat("x", 1<<20+1), headers: bearer, status: 413, answer: largerThan(1 << 20)},
+		{name: "as many values as there may be", body: `{"query":"{__typename}","variables":{"a":[` + strings.Repeat(`0,`, 1995) + `0]}}`, status: 200, answer: typename},
+		{name: "more values", body: `{"query":"{__typename}","variables":{"a":[` + strings.Repeat(`0,`, 1996) + `0]}}`, status: 400, answer: manyValues},
+		{name: "empty values", body: `{"query":"{__typename}","variables":{"a":[` + strings.Repeat(`[],`, 1000) + `0]}}`, status: 400, answer: manyValues},
+		{name: "what looks like values", body: `{"query":"{__typename}","operationName":"` + strings.Repeat(`[{\\\",`, 2000) + `"}`, status: 200, answer: `{"errors":[{"message":"The document has no operation of that name, or several: operationName must name one.","extensions":{"code":"BAD_USER_INPUT"}}]}`},
+		{name: "50 levels", body: `{"query":"{__typename}","variables":{"a":` + strings.Repeat("[", 48) + strings.Repeat("]", 48) + `}}`, status: 200, answer: typename},
+		{name: "51 levels", body: `{"query":"{__typename}","variables":{"a":` + strings.Repeat("[", 49) + strings.Repeat("]", 49) + `}}`, status: 400, answer: manyLevels},
+		{name: "many values by GET", query: get("{__typename}") + `&variables={"a":[` + strings.Repeat(`0,`, 2000) + `0]}`, status: 400, answer: manyValues},
 		{name: "bad variables by GET", query: get("{__typename}") + "&variables=1", status: 400, answer: `{"errors":[{"message":"The parameter variables must be a JSON object.","extensions":{"code":"BAD_USER_INPUT"}}]}`},
 		{name: "bad extensions by GET", query: get("{__typename}") + "&extensions=x", status: 400, answer: `{"errors":[{"message":"The parameter extensions must be a JSON object.","extensions":{"code":"BAD_USER_INPUT"}}]}`},
 		{name: "a broken query string", query: "query=%zz", status: 400, answer: `{"errors":[{"message":"The query string is malformed.","extensions":{"code":"BAD_USER_INPUT"}}]}`},
@@ -150,6 +166,8 @@ func TestHTTP(t *testing.T) {
 }
 
 const (
+	manyValues   = `{"errors":[{"message":"The variables and extensions may have at most 2000 values.","extensions":{"code":"BAD_USER_INPUT"}}]}`
+	manyLevels   = `{"errors":[{"message":"The variables and extensions may have at most 50 levels.","extensions":{"code":"BAD_USER_INPUT"}}]}`
 	badBody      = `{"errors":[{"message":"The body must be one JSON object with a query, and may have operationName, variables and extensions.","extensions":{"code":"BAD_USER_INPUT"}}]}`
 	badType      = `{"errors":[{"message":"Send application/json in UTF-8, not compressed.","extensions":{"code":"BAD_USER_INPUT"}}]}`
 	notPersisted = `{"errors":[{"message":"PersistedQueryNotFound","extensions":{"code":"PERSISTED_QUERY_NOT_FOUND"}}]}`
@@ -208,7 +226,10 @@ func TestPersistedDocumentsAreChecked(t *testing.T) {
 		}
 		texts, err := graph.ReadDocuments(file)
 		if err == nil {
-			_, err = graph.NewHandler(&graph.Resolver{}, nil, graph.Options{Persisted: texts, Limits: graph.Limits{Bytes: 100, Tokens: 100, Fields: 100, Depth: 10, RootFields: 10, Duplicates: 1}})
+			_, err = graph.NewHandler(&graph.Resolver{}, nil, graph.Options{
+				Persisted: texts, Admission: guard.NewAdmission(1, 1, nil),
+				Limits: graph.Limits{Bytes: 100, Tokens: 100, Fields: 100, Depth: 10, RootFields: 10, Duplicates: 1},
+			})
 		}
 		if err == nil || !strings.HasSuffix(err.Error(), want) {
 			t.Errorf("%s: %v, want %s", content, err, want)
@@ -255,18 +276,57 @@ func TestIntrospection(t *testing.T) {
 	})
 }
 
-// TestBusy: a document is refused before a turn is asked for, an operation
-// when there is none.
+// TestBusy: without a slot nothing of a request is looked at.
 func TestBusy(t *testing.T) {
 	dbtest.Each(t, func(t *testing.T, database *db.DB) {
 		server := serveWith(t, database, func(o *graph.Options) {
-			o.Enter = func(context.Context) (func(), bool) { return nil, false }
+			o.Admission.Lookups = guard.NewThrottle(0, 0, time.Minute)
 		})
-		try(t, server, exchange{
-			body: `{"query":"{__typename}"}`, status: 503,
-			answer:  `{"errors":[{"message":"The server is busy. Try again later.","extensions":{"code":"UNAVAILABLE"}}]}`,
-			answers: map[string]string{"Retry-After": "1"},
-		})
-		try(t, server, exchange{body: `{"query":"{portfolioLink(id:1){nme}}"}`, status: 200, answer: noSuchField})
+		for _, body := range []string{`{"query":"{__typename}"}`, `{"query":"{portfolioLink(id:1){nme}}"}`, `x`} {
+			try(t, server, exchange{
+				body: body, status: 503,
+				answer:  `{"errors":[{"message":"The server is busy. Try again later.","extensions":{"code":"UNAVAILABLE"}}]}`,
+				answers: map[string]string{"Retry-After": "1"},
+			})
+		}
+	})
+}
+
+// TestSlotsByKind: where no slot is left for one kind of work, the others go
+// on.
+func TestSlotsByKind(t *testing.T) {
+	none := guard.NewThrottle(0, 0, time.Minute)
+	const (
+		lookup = `{portfolioLink(id:4){name imageData{thumbnails{id}}}}`
+		page   = `{portfolioLinks(first:100){nodes{id name imageData{id thumbnails{id url}}}}}`
+		search = `{portfolioLinks(filter:{search:"x"}){nodes{id}}}`
+		count  = `{portfolioLinks{totalCount}}`
+		nested = `{portfolios(first:60){nodes{links(first:20){nodes{id name}}}}}`
+		write  = `mutation{updatePortfolioLink(input:{id:4}){portfolioLink{id}}}`
+	)
+	dbtest.EachURL(t, func(t *testing.T, dsn string) {
+		dbtest.LoadFile(t, dsn, "../compat/testdata/fixtures.json")
+		server := serveWith(t, dbtest.Open(t, dsn), func(o *graph.Options) { o.Admission.Heavy, o.Admission.Uploads = none, none })
+		for query, want := range map[string]int{lookup: 200, page: 200, write: 200, search: 503, count: 503, nested: 503} {
+			status, body := ask(t, server, "Token "+admin, query, nil)
+			if busy := strings.Contains(body, "The server is busy."); status != want || busy != (want == 503) {
+				t.Errorf("%s: %d %.300s", query, status, body)
+			}
+		}
+	})
+}
+
+// TestLargeResponseIsHeavy: a cheap document whose response grows is moved to
+// the slots of heavy work.
+func TestLargeResponseIsHeavy(t *testing.T) {
+	dbtest.EachURL(t, func(t *testing.T, dsn string) {
+		dbtest.LoadFile(t, dsn, "../compat/testdata/fixtures.json")
+		dbtest.Exec(t, dsn, "UPDATE portfolio_links SET description = $1 WHERE id = 4", strings.Repeat("x", 1<<20))
+		server := serveWith(t, dbtest.Open(t, dsn), func(o *graph.Options) { o.Admission.Heavy = guard.NewThrottle(0, 0, time.Minute) })
+		for query, want := range map[string]int{`{portfolioLink(id:4){name}}`: 200, `{portfolioLink(id:4){description}}`: 503} {
+			if status, body := ask(t, server, "Token "+admin, query, nil); status != want {
+				t.Errorf("%s: %d %.300s", query, status, body)
+			}
+		}
 	})
 }

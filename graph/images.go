@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"time"
 
 	"github.com/99designs/gqlgen/graphql"
 
@@ -18,6 +19,8 @@ type UploadImageInput struct{ Image graphql.Upload }
 // UploadImagePayload is what was stored.
 type UploadImagePayload struct{ Image *db.Image }
 
+const commitTimeout = 10 * time.Second
+
 // SavePicture stores a picture that a client calls name: its files with their
 // thumbnails first, then by commit the rows. A file that is no picture is a
 // media.InputError.
@@ -26,7 +29,9 @@ func SavePicture(ctx context.Context, pictures *media.Pictures, name string, con
 	err := pictures.Save(ctx, name, content, func(picture media.Picture) error {
 		image = imageOf(picture)
 		// A client that goes away must not leave it open whether there are rows.
-		err := commit(context.WithoutCancel(ctx), image)
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), commitTimeout)
+		defer cancel()
+		err := commit(ctx, image)
 		if errors.Is(err, db.ErrUnavailable) {
 			return fmt.Errorf("%w: %w", media.ErrUncertain, err)
 		}

@@ -25,7 +25,9 @@ type Limits struct {
 	Directives     int `name:"max-directives" env:"MAX_DIRECTIVES" default:"50" help:"Directives in a document."`
 	RootFields     int `name:"max-root-fields" env:"MAX_ROOT_FIELDS" default:"20" help:"Fields of Query or Mutation in one operation."`
 	Introspections int `name:"max-introspections" env:"MAX_INTROSPECTIONS" default:"2" help:"__schema and __type fields in a document."`
-	Cost           int `name:"max-cost" env:"MAX_COST" default:"10000" help:"Fields that an answer may hold, pages counted in full."`
+	Cost           int `name:"max-cost" env:"MAX_COST" default:"10000" help:"Fields that an answer may hold, pages counted in full; a search counts 500, totalCount 50."`
+	Values         int `name:"max-values" env:"MAX_VALUES" default:"2000" help:"Values in the variables and extensions of a request."`
+	Response       int `name:"max-response" env:"MAX_RESPONSE" default:"8388608" help:"Bytes of a response."`
 }
 
 // DefaultLimits are those that the tags name.
@@ -203,24 +205,93 @@ func isIntrospection(field *ast.Field) bool {
 // gives one.
 const assumedPage = 20
 
-// costOf is how many fields the answer may hold: each counts once per row of
-// the pages around it.
-func costOf(set ast.SelectionSet, variables map[string]any) float64 {
+// heavyCost is the cost of work that takes more than a few milliseconds: a page
+// of 100 links with everything costs 2,100.
+const heavyCost = 2500
+
+// price is what an operation may cost.
+type price struct {
+	cost  float64
+	scans bool // reads rows that the response does not hold
+}
+
+func (p price) heavy() bool { return p.scans || p.cost > heavyCost }
+
+func priceOf(schema *ast.Schema, operation *ast.OperationDefinition, variables map[string]any) price {
+	p := pricer{schema: schema, variables: variables}
+	cost := p.costOf(operation.SelectionSet)
+	return price{cost, p.scans}
+}
+
+// pricer adds up costs: each field counts once per row of the pages around it,
+// and what has the directive @cost as much as that says.
+type pricer struct {
+	schema    *ast.Schema
+	variables map[string]any
+	scans     bool
+}
+
+func (p *pricer) costOf(set ast.SelectionSet) float64 {
 	cost := 0.0
 	for _, selection := range set {
 		switch selection := selection.(type) {
 		case *ast.Field:
-			cost++
-			if len(selection.SelectionSet) > 0 {
-				cost += pageSize(selection, variables) * costOf(selection.SelectionSet, variables)
-			}
+			cost += p.fieldCost(selection)
 		case *ast.InlineFragment:
-			cost += costOf(selection.SelectionSet, variables)
+			cost += p.costOf(selection.SelectionSet)
 		case *ast.FragmentSpread:
-			cost += costOf(selection.Definition.SelectionSet, variables)
+			cost += p.costOf(selection.Definition.SelectionSet)
 		}
 	}
 	return cost
+}
+
+func (p *pricer) fieldCost(field *ast.Field) float64 {
+	cost := 1.0
+	if field.Definition != nil {
+		if weight, ok := p.weight(field.Definition.Directives); ok {
+			cost = weight
+		}
+		for _, argument := range field.Arguments {
+			if defined := field.Definition.Arguments.ForName(argument.Name); defined != nil && !p.schema.Types[defined.Type.Name()].IsLeafType() {
+				value, _ := argument.Value.Value(p.variables) // what has no value is refused elsewhere
+				cost += p.inputCost(defined.Type, value)
+			}
+		}
+	}
+	if len(field.SelectionSet) > 0 {
+		cost += pageSize(field, p.variables) * p.costOf(field.SelectionSet)
+	}
+	return cost
+}
+
+// inputCost is what the fields of an input cost that are given.
+func (p *pricer) inputCost(of *ast.Type, value any) float64 {
+	cost := 0.0
+	switch value := value.(type) {
+	case []any:
+		for _, element := range value {
+			cost += p.inputCost(of, element)
+		}
+	case map[string]any:
+		for _, field := range p.schema.Types[of.Name()].Fields {
+			if given := value[field.Name]; given != nil {
+				weight, _ := p.weight(field.Directives)
+				cost += weight + p.inputCost(field.Type, given)
+			}
+		}
+	}
+	return cost
+}
+
+// weight returns the argument of the directive @cost. What has one scans.
+func (p *pricer) weight(directives ast.DirectiveList) (float64, bool) {
+	directive := directives.ForName("cost")
+	if directive == nil {
+		return 0, false
+	}
+	p.scans = true
+	return wholeValue(directive.Arguments.ForName("weight").Value, nil)
 }
 
 // pageSize is the larger of the arguments first and last, 1 for a field that
@@ -265,13 +336,12 @@ func wholeValue(value *ast.Value, variables map[string]any) (float64, bool) {
 }
 
 // tooCostly refuses an operation whose answer could be too large.
-func (l Limits) tooCostly(operation *ast.OperationDefinition, variables map[string]any) *gqlerror.Error {
-	cost := costOf(operation.SelectionSet, variables)
-	if cost <= float64(l.Cost) {
+func (l Limits) tooCostly(price price) *gqlerror.Error {
+	if price.cost <= float64(l.Cost) {
 		return nil
 	}
-	err := badRequest(fmt.Sprintf("The operation costs %.0f, more than %d. Ask for smaller pages or fewer fields.", cost, l.Cost))
-	err.Extensions["cost"], err.Extensions["maxCost"] = cost, l.Cost
+	err := badRequest(fmt.Sprintf("The operation costs %.0f, more than %d. Ask for smaller pages or fewer fields.", price.cost, l.Cost))
+	err.Extensions["cost"], err.Extensions["maxCost"] = price.cost, l.Cost
 	return err
 }
 

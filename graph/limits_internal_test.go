@@ -2,18 +2,25 @@ package graph
 
 import (
 	"context"
+	"strings"
 	"testing"
 
 	"github.com/99designs/gqlgen/graphql"
 	"github.com/99designs/gqlgen/graphql/introspection"
 	"github.com/vektah/gqlparser/v2"
 	"github.com/vektah/gqlparser/v2/ast"
+
+	"portfolio/guard"
 )
+
+func testOptions() Options {
+	return Options{Limits: DefaultLimits(), Admission: guard.NewAdmission(256, 4, nil)}
+}
 
 func newTestDocuments(t testing.TB) *documents {
 	t.Helper()
 	schema := NewExecutableSchema(Config{Resolvers: &Resolver{}}).Schema()
-	found, err := newDocuments(schema, DefaultLimits(), nil, false)
+	found, err := newDocuments(schema, testOptions())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -23,25 +30,24 @@ func newTestDocuments(t testing.TB) *documents {
 // TestDocumentsAreBounded fills the memory for documents with more than fits.
 func TestDocumentsAreBounded(t *testing.T) {
 	d := newTestDocuments(t)
-	padding := string(make([]byte, 60_000))
+	d.budget = guard.NewBudget(10*maxDocument, nil)
 	for i := range 1000 {
-		d.keep(textHash{byte(i), byte(i >> 8)}, &document{text: padding, bytes: minDocument + len(padding)*bytesPerByte})
+		d.keep(textHash{byte(i), byte(i >> 8)}, &document{bytes: maxDocument})
 	}
-	sum := 0
-	for _, kept := range d.sent.Values() {
-		sum += kept.bytes
+	if d.sent.Len() != 10 || d.cached(textHash{999 & 0xff, 999 >> 8}) == nil {
+		t.Errorf("%d documents were kept", d.sent.Len())
 	}
-	if d.sent.Len() == 0 || sum > maxSent || sum != d.bytes {
-		t.Errorf("%d documents of %d bytes, accounted for as %d", d.sent.Len(), sum, d.bytes)
-	}
-	if d.cached(textHash{999 & 0xff, 999 >> 8}) == nil {
-		t.Error("the last document was not kept")
+	d.keep(textHash{1}, &document{bytes: maxDocument + 1})
+	if d.sent.Len() != 10 || d.cached(textHash{1}) != nil {
+		t.Error("a document that is too large was kept")
 	}
 }
 
 const pagedSchema = `
-	type Query { portfolios(first: Int, last: Int, after: String): Portfolios! links(first: Int = 50): Links! plain: Portfolio }
-	type Portfolios { nodes: [Portfolio!]! totalCount: Int! }
+	directive @cost(weight: Int!) on FIELD_DEFINITION | INPUT_FIELD_DEFINITION
+	type Query { portfolios(first: Int, last: Int, after: String, filter: Filter): Portfolios! links(first: Int = 50): Links! plain: Portfolio }
+	input Filter { name: String search: String @cost(weight: 500) or: [Filter!] }
+	type Portfolios { nodes: [Portfolio!]! totalCount: Int! @cost(weight: 50) }
 	type Links { nodes: [Link!]! }
 	type Portfolio { id: ID! links(first: Int = 50): Links! }
 	type Link { id: ID! }`
@@ -51,7 +57,7 @@ func TestCost(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d, err := newDocuments(schema, DefaultLimits(), nil, false)
+	d, err := newDocuments(schema, testOptions())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -60,6 +66,14 @@ func TestCost(t *testing.T) {
 		variables map[string]any
 		want      float64
 	}{
+		{"{portfolios(first:1){totalCount}}", nil, 1 + 50},
+		{`{portfolios(first:1,filter:{name:"a"}){nodes{id}}}`, nil, 1 + 2},
+		{`{portfolios(first:1,filter:{search:"a"}){nodes{id}}}`, nil, 1 + 500 + 2},
+		{`{portfolios(first:1,filter:{search:null}){nodes{id}}}`, nil, 1 + 2},
+		{`{portfolios(first:1,filter:{search:"a",or:[{search:"b"},{or:{search:"c"}}]}){nodes{id}}}`, nil, 1 + 3*500 + 2},
+		{`query($s:String){portfolios(first:1,filter:{search:$s}){nodes{id}}}`, map[string]any{"s": "a"}, 1 + 500 + 2},
+		{`query($f:Filter){portfolios(first:1,filter:$f){nodes{id}}}`, map[string]any{"f": map[string]any{"or": []any{map[string]any{"search": "a"}}}}, 1 + 500 + 2},
+		{`query($f:Filter){portfolios(first:1,filter:$f){nodes{id}}}`, nil, 1 + 2},
 		{"{plain{id}}", nil, 2},
 		{"{plain{...{...F}}} fragment F on Portfolio{id}", nil, 2},
 		{"{portfolios(first:100){nodes{id}}}", nil, 1 + 100*2},
@@ -80,12 +94,13 @@ func TestCost(t *testing.T) {
 		if errs != nil {
 			t.Fatal(errs)
 		}
-		if got := costOf(found.Operations[0].SelectionSet, c.variables); got != c.want {
-			t.Errorf("%s costs %.0f, want %.0f", c.query, got, c.want)
+		got := priceOf(schema, found.Operations[0], c.variables)
+		if scans := strings.Contains(c.query, "totalCount") || c.want > 500 && c.want < 2000; got.cost != c.want || got.scans != scans {
+			t.Errorf("%s costs %+v, want %.0f", c.query, got, c.want)
 		}
 	}
 	found, _ := d.parse("{portfolios(first:100){nodes{links(first:100){nodes{id}}}}}", nil)
-	refusal := d.limits.tooCostly(found.Operations[0], nil)
+	refusal := d.limits.tooCostly(priceOf(schema, found.Operations[0], nil))
 	if want := "The operation costs 20201, more than 10000. Ask for smaller pages or fewer fields."; refusal == nil || refusal.Message != want || refusal.Extensions["cost"] != 20201.0 {
 		t.Errorf("%v", refusal)
 	}
@@ -128,7 +143,7 @@ func BenchmarkChecks(b *testing.B) {
 		if !IntrospectionOn.allowed(ctx) {
 			b.Fatal("introspection is off")
 		}
-		if err := d.limits.tooCostly(found.Operations[0], nil); err != nil {
+		if err := d.limits.tooCostly(priceOf(d.schema, found.Operations[0], nil)); err != nil {
 			b.Fatal(err)
 		}
 	}

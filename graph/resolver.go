@@ -7,6 +7,7 @@ import (
 	"errors"
 
 	"github.com/99designs/gqlgen/graphql"
+	"github.com/vektah/gqlparser/v2/ast"
 
 	"portfolio/auth"
 	"portfolio/db"
@@ -20,12 +21,39 @@ type Resolver struct {
 	Pictures *media.Pictures // nil where there are no uploads
 }
 
-// requires is the directive of that name.
-func requires(ctx context.Context, _ any, next graphql.Resolver, permission auth.Permission) (any, error) {
-	if err := allow(auth.ViewerFrom(ctx), permission); err != nil {
+// resolveField checks the directive @requires of the field before it is
+// resolved, and encodes what it can.
+func resolveField(ctx context.Context, next graphql.Resolver) (any, error) {
+	field := graphql.GetFieldContext(ctx).Field
+	if err := checkRequires(ctx, field.Definition); err != nil {
 		return nil, err
 	}
-	return next(ctx)
+	resolved, err := next(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return encodePlain(ctx, resolved)
+}
+
+// checkRequires returns an error unless the viewer has the permission that the
+// directive @requires names.
+func checkRequires(ctx context.Context, field *ast.FieldDefinition) error {
+	permission, guarded := requiredPermission(field)
+	if !guarded {
+		return nil
+	}
+	return allow(auth.ViewerFrom(ctx), permission)
+}
+
+func requiredPermission(field *ast.FieldDefinition) (permission auth.Permission, guarded bool) {
+	if field == nil { // __typename
+		return "", false
+	}
+	directive := field.Directives.ForName("requires")
+	if directive == nil {
+		return "", false
+	}
+	return auth.Permission(directive.Arguments.ForName("permission").Value.Raw), true
 }
 
 func allow(viewer *auth.Viewer, permission auth.Permission) error {

@@ -135,9 +135,9 @@ func MarshalUpload(graphql.Upload) graphql.Marshaler { return graphql.Null }
 // UnmarshalUpload takes what the reader of multipart requests put in place of
 // a null.
 func UnmarshalUpload(v any) (graphql.Upload, error) {
-	upload, ok := v.(graphql.Upload)
+	sent, ok := v.(upload)
 	if !ok {
 		return graphql.Upload{}, inputError("must be a file sent by the GraphQL multipart request specification")
 	}
-	return upload, nil
+	return sent.Upload, nil
 }

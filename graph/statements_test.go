@@ -2,12 +2,12 @@ package graph_test
 
 import (
 	"encoding/json"
-	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"portfolio/auth"
 	"portfolio/db"
@@ -68,13 +68,10 @@ func TestStatements(t *testing.T) {
 	dbtest.EachURL(t, func(t *testing.T, dsn string) {
 		loadLists(t, dsn)
 		database := dbtest.Open(t, dsn)
-		tokens := auth.NewTokens(database)
-		limits := graph.DefaultLimits()
-		limits.Cost = 1_000_000
-		handler, err := graph.NewHandler(&graph.Resolver{DB: database, Tokens: tokens}, tokens, graph.Options{Limits: limits, Log: slog.New(slog.DiscardHandler)})
-		if err != nil {
-			t.Fatal(err)
-		}
+		tokens := auth.NewTokens(database, time.Minute, 0)
+		options := defaultOptions()
+		options.Limits.Cost = 1_000_000
+		handler := newHandler(t, &graph.Resolver{DB: database, Tokens: tokens}, options)
 		for _, c := range cases {
 			t.Run(c.name, func(t *testing.T) {
 				for _, rows := range []int{1, 10, 100} {

@@ -11,13 +11,15 @@ import (
 	"mime"
 	"net/http"
 	"net/url"
-	"os"
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/99designs/gqlgen/graphql"
 	"github.com/vektah/gqlparser/v2/gqlerror"
+
+	"portfolio/guard"
 )
 
 // badParams is a request of which no operation can be read.
@@ -35,18 +37,9 @@ type params struct {
 	hash       textHash // Apollo's, of a text that the server may know
 }
 
-func readParams(w http.ResponseWriter, r *http.Request) (*params, *badParams) {
-	switch r.Method {
-	case http.MethodGet, http.MethodHead:
-		return queryParams(r)
-	case http.MethodPost:
-		return bodyParams(w, r)
-	}
-	return nil, &badParams{http.StatusMethodNotAllowed, "Send GET or POST.", "GET, HEAD, POST", ""}
-}
-
-func queryParams(r *http.Request) (*params, *badParams) {
-	values, err := url.ParseQuery(r.URL.RawQuery)
+// queryParams reads the query string of a GET.
+func (l Limits) queryParams(query string) (*params, *badParams) {
+	values, err := url.ParseQuery(query)
 	if err != nil {
 		return nil, &badParams{status: http.StatusBadRequest, message: "The query string is malformed."}
 	}
@@ -55,38 +48,41 @@ func queryParams(r *http.Request) (*params, *badParams) {
 		documentID: values.Get("documentId"),
 	}
 	for name, into := range map[string]*map[string]any{"variables": &read.Variables, "extensions": &read.Extensions} {
-		if text := values.Get(name); text != "" && decode(text, into) != nil {
+		text := values.Get(name)
+		if text == "" {
+			continue
+		}
+		if failure := l.checkJSON([]byte(text)); failure != nil {
+			return nil, failure
+		}
+		if decode(text, into) != nil {
 			return nil, &badParams{status: http.StatusBadRequest, message: "The parameter " + name + " must be a JSON object."}
 		}
 	}
 	return checked(read)
 }
 
-// bodyParams takes no type that a browser sends from a foreign page without
+// checkJSONType takes no type that a browser sends from a foreign page without
 // asking first: nobody's form runs a mutation.
-func bodyParams(w http.ResponseWriter, r *http.Request) (*params, *badParams) {
-	mediaType, options, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
+func checkJSONType(header http.Header) *badParams {
+	mediaType, options, err := mime.ParseMediaType(header.Get("Content-Type"))
 	charset := options["charset"]
-	if err != nil || mediaType != jsonType || charset != "" && !strings.EqualFold(charset, "utf-8") || r.Header.Get("Content-Encoding") != "" {
-		return nil, &badParams{status: http.StatusUnsupportedMediaType, message: "Send application/json in UTF-8, not compressed."}
+	if err != nil || mediaType != jsonType || charset != "" && !strings.EqualFold(charset, "utf-8") || header.Get("Content-Encoding") != "" {
+		return &badParams{status: http.StatusUnsupportedMediaType, message: "Send application/json in UTF-8, not compressed."}
 	}
-	return jsonParams(http.MaxBytesReader(w, r.Body, maxBody))
+	return nil
 }
 
 // jsonParams reads the JSON of one operation.
-func jsonParams(text io.Reader) (*params, *badParams) {
+func (l Limits) jsonParams(text []byte) (*params, *badParams) {
+	if failure := l.checkJSON(text); failure != nil {
+		return nil, failure
+	}
 	read := &params{}
-	err := read.decode(text)
-	if err == nil {
-		return checked(read)
+	if read.decode(bytes.NewReader(text)) != nil {
+		return nil, &badParams{status: http.StatusBadRequest, message: "The body must be one JSON object with a query, and may have operationName, variables and extensions."}
 	}
-	if limit, ok := errors.AsType[*http.MaxBytesError](err); ok {
-		return nil, &badParams{status: http.StatusRequestEntityTooLarge, message: "The body may hold at most " + strconv.FormatInt(limit.Limit, 10) + " bytes."}
-	}
-	if errors.Is(err, os.ErrDeadlineExceeded) {
-		return nil, &badParams{status: http.StatusRequestTimeout, message: "The body took too long."}
-	}
-	return nil, &badParams{status: http.StatusBadRequest, message: "The body must be one JSON object with a query, and may have operationName, variables and extensions."}
+	return checked(read)
 }
 
 // decode reads one JSON object. Its names count as they are written, and once:
@@ -187,8 +183,12 @@ func negotiate(accept []string) string {
 	if len(accept) == 0 {
 		return jsonType
 	}
+	ranges := strings.Join(accept, ",")
+	if len(ranges) > maxAccept {
+		return ""
+	}
 	var newer, older preference
-	for part := range strings.SplitSeq(strings.Join(accept, ","), ",") {
+	for part := range strings.SplitSeq(ranges, ",") {
 		name, options, err := mime.ParseMediaType(part)
 		if err != nil {
 			continue
@@ -219,6 +219,10 @@ func negotiate(accept []string) string {
 	return jsonType
 }
 
+// maxAccept is how long an Accept header may be, in bytes: as long as the
+// legacy system's server takes a header to be.
+const maxAccept = 8190
+
 const (
 	types = 1 + iota // */*
 	subtypes
@@ -237,61 +241,103 @@ func (p *preference) match(specific int, weight float64) {
 	}
 }
 
-// reply writes the answer to one request.
-type reply struct {
-	w         http.ResponseWriter
-	mediaType string
+// response is what a request is answered with.
+type response struct {
+	status     int // of an operation's result 0
+	errors     gqlerror.List
+	data       []byte        // nil for none
+	allow      string        // methods, where the method is the fault
+	retryAfter time.Duration // for statuses 429 and 503
+	cache      string        // Cache-Control of a result that may be kept, empty for no other
+	meter      *meter        // of an operation's result, nil where none was executed
+	timeout    time.Duration // for a client to read the next chunk
 }
 
-// fail answers a request of which nothing was executed.
-func (r reply) fail(status int, err *gqlerror.Error) {
+// failed is the response to a request of which nothing was executed.
+func failed(status int, err *gqlerror.Error) response {
+	return response{status: status, errors: gqlerror.List{err}, retryAfter: time.Second}
+}
+
+// refused is the response to a request of which no operation can be read.
+func refused(failure *badParams) response {
+	refusal := failed(failure.status, coded(&gqlerror.Error{}, cmp.Or(failure.code, CodeBadUserInput), failure.message))
+	refusal.allow = failure.allow
+	return refusal
+}
+
+// isUnavailable reports whether an error says that the same request may
+// succeed later.
+func isUnavailable(err *gqlerror.Error) bool { return err.Extensions["code"] == CodeUnavailable }
+
+// send writes a response in the media type that was negotiated.
+func (r response) send(w http.ResponseWriter, request *http.Request, mediaType string) {
+	header := w.Header()
+	status := r.status
+	if status == 0 {
+		status = http.StatusOK
+		switch {
+		case slices.ContainsFunc(r.errors, isUnavailable):
+			status, r.retryAfter = http.StatusServiceUnavailable, time.Second
+		case r.data == nil && mediaType == responseJSONType: // clients of plain JSON take any other status for a fault of the network
+			status = http.StatusBadRequest
+		}
+	}
 	switch status {
 	case http.StatusUnauthorized:
-		r.w.Header().Set("WWW-Authenticate", "Token")
-	case http.StatusServiceUnavailable:
-		r.w.Header().Set("Retry-After", "1")
+		header.Set("WWW-Authenticate", "Token")
+	case http.StatusServiceUnavailable, http.StatusTooManyRequests:
+		header.Set("Retry-After", guard.Seconds(r.retryAfter))
 	}
-	r.write(status, gqlerror.List{err}, nil)
+	if r.allow != "" {
+		header.Set("Allow", r.allow)
+	}
+	if r.cache != "" && len(r.errors) == 0 {
+		hash := sha256.Sum256(r.data)
+		tag := `W/"` + hex.EncodeToString(hash[:16]) + `"`
+		header.Set("Cache-Control", r.cache)
+		header.Set("ETag", tag)
+		if matches(request.Header.Values("If-None-Match"), tag) {
+			w.WriteHeader(http.StatusNotModified)
+			return
+		}
+	}
+	var before bytes.Buffer // all but the data, which may be large
+	before.WriteByte('{')
+	if len(r.errors) > 0 {
+		before.WriteString(`"errors":`)
+		encoder := json.NewEncoder(&before)
+		encoder.SetEscapeHTML(false)
+		if err := encoder.Encode(r.errors[:min(len(r.errors), maxErrors)]); err != nil { // a path or extension that has no JSON form: there is none
+			panic(err)
+		}
+		before.Truncate(before.Len() - 1) // the encoder ends the line
+		if r.data != nil {
+			before.WriteByte(',')
+		}
+	}
+	if r.data != nil {
+		before.WriteString(`"data":`)
+	}
+	header.Set("Content-Type", mediaType+"; charset=utf-8")
+	header.Set("Content-Length", strconv.Itoa(before.Len()+len(r.data)+len("}")))
+	w.WriteHeader(status)
+	_, _ = w.Write(before.Bytes())
+	writeChunks(w, r.data, r.timeout)
+	_, _ = io.WriteString(w, "}")
 }
 
-// requestErrors answers a document that could not be executed. Clients of
-// plain JSON take any other status than 200 for a fault of the network.
-func (r reply) requestErrors(errs gqlerror.List) {
-	status := http.StatusOK
-	if r.mediaType == responseJSONType {
-		status = http.StatusBadRequest
-	}
-	r.write(status, errs, nil)
-}
+const chunk = 64 << 10 // bytes
 
-func (r reply) result(response *graphql.Response) {
-	data := response.Data
-	if data == nil {
-		data = []byte("null")
+// writeChunks takes as long as the client reads on, each chunk within timeout.
+// The connection of one that stops ends.
+func writeChunks(w http.ResponseWriter, data []byte, timeout time.Duration) {
+	for connection := http.NewResponseController(w); len(data) > chunk; data = data[chunk:] {
+		_ = connection.SetWriteDeadline(time.Now().Add(timeout)) // a recorder in a test has none
+		if _, err := w.Write(data[:chunk]); err != nil {
+			return
+		}
 	}
-	r.write(http.StatusOK, response.Errors, data)
-}
-
-// cacheable writes the result of a query that was sent by GET. Caches keep it,
-// and ask each time whether it is still so.
-func (r reply) cacheable(response *graphql.Response, personal bool, request *http.Request) {
-	if len(response.Errors) > 0 {
-		r.result(response)
-		return
-	}
-	scope := "public"
-	if personal {
-		scope = "private"
-	}
-	hash := sha256.Sum256(response.Data)
-	tag := `W/"` + hex.EncodeToString(hash[:16]) + `"`
-	r.w.Header().Set("Cache-Control", scope+", no-cache")
-	r.w.Header().Set("ETag", tag)
-	if matches(request.Header.Values("If-None-Match"), tag) {
-		r.w.WriteHeader(http.StatusNotModified)
-		return
-	}
-	r.result(response)
+	_, _ = w.Write(data)
 }
 
 // matches is the weak comparison of If-None-Match (RFC 9110 section 13.1.2).
@@ -303,31 +349,4 @@ func matches(header []string, tag string) bool {
 		}
 	}
 	return false
-}
-
-func (r reply) write(status int, errs gqlerror.List, data []byte) {
-	var before bytes.Buffer // all but the data, which may be large
-	before.WriteByte('{')
-	if len(errs) > 0 {
-		before.WriteString(`"errors":`)
-		encoder := json.NewEncoder(&before)
-		encoder.SetEscapeHTML(false)
-		if err := encoder.Encode(errs[:min(len(errs), maxErrors)]); err != nil { // a path or extension that has no JSON form: there is none
-			panic(err)
-		}
-		before.Truncate(before.Len() - 1) // the encoder ends the line
-		if data != nil {
-			before.WriteByte(',')
-		}
-	}
-	if data != nil {
-		before.WriteString(`"data":`)
-	}
-	header := r.w.Header()
-	header.Set("Content-Type", r.mediaType+"; charset=utf-8")
-	header.Set("Content-Length", strconv.Itoa(before.Len()+len(data)+len("}")))
-	r.w.WriteHeader(status)
-	_, _ = r.w.Write(before.Bytes())
-	_, _ = r.w.Write(data)
-	_, _ = io.WriteString(r.w, "}")
 }

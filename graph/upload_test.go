@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"log/slog"
 	"mime/multipart"
 	"net/http"
 	"net/http/httptest"
@@ -19,7 +18,6 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"portfolio/auth"
 	"portfolio/db"
 	"portfolio/db/dbtest"
 	"portfolio/graph"
@@ -50,10 +48,7 @@ func eachUploads(t *testing.T, test func(t *testing.T, server uploads)) {
 		t.Cleanup(func() { _ = store.Close() })
 		database := dbtest.Open(t, dsn)
 		resolver := &graph.Resolver{DB: database, Pictures: media.NewPictures(store, maxUpload)}
-		handler, err := graph.NewHandler(resolver, auth.NewTokens(database), graph.Options{Limits: graph.DefaultLimits(), Log: slog.New(slog.DiscardHandler)})
-		if err != nil {
-			t.Fatal(err)
-		}
+		handler := newHandler(t, resolver, defaultOptions())
 		mux := http.NewServeMux()
 		mux.Handle("/", handler)
 		mux.Handle(media.Prefix, store.Handler())
@@ -218,6 +213,8 @@ func TestUploadRefused(t *testing.T) {
 	order := func(name string) string {
 		return badInput("The parts must be operations, map and then the files; " + name + " is not in its place.")
 	}
+	const forbidden = `{"errors":[{"message":"You do not have permission to do this.","extensions":{"code":"FORBIDDEN"}}]}`
+	noFile := badInput("The map has a path that is no file of the operation.")
 	notNull := badInput("The map has a path that is not null in the variables, or has it twice.")
 	cases := []struct {
 		name, key string
@@ -235,14 +232,14 @@ func TestUploadRefused(t *testing.T) {
 		{"10,000 parts", admin, manyParts, 400, badInput("There are more parts than the map has.")},
 		{"operations of no JSON", admin, []part{{"operations", "", "x"}, mapping, file}, 400, badInput("The body must be one JSON object with a query, and may have operationName, variables and extensions.")},
 		{"a batch", admin, []part{{"operations", "", "[" + uploadMutation + "]"}, mapping, file}, 400, badInput("The body must be one JSON object with a query, and may have operationName, variables and extensions.")},
-		{"deep variables", admin, []part{{"operations", "", `{"query":"{viewer{id}}","variables":{"i":` + deep + `}}`}, mapping, file}, 400, badInput("The body must be one JSON object with a query, and may have operationName, variables and extensions.")},
+		{"deep variables", admin, []part{{"operations", "", `{"query":"{viewer{id}}","variables":{"i":` + deep + `}}`}, mapping, file}, 400, badInput("The variables and extensions may have at most 50 levels.")},
 		{"no query", admin, []part{{"operations", "", `{"variables":{"i":null}}`}, mapping, file}, 400, badInput("There is no query.")},
 		{"no variables", admin, []part{{"operations", "", `{"query":"{viewer{id}}"}`}, mapping, file}, 400, notNull},
 		{"map of no JSON", admin, []part{operations, {"map", "", "x"}, file}, 400, badInput("The part map must be a JSON object of lists of paths.")},
 		{"map of numbers", admin, []part{operations, {"map", "", `{"0":[1]}`}, file}, 400, badInput("The part map must be a JSON object of lists of paths.")},
 		{"map of no path", admin, []part{operations, {"map", "", `{"0":[]}`}, file}, 400, badInput("The map has a part without a path.")},
 		{"map of many paths", admin, []part{operations, {"map", "", `{"0":[` + manyFiles + `]}`}, file}, 400, badInput("The map may have at most 10 files.")},
-		{"an empty map", admin, []part{operations, {"map", "", `{}`}, file}, 400, badInput("There are more parts than the map has.")},
+		{"an empty map", admin, []part{{"operations", "", `{"query":"{viewer{id}}"}`}, {"map", "", `{}`}, file}, 400, badInput("There are more parts than the map has.")},
 		{"a path twice", admin, []part{operations, {"map", "", `{"0":["variables.i"],"1":["variables.i"]}`}, file}, 400, notNull},
 		{"a path out of range", admin, []part{{"operations", "", `{"query":"{viewer{id}}","variables":{"i":[null]}}`}, {"map", "", `{"0":["variables.i.1"]}`}, file}, 400, notNull},
 		{"a path below null", admin, []part{operations, {"map", "", `{"0":["variables.i.x"]}`}, file}, 400, notNull},
@@ -257,7 +254,11 @@ func TestUploadRefused(t *testing.T) {
 		{"no picture", admin, []part{operations, mapping, {"0", "a.jpg", "<html>"}}, 200, fmt.Sprintf(inField, "image must be a JPEG, PNG, GIF or WebP picture.", `,"field":["input","image"]`, "BAD_USER_INPUT")},
 		{"half a picture", admin, []part{operations, mapping, {"0", "a.jpg", picture(t, "cmyk.jpg")[:2000]}}, 200, fmt.Sprintf(inField, "image is a broken or cut off picture.", `,"field":["input","image"]`, "BAD_USER_INPUT")},
 		{"zero bytes", admin, []part{operations, mapping, {"0", "a.jpg", ""}}, 200, fmt.Sprintf(inField, "image must be a JPEG, PNG, GIF or WebP picture.", `,"field":["input","image"]`, "BAD_USER_INPUT")},
-		{"not permitted", staff, []part{operations, mapping, file}, 200, fmt.Sprintf(inField, "You do not have permission to do this.", "", "FORBIDDEN")},
+		{"not permitted", staff, []part{operations, mapping, file}, 200, forbidden},
+		{"not permitted, in a fragment", staff, []part{{"operations", "", strings.Replace(uploadMutation, "{ uploadImage(input: {image: $i}) { image { ...F } } }", "{ ...on Mutation { a: uploadImage(input: {image: $i}) { image { ...F } } } }", 1)}, mapping, file}, 200, forbidden},
+		{"a file of no operation", staff, []part{{"operations", "", `{"query":"{viewer{id}}","variables":{"i":null}}`}, mapping, file}, 400, noFile},
+		{"a file for a text", admin, []part{{"operations", "", `{"query":"query($i:String!){__type(name:$i){name}}","variables":{"i":null}}`}, mapping, file}, 400, noFile},
+		{"a file for a field of a text", admin, []part{{"operations", "", `{"query":"mutation($i:CreatePortfolioLinkInput!){createPortfolioLink(input:$i){portfolioLink{id}}}","variables":{"i":{"portfolioId":1,"name":{"x":null}}}}`}, {"map", "", `{"0":["variables.i.name.x"]}`}, file}, 400, noFile},
 		{"anonymous", "", []part{operations, mapping, file}, 401, `{"errors":[{"message":"Authentication is required.","extensions":{"code":"UNAUTHENTICATED"}}]}`},
 	}
 	eachUploads(t, func(t *testing.T, server uploads) {
@@ -336,11 +337,7 @@ func FuzzMultipart(f *testing.F) {
 	}
 	f.Cleanup(func() { _ = store.Close() })
 	database := dbtest.Open(f, dsn)
-	handler, err := graph.NewHandler(&graph.Resolver{DB: database, Pictures: media.NewPictures(store, maxUpload)}, auth.NewTokens(database),
-		graph.Options{Limits: graph.DefaultLimits(), Log: slog.New(slog.DiscardHandler)})
-	if err != nil {
-		f.Fatal(err)
-	}
+	handler := newHandler(f, &graph.Resolver{DB: database, Pictures: media.NewPictures(store, maxUpload)}, defaultOptions())
 	disposition := func(name string) string {
 		return "--b\r\nContent-Disposition: form-data; name=\"" + name + "\"\r\n\r\n"
 	}

@@ -37,9 +37,9 @@ func (p Proxies) trust(address netip.Addr) bool {
 	return false
 }
 
-// client is the address that the request came from: the last one that no
+// Client returns the address that the request came from: the last one that no
 // trusted proxy has. Of IPv6 it is the network that one customer gets.
-func (p Proxies) client(r *http.Request) netip.Addr {
+func (p Proxies) Client(r *http.Request) netip.Addr {
 	peer, _ := netip.ParseAddrPort(r.RemoteAddr)
 	address := peer.Addr().Unmap()
 	if p.trust(address) {

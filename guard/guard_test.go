@@ -2,6 +2,9 @@ package guard
 
 import (
 	"context"
+	"errors"
+	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"runtime"
@@ -35,7 +38,7 @@ func TestClient(t *testing.T) {
 		{"IPv6 behind a proxy", "[fd00::1]:1", []string{"2001:db8:1:2:3::"}, "2001:db8:1:2::"},
 	} {
 		request := &http.Request{RemoteAddr: c.peer, Header: http.Header{"X-Forwarded-For": c.forwarded}}
-		if got := proxies.client(request).String(); got != c.want {
+		if got := proxies.Client(request).String(); got != c.want {
 			t.Errorf("%s: %s, want %s", c.name, got, c.want)
 		}
 	}
@@ -51,20 +54,17 @@ type clocked struct {
 	now time.Time
 }
 
-func newClocked(t *testing.T, requests, failures Rate) *clocked {
+func newClocked(t *testing.T, requests Rate) *clocked {
 	c := &clocked{now: time.Unix(0, 0)}
 	wasGood := false
-	rates := NewRates(nil, requests, failures, func(key string) bool { return wasGood && key == "good" })
+	rates := NewRates(requests, func(key string) bool { return wasGood && key == "good" })
 	rates.now = func() time.Time { return c.now }
-	server := httptest.NewServer(rates.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		switch key(r) {
-		case "", "good":
-			wasGood = wasGood || key(r) == "good"
-		default:
-			w.Header().Set("WWW-Authenticate", "Token")
-			w.WriteHeader(http.StatusUnauthorized)
-		}
-	}), func(w http.ResponseWriter, _ *http.Request, status int) { w.WriteHeader(status) }))
+	server := httptest.NewServer(rates.Handler(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		wasGood = wasGood || r.Header.Get("Authorization") == "Bearer good"
+	}), func(w http.ResponseWriter, _ *http.Request, status int, retryAfter time.Duration) {
+		w.Header().Set("Retry-After", Seconds(retryAfter))
+		w.WriteHeader(status)
+	}))
 	t.Cleanup(server.Close)
 	c.url = server.URL
 	return c
@@ -112,7 +112,7 @@ func (c *clocked) walk(t *testing.T, steps []step) {
 }
 
 func TestRates(t *testing.T) {
-	newClocked(t, Rate{PerSecond: 0.5, Burst: 2}, Rate{}).walk(t, []step{
+	newClocked(t, Rate{PerSecond: 0.5, Burst: 2}).walk(t, []step{
 		{0, "", seen{200, "1", "2", ""}},
 		{0, "good", seen{200, "0", "4", ""}}, // not yet known to be good: the address pays
 		{0, "", seen{429, "0", "4", "2"}},
@@ -126,54 +126,103 @@ func TestRates(t *testing.T) {
 	})
 }
 
-func TestFailedLogins(t *testing.T) {
-	newClocked(t, Rate{}, Rate{PerSecond: 1.0 / 60, Burst: 2}).walk(t, []step{
-		{0, "good", seen{Status: 200}},
-		{0, "wrong", seen{Status: 401}},
-		{0, "wronger", seen{Status: 401}},
-		{0, "wrongest", seen{Status: 429, Return: "60"}},
-		{0, "good", seen{Status: 200}},
-		{0, "", seen{Status: 200}},
-		{0, "wrong", seen{Status: 401}}, // as before: a client that repeats itself does not guess
-		{59 * time.Second, "wrongest", seen{Status: 429, Return: "1"}},
-		{time.Second, "wrongest", seen{Status: 401}},
-		{0, "another", seen{Status: 429, Return: "60"}},
-	})
-}
-
-func TestTurns(t *testing.T) {
-	turns := NewTurns(1)
-	leave, ok := turns.Enter(t.Context())
-	if !ok {
-		t.Fatal("the first was not let in")
+func TestThrottle(t *testing.T) {
+	const waiting = 16
+	throttle := NewThrottle(1, waiting, time.Hour)
+	var first, second Slot
+	if err := first.Move(t.Context(), throttle); err != nil {
+		t.Fatal(err)
 	}
 	gone, goAway := context.WithCancel(t.Context())
-	waiting := make(chan bool)
-	for range waitingPerTurn {
-		go func() {
-			_, ok := turns.Enter(gone)
-			waiting <- ok
-		}()
+	ended := make(chan error)
+	for range waiting {
+		go func() { ended <- throttle.Acquire(gone) }()
 	}
-	for turns.waiting.Load() < waitingPerTurn {
+	for throttle.waiting.Load() < waiting {
 		runtime.Gosched() // they say nothing when they begin to wait
 	}
-	refused := httptest.NewRecorder()
-	turns.Handler(http.NotFoundHandler(), func(w http.ResponseWriter, _ *http.Request, status int) {
-		w.WriteHeader(status)
-	}).ServeHTTP(refused, httptest.NewRequest(http.MethodGet, "/", nil))
-	if refused.Code != http.StatusServiceUnavailable || refused.Header().Get("Retry-After") != "1" {
-		t.Errorf("one too many: %d, Retry-After %q", refused.Code, refused.Header().Get("Retry-After"))
+	if err := second.Move(t.Context(), throttle); !errors.Is(err, ErrBusy) {
+		t.Errorf("one too many: %v", err)
 	}
 	goAway()
-	for range waitingPerTurn {
-		if <-waiting {
-			t.Error("one that has gone was let in")
+	for range waiting {
+		if err := <-ended; !errors.Is(err, context.Canceled) {
+			t.Errorf("one that has gone: %v", err)
 		}
 	}
-	leave()
-	if _, ok := turns.Enter(t.Context()); !ok {
-		t.Error("the turn was not given on")
+	other := NewThrottle(1, 0, time.Hour)
+	if err := first.Move(t.Context(), other); err != nil {
+		t.Error(err)
+	}
+	if err := second.Move(t.Context(), throttle); err != nil {
+		t.Errorf("a slot that was left: %v", err)
+	}
+	if err := second.Move(t.Context(), other); !errors.Is(err, ErrBusy) {
+		t.Errorf("a slot that is taken: %v", err)
+	}
+	second.Release() // has none any more
+	first.Release()
+	if len(throttle.slots)+len(other.slots) != 0 {
+		t.Error("slots were not given back")
+	}
+	if err := NewThrottle(0, 1, time.Nanosecond).Acquire(t.Context()); !errors.Is(err, ErrBusy) {
+		t.Errorf("one that waited too long: %v", err)
+	}
+}
+
+func TestBudget(t *testing.T) {
+	told := int64(0)
+	budget := NewBudget(10, func(by int64) { told += by })
+	for i, step := range []struct {
+		take int64
+		ok   bool
+		told int64
+	}{{6, true, 6}, {5, false, 6}, {4, true, 10}, {1, false, 10}, {-6, true, 4}, {6, true, 10}} {
+		ok := true
+		if step.take > 0 {
+			ok = budget.Take(step.take)
+		} else {
+			budget.Give(-step.take)
+		}
+		if ok != step.ok || told != step.told {
+			t.Errorf("step %d: %t, %d", i, ok, told)
+		}
+	}
+}
+
+// TestConnections: a client above the limit is served once another has gone.
+func TestConnections(t *testing.T) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	connections := NewConnections(2)
+	server := &http.Server{Handler: http.NotFoundHandler(), ConnState: connections.Changed}
+	go func() { _ = server.Serve(connections.Listen(listener)) }()
+	t.Cleanup(func() { _ = server.Close() })
+	dial := func() net.Conn {
+		connection, err := net.Dial("tcp", listener.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = connection.Close() })
+		_, _ = io.WriteString(connection, "GET / HTTP/1.1\r\nHost: h\r\n\r\n")
+		return connection
+	}
+	served := func(connection net.Conn) bool {
+		n, _ := connection.Read(make([]byte, 1))
+		return n == 1
+	}
+	first, second, third := dial(), dial(), dial()
+	if !served(first) || !served(second) {
+		t.Error("two clients are not served")
+	}
+	if len(connections.slots) != 2 {
+		t.Errorf("%d connections are open", len(connections.slots))
+	}
+	_ = first.Close()
+	if !served(third) {
+		t.Error("the third is not served")
 	}
 }
 

@@ -8,17 +8,18 @@ import (
 	"net/http"
 	"net/netip"
 	"strconv"
-	"strings"
 	"sync"
 	"time"
 
 	"github.com/hashicorp/golang-lru/v2/simplelru"
 	"golang.org/x/time/rate"
+
+	"portfolio/auth"
 )
 
-// Refuse answers a request that is turned away with 429 or 503. Retry-After is
-// set.
-type Refuse func(w http.ResponseWriter, r *http.Request, status int)
+// Refuse answers a request that is turned away with 429 or 503, and says when
+// to come back.
+type Refuse func(w http.ResponseWriter, r *http.Request, status int, retryAfter time.Duration)
 
 // Rate is how many requests a client may send.
 type Rate struct {
@@ -29,76 +30,44 @@ type Rate struct {
 // Rates counts requests per token, and per address of a client that has none
 // or one that was not yet found good.
 type Rates struct {
-	proxies  Proxies
 	isGood   func(key string) bool
 	requests Rate
-	failures Rate
 	now      func() time.Time
 
 	mu      sync.Mutex
 	clients *simplelru.LRU[client, *rate.Limiter]
-	failing *simplelru.LRU[netip.Addr, *rate.Limiter]
-	wrong   *simplelru.LRU[keyHash, struct{}] // keys that were refused
 }
-
-type keyHash [sha256.Size]byte
 
 // client is who requests are counted for: a token, else an address.
 type client struct {
-	token   keyHash
+	token   [sha256.Size]byte
 	address netip.Addr
 }
 
-const maxKnown = 100_000 // clients, addresses, keys
+const maxClients = 1 << 15
 
-// NewRates counts each client's requests, and each address's failed logins.
-// isGood reports whether a key was found good lately.
-func NewRates(proxies Proxies, requests, failures Rate, isGood func(key string) bool) *Rates {
-	clients, _ := simplelru.NewLRU[client, *rate.Limiter](maxKnown, nil) // fails on no size
-	failing, _ := simplelru.NewLRU[netip.Addr, *rate.Limiter](maxKnown, nil)
-	wrong, _ := simplelru.NewLRU[keyHash, struct{}](maxKnown, nil)
-	return &Rates{
-		proxies: proxies, isGood: isGood, requests: requests, failures: failures, now: time.Now,
-		clients: clients, failing: failing, wrong: wrong,
-	}
+// NewRates counts each client's requests. isGood reports whether a key was
+// found good lately.
+func NewRates(requests Rate, isGood func(key string) bool) *Rates {
+	clients, _ := simplelru.NewLRU[client, *rate.Limiter](maxClients, nil) // the error is of a size below 1
+	return &Rates{isGood: isGood, requests: requests, now: time.Now, clients: clients}
 }
 
-func (r Rate) limiter() *rate.Limiter {
-	burst := int(r.Burst)
-	if burst == 0 {
-		burst = int(math.Ceil(r.PerSecond))
-	}
-	return rate.NewLimiter(rate.Limit(r.PerSecond), burst)
-}
-
-// Handler refuses what comes too often. Where an address had too many wrong
-// keys, further ones are refused unseen. A key that was seen before is no
-// guess: it gets the answer that it always got.
+// Handler refuses what comes too often. The address of the client is that of
+// the request's context.
 func (s *Rates) Handler(next http.Handler, refuse Refuse) http.Handler {
+	if s.requests.PerSecond <= 0 {
+		return next
+	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		address, key := s.proxies.client(r), key(r)
-		if failures := s.failuresOf(address); failures != nil && failures.TokensAt(s.now()) < 1 && s.isGuess(key) {
-			s.refuse(w, r, failures, refuse)
+		limiter := s.limiterOf(r)
+		if !s.count(w, limiter) {
+			wait := (1 - limiter.TokensAt(s.now())) / float64(limiter.Limit())
+			refuse(w, r, http.StatusTooManyRequests, time.Duration(wait*float64(time.Second)))
 			return
 		}
-		if s.requests.PerSecond > 0 {
-			limiter := s.limiterOf(address, key)
-			if !s.count(w, limiter) {
-				s.refuse(w, r, limiter, refuse)
-				return
-			}
-		}
 		next.ServeHTTP(w, r)
-		if key != "" && w.Header()["Www-Authenticate"] != nil {
-			s.failed(address, key)
-		}
 	})
-}
-
-// key is what the client says that its token is.
-func key(r *http.Request) string {
-	_, key, _ := strings.Cut(r.Header.Get("Authorization"), " ")
-	return strings.TrimSpace(key)
 }
 
 // count takes one request off what the client has left, and says what is left.
@@ -106,68 +75,35 @@ func (s *Rates) count(w http.ResponseWriter, limiter *rate.Limiter) bool {
 	now := s.now()
 	allowed := limiter.AllowN(now, 1)
 	left := max(limiter.TokensAt(now), 0)
+	reset := (float64(limiter.Burst()) - left) / float64(limiter.Limit())
 	header := w.Header()
 	header.Set("RateLimit-Limit", strconv.Itoa(limiter.Burst()))
 	header.Set("RateLimit-Remaining", strconv.Itoa(int(left)))
-	header.Set("RateLimit-Reset", seconds((float64(limiter.Burst())-left)/float64(limiter.Limit())))
+	header.Set("RateLimit-Reset", Seconds(time.Duration(reset*float64(time.Second))))
 	return allowed
 }
 
-func (s *Rates) limiterOf(address netip.Addr, key string) *rate.Limiter {
-	who := client{address: address}
-	if key != "" && s.isGood(key) {
-		who = client{token: sha256.Sum256([]byte(key))}
+func (s *Rates) limiterOf(r *http.Request) *rate.Limiter {
+	who := client{address: auth.AddressFrom(r.Context())}
+	if _, key, err := auth.ParseHeader(r.Header.Get("Authorization")); err == nil && key != "" && s.isGood(key) {
+		who = client{token: auth.HashKey(key)}
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	limiter, ok := s.clients.Get(who)
 	if !ok {
-		limiter = s.requests.limiter()
+		burst := int(s.requests.Burst)
+		if burst == 0 {
+			burst = int(math.Ceil(s.requests.PerSecond))
+		}
+		limiter = rate.NewLimiter(rate.Limit(s.requests.PerSecond), burst)
 		s.clients.Add(who, limiter)
 	}
 	return limiter
 }
 
-// failuresOf is nil for an address that never failed.
-func (s *Rates) failuresOf(address netip.Addr) *rate.Limiter {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	limiter, _ := s.failing.Get(address)
-	return limiter
+// Seconds is a wait as Retry-After has it: whole seconds, at least one, rounded
+// up but for what a float leaves over, so that who waits so long is let in.
+func Seconds(wait time.Duration) string {
+	return strconv.Itoa(max(1, int(math.Ceil((wait - time.Microsecond).Seconds()))))
 }
-
-// isGuess reports whether the key was seen neither as good nor as wrong.
-func (s *Rates) isGuess(key string) bool {
-	if key == "" || s.isGood(key) {
-		return false
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return !s.wrong.Contains(sha256.Sum256([]byte(key)))
-}
-
-// failed counts a wrong key, once.
-func (s *Rates) failed(address netip.Addr, key string) {
-	hash := keyHash(sha256.Sum256([]byte(key)))
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if _, known := s.wrong.Get(hash); known || s.failures.PerSecond <= 0 {
-		return
-	}
-	s.wrong.Add(hash, struct{}{})
-	limiter, ok := s.failing.Get(address)
-	if !ok {
-		limiter = s.failures.limiter()
-		s.failing.Add(address, limiter)
-	}
-	limiter.AllowN(s.now(), 1)
-}
-
-func (s *Rates) refuse(w http.ResponseWriter, r *http.Request, limiter *rate.Limiter, refuse Refuse) {
-	w.Header().Set("Retry-After", seconds((1-limiter.TokensAt(s.now()))/float64(limiter.Limit())))
-	refuse(w, r, http.StatusTooManyRequests)
-}
-
-// seconds rounds up to whole ones, but for what floats leave over: a client
-// that waits so long is let in.
-func seconds(wait float64) string { return strconv.Itoa(max(1, int(math.Ceil(wait-1e-6)))) }

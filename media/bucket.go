@@ -3,6 +3,7 @@ package media
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"iter"
 	"net/http"
@@ -66,7 +67,10 @@ func (b *bucket) Create(ctx context.Context, key string, content io.Reader, size
 	if minio.ToErrorResponse(err).StatusCode == http.StatusPreconditionFailed {
 		return ErrExists
 	}
-	return err
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrUnavailable, err)
+	}
+	return nil
 }
 
 func (b *bucket) Exists(ctx context.Context, key string) (bool, error) {
@@ -89,6 +93,15 @@ func (b *bucket) Files(ctx context.Context) iter.Seq2[File, error] {
 			}
 		}
 	}
+}
+
+// Check asks for the bucket only: what is written costs money.
+func (b *bucket) Check(ctx context.Context) error {
+	found, err := b.client.BucketExists(ctx, b.name)
+	if err == nil && !found {
+		err = errors.New("there is no bucket " + b.name)
+	}
+	return err
 }
 
 // Handler redirects to addresses that the bucket itself answers, for which it

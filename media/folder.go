@@ -1,6 +1,7 @@
 package media
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -33,30 +34,53 @@ const unfinished = ".new-" // begins the name of a file that is being written
 // Create writes beside the name and then links, which unlike a rename never
 // replaces a file.
 func (f *folder) Create(_ context.Context, key string, content io.Reader, _ int64) error {
+	err := f.create(key, content)
+	if errors.Is(err, fs.ErrExist) {
+		return ErrExists
+	}
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrUnavailable, err)
+	}
+	return nil
+}
+
+func (f *folder) create(key string, content io.Reader) error {
 	in := path.Dir(key)
 	if err := f.makeFolder(in); err != nil {
 		return err
 	}
-	temporary := path.Join(in, unfinished+randomText(12))
-	file, err := f.root.OpenFile(temporary, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
-	if err != nil {
-		return err
-	}
-	_, err = io.Copy(file, content)
-	if err = errors.Join(err, file.Sync(), file.Close()); err == nil {
+	temporary, err := f.writeTemporary(in, content)
+	if err == nil {
 		err = f.root.Link(temporary, key)
 	}
 	if removed := f.root.Remove(temporary); err == nil {
 		err = removed
-	}
-	if errors.Is(err, fs.ErrExist) {
-		return ErrExists
 	}
 	if err != nil {
 		return err
 	}
 	return f.sync(in)
 }
+
+// writeTemporary writes a file that is not to stay. There may be one even with
+// an error.
+func (f *folder) writeTemporary(in string, content io.Reader) (name string, err error) {
+	name = path.Join(in, unfinished+randomText(12))
+	file, err := f.root.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+	if err != nil {
+		return name, err
+	}
+	_, err = io.Copy(file, content)
+	return name, errors.Join(err, file.Sync(), file.Close())
+}
+
+// Check writes a small file and removes it.
+func (f *folder) Check(context.Context) error {
+	name, err := f.writeTemporary(".", bytes.NewReader(make([]byte, checkSize)))
+	return errors.Join(err, f.root.Remove(name))
+}
+
+const checkSize = 4 << 10 // bytes: a block of most file systems
 
 // makeFolder makes a folder that survives a loss of power.
 func (f *folder) makeFolder(name string) error {

@@ -26,9 +26,14 @@ const immutable = "public, max-age=31536000, immutable"
 // ErrExists means that a file of that name is there already.
 var ErrExists = errors.New("a file of this name exists")
 
+// ErrUnavailable means that a file could not be written, which may be possible
+// later.
+var ErrUnavailable = errors.New("the media store does not answer")
+
 // Store keeps files under keys such as core_media/2025/12/02/technology.png.
 type Store interface {
-	// Create writes a new file of size bytes, or returns ErrExists. Once it
+	// Create writes a new file of size bytes, or returns ErrExists or an error
+	// that is ErrUnavailable. Once it
 	// returns the file is there for good, and nobody ever sees it half written.
 	Create(ctx context.Context, key string, content io.Reader, size int64) error
 	// Exists reports whether there is such a file.
@@ -37,6 +42,8 @@ type Store interface {
 	Remove(ctx context.Context, key string) error
 	// Files lists every file, also what a process that died left half written.
 	Files(ctx context.Context) iter.Seq2[File, error]
+	// Check returns an error unless files can be written.
+	Check(ctx context.Context) error
 	// Handler serves the files at Prefix.
 	Handler() http.Handler
 	Close() error

@@ -8,8 +8,10 @@ import (
 	"testing"
 )
 
-// Line carries connections to PostgreSQL until it is cut.
+// Line carries connections to PostgreSQL until it is cut or stalled.
 type Line struct {
+	moving sync.RWMutex // held for writing while nothing moves
+
 	mu    sync.Mutex
 	up    bool
 	ends  []net.Conn
@@ -61,10 +63,30 @@ func (l *Line) carry(near net.Conn) {
 	l.ends = append(l.ends, near, far)
 	for _, way := range [][2]net.Conn{{near, far}, {far, near}} {
 		go func() {
-			_, _ = io.Copy(way[0], way[1])
+			_, _ = io.Copy(way[0], reader{way[1], l})
 			_ = way[0].Close()
 		}()
 	}
+}
+
+// reader reads from a connection while the line moves.
+type reader struct {
+	from net.Conn
+	line *Line
+}
+
+func (r reader) Read(p []byte) (int, error) {
+	n, err := r.from.Read(p)
+	r.line.moving.RLock()
+	defer r.line.moving.RUnlock()
+	return n, err
+}
+
+// Stall keeps connections open and takes new ones, but carries nothing until
+// resume is called.
+func (l *Line) Stall() (resume func()) {
+	l.moving.Lock()
+	return l.moving.Unlock
 }
 
 // Cut closes every connection and refuses new ones.

@@ -23,6 +23,25 @@ func Exec(t testing.TB, dsn, statement string, args ...any) {
 	run(t, connections, statement, args...)
 }
 
+// Lock keeps others from reading a table of PostgreSQL, or from writing to
+// SQLite, until release is called.
+func Lock(t testing.TB, dsn, table string) (release func()) {
+	t.Helper()
+	connections := connect(t, dsn)
+	tx, err := connections.BeginTx(t.Context(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	statement := "LOCK TABLE " + table + " IN ACCESS EXCLUSIVE MODE"
+	if strings.HasPrefix(dsn, "sqlite:") {
+		statement = "UPDATE " + table + " SET id = id"
+	}
+	if _, err := tx.ExecContext(t.Context(), statement); err != nil {
+		t.Fatal(err)
+	}
+	return func() { _, _ = tx.Rollback(), connections.Close() }
+}
+
 func connect(t testing.TB, dsn string) *sql.DB {
 	t.Helper()
 	driver := "pgx"

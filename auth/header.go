@@ -1,0 +1,52 @@
+package auth
+
+import (
+	"errors"
+	"strings"
+	"unicode/utf8"
+)
+
+// What is wrong with an Authorization header.
+var (
+	ErrNoKey   = errors.New("the header has no key")
+	ErrSpaces  = errors.New("the key has spaces")
+	ErrNotUTF8 = errors.New("the key is not UTF-8")
+)
+
+// ParseHeader splits an Authorization header into its scheme, in lower case,
+// and its key. It splits at ASCII white space, as the legacy system does. A
+// blank header has an empty scheme and no error.
+func ParseHeader(header string) (scheme, key string, err error) {
+	scheme, rest := cutWord(header)
+	key, rest = cutWord(rest)
+	more, _ := cutWord(rest)
+	switch {
+	case scheme != "" && key == "":
+		err = ErrNoKey
+	case more != "":
+		err = ErrSpaces
+	case !utf8.ValidString(key):
+		err = ErrNotUTF8
+	}
+	return lower(scheme), key, err
+}
+
+const asciiSpace = " \t\n\v\f\r"
+
+func cutWord(s string) (word, rest string) {
+	s = strings.TrimLeft(s, asciiSpace)
+	if end := strings.IndexAny(s, asciiSpace); end >= 0 {
+		return s[:end], s[end:]
+	}
+	return s, ""
+}
+
+// lower maps ASCII only: strings.ToLower would make a k of a Kelvin sign.
+func lower(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r >= 'A' && r <= 'Z' {
+			r += 'a' - 'A'
+		}
+		return r
+	}, s)
+}
