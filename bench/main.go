@@ -36,13 +36,17 @@ var (
 type options struct {
 	links, connections, rounds int
 	warmUp, duration           time.Duration
-	tenfold                    bool
+	tenfold, attack            bool
 	postgres                   string
 }
 
 func main() {
 	if len(os.Args) == 4 && os.Args[1] == "limit" {
 		log.Fatal(serveLimit(os.Args[2], os.Args[3]))
+	}
+	if len(os.Args) == 4 && os.Args[1] == "attack" {
+		attackFor(os.Args[2], os.Args[3])
+		return
 	}
 	var o options
 	flag.IntVar(&o.links, "links", 100_000, "rows to draw from, 100 a portfolio")
@@ -51,6 +55,7 @@ func main() {
 	flag.DurationVar(&o.duration, "duration", 4*time.Second, "how long each shape is asked for in a round")
 	flag.DurationVar(&o.warmUp, "warmup", 2*time.Second, "how long each shape is asked for before the first round")
 	flag.BoolVar(&o.tenfold, "tenfold", false, "set the server on ten times the rows beside the server")
+	flag.BoolVar(&o.attack, "attack", false, "measure honest clients beside hostile ones, and nothing else")
 	flag.StringVar(&o.postgres, "postgres", "", "options of PostgreSQL, such as '-c shared_buffers=4GB'")
 	flag.Parse()
 	if err := run(o); err != nil {
@@ -102,6 +107,9 @@ func run(o options) error {
 	}
 	defer stop()
 
+	if o.attack {
+		return attackAll(o, server, folder, postgres)
+	}
 	ours := []string{"rest", "gql", "gql-many"}
 	limit := &system{name: "limit", database: postgres + "&dbname=once", links: o.links, shapes: []string{"floor", "rest", "many"}}
 	portfolio := &system{name: "portfolio", base: limit, database: limit.database, links: o.links, shapes: ours}
@@ -272,10 +280,10 @@ const token = "0123456789abcdef0123456789abcdef01234567" // as in load.lua
 func (s *system) fill(server, postgres string) error {
 	digits := fmt.Sprintf("%x", sha256.Sum256([]byte(token)))
 	name, isSQLite := strings.CutPrefix(s.database, "sqlite:")
-	driver, hash, after := "sqlite", "x'"+digits+"'", []string{"ANALYZE"}
+	hash, after := "x'"+digits+"'", []string{"ANALYZE"}
 	if !isSQLite {
 		// The last two let PostgreSQL come to rest before anything is measured.
-		driver, hash, after = "pgx", `'\x`+digits+"'", []string{"VACUUM ANALYZE", "CHECKPOINT"}
+		hash, after = `'\x`+digits+"'", []string{"VACUUM ANALYZE", "CHECKPOINT"}
 		_, database, _ := strings.Cut(s.database, "dbname=")
 		if err := execute("pgx", postgres+"&dbname=postgres", "CREATE DATABASE "+database); err != nil {
 			return err
@@ -287,7 +295,14 @@ func (s *system) fill(server, postgres string) error {
 		return fmt.Errorf("migrate: %w\n%s", err, output)
 	}
 	statements := strings.Split(strings.NewReplacer("$LINKS", strconv.Itoa(s.links), "$KEY_HASH", hash).Replace(data), ";\n")
-	return execute(driver, name, append(statements, after...)...)
+	return execute(s.driver(), name, append(statements, after...)...)
+}
+
+func (s *system) driver() string {
+	if strings.HasPrefix(s.database, "sqlite:") {
+		return "sqlite"
+	}
+	return "pgx"
 }
 
 func execute(driver, name string, statements ...string) error {

@@ -25,6 +25,7 @@ import (
 	"github.com/uptrace/bun/dialect/pgdialect"
 	"github.com/uptrace/bun/dialect/sqlitedialect"
 	"github.com/uptrace/bun/schema"
+	"golang.org/x/sync/semaphore"
 	_ "modernc.org/sqlite" // the driver named "sqlite"
 )
 
@@ -43,6 +44,9 @@ type DB struct {
 
 	pool     *pgxpool.Pool     // nil on SQLite
 	prepared pgx.QueryExecMode // how PostgreSQL runs a statement
+
+	// lists leaves a quarter of the connections to lookups and changes.
+	lists *semaphore.Weighted
 
 	lookups        lookups
 	imageByID      statement
@@ -96,7 +100,7 @@ func openPostgres(ctx context.Context, dsn string) (*DB, error) {
 	connections.SetMaxOpenConns(int(config.MaxConns))
 	bunDB := newBun(connections, pgdialect.New())
 	db := &DB{write: bunDB, read: bunDB, pool: pool, prepared: prepared}
-	db.renderStatements()
+	db.prepare()
 	if err := db.Ping(ctx); err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
@@ -120,7 +124,7 @@ func openSQLite(ctx context.Context, path string) (*DB, error) {
 		read:      newBun(read, sqlitedialect.New()),
 		directory: filepath.Dir(path),
 	}
-	db.renderStatements()
+	db.prepare()
 	if err := db.write.PingContext(ctx); err != nil { // makes the file before a reader looks for it
 		return nil, errors.Join(wrap(err), db.Close())
 	}
@@ -145,7 +149,9 @@ func newBun(connections *sql.DB, dialect schema.Dialect) *bun.DB {
 	return bun.NewDB(connections, dialect).WithQueryHook(counter{})
 }
 
-func (db *DB) renderStatements() {
+func (db *DB) prepare() {
+	spared := max(1, db.Connections()/4)
+	db.lists = semaphore.NewWeighted(int64(max(1, db.Connections()-spared)))
 	db.renderLookups()
 	db.imageByID.render(db.images().Where("image.id = $1"))
 	db.portfolioByID.render(db.portfolios().Where("portfolio.id = $1"))

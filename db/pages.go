@@ -128,6 +128,10 @@ func (db *DB) parentsArg(ids []int64) any {
 // pages reads the same page of each parent's list: in one statement, and one
 // more for what is counted, however many parents there are.
 func pages[R any](ctx context.Context, db *DB, of listed[R], list List, parents ...int64) (map[int64]*Page[R], error) {
+	if err := db.lists.Acquire(ctx, 1); err != nil {
+		return nil, wrap(err)
+	}
+	defer db.lists.Release(1)
 	found := make(map[int64]*Page[R], len(parents))
 	for _, id := range parents {
 		found[id] = new(Page[R])

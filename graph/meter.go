@@ -33,13 +33,25 @@ type meter struct {
 	err   error // why the response cannot be built
 }
 
-// addRow counts the bytes of a row.
-func (m *meter) addRow(ctx context.Context, n int) error { return m.add(ctx, &m.rows, n) }
+// addRow counts the bytes of a row. It does not wait: who reads rows has a
+// connection of the database.
+func (m *meter) addRow(n int) error {
+	return m.add(&m.rows, n, func(int64) error { return nil })
+}
 
-// addEncoded counts bytes of the response.
-func (m *meter) addEncoded(ctx context.Context, n int) error { return m.add(ctx, &m.encoded, n) }
+// addEncoded counts bytes of the response. A response that has grown large
+// waits for a slot of heavy work.
+func (m *meter) addEncoded(ctx context.Context, n int) error {
+	return m.add(&m.encoded, n, func(total int64) error {
+		if total <= largeResponse || m.heavy {
+			return nil
+		}
+		m.heavy = true
+		return m.slot.Move(ctx, m.admission.Heavy)
+	})
+}
 
-func (m *meter) add(ctx context.Context, count *atomic.Int64, n int) error {
+func (m *meter) add(count *atomic.Int64, n int, then func(total int64) error) error {
 	total := count.Add(int64(n))
 	if total/meterStep == (total-int64(n))/meterStep {
 		return nil
@@ -47,12 +59,15 @@ func (m *meter) add(ctx context.Context, count *atomic.Int64, n int) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.err == nil {
-		m.err = m.grow(ctx, total)
+		m.err = m.take(total)
+	}
+	if m.err == nil {
+		m.err = then(total)
 	}
 	return m.err
 }
 
-func (m *meter) grow(ctx context.Context, total int64) error {
+func (m *meter) take(total int64) error {
 	if total > m.limit {
 		return errTooLarge
 	}
@@ -61,10 +76,6 @@ func (m *meter) grow(ctx context.Context, total int64) error {
 			return guard.ErrBusy
 		}
 		m.taken += more
-	}
-	if total > largeResponse && !m.heavy {
-		m.heavy = true
-		return m.slot.Move(ctx, m.admission.Heavy)
 	}
 	return nil
 }
@@ -85,7 +96,7 @@ type meterKey struct{}
 // encoded of them.
 func withMeter(ctx context.Context, m *meter) context.Context {
 	ctx = context.WithValue(ctx, meterKey{}, m)
-	return db.WithMeter(ctx, func(bytes int) error { return m.addRow(ctx, bytes) })
+	return db.WithMeter(ctx, m.addRow)
 }
 
 func meterFrom(ctx context.Context) *meter {

@@ -25,7 +25,7 @@ const (
 
 	anonymousBodies = 16 << 20 // bytes
 	bodies          = 64 << 20
-	responses       = 64 << 20
+	responses       = 32 << 20
 	documents       = 16 << 20
 	files           = 1 << 30
 )
