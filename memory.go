@@ -13,7 +13,7 @@ const (
 	memoryLimit = 56 << 20 // bytes, without what requests hold
 	sqlitePages = 16 << 20 // bytes of them that SQLite needs beside the heap
 
-	heldFactor = 3       // bytes of memory for a byte that requests hold: copies, and garbage
+	heldFactor = 3       // bytes of memory for a byte of a body or response: copies, and garbage
 	heldStep   = 4 << 20 // bytes; to set the limit stops the world
 )
 
@@ -46,7 +46,7 @@ func tuneMemory(database *db.DB) *memory {
 	return m
 }
 
-// hold changes the bytes that requests hold.
+// hold changes the bytes of memory that requests hold.
 func (m *memory) hold(by int64) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -55,5 +55,5 @@ func (m *memory) hold(by int64) {
 		return
 	}
 	m.counted = m.held
-	debug.SetMemoryLimit(m.limit + heldFactor*m.held)
+	debug.SetMemoryLimit(m.limit + m.held)
 }

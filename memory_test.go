@@ -24,9 +24,9 @@ func TestMemoryLimit(t *testing.T) {
 		for i, step := range []struct{ by, want int64 }{
 			{0, own},
 			{heldStep - 1, own},
-			{1, own + heldFactor*heldStep},
-			{1 << 30, own + heldFactor*(heldStep+1<<30)},
-			{-1 << 30, own + heldFactor*heldStep},
+			{1, own + heldStep},
+			{1 << 30, own + heldStep + 1<<30},
+			{-1 << 30, own + heldStep},
 			{-heldStep, own},
 		} {
 			held.hold(step.by)

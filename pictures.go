@@ -39,6 +39,7 @@ func (s *storeSettings) open() (media.Store, error) {
 // pictureSettings say what pictures are taken, and where to.
 type pictureSettings struct {
 	storeSettings
+	MediaMemory   int64 `env:"MEDIA_MEMORY" default:"536870912" placeholder:"BYTES" help:"How much memory all pictures may take that are worked on at once (${default}). One that takes more is refused."`
 	MediaMaxBytes int64 `env:"MEDIA_MAX_BYTES" default:"20971520" placeholder:"BYTES" help:"How large a picture's file may be (${default})."`
 }
 
@@ -54,7 +55,7 @@ func (c *imagesCreateCommand) Run(ctx context.Context, settings *settings, out o
 			return err
 		}
 		defer func() { _ = store.Close() }()
-		load := bulkLoad{database: database, pictures: media.NewPictures(store, c.MediaMaxBytes), underWay: map[[sha256.Size]byte]bool{}}
+		load := bulkLoad{database: database, pictures: media.NewPictures(store, c.MediaMaxBytes, c.MediaMemory), underWay: map[[sha256.Size]byte]bool{}}
 		return load.run(ctx, c.File, out)
 	})
 }

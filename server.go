@@ -126,10 +126,10 @@ func (c *serveCommand) routes(database *db.DB, store media.Store, mediaURL, demo
 		return nil, err
 	}
 	memory := tuneMemory(database)
-	admission := guard.NewAdmission(int(c.Guard.MaxConcurrent), database.Connections(), memory.hold)
+	admission := guard.NewAdmission(int(c.Guard.MaxConcurrent), database.Connections(), int64(c.Limits.Response), func(by int64) { memory.hold(heldFactor * by) })
 	tokens := auth.NewTokens(database, c.Guard.RequestTimeout, c.Guard.FailedLogins)
 	rates := guard.NewRates(guard.Rate{PerSecond: c.Guard.RateLimit, Burst: c.Guard.RateBurst}, tokens.Known)
-	pictures := media.NewPictures(store, c.MediaMaxBytes)
+	pictures := media.NewPictures(store, c.MediaMaxBytes, c.MediaMemory)
 	atWork := int64(0)
 	pictures.AtWork = func(bytes int64) { memory.hold(bytes - atWork); atWork = bytes }
 	resolver := &graph.Resolver{DB: database, Tokens: tokens, Pictures: pictures}

@@ -47,7 +47,7 @@ func eachServer(t *testing.T, test func(t *testing.T, address string)) {
 func newHandler(database *db.DB) *compat.Handler {
 	resolver := &graph.Resolver{DB: database}
 	return compat.New(resolver.Query(), auth.NewTokens(database, time.Minute, 0), compat.Options{
-		Admission: guard.NewAdmission(256, 4, nil), Timeout: time.Minute, Log: slog.New(slog.DiscardHandler),
+		Admission: guard.NewAdmission(256, 4, 8<<20, nil), Timeout: time.Minute, Log: slog.New(slog.DiscardHandler),
 	})
 }
 
@@ -72,7 +72,7 @@ func TestSameAfterGraphQL(t *testing.T) {
 		address := serve(t, newHandler(database))
 		handler, err := graph.NewHandler(&graph.Resolver{DB: database}, auth.NewTokens(database, time.Minute, 0), graph.Options{
 			Limits: graph.DefaultLimits(), MediaURL: "https://cdn.example/",
-			Admission: guard.NewAdmission(256, 4, nil), Timeout: time.Minute, Log: slog.New(slog.DiscardHandler),
+			Admission: guard.NewAdmission(256, 4, 8<<20, nil), Timeout: time.Minute, Log: slog.New(slog.DiscardHandler),
 		})
 		if err != nil {
 			t.Fatal(err)

@@ -1235,7 +1235,10 @@ type Mutation {
 
 "A picture to store."
 input UploadImageInput {
-  "A JPEG, PNG, GIF or WebP of at most 50 megapixels. Its file name becomes the image's name."
+  """
+  A JPEG, PNG, GIF or WebP of at most 50 megapixels and 65,535 pixels a side. An
+  animated WebP is refused. The name of the file becomes the image's name.
+  """
   image: Upload!
 }
 

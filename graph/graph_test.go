@@ -55,7 +55,7 @@ func serveWith(t testing.TB, database *db.DB, change func(*graph.Options)) *http
 func defaultOptions() graph.Options {
 	return graph.Options{
 		Limits: graph.DefaultLimits(), Introspection: graph.IntrospectionOn,
-		Admission: guard.NewAdmission(256, 4, nil), Timeout: time.Minute, UploadTimeout: time.Minute, StallTimeout: time.Minute,
+		Admission: guard.NewAdmission(256, 4, 8<<20, nil), Timeout: time.Minute, UploadTimeout: time.Minute, StallTimeout: time.Minute,
 		Log: slog.New(slog.DiscardHandler),
 	}
 }

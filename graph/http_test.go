@@ -227,7 +227,7 @@ func TestPersistedDocumentsAreChecked(t *testing.T) {
 		texts, err := graph.ReadDocuments(file)
 		if err == nil {
 			_, err = graph.NewHandler(&graph.Resolver{}, nil, graph.Options{
-				Persisted: texts, Admission: guard.NewAdmission(1, 1, nil),
+				Persisted: texts, Admission: guard.NewAdmission(1, 1, 8<<20, nil),
 				Limits: graph.Limits{Bytes: 100, Tokens: 100, Fields: 100, Depth: 10, RootFields: 10, Duplicates: 1},
 			})
 		}

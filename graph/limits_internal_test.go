@@ -14,7 +14,7 @@ import (
 )
 
 func testOptions() Options {
-	return Options{Limits: DefaultLimits(), Admission: guard.NewAdmission(256, 4, nil)}
+	return Options{Limits: DefaultLimits(), Admission: guard.NewAdmission(256, 4, 8<<20, nil)}
 }
 
 func newTestDocuments(t testing.TB) *documents {

@@ -57,7 +57,7 @@ func TestGuardedNestedFields(t *testing.T) {
 		database := dbtest.Open(t, dsn)
 		tokens := auth.NewTokens(database, time.Minute, 0)
 		handler, err := newHandler(&Resolver{DB: database, Tokens: tokens}, tokens, Options{
-			Limits: DefaultLimits(), Admission: guard.NewAdmission(256, 4, nil), Timeout: time.Minute, Log: slog.New(slog.DiscardHandler),
+			Limits: DefaultLimits(), Admission: guard.NewAdmission(256, 4, 8<<20, nil), Timeout: time.Minute, Log: slog.New(slog.DiscardHandler),
 		}, schema)
 		if err != nil {
 			t.Fatal(err)

@@ -47,7 +47,7 @@ func eachUploads(t *testing.T, test func(t *testing.T, server uploads)) {
 		}
 		t.Cleanup(func() { _ = store.Close() })
 		database := dbtest.Open(t, dsn)
-		resolver := &graph.Resolver{DB: database, Pictures: media.NewPictures(store, maxUpload)}
+		resolver := &graph.Resolver{DB: database, Pictures: media.NewPictures(store, maxUpload, 512<<20)}
 		handler := newHandler(t, resolver, defaultOptions())
 		mux := http.NewServeMux()
 		mux.Handle("/", handler)
@@ -315,7 +315,7 @@ func TestUploadFails(t *testing.T) {
 func TestClientGoesAway(t *testing.T) {
 	eachUploads(t, func(t *testing.T, server uploads) {
 		ctx, cancel := context.WithCancel(t.Context())
-		pictures := media.NewPictures(server.store, maxUpload)
+		pictures := media.NewPictures(server.store, maxUpload, 512<<20)
 		_, err := graph.SavePicture(ctx, pictures, "a.png", strings.NewReader(picture(t, "scene.png")), func(ctx context.Context, image *db.Image) error {
 			cancel()
 			return server.database.CreateImage(ctx, image)
@@ -337,7 +337,7 @@ func FuzzMultipart(f *testing.F) {
 	}
 	f.Cleanup(func() { _ = store.Close() })
 	database := dbtest.Open(f, dsn)
-	handler := newHandler(f, &graph.Resolver{DB: database, Pictures: media.NewPictures(store, maxUpload)}, defaultOptions())
+	handler := newHandler(f, &graph.Resolver{DB: database, Pictures: media.NewPictures(store, maxUpload, 512<<20)}, defaultOptions())
 	disposition := func(name string) string {
 		return "--b\r\nContent-Disposition: form-data; name=\"" + name + "\"\r\n\r\n"
 	}

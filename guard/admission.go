@@ -25,7 +25,7 @@ const (
 
 	anonymousBodies = 16 << 20 // bytes
 	bodies          = 64 << 20
-	responses       = 32 << 20
+	responses       = 4 // of the largest size
 	documents       = 16 << 20
 	files           = 1 << 30
 )
@@ -33,8 +33,9 @@ const (
 // NewAdmission lets so many lookups work at once, sixteen times as many may
 // wait. Heavy requests take at most half of the database's connections and no
 // more processors than there are; image work leaves a processor to the others.
+// There is room for four responses of maxResponse bytes.
 // It tells memory by how much the bytes change that requests hold.
-func NewAdmission(lookups, connections int, memory func(by int64)) *Admission {
+func NewAdmission(lookups, connections int, maxResponse int64, memory func(by int64)) *Admission {
 	processors := runtime.GOMAXPROCS(0)
 	return &Admission{
 		Lookups:         NewThrottle(lookups, 16*lookups, maxWait),
@@ -42,7 +43,7 @@ func NewAdmission(lookups, connections int, memory func(by int64)) *Admission {
 		Uploads:         NewThrottle(max(1, processors-1), 64, maxUploadWait),
 		AnonymousBodies: NewBudget(anonymousBodies, memory),
 		Bodies:          NewBudget(bodies, memory),
-		Responses:       NewBudget(responses, memory),
+		Responses:       NewBudget(responses*maxResponse, memory),
 		Documents:       NewBudget(documents, memory),
 		Files:           NewBudget(files, nil),
 	}

@@ -18,8 +18,9 @@ import (
 
 const (
 	maxPixels = 50_000_000
-	maxFrames = 1000 // of an animation
-	maxScans  = 100  // of a progressive JPEG: each costs a pass over all pixels
+	maxSide   = 65_535 // pixels: what a JPEG may have
+	maxFrames = 1000   // of an animation
+	maxScans  = 100    // of a progressive JPEG: each costs a pass over all pixels
 )
 
 // An InputError says what is wrong with a file that was sent as a picture. It
@@ -32,6 +33,7 @@ const (
 	errNoPicture = InputError("must be a JPEG, PNG, GIF or WebP picture")
 	errBroken    = InputError("is a broken or cut off picture")
 	errPixels    = InputError("may have at most 50 megapixels")
+	errSide      = InputError("may be at most 65535 pixels wide and high")
 	errFrames    = InputError("may have at most 1000 frames")
 	errScans     = InputError("may have at most 100 scans")
 	errAnimated  = InputError("must not be an animated WebP")
@@ -42,7 +44,8 @@ type header struct {
 	format        *format
 	width, height int
 	mode          string  // as Pillow names it
-	sampleBytes   float64 // of a decoded pixel, at the decoder's worst
+	decodeBytes   float64 // of memory that decoding takes for a pixel
+	pixelBytes    float64 // of a decoded pixel
 }
 
 // check refuses what would cost too much to decode.
@@ -52,14 +55,37 @@ func (h header) check() error {
 		return errBroken
 	case h.width > maxPixels/h.height:
 		return errPixels
+	case max(h.width, h.height) > maxSide:
+		return errSide
 	}
 	return nil
 }
 
-// memory estimates what making the thumbnails takes, in bytes.
-func (h header) memory() int64 {
-	return int64(math.Ceil(float64(h.width) * float64(h.height) * h.sampleBytes))
+const (
+	blockSide   = 32      // pixels, to which decoders round a picture up
+	fixedMemory = 8 << 20 // bytes of tables, of rows, and of what is small
+)
+
+// memory bounds what all steps from the file to its thumbnails allocate, in
+// bytes: the decoder, the strip of rows that is averaged, what is averaged and
+// resized with its encoded forms, and the picture once it is turned upright and
+// encoded again.
+func (h header) memory(turned bool) int64 {
+	width, height := ceilDiv(h.width, blockSide)*blockSide, ceilDiv(h.height, blockSide)*blockSide
+	pixels, factor := float64(width)*float64(height), shrinkFactor(h.width, h.height)
+	strip := float64(4 * h.width * min(factor, h.height))
+	small := float64(ceilDiv(h.width, factor)) * float64(ceilDiv(h.height, factor))
+	bytes := fixedMemory + pixels*h.decodeBytes + strip + small*smallBytes
+	if turned {
+		bytes += pixels * h.pixelBytes * turnedCopies
+	}
+	return int64(bytes)
 }
+
+const (
+	smallBytes   = 8 // of memory for a pixel that is left after averaging
+	turnedCopies = 5 // of a picture: turned, and encoded in a buffer that doubles
+)
 
 type format struct {
 	mimeType, extension string
@@ -185,12 +211,14 @@ func jpegHeader(frame []byte, progressive bool) (header, error) {
 		sampling := int(frame[i+1]>>4) * int(frame[i+1]&15)
 		samples, most = samples+sampling, max(most, sampling)
 	}
-	h.sampleBytes = float64(samples) / float64(most)
+	h.pixelBytes = float64(samples) / float64(most)
+	h.decodeBytes = h.pixelBytes
 	if progressive {
-		h.sampleBytes *= 5 // coefficients of four bytes, kept until the last scan
+		h.decodeBytes *= 5 // coefficients of four bytes, kept until the last scan
 	}
 	if mode == "CMYK" {
-		h.sampleBytes += 4
+		h.pixelBytes = 4
+		h.decodeBytes += 4
 	}
 	return h, nil
 }
@@ -206,7 +234,7 @@ func readPNG(r io.Reader) (header, error) {
 		return header{}, errBroken
 	}
 	depth, colour := start[24], start[25]
-	h := header{width: int(width), height: int(height), sampleBytes: 4}
+	h := header{width: int(width), height: int(height), pixelBytes: 4}
 	switch {
 	case colour == 0 && depth == 1:
 		h.mode = "1"
@@ -217,7 +245,7 @@ func readPNG(r io.Reader) (header, error) {
 	case colour == 2:
 		h.mode = "RGB"
 	case colour == 3:
-		h.mode, h.sampleBytes = "P", 1
+		h.mode, h.pixelBytes = "P", 1
 	case colour == 4 && depth == 8:
 		h.mode = "LA"
 	case colour == 4, colour == 6:
@@ -226,10 +254,11 @@ func readPNG(r io.Reader) (header, error) {
 		return header{}, errBroken
 	}
 	if depth == 16 {
-		h.sampleBytes = 8
+		h.pixelBytes = 8
 	}
+	h.decodeBytes = h.pixelBytes
 	if start[28] != 0 { // interlaced: the passes are decoded beside the picture
-		h.sampleBytes *= 1.5
+		h.decodeBytes *= 2
 	}
 	return h, nil
 }
@@ -246,7 +275,8 @@ func readGIF(content io.Reader) (header, error) {
 		width:       int(binary.LittleEndian.Uint16(screen[6:])),
 		height:      int(binary.LittleEndian.Uint16(screen[8:])),
 		mode:        "P",
-		sampleBytes: 5, // a frame that is smaller than the screen is drawn on one of four bytes a pixel
+		decodeBytes: 5, // a frame that is smaller than the screen is drawn on one of four bytes a pixel
+		pixelBytes:  4,
 	}
 	grey, err := readPalette(r, screen[10])
 	if err != nil {
@@ -343,7 +373,7 @@ func readWebP(r io.Reader) (header, error) {
 	if _, err := io.ReadFull(r, start[:]); err != nil {
 		return header{}, err
 	}
-	h := header{mode: "RGB", sampleBytes: 8}
+	h := header{mode: "RGB", decodeBytes: 8, pixelBytes: 4}
 	alpha := false
 	switch chunk := start[20:]; string(start[12:16]) {
 	case "VP8 ":
@@ -351,13 +381,13 @@ func readWebP(r io.Reader) (header, error) {
 	case "VP8L":
 		bits := binary.LittleEndian.Uint32(chunk[1:])
 		h.width, h.height, alpha = int(bits&0x3fff)+1, int(bits>>14&0x3fff)+1, bits>>28&1 == 1
-		h.sampleBytes = 12
+		h.decodeBytes = 12
 	case "VP8X":
 		if chunk[0]&webpAnimated != 0 {
 			return header{}, errAnimated
 		}
 		h.width, h.height, alpha = int(uint24(chunk[4:]))+1, int(uint24(chunk[7:]))+1, chunk[0]&webpAlpha != 0
-		h.sampleBytes = 12
+		h.decodeBytes = 12
 	default:
 		return header{}, errBroken
 	}

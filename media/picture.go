@@ -11,7 +11,6 @@ import (
 	"image/png"
 	"io"
 	"math"
-	"runtime"
 	"slices"
 	"sync"
 	"time"
@@ -32,10 +31,6 @@ const (
 	// of phones have about 600; larger ones mostly say sRGB, which goes without
 	// saying.
 	maxProfile = 1 << 10
-
-	// workingMemory bounds what pictures that are being decoded take, in bytes.
-	// One that takes more is decoded alone.
-	workingMemory = 128 << 20
 )
 
 // Picture is what Save stored.
@@ -61,9 +56,10 @@ type Thumbnail struct {
 
 // Pictures makes pictures of files and stores them with their thumbnails.
 type Pictures struct {
-	store    Store
-	maxBytes int64
-	memory   *semaphore.Weighted
+	store     Store
+	maxBytes  int64
+	maxMemory int64
+	memory    *semaphore.Weighted // of maxMemory
 
 	// AtWork, if set, is told how many bytes of memory the pictures at work may
 	// take, whenever that changes.
@@ -94,9 +90,10 @@ func (p *Pictures) changeWork(by int64) {
 	}
 }
 
-// NewPictures keeps pictures in the store. A file may have maxBytes.
-func NewPictures(store Store, maxBytes int64) *Pictures {
-	return &Pictures{store: store, maxBytes: maxBytes, memory: semaphore.NewWeighted(workingMemory)}
+// NewPictures keeps pictures in the store. A file may have maxBytes, and all
+// pictures that are worked on at once may take maxMemory bytes.
+func NewPictures(store Store, maxBytes, maxMemory int64) *Pictures {
+	return &Pictures{store: store, maxBytes: maxBytes, maxMemory: maxMemory, memory: semaphore.NewWeighted(maxMemory)}
 }
 
 // MaxBytes is how large a file may be.
@@ -108,18 +105,24 @@ var ErrUncertain = errors.New("it is not known whether the rows were written")
 // Save reads a picture that a client calls name, stores it without metadata
 // and with its thumbnails, and then calls commit to write the rows. Where
 // that fails the files go, unless the error is ErrUncertain. The error is an
-// InputError for a file that is no picture or too large. Save waits, as long
-// as ctx lasts, while other pictures take the memory there is for them.
+// InputError for a file that is no picture, or takes more bytes or memory than
+// it may. Save waits, as long as ctx lasts, while other pictures take the memory
+// there is for them.
 func (p *Pictures) Save(ctx context.Context, name string, content io.ReadSeeker, commit func(Picture) error) error {
-	found, size, err := p.inspect(content)
+	read, err := p.read(content)
 	if err != nil {
 		return err
 	}
-	made, err := p.render(ctx, found, size, content)
+	if err := p.take(ctx, read.memory()); err != nil {
+		return err
+	}
+	made, err := read.render()
+	kept := min(made.picture.Size, read.memory()) // until it is stored
+	p.give(read.memory() - kept)
+	defer p.give(kept)
 	if err != nil {
 		return err
 	}
-	defer p.give(made.held)
 	made.picture.Name = cleanName(name)
 	keys, err := p.write(ctx, &made)
 	if err == nil {
@@ -131,23 +134,54 @@ func (p *Pictures) Save(ctx context.Context, name string, content io.ReadSeeker,
 	return err
 }
 
-// inspect refuses what is not worth decoding, by the first bytes.
-func (p *Pictures) inspect(content io.ReadSeeker) (header, int64, error) {
+// source is a file that is worth decoding.
+type source struct {
+	header
+	stripped    []byte
+	size        int64 // bytes, before metadata was stripped
+	hash        [sha256.Size]byte
+	orientation int // 1 to 8, as EXIF has it
+}
+
+// memory bounds what making the files takes, in bytes.
+func (s *source) memory() int64 { return s.size + s.header.memory(s.orientation != 1) }
+
+// read refuses what is not worth decoding, by its size and first bytes, and
+// reads the rest.
+func (p *Pictures) read(content io.ReadSeeker) (*source, error) {
 	size, err := content.Seek(0, io.SeekEnd)
 	if err != nil {
-		return header{}, 0, err
+		return nil, err
 	}
 	if size > p.maxBytes {
-		return header{}, 0, InputError(fmt.Sprintf("may have at most %d bytes", p.maxBytes))
+		return nil, InputError(fmt.Sprintf("may have at most %d bytes", p.maxBytes))
 	}
 	if _, err := content.Seek(0, io.SeekStart); err != nil {
-		return header{}, 0, err
+		return nil, err
 	}
 	found, err := readHeader(content)
 	if err == nil {
 		err = found.check()
 	}
-	return found, size, err
+	if err != nil {
+		return nil, err
+	}
+	file := make([]byte, size)
+	if _, err := content.Seek(0, io.SeekStart); err != nil {
+		return nil, err
+	}
+	if _, err := io.ReadFull(content, file); err != nil {
+		return nil, err
+	}
+	read := &source{header: found, size: size, hash: sha256.Sum256(file)}
+	if read.stripped, read.orientation, err = found.format.strip(file); err != nil {
+		return nil, err
+	}
+	if need := read.memory(); need > p.maxMemory {
+		const mebibyte = 1 << 20
+		return nil, InputError(fmt.Sprintf("takes %d MiB of memory to decode, of which there are %d", (need+mebibyte-1)/mebibyte, p.maxMemory/mebibyte))
+	}
+	return read, nil
 }
 
 // rendered is a picture with the bytes of its files.
@@ -158,52 +192,29 @@ type rendered struct {
 	profile             []byte   // segment of a JPEG, nil if there is none
 	thumbnails          [][]byte // one for each of Boxes
 	thumbnailsExtension string
-	held                int64 // of the memory for pictures
 }
 
-// render makes the files of a picture.
-func (p *Pictures) render(ctx context.Context, found header, size int64, content io.ReadSeeker) (made rendered, err error) {
-	processor := int64(workingMemory / runtime.GOMAXPROCS(0)) // more at once would only wait for a processor
-	need := min(max(found.memory()+size, processor), workingMemory)
-	if err := p.take(ctx, need); err != nil {
-		return rendered{}, err
-	}
-	defer func() { p.give(need - made.held) }()
-
-	source := make([]byte, size)
-	if _, err := content.Seek(0, io.SeekStart); err != nil {
-		return rendered{}, err
-	}
-	if _, err := io.ReadFull(content, source); err != nil {
-		return rendered{}, err
-	}
-	hash := sha256.Sum256(source)
-	original, orientation, err := found.format.strip(source)
+// render makes the files of a picture, in no more memory than the source says.
+func (s *source) render() (made rendered, err error) {
+	found := s.header
+	decoded, err := found.decode(s.stripped)
 	if err != nil {
 		return rendered{}, err
 	}
-	decoded, err := found.decode(original)
-	if err != nil {
-		return rendered{}, err
-	}
-	made = rendered{original: original, extension: found.format.extension}
+	made = rendered{original: s.stripped, extension: found.format.extension}
 	if found.format.mimeType == "image/jpeg" {
-		made.profile = bytes.Clone(jpegProfile(original))
+		made.profile = bytes.Clone(jpegProfile(s.stripped))
 	}
-	if orientation != 1 {
-		if found, err = made.rewrite(found, upright(decoded, orientation)); err != nil {
+	if s.orientation != 1 {
+		if found, err = made.rewrite(found, upright(decoded, s.orientation)); err != nil {
 			return rendered{}, err
 		}
 	}
 	made.picture = Picture{
 		MIMEType: found.format.mimeType, Mode: found.mode, Width: found.width, Height: found.height,
-		Size: int64(len(made.original)), Source: hash,
+		Size: int64(len(made.original)), Source: s.hash,
 	}
-	if err := made.renderThumbnails(decoded, orientation); err != nil {
-		return rendered{}, err
-	}
-	made.held = min(made.picture.Size, need)
-	return made, nil
+	return made, made.renderThumbnails(decoded, s.orientation)
 }
 
 // rewrite encodes a picture that was turned in place of the original. Where
@@ -213,7 +224,8 @@ func (r *rendered) rewrite(was header, turned image.Image) (header, error) {
 		encoded bytes.Buffer
 		err     error
 	)
-	if was.format.mimeType == "image/jpeg" || was.format.mimeType == "image/webp" && opaque(turned) {
+	_, yCbCr := turned.(*image.YCbCr)
+	if was.format.mimeType == "image/jpeg" || was.format.mimeType == "image/webp" && yCbCr { // as lossy WebP is decoded
 		r.extension = ".jpg"
 		err = jpeg.Encode(&encoded, turned, &jpeg.Options{Quality: uprightQuality})
 		r.original = withProfile(encoded.Bytes(), r.profile, turned)
@@ -234,10 +246,7 @@ func (r *rendered) renderThumbnails(decoded image.Image, orientation int) error 
 	if len(profile) > maxProfile {
 		profile = nil
 	}
-	// Averaging leaves half as much again as the largest thumbnail needs: the
-	// better filter does the rest.
-	largest := float64(Boxes[len(Boxes)-1])
-	current := shrink(decoded, max(1, int(float64(max(size.X, size.Y))/largest/1.5)))
+	current := shrink(decoded, shrinkFactor(size.X, size.Y))
 	r.thumbnailsExtension = ".jpg"
 	if !opaque(current.image()) {
 		r.thumbnailsExtension = ".png"
@@ -270,9 +279,21 @@ func (r *rendered) renderThumbnails(decoded image.Image, orientation int) error 
 		r.picture.Thumbnails[i] = Thumbnail{Box: box, Width: turned.X, Height: turned.Y, Size: int64(len(r.thumbnails[i]))}
 	}
 	smallest := current.resized(fit(size, Boxes[0]/2)) // all that a blur needs
+	blur := upright(smallest.image(), orientation)
 	var err error
-	r.picture.Placeholder, err = blurhash.Encode(4, 3, upright(smallest.image(), orientation))
+	r.picture.Placeholder, err = blurhash.Encode(components(blur.Bounds().Dx(), 4), components(blur.Bounds().Dy(), 3), blur)
 	return err
+}
+
+// components is how many components of a BlurHash an axis of so many pixels has:
+// more than one less than the pixels would be of nothing.
+func components(pixels, atMost int) int { return max(1, min(pixels-1, atMost)) }
+
+// shrinkFactor is how many samples a side averaging makes one of. It leaves half
+// as much again as the largest thumbnail needs: the better filter does the rest.
+func shrinkFactor(width, height int) int {
+	largest := float64(Boxes[len(Boxes)-1])
+	return max(1, int(float64(max(width, height))/largest/1.5))
 }
 
 // fit is the size in a square, never enlarged and at least one pixel.

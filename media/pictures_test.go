@@ -45,7 +45,7 @@ func newShelf(t testing.TB) shelf {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = store.Close() })
-	return shelf{store, media.NewPictures(store, maxBytes)}
+	return shelf{store, media.NewPictures(store, maxBytes, 512<<20)}
 }
 
 // save stores a picture that must be good.
@@ -238,6 +238,9 @@ func TestMetadataGoes(t *testing.T) {
 		"exif.jpg":      withSegment(jpegOf(t, scene), 0xe1, "Exif\x00\x00"+exif(1)+secret),
 		"xmp.jpg":       withSegment(jpegOf(t, scene), 0xe1, "http://ns.adobe.com/xap/1.0/\x00"+secret),
 		"photoshop.jpg": withSegment(jpegOf(t, scene), 0xed, "Photoshop 3.0\x00"+secret),
+		"adobe.jpg":     withSegment(jpegOf(t, scene), 0xee, "Adobe\x00\x64\x00\x00\x00\x00\x01"+secret),
+		"app5.jpg":      withSegment(jpegOf(t, scene), 0xe5, "Adobe "+secret),
+		"app9.jpg":      withSegment(jpegOf(t, scene), 0xe9, "ICC_PROFILE\x00\x01\x01"+secret),
 		"comment.jpg":   withSegment(read("progressive.jpg"), 0xfe, secret),
 		"pictures.jpg":  withSegment(jpegOf(t, scene), 0xe2, "MPF\x00"+secret),
 		"jfif.jpg":      withSegment(jpegOf(t, scene), 0xe0, "JFIF\x00\x01\x02\x00\x00\x01\x00\x01\x03\x02"+secret),

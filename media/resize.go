@@ -80,11 +80,12 @@ func subsampling(ratio image.YCbCrSubsampleRatio) (across, down int) {
 func shrinkRGBA(picture image.Image, factor int) plane {
 	bounds := picture.Bounds()
 	small := newPlane(ceilDiv(bounds.Dx(), factor), ceilDiv(bounds.Dy(), factor), 4)
-	strip := image.NewRGBA(image.Rect(0, 0, bounds.Dx(), factor))
+	strip := image.NewRGBA(image.Rect(0, 0, bounds.Dx(), min(factor, bounds.Dy())))
+	sums := make([]uint32, small.width*4)
 	for y := range small.height {
 		rows := min(factor, bounds.Dy()-y*factor)
 		draw.Draw(strip, image.Rect(0, 0, bounds.Dx(), rows), picture, bounds.Min.Add(image.Pt(0, y*factor)), draw.Src)
-		averageRow(small.row(y), plane{strip.Pix, strip.Stride, bounds.Dx(), rows, 4}, factor, make([]uint32, small.width*4))
+		averageRow(small.row(y), plane{strip.Pix, strip.Stride, bounds.Dx(), rows, 4}, factor, sums)
 	}
 	return small
 }

@@ -129,7 +129,7 @@ func TestCreateAtOnce(t *testing.T) {
 // TestSaveInEach stores a picture in both.
 func TestSaveInEach(t *testing.T) {
 	eachStore(t, func(t *testing.T, store media.Store) {
-		pictures := media.NewPictures(store, maxBytes)
+		pictures := media.NewPictures(store, maxBytes, 512<<20)
 		content := pngOf(t, readPNG(t, "scene.png"))
 		for _, want := range []int{5, 10} {
 			if err := pictures.Save(t.Context(), "a.png", bytes.NewReader(content), func(media.Picture) error { return nil }); err != nil {

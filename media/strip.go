@@ -14,8 +14,8 @@ import (
 // check the structure on the way, and return the orientation that EXIF asks
 // for, 1 if it asks for none.
 
-// stripJPEG keeps JFIF, the colour profile and Adobe's colour transform of
-// the application segments, and no comments.
+// stripJPEG keeps what is decoded, and of the application segments JFIF, the
+// colour profile and Adobe's colour transform.
 func stripJPEG(picture []byte) (stripped []byte, orientation int, err error) {
 	stripped, orientation = picture[:2], 1
 	for at, scans := 2, 0; ; {
@@ -50,18 +50,14 @@ func stripJPEG(picture []byte) (stripped []byte, orientation int, err error) {
 		case marker == 0xe0 && bytes.HasPrefix(payload, []byte("JFIF\x00")) && len(payload) >= 14:
 			stripped = append(stripped, 0xff, 0xe0, 0, 16)
 			stripped = append(append(stripped, payload[:12]...), 0, 0) // without its thumbnail
-		case isApplication(marker) && !slices.ContainsFunc(keptApplication, func(name string) bool { return bytes.HasPrefix(payload, []byte(name)) }),
-			marker == 0xfe: // comment
-		default:
+		case marker >= 0xc0 && marker <= 0xdf, // tables, frames and scans
+			marker == 0xe2 && bytes.HasPrefix(payload, []byte("ICC_PROFILE\x00")),
+			marker == 0xee && bytes.HasPrefix(payload, []byte("Adobe")) && len(payload) == 12: // which colours there are
 			stripped = append(stripped, picture[at:end]...)
 		}
 		at = end
 	}
 }
-
-var keptApplication = []string{"ICC_PROFILE\x00", "Adobe"}
-
-func isApplication(marker byte) bool { return marker >= 0xe0 && marker <= 0xef }
 
 // jpegProfile is the segment with the colour profile of a stripped JPEG, nil
 // where there is none or one of several segments.
