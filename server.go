@@ -73,6 +73,11 @@ func (c *serveCommand) Run(ctx context.Context, settings *settings, out output) 
 	if err != nil {
 		return fmt.Errorf("TRUSTED_PROXIES: %w", err)
 	}
+	if indexed, err := database.SearchIndexed(ctx); err != nil {
+		return err
+	} else if !indexed {
+		out.log.Warn("searches look at every row: the extension pg_trgm could not be created")
+	}
 	routes, err := c.routes(database, store, base, demoKey, out.log)
 	if err != nil {
 		return err

@@ -101,10 +101,23 @@ func openPostgres(ctx context.Context, dsn string) (*DB, error) {
 	bunDB := newBun(connections, pgdialect.New())
 	db := &DB{write: bunDB, read: bunDB, pool: pool, prepared: prepared}
 	db.prepare()
-	if err := db.Ping(ctx); err != nil {
+	if err := db.checkEncoding(ctx); err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
 	return db, nil
+}
+
+// checkEncoding refuses a database in which characters are not what Go takes
+// them for: searches and orders would be wrong.
+func (db *DB) checkEncoding(ctx context.Context) error {
+	var encoding string
+	if err := db.read.NewSelect().ColumnExpr("current_setting('server_encoding')").Scan(ctx, &encoding); err != nil {
+		return wrap(err)
+	}
+	if encoding != "UTF8" {
+		return fmt.Errorf("the database's encoding is %s: it must be UTF8", encoding)
+	}
+	return nil
 }
 
 func openSQLite(ctx context.Context, path string) (*DB, error) {
@@ -135,7 +148,7 @@ func openSQLite(ctx context.Context, path string) (*DB, error) {
 // the DSN: one set later would hold for one connection only.
 func sqliteConnections(path string, count int, setting string) (*sql.DB, error) {
 	address := url.URL{Scheme: "file", Opaque: (&url.URL{Path: path}).EscapedPath(), RawQuery: "_busy_timeout=10000&_journal_mode=WAL" +
-		"&_synchronous=NORMAL&_foreign_keys=1&" + setting}
+		"&_synchronous=FULL&_foreign_keys=1&" + setting}
 	connections, err := sql.Open("sqlite", address.String())
 	if err != nil {
 		return nil, wrap(err)
@@ -197,6 +210,16 @@ func (db *DB) CheckWritable(ctx context.Context) error {
 
 // Postgres reports whether the database is PostgreSQL.
 func (db *DB) Postgres() bool { return db.pool != nil }
+
+// SearchIndexed reports whether searches have an index: PostgreSQL may lack the
+// extension that it takes.
+func (db *DB) SearchIndexed(ctx context.Context) (bool, error) {
+	if !db.Postgres() {
+		return true, nil
+	}
+	indexed, err := db.read.NewSelect().Table("pg_indexes").Where("indexname = 'portfolio_links_search'").Exists(ctx)
+	return indexed, wrap(err)
+}
 
 // Connections returns how many statements can run at once.
 func (db *DB) Connections() int { return db.read.Stats().MaxOpenConnections }

@@ -48,21 +48,14 @@ func (c *conditions) String() string {
 	return strings.Join(c.texts, " AND ")
 }
 
-// filter adds the conditions of a filter. Text is matched by classes of
-// characters that differ in case only: what the databases know of case
-// depends on how they were built and set up.
-func (db *DB) filter(c *conditions, filter Filter, searched []string) {
-	if filter.Search != "" {
-		operator, pattern := "GLOB", globPattern(filter.Search)
-		if db.Postgres() {
-			operator, pattern = "~", regexPattern(filter.Search)
-		}
-		var texts []string
-		var args []any
-		for _, column := range searched {
-			texts, args = append(texts, column+" "+operator+" ?"), append(args, pattern)
-		}
-		c.add("("+strings.Join(texts, " OR ")+")", args...)
+// filter adds the conditions of a filter on the columns of a table.
+func (db *DB) filter(c *conditions, filter Filter, table string, searched []string) {
+	if filter.Search != "" && db.Postgres() {
+		text, args := postgresSearch(filter.Search, searched)
+		c.add(text, args...)
+	} else if filter.Search != "" {
+		text, args := sqliteSearch(filter.Search, table, searched)
+		c.add(text, args...)
 	}
 	if has := filter.HasImage; has.Valid && has.V {
 		c.add("image_id IS NOT NULL")
@@ -107,6 +100,7 @@ type shape struct {
 	order          Order
 	limit          int
 	nested, images bool
+	filtered       bool // many rows may be looked at to find those of a page
 }
 
 // parents is a table of the ids in the first argument, in a column named value.
@@ -191,7 +185,7 @@ func whereOf[R any](db *DB, of listed[R], filter Filter, parents []int64) condit
 		where.args = []any{db.parentsArg(parents)}
 		where.add(of.within + " = parent.value")
 	}
-	db.filter(&where, filter, of.searched)
+	db.filter(&where, filter, of.table, of.searched)
 	return where
 }
 
@@ -211,8 +205,8 @@ func rowsOf[R any](db *DB, of listed[R], list List, where conditions, nested boo
 	if list.From.Valid {
 		db.from(&where, order, list.From.V, after)
 	}
-	key := shape{table: of.table, where: where.String(), order: order, limit: list.Limit, nested: nested, images: list.WithImages}
-	return db.rows.of(key, func() *bun.SelectQuery { return rowsQuery(db, of, key) }), where.args
+	key := shape{table: of.table, where: where.String(), order: order, limit: list.Limit, nested: nested, images: list.WithImages, filtered: list.Filter != Filter{}}
+	return db.rows.of(key, list.Filter.Search != "", func() *bun.SelectQuery { return rowsQuery(db, of, key) }), where.args
 }
 
 // rowsQuery chooses rows before it joins anything to them.
@@ -220,6 +214,9 @@ func rowsQuery[R any](db *DB, of listed[R], key shape) *bun.SelectQuery {
 	chosen := db.read.NewSelect().TableExpr(of.table).Where(key.where).OrderExpr(key.order.on("")).Limit(int64(key.limit) + 1)
 	var query *bun.SelectQuery
 	switch {
+	case !key.nested && key.filtered && !db.Postgres():
+		// A deadline ends the first step of a statement only: rows are chosen in it.
+		query = of.query("(WITH chosen AS MATERIALIZED (?) SELECT * FROM chosen) AS ?", chosen.ColumnExpr("*"), bun.Ident(of.alias))
 	case !key.nested:
 		query = of.query("(?) AS ?", chosen.ColumnExpr("*"), bun.Ident(of.alias))
 	case db.Postgres():
@@ -246,7 +243,7 @@ func countsOf[R any](db *DB, of listed[R], list List, where conditions, nested b
 		key.beyond = where.String()
 		beyond = "EXISTS (SELECT 1 FROM " + of.table + " WHERE " + key.beyond + ")"
 	}
-	return db.counts.of(key, func() *bun.SelectQuery {
+	return db.counts.of(key, list.Filter.Search != "", func() *bun.SelectQuery {
 		query := db.read.NewSelect().ColumnExpr(total).ColumnExpr(beyond)
 		if nested {
 			return query.ColumnExpr("parent.value").TableExpr(db.parents())

@@ -2,6 +2,8 @@ package db_test
 
 import (
 	"database/sql"
+	"fmt"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -9,6 +11,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
+	"golang.org/x/text/unicode/norm"
 
 	"portfolio/db"
 	"portfolio/db/dbtest"
@@ -25,17 +28,36 @@ func fold(text string) string {
 	}, text)
 }
 
+// matches is the rule of matching.
+func matches(text, search string) bool {
+	for _, form := range []string{search, norm.NFC.String(search), norm.NFD.String(search)} {
+		if strings.Contains(fold(text), fold(form)) {
+			return true
+		}
+	}
+	return false
+}
+
 // FuzzSearch: both databases find a text in another if it is there in any
-// case, and then only.
+// case, composed or decomposed, and then only.
 func FuzzSearch(f *testing.F) {
 	for _, seed := range [][2]string{
 		{"Demo", "dEMO"}, {"100%", "%"}, {"a_b", "_"}, {"axb", "a_b"}, {`a\b`, `\`}, {`\d`, `\D`}, {"5", `\d`}, {"[a]", "[A]"}, {"^a$", "^A$"}, {"a.b", "a.B"}, {"ab", "a.b"},
 		{"***:x", "***:X"}, {"(?i)x", "(?I)X"}, {"a\nb", "\nB"}, {"\u212a", "k"}, {"ſ", "S"}, {"Σίσυφος", "σΊΣΥΦΟΣ"}, {"İı", "i"}, {"ß", "ẞ"}, {"😀", "😀"}, {"دمو", "مو"}, {"é", "e\u0301"},
-		{"a{2}", "A{2}"}, {"aa", "a{2}"}, {"a|b", "A|B"}, {"b", "a|b"}, {"]", "]"}, {"a-c", "A-C"}, {"b", "[a-c]"}, {"\x7f", "\x7f"}, {"Ǆ", "ǆ"}, {"x", ""},
+		{"a{2}", "A{2}"}, {"aa", "a{2}"}, {"a|b", "A|B"}, {"b", "a|b"}, {"]", "]"}, {"a-c", "A-C"}, {"b", "[a-c]"}, {"xe\u0301y", "X\u00c9Y"}, {"x\u00e9y", "xe\u0301y"}, {"вот", "В\u1c82\u1c84"}, {"\u1c90\u1c91\u1c92", "\u10d0\u10d1\u10d2"}, {"\u13a0\u13a1\u13a2", "\uab70\uab71\uab72"},
+		{`say "quote" AND`, `"QUOTE" and`}, {"a NEAR b", "near b"}, {"aaaaaaaaaaaaaaaaaaaab0", "AAAAAAAAAAAAAAAAB0"}, {"دمو پروژه", "پروژه"}, {"😀😀😀", "😀😀😀"}, {"100%__", "%__"}, {"\x7f", "\x7f"}, {"Ǆ", "ǆ"}, {"x", ""},
 	} {
 		f.Add(seed[0], seed[1])
 	}
-	databases := []*db.DB{dbtest.Open(f, dbtest.SQLite(f)), dbtest.Open(f, dbtest.Postgres(f))}
+	plain := dbtest.PostgresLike(f, "LOCALE 'C' TEMPLATE template0") // which knows the case of ASCII only
+	if _, err := dbtest.Open(f, plain).Migrate(f.Context()); err != nil {
+		f.Fatal(err)
+	}
+	const indexed = "&enable_seqscan=off&enable_indexscan=off" // which a few rows are not worth
+	databases := []*db.DB{
+		dbtest.Open(f, dbtest.SQLite(f)), dbtest.Open(f, dbtest.Postgres(f)),
+		dbtest.Open(f, dbtest.Postgres(f)+indexed), dbtest.Open(f, plain+indexed),
+	}
 	f.Fuzz(func(t *testing.T, name, search string) {
 		if !utf8.ValidString(name) || !utf8.ValidString(search) || strings.ContainsRune(name+search, 0) || utf8.RuneCountInString(search) > 255 {
 			t.Skip()
@@ -53,7 +75,7 @@ func FuzzSearch(f *testing.F) {
 				t.Fatal(err)
 			}
 			found := len(page.Rows) > 0 && page.Rows[0].ID == portfolio.ID
-			if want := strings.Contains(fold(name), fold(search)); found != want {
+			if want := matches(name, search); found != want {
 				t.Errorf("PostgreSQL %t: %q in %q is %t, want %t", database.Postgres(), search, name, found, want)
 			}
 		}
@@ -130,5 +152,82 @@ func TestListsWithoutPreparing(t *testing.T) {
 		if diff := cmp.Diff(one, two); diff != "" || len(one) != 9 {
 			t.Errorf("%s: %s", field, diff)
 		}
+	}
+}
+
+// TestSearchFollowsRows: the index holds what the tables hold, whoever changes
+// them.
+func TestSearchFollowsRows(t *testing.T) {
+	dbtest.EachURL(t, func(t *testing.T, dsn string) {
+		database := dbtest.Open(t, dsn)
+		replace := func(id int, name string) string {
+			if database.Postgres() {
+				return fmt.Sprintf("INSERT INTO portfolio_links (id, portfolio_id, name) VALUES (%d, 1, '%s') ON CONFLICT (id) DO UPDATE SET name = excluded.name", id, name)
+			}
+			return fmt.Sprintf("INSERT OR REPLACE INTO portfolio_links (id, portfolio_id, name) VALUES (%d, 1, '%s')", id, name)
+		}
+		for _, step := range []struct {
+			statement, search string
+			want              []int64
+		}{
+			{"INSERT INTO portfolios (id, name) VALUES (1, 'one'), (2, 'two')", "report", nil},
+			{"INSERT INTO portfolio_links (id, portfolio_id, name, description) VALUES (1, 1, 'Report', NULL), (2, 1, 'x', 'the report'), (3, 2, 'Reports', 'x')", "report", []int64{1, 2, 3}},
+			{"UPDATE portfolio_links SET name = 'summary' WHERE id = 1", "report", []int64{2, 3}},
+			{"UPDATE portfolio_links SET name = 'Report' WHERE id = 1", "summary", nil},
+			{"UPDATE portfolio_links SET id = 9 WHERE id = 2", "report", []int64{1, 3, 9}},
+			{"UPDATE portfolio_links SET description = NULL WHERE id = 9", "report", []int64{1, 3}},
+			{replace(1, "replaced"), "report", []int64{3}},
+			{replace(1, "report again"), "report", []int64{1, 3}},
+			{"DELETE FROM portfolio_links WHERE id = 1", "report", []int64{3}},
+			{"DELETE FROM portfolios WHERE id = 2", "report", nil}, // with its links
+			{"INSERT INTO portfolio_links (id, portfolio_id, name) VALUES (3, 1, 'other')", "report", nil},
+		} {
+			dbtest.Exec(t, dsn, step.statement)
+			page, err := database.PortfolioLinks(t.Context(), nil, db.List{
+				Filter: db.Filter{Search: step.search}, Order: db.Order{Field: db.OrderByID, Direction: db.Ascending}, Limit: 10, WithRows: true, WithTotal: true,
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			var got []int64
+			for _, link := range page.Rows {
+				got = append(got, link.ID)
+			}
+			if diff := cmp.Diff(step.want, got); diff != "" || page.Total != len(got) {
+				t.Errorf("after %s: %d in all, %s", step.statement, page.Total, diff)
+			}
+		}
+	})
+}
+
+// TestEncoding: a database of another encoding is refused.
+func TestEncoding(t *testing.T) {
+	dsn := dbtest.PostgresLike(t, "ENCODING 'SQL_ASCII' LOCALE 'C' TEMPLATE template0")
+	if _, err := db.Open(t.Context(), dsn); err == nil || err.Error() != "the database's encoding is SQL_ASCII: it must be UTF8" {
+		t.Error(err)
+	}
+}
+
+// TestWithoutTrigrams: where the extension cannot be created there is no index,
+// and the same is found.
+func TestWithoutTrigrams(t *testing.T) {
+	dsn := dbtest.EmptyPostgres(t)
+	role := fmt.Sprintf("plain_%d", os.Getpid()) // who may create tables, and no extension
+	dbtest.Exec(t, dsn, "CREATE ROLE "+role)
+	dbtest.Exec(t, dsn, "GRANT ALL ON SCHEMA public TO "+role)
+	defer func() { dbtest.Exec(t, dsn, "DROP OWNED BY "+role); dbtest.Exec(t, dsn, "DROP ROLE "+role) }()
+	database := dbtest.Open(t, dsn+"&role="+role)
+	if _, err := database.Migrate(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if indexed, err := database.SearchIndexed(t.Context()); err != nil || indexed {
+		t.Errorf("indexed: %t, %v", indexed, err)
+	}
+	if _, err := database.CreatePortfolio(t.Context(), "Demo"); err != nil {
+		t.Fatal(err)
+	}
+	page, err := database.Portfolios(t.Context(), db.List{Filter: db.Filter{Search: "demo"}, Order: db.Order{Field: db.OrderByID, Direction: db.Ascending}, Limit: 1, WithRows: true})
+	if err != nil || len(page.Rows) != 1 {
+		t.Errorf("%v, %v", page, err)
 	}
 }

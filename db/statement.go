@@ -6,6 +6,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/uptrace/bun"
 )
@@ -17,6 +18,7 @@ type statement struct {
 	text   string
 	sqlite atomic.Pointer[sql.Stmt] // prepared at first use, when the tables are there
 	rare   bool                     // not worth a place among the prepared ones
+	search bool                     // planned with the text that is searched
 }
 
 func (s *statement) render(query *bun.SelectQuery) { s.text = query.String() }
@@ -57,7 +59,11 @@ func queryOne[T any](ctx context.Context, db *DB, s *statement, scan func(row) (
 }
 
 func (db *DB) queryPostgres(ctx context.Context, s *statement, args []any, each func(row) error) error {
-	rows, err := db.pool.Query(ctx, s.text, append([]any{db.prepared}, args...)...)
+	mode := db.prepared
+	if s.search && mode == pgx.QueryExecModeCacheStatement {
+		mode = pgx.QueryExecModeExec
+	}
+	rows, err := db.pool.Query(ctx, s.text, append([]any{mode}, args...)...)
 	if err != nil {
 		return err
 	}
@@ -121,14 +127,14 @@ type statements struct {
 }
 
 // of finds the statement of a shape, or has it rendered.
-func (s *statements) of(shape any, render func() *bun.SelectQuery) *statement {
+func (s *statements) of(shape any, search bool, render func() *bun.SelectQuery) *statement {
 	s.mu.RLock()
 	found := s.known[shape]
 	s.mu.RUnlock()
 	if found != nil {
 		return found
 	}
-	rendered := new(statement)
+	rendered := &statement{search: search}
 	rendered.render(render())
 	s.mu.Lock()
 	defer s.mu.Unlock()

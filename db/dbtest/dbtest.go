@@ -77,7 +77,13 @@ func Postgres(t testing.TB) string {
 // EmptyPostgres is the address of a new database without tables.
 func EmptyPostgres(t testing.TB) string {
 	t.Helper()
-	return postgres(t).create(t)
+	return postgres(t).create(t, "")
+}
+
+// PostgresLike is EmptyPostgres with options of CREATE DATABASE.
+func PostgresLike(t testing.TB, options string) string {
+	t.Helper()
+	return postgres(t).create(t, options)
 }
 
 func migrate(t testing.TB, dsn string) {
@@ -201,10 +207,10 @@ func unprivileged(folder string) (*syscall.SysProcAttr, error) {
 }
 
 // create makes a database, which is dropped when the test ends.
-func (s *server) create(t testing.TB) string {
+func (s *server) create(t testing.TB, options string) string {
 	t.Helper()
 	name := fmt.Sprintf("test_%d_%d", os.Getpid(), s.created.Add(1))
-	if err := s.exec(t.Context(), "CREATE DATABASE "+name); err != nil {
+	if err := s.exec(t.Context(), "CREATE DATABASE "+name+" "+options); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {

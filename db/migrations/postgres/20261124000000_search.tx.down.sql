@@ -1,0 +1,1 @@
+DROP INDEX IF EXISTS portfolio_links_search, portfolios_search;
