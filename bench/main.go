@@ -36,7 +36,7 @@ var (
 type options struct {
 	links, connections, rounds int
 	warmUp, duration           time.Duration
-	tenfold, attack            bool
+	tenfold, attack, search    bool
 	postgres                   string
 }
 
@@ -56,6 +56,7 @@ func main() {
 	flag.DurationVar(&o.warmUp, "warmup", 2*time.Second, "how long each shape is asked for before the first round")
 	flag.BoolVar(&o.tenfold, "tenfold", false, "set the server on ten times the rows beside the server")
 	flag.BoolVar(&o.attack, "attack", false, "measure honest clients beside hostile ones, and nothing else")
+	flag.BoolVar(&o.search, "search", false, "measure searches over ten times the rows, and nothing else")
 	flag.StringVar(&o.postgres, "postgres", "", "options of PostgreSQL, such as '-c shared_buffers=4GB'")
 	flag.Parse()
 	if err := run(o); err != nil {
@@ -109,6 +110,9 @@ func run(o options) error {
 
 	if o.attack {
 		return attackAll(o, server, folder, postgres)
+	}
+	if o.search {
+		return searchAll(o, server, folder, postgres)
 	}
 	ours := []string{"rest", "gql", "gql-many"}
 	limit := &system{name: "limit", database: postgres + "&dbname=once", links: o.links, shapes: []string{"floor", "rest", "many"}}
