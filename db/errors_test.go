@@ -3,6 +3,7 @@ package db_test
 import (
 	"context"
 	"errors"
+	"strings"
 	"testing"
 	"time"
 
@@ -61,6 +62,26 @@ func TestInterrupted(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+}
+
+// TestSearchIsInterrupted: a search that looks at every row ends with its
+// context, however late the next row that it finds.
+func TestSearchIsInterrupted(t *testing.T) {
+	dbtest.EachURL(t, func(t *testing.T, dsn string) {
+		database := dbtest.Open(t, dsn)
+		dbtest.Exec(t, dsn, "INSERT INTO portfolios (id, name) VALUES (1, 'one')")
+		dbtest.Exec(t, dsn, "INSERT INTO portfolio_links (portfolio_id, name, description) VALUES (1, 'zz', NULL)")
+		dbtest.Exec(t, dsn, `INSERT INTO portfolio_links (portfolio_id, name, description)
+			WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 10000) SELECT 1, 'x', $1 FROM n`, strings.Repeat("z-", 2000))
+		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Millisecond)
+		defer cancel()
+		for _, list := range []db.List{{WithRows: true, Limit: 1}, {WithTotal: true}} {
+			list.Filter, list.Order = db.Filter{Search: "ZZ"}, db.Order{Field: db.OrderByID, Direction: db.Ascending}
+			if page, err := database.PortfolioLinks(ctx, nil, list); !errors.Is(err, db.ErrUnavailable) {
+				t.Errorf("%+v: %+v, %v", list, page, err)
+			}
+		}
+	})
 }
 
 // TestTimeoutsOfTheServer: what the operator's own time-outs end may be tried

@@ -2,6 +2,7 @@ package db
 
 import (
 	"fmt"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -44,4 +45,18 @@ func word[T int | int64](number *T) string {
 		return ""
 	}
 	return fmt.Sprint(*number)
+}
+
+// TestSynchronous: what SQLite acknowledges survives a loss of power.
+func TestSynchronous(t *testing.T) {
+	database, err := Open(t.Context(), "sqlite:"+filepath.Join(t.TempDir(), "test.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = database.Close() }()
+	const full = 2
+	var synchronous int
+	if err := database.write.QueryRowContext(t.Context(), "PRAGMA synchronous").Scan(&synchronous); err != nil || synchronous != full {
+		t.Errorf("synchronous is %d, %v", synchronous, err)
+	}
 }

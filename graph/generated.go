@@ -1483,7 +1483,10 @@ enum Direction {
 
 "Which portfolios are listed: those that meet every condition given."
 input PortfolioFilter {
-  "Text in the name, in upper or lower case, up to 255 characters."
+  """
+  Text in the name, up to 255 characters. Upper and lower case are the same, and
+  so are composed and decomposed letters, such as é.
+  """
   search: String @cost(weight: 500)
   "When the portfolio was created."
   createdAt: DateTimeRange
@@ -1493,7 +1496,10 @@ input PortfolioFilter {
 
 "Which links are listed: those that meet every condition given."
 input PortfolioLinkFilter {
-  "Text in the name or the description, in upper or lower case, up to 255 characters."
+  """
+  Text in the name or the description, up to 255 characters. Upper and lower case
+  are the same, and so are composed and decomposed letters, such as é.
+  """
   search: String @cost(weight: 500)
   "Whether the link has an image."
   hasImage: Boolean

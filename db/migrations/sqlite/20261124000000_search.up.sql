@@ -1,53 +1,55 @@
 -- Searches look for trigrams, in tables that triggers keep: rows may come from
--- any program.
-CREATE VIRTUAL TABLE portfolios_search USING fts5(name, content='', contentless_delete=1, detail=none, tokenize='trigram');
+-- any program, so there is nothing here that SQLite 3.34 does not know. A row
+-- that is replaced leaves the trigrams of the old one: what a search finds by
+-- them is checked.
+CREATE VIRTUAL TABLE portfolios_search USING fts5(name, content='portfolios', content_rowid='id', detail=none, tokenize='trigram');
 
 --bun:split
 
-INSERT INTO portfolios_search (rowid, name) SELECT id, name FROM portfolios;
+INSERT INTO portfolios_search (portfolios_search) VALUES ('rebuild');
 
 --bun:split
 
 CREATE TRIGGER portfolios_search_insert AFTER INSERT ON portfolios BEGIN
-  INSERT OR REPLACE INTO portfolios_search (rowid, name) VALUES (NEW.id, NEW.name);
+  INSERT INTO portfolios_search (rowid, name) VALUES (NEW.id, NEW.name);
 END;
 
 --bun:split
 
 CREATE TRIGGER portfolios_search_update AFTER UPDATE OF id, name ON portfolios BEGIN
-  DELETE FROM portfolios_search WHERE rowid = OLD.id;
-  INSERT OR REPLACE INTO portfolios_search (rowid, name) VALUES (NEW.id, NEW.name);
+  INSERT INTO portfolios_search (portfolios_search, rowid, name) VALUES ('delete', OLD.id, OLD.name);
+  INSERT INTO portfolios_search (rowid, name) VALUES (NEW.id, NEW.name);
 END;
 
 --bun:split
 
 CREATE TRIGGER portfolios_search_delete AFTER DELETE ON portfolios BEGIN
-  DELETE FROM portfolios_search WHERE rowid = OLD.id;
+  INSERT INTO portfolios_search (portfolios_search, rowid, name) VALUES ('delete', OLD.id, OLD.name);
 END;
 
 --bun:split
 
-CREATE VIRTUAL TABLE portfolio_links_search USING fts5(name, description, content='', contentless_delete=1, detail=none, tokenize='trigram');
+CREATE VIRTUAL TABLE portfolio_links_search USING fts5(name, description, content='portfolio_links', content_rowid='id', detail=none, tokenize='trigram');
 
 --bun:split
 
-INSERT INTO portfolio_links_search (rowid, name, description) SELECT id, name, description FROM portfolio_links;
+INSERT INTO portfolio_links_search (portfolio_links_search) VALUES ('rebuild');
 
 --bun:split
 
 CREATE TRIGGER portfolio_links_search_insert AFTER INSERT ON portfolio_links BEGIN
-  INSERT OR REPLACE INTO portfolio_links_search (rowid, name, description) VALUES (NEW.id, NEW.name, NEW.description);
+  INSERT INTO portfolio_links_search (rowid, name, description) VALUES (NEW.id, NEW.name, NEW.description);
 END;
 
 --bun:split
 
 CREATE TRIGGER portfolio_links_search_update AFTER UPDATE OF id, name, description ON portfolio_links BEGIN
-  DELETE FROM portfolio_links_search WHERE rowid = OLD.id;
-  INSERT OR REPLACE INTO portfolio_links_search (rowid, name, description) VALUES (NEW.id, NEW.name, NEW.description);
+  INSERT INTO portfolio_links_search (portfolio_links_search, rowid, name, description) VALUES ('delete', OLD.id, OLD.name, OLD.description);
+  INSERT INTO portfolio_links_search (rowid, name, description) VALUES (NEW.id, NEW.name, NEW.description);
 END;
 
 --bun:split
 
 CREATE TRIGGER portfolio_links_search_delete AFTER DELETE ON portfolio_links BEGIN
-  DELETE FROM portfolio_links_search WHERE rowid = OLD.id;
+  INSERT INTO portfolio_links_search (portfolio_links_search, rowid, name, description) VALUES ('delete', OLD.id, OLD.name, OLD.description);
 END;
