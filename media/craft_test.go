@@ -37,18 +37,23 @@ func withGIFBlock(gif []byte, block string) []byte {
 }
 
 // withRIFF makes an extended WebP, of the size of the scene, with one chunk
-// more.
+// more: a profile stands before the picture, the rest behind.
 func withRIFF(webp []byte, name, data string) []byte {
+	const behindHeader = 12 + 18
 	if string(webp[12:16]) != "VP8X" {
-		flags := "\x08"
-		if name == "XMP " {
-			flags = "\x04"
-		}
-		extended := "VP8X\x0a\x00\x00\x00" + flags + "\x00\x00\x00" + "\x9f\x00\x00" + "\x77\x00\x00"
+		extended := "VP8X\x0a\x00\x00\x00" + "\x00\x00\x00\x00" + "\x9f\x00\x00" + "\x77\x00\x00"
 		webp = slices.Concat(webp[:12], []byte(extended), webp[12:])
 	}
+	at, flag := len(webp), byte(0x04) // of XMP
+	switch name {
+	case "ICCP":
+		at, flag = behindHeader, 0x20
+	case "EXIF":
+		flag = 0x08
+	}
 	chunk := binary.LittleEndian.AppendUint32([]byte(name), uint32(len(data)))
-	webp = slices.Concat(webp, chunk, []byte(data), make([]byte, len(data)&1))
+	webp = slices.Concat(webp[:at], chunk, []byte(data), make([]byte, len(data)&1), webp[at:])
+	webp[20] |= flag
 	binary.LittleEndian.PutUint32(webp[4:], uint32(len(webp)-8))
 	return webp
 }

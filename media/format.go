@@ -36,6 +36,7 @@ const (
 	errSide      = InputError("may be at most 65535 pixels wide and high")
 	errFrames    = InputError("may have at most 1000 frames")
 	errScans     = InputError("may have at most 100 scans")
+	errProfile   = InputError("may have a colour profile of at most 4194304 bytes")
 	errAnimated  = InputError("must not be an animated WebP")
 )
 
@@ -46,6 +47,7 @@ type header struct {
 	mode          string  // as Pillow names it
 	decodeBytes   float64 // of memory that decoding takes for a pixel
 	pixelBytes    float64 // of a decoded pixel
+	lossless      bool    // WebP may be in part
 }
 
 // check refuses what would cost too much to decode.
@@ -64,6 +66,11 @@ func (h header) check() error {
 const (
 	blockSide   = 32      // pixels, to which decoders round a picture up
 	fixedMemory = 8 << 20 // bytes of tables, of rows, and of what is small
+
+	// Lossless WebP has tables of its own for each tile of 4 x 4 pixels or more.
+	// The decoder refuses more than 2,600.
+	maxTables, tableTile = 2600, 4
+	tableBytes           = 56 << 10 // of 3,400 symbols
 )
 
 // memory bounds what all steps from the file to its thumbnails allocate, in
@@ -76,6 +83,9 @@ func (h header) memory(turned bool) int64 {
 	strip := float64(4 * h.width * min(factor, h.height))
 	small := float64(ceilDiv(h.width, factor)) * float64(ceilDiv(h.height, factor))
 	bytes := fixedMemory + pixels*h.decodeBytes + strip + small*smallBytes
+	if h.lossless {
+		bytes += float64(tableBytes * min(maxTables, ceilDiv(h.width, tableTile)*ceilDiv(h.height, tableTile)))
+	}
 	if turned {
 		bytes += pixels * h.pixelBytes * turnedCopies
 	}
@@ -92,14 +102,15 @@ type format struct {
 	magic               string // ? stands for any byte
 	read                func(io.Reader) (header, error)
 	strip               func([]byte) (stripped []byte, orientation int, err error)
+	colours             func(stripped []byte) (colours, error)
 	decode              func(io.Reader) (image.Image, error)
 }
 
 var formats = []*format{
-	{"image/jpeg", ".jpg", "\xff\xd8\xff", readJPEG, stripJPEG, jpeg.Decode},
-	{"image/png", ".png", pngMagic, readPNG, stripPNG, png.Decode},
-	{"image/gif", ".gif", "GIF8?a", readGIF, stripGIF, decodeGIF},
-	{"image/webp", ".webp", "RIFF????WEBP", readWebP, stripWebP, decodeWebP},
+	{"image/jpeg", ".jpg", "\xff\xd8\xff", readJPEG, stripJPEG, jpegColours, jpeg.Decode},
+	{"image/png", ".png", pngMagic, readPNG, stripPNG, pngColours, png.Decode},
+	{"image/gif", ".gif", "GIF8?a", readGIF, stripGIF, noColours, decodeGIF},
+	{"image/webp", ".webp", "RIFF????WEBP", readWebP, stripWebP, webpColours, decodeWebP},
 }
 
 const pngMagic = "\x89PNG\r\n\x1a\n"
@@ -147,30 +158,44 @@ func (h header) decode(picture []byte) (decoded image.Image, err error) {
 	return decoded, nil
 }
 
-// readJPEG looks for the frame header, section B.2.2 of ITU-T T.81.
+// readJPEG looks for the frame header, section B.2.2 of ITU-T T.81, and for
+// what stands before the first scan and says that there is no luma: the
+// decoder then converts the picture.
 func readJPEG(content io.Reader) (header, error) {
 	r := bufio.NewReader(content)
 	_, _ = r.Discard(2)
-	for {
+	var h header
+	for rgb := false; ; {
 		marker, length, err := jpegSegment(r)
 		if err != nil {
 			return header{}, err
 		}
-		if marker < 0xc0 || marker > 0xcf || marker == dht || marker == 0xc8 || marker == 0xcc {
-			if _, err := r.Discard(length); err != nil {
+		if marker == sos {
+			if rgb && h.mode == "RGB" {
+				h.pixelBytes = 4
+				h.decodeBytes += 4
+			}
+			return h, nil
+		}
+		payload, err := r.Peek(min(length, 18)) // a frame of four components
+		switch {
+		case err != nil:
+			return header{}, err
+		case marker == 0xee:
+			rgb = rgb || length == 12 && isAdobe(payload) && payload[11] == 0
+		case marker >= 0xc0 && marker <= 0xcf && marker != dht && marker != 0xc8 && marker != 0xcc:
+			if h, err = jpegHeader(payload, marker == 0xc2); err != nil {
 				return header{}, err
 			}
-			continue
+			rgb = rgb || h.mode == "RGB" && payload[6] == 'R' && payload[9] == 'G' && payload[12] == 'B'
 		}
-		frame := make([]byte, length)
-		if _, err := io.ReadFull(r, frame); err != nil {
+		if _, err := r.Discard(length); err != nil {
 			return header{}, err
 		}
-		return jpegHeader(frame, marker == 0xc2)
 	}
 }
 
-const dht = 0xc4
+const sof, dht, sos = 0xc0, 0xc4, 0xda // markers
 
 // jpegSegment reads a marker and how many bytes belong to it.
 func jpegSegment(r *bufio.Reader) (marker byte, length int, err error) {
@@ -184,7 +209,7 @@ func jpegSegment(r *bufio.Reader) (marker byte, length int, err error) {
 		}
 	}
 	marker = start[1]
-	if start[0] != 0xff || marker == 0 || marker == 0x01 || marker >= 0xd0 && marker <= 0xda {
+	if start[0] != 0xff || marker == 0 || marker == 0x01 || marker >= 0xd0 && marker < sos {
 		return 0, 0, errBroken
 	}
 	if _, err := io.ReadFull(r, start[:2]); err != nil {
@@ -213,6 +238,9 @@ func jpegHeader(frame []byte, progressive bool) (header, error) {
 	}
 	h.pixelBytes = float64(samples) / float64(most)
 	h.decodeBytes = h.pixelBytes
+	if frame[7]>>4 == 4 { // four samples of luma in a row: turned, that is 4:4:4
+		h.pixelBytes = 3
+	}
 	if progressive {
 		h.decodeBytes *= 5 // coefficients of four bytes, kept until the last scan
 	}
@@ -381,13 +409,13 @@ func readWebP(r io.Reader) (header, error) {
 	case "VP8L":
 		bits := binary.LittleEndian.Uint32(chunk[1:])
 		h.width, h.height, alpha = int(bits&0x3fff)+1, int(bits>>14&0x3fff)+1, bits>>28&1 == 1
-		h.decodeBytes = 12
+		h.decodeBytes, h.lossless = 12, true
 	case "VP8X":
 		if chunk[0]&webpAnimated != 0 {
 			return header{}, errAnimated
 		}
 		h.width, h.height, alpha = int(uint24(chunk[4:]))+1, int(uint24(chunk[7:]))+1, chunk[0]&webpAlpha != 0
-		h.decodeBytes = 12
+		h.decodeBytes, h.lossless = 12, true
 	default:
 		return header{}, errBroken
 	}

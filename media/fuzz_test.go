@@ -49,11 +49,14 @@ func FuzzPicture(f *testing.F) {
 		if len(stripped) > length || orientation < 1 || orientation > 8 {
 			t.Fatalf("%d bytes of %d, orientation %d", len(stripped), length, orientation)
 		}
+		said, err := h.format.colours(stripped)
+		if _, ok := errors.AsType[InputError](err); err != nil && !ok {
+			t.Fatal(err)
+		}
+		said.jpegSegments(true)
+		said.pngChunks(false)
 		if _, err := h.decode(stripped); err != nil {
 			return
-		}
-		if h.format.mimeType == "image/jpeg" {
-			jpegProfile(stripped)
 		}
 		again, err := readHeader(bytes.NewReader(stripped))
 		if err != nil || again.width != h.width || again.height != h.height || again.mode != h.mode {
@@ -80,7 +83,7 @@ func FuzzThumbnails(f *testing.F) {
 			pictures = append(pictures, image.NewYCbCr(rect, ratio))
 		}
 		var made rendered
-		if err := made.renderThumbnails(pictures[int(kind)%len(pictures)], int(orientation)%8+1); err != nil {
+		if err := made.renderThumbnails(pictures[int(kind)%len(pictures)], int(orientation)%8+1, colours{}); err != nil {
 			t.Fatal(err)
 		}
 		for _, thumbnail := range made.picture.Thumbnails {

@@ -190,7 +190,7 @@ func TestBlurOfNarrowPictures(t *testing.T) {
 			}
 		}
 		var made rendered
-		if err := made.renderThumbnails(picture, 1); err != nil {
+		if err := made.renderThumbnails(picture, 1, colours{}); err != nil {
 			t.Fatal(err)
 		}
 		decoded, err := blurhash.Decode(made.picture.Placeholder, size.X, size.Y, 1)

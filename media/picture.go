@@ -7,8 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"image"
-	"image/jpeg"
-	"image/png"
 	"io"
 	"math"
 	"slices"
@@ -26,11 +24,6 @@ var Boxes = []int{64, 128, 512, 1080}
 const (
 	thumbnailQuality = 82 // of JPEG
 	uprightQuality   = 92 // of a picture that had to be turned
-
-	// maxProfile is how large a colour profile thumbnails carry, in bytes. Those
-	// of phones have about 600; larger ones mostly say sRGB, which goes without
-	// saying.
-	maxProfile = 1 << 10
 )
 
 // Picture is what Save stored.
@@ -141,10 +134,13 @@ type source struct {
 	size        int64 // bytes, before metadata was stripped
 	hash        [sha256.Size]byte
 	orientation int // 1 to 8, as EXIF has it
+	colours     colours
 }
 
 // memory bounds what making the files takes, in bytes.
-func (s *source) memory() int64 { return s.size + s.header.memory(s.orientation != 1) }
+func (s *source) memory() int64 {
+	return s.size + s.header.memory(s.orientation != 1) + s.colours.memory()
+}
 
 // read refuses what is not worth decoding, by its size and first bytes, and
 // reads the rest.
@@ -177,6 +173,9 @@ func (p *Pictures) read(content io.ReadSeeker) (*source, error) {
 	if read.stripped, read.orientation, err = found.format.strip(file); err != nil {
 		return nil, err
 	}
+	if read.colours, err = found.format.colours(read.stripped); err != nil {
+		return nil, err
+	}
 	if need := read.memory(); need > p.maxMemory {
 		const mebibyte = 1 << 20
 		return nil, InputError(fmt.Sprintf("takes %d MiB of memory to decode, of which there are %d", (need+mebibyte-1)/mebibyte, p.maxMemory/mebibyte))
@@ -189,7 +188,6 @@ type rendered struct {
 	picture             Picture
 	original            []byte
 	extension           string
-	profile             []byte   // segment of a JPEG, nil if there is none
 	thumbnails          [][]byte // one for each of Boxes
 	thumbnailsExtension string
 }
@@ -202,11 +200,8 @@ func (s *source) render() (made rendered, err error) {
 		return rendered{}, err
 	}
 	made = rendered{original: s.stripped, extension: found.format.extension}
-	if found.format.mimeType == "image/jpeg" {
-		made.profile = bytes.Clone(jpegProfile(s.stripped))
-	}
 	if s.orientation != 1 {
-		if found, err = made.rewrite(found, upright(decoded, s.orientation)); err != nil {
+		if found, err = made.rewrite(found, upright(decoded, s.orientation), s.colours); err != nil {
 			return rendered{}, err
 		}
 	}
@@ -214,43 +209,35 @@ func (s *source) render() (made rendered, err error) {
 		MIMEType: found.format.mimeType, Mode: found.mode, Width: found.width, Height: found.height,
 		Size: int64(len(made.original)), Source: s.hash,
 	}
-	return made, made.renderThumbnails(decoded, s.orientation)
+	return made, made.renderThumbnails(decoded, s.orientation, s.colours)
 }
 
 // rewrite encodes a picture that was turned in place of the original. Where
 // it came from a format that cannot be written, JPEG or PNG stands in.
-func (r *rendered) rewrite(was header, turned image.Image) (header, error) {
-	var (
-		encoded bytes.Buffer
-		err     error
-	)
+func (r *rendered) rewrite(was header, turned image.Image, colours colours) (header, error) {
+	to := encoder{extension: ".png"}
 	_, yCbCr := turned.(*image.YCbCr)
 	if was.format.mimeType == "image/jpeg" || was.format.mimeType == "image/webp" && yCbCr { // as lossy WebP is decoded
-		r.extension = ".jpg"
-		err = jpeg.Encode(&encoded, turned, &jpeg.Options{Quality: uprightQuality})
-		r.original = withProfile(encoded.Bytes(), r.profile, turned)
-	} else {
-		r.extension = ".png"
-		err = png.Encode(&encoded, turned)
-		r.original = encoded.Bytes()
+		to = encoder{extension: ".jpg", quality: uprightQuality, keepSampling: true}
 	}
-	if err != nil {
+	to.say(colours, isGrey(turned))
+	var err error
+	if r.original, err = to.encode(turned); err != nil {
 		return header{}, err
 	}
+	r.extension = to.extension
 	return readHeader(bytes.NewReader(r.original))
 }
 
-func (r *rendered) renderThumbnails(decoded image.Image, orientation int) error {
+func (r *rendered) renderThumbnails(decoded image.Image, orientation int, colours colours) error {
 	size := decoded.Bounds().Size()
-	profile := r.profile
-	if len(profile) > maxProfile {
-		profile = nil
-	}
 	current := shrink(decoded, shrinkFactor(size.X, size.Y))
-	r.thumbnailsExtension = ".jpg"
-	if !opaque(current.image()) {
-		r.thumbnailsExtension = ".png"
+	to := encoder{extension: ".jpg", quality: thumbnailQuality}
+	if !opaque(current.image()) || colours.chunks != nil {
+		to.extension = ".png"
 	}
+	to.say(colours, isGrey(current.image()))
+	r.thumbnailsExtension = to.extension
 	r.thumbnails = make([][]byte, len(Boxes))
 	r.picture.Thumbnails = make([]Thumbnail, len(Boxes))
 	for i, box := range slices.Backward(Boxes) {
@@ -262,17 +249,9 @@ func (r *rendered) renderThumbnails(decoded image.Image, orientation int) error 
 			r.picture.Thumbnails[i].Box = box
 			continue
 		}
-		var encoded bytes.Buffer
 		thumbnail := upright(current.image(), orientation)
 		var err error
-		if r.thumbnailsExtension == ".jpg" {
-			err = jpeg.Encode(&encoded, thumbnail, &jpeg.Options{Quality: thumbnailQuality})
-			r.thumbnails[i] = withProfile(encoded.Bytes(), profile, thumbnail)
-		} else {
-			err = png.Encode(&encoded, thumbnail)
-			r.thumbnails[i] = encoded.Bytes()
-		}
-		if err != nil {
+		if r.thumbnails[i], err = to.encode(thumbnail); err != nil {
 			return err
 		}
 		turned := thumbnail.Bounds().Size()

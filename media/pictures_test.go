@@ -285,43 +285,6 @@ func TestMetadataGoes(t *testing.T) {
 	}
 }
 
-// TestProfileStays shows that the colours of a phone's picture, whose profile
-// is not sRGB, are the same in all that is made of it.
-func TestProfileStays(t *testing.T) {
-	profile := func(space string, length int) string {
-		return strings.Repeat("p", 16) + space + strings.Repeat("p", length-20)
-	}
-	grey := image.NewGray(image.Rect(0, 0, 100, 80))
-	for name, c := range map[string]struct {
-		picture              image.Image
-		profile              string
-		orientation          int
-		inFile, inThumbnails bool
-	}{
-		"small":         {readPNG(t, "scene.png"), profile("RGB ", 548), 1, true, true},
-		"turned":        {readPNG(t, "scene.png"), profile("RGB ", 548), 6, true, true},
-		"large":         {readPNG(t, "scene.png"), profile("RGB ", 3144), 1, true, false},
-		"large, turned": {readPNG(t, "scene.png"), profile("RGB ", 3144), 6, true, false},
-		"grey":          {grey, profile("GRAY", 400), 3, true, true},
-		"another's":     {grey, profile("RGB ", 548), 3, false, false},
-		"too short":     {grey, "pp", 3, false, false},
-	} {
-		shelf := newShelf(t)
-		content := withSegment(jpegOf(t, c.picture), 0xe1, "Exif\x00\x00"+exif(c.orientation))
-		picture := shelf.save(t, name, withSegment(content, 0xe2, "ICC_PROFILE\x00\x01\x01"+c.profile))
-		if has := bytes.Contains(shelf.read(t, picture.Key), []byte(c.profile)); has != c.inFile {
-			t.Errorf("%s: in the file: %v", name, has)
-		}
-		for _, thumbnail := range picture.Thumbnails {
-			content := shelf.read(t, thumbnail.Key)
-			decode(t, thumbnail.Key, content)
-			if has := bytes.Contains(content, []byte(c.profile)); has != c.inThumbnails {
-				t.Errorf("%s: in %s: %v", name, thumbnail.Key, has)
-			}
-		}
-	}
-}
-
 // TestAnimationStays shows that all frames are kept.
 func TestAnimationStays(t *testing.T) {
 	shelf := newShelf(t)

@@ -41,8 +41,12 @@ func shrink(picture image.Image, factor int) planes {
 		}
 	case *image.Gray:
 		small.each = []plane{plane{picture.Pix, picture.Stride, bounds.Dx(), bounds.Dy(), 1}.shrunk(factor)}
+	case *image.Gray16:
+		strip := image.NewGray(image.Rect(0, 0, bounds.Dx(), min(factor, bounds.Dy())))
+		small.each = []plane{convertShrunk(picture, factor, strip, plane{strip.Pix, strip.Stride, bounds.Dx(), 0, 1})}
 	default:
-		small.each = []plane{shrinkRGBA(picture, factor)}
+		strip := image.NewRGBA(image.Rect(0, 0, bounds.Dx(), min(factor, bounds.Dy())))
+		small.each = []plane{convertShrunk(picture, factor, strip, plane{strip.Pix, strip.Stride, bounds.Dx(), 0, 4})}
 	}
 	return small
 }
@@ -75,17 +79,16 @@ func subsampling(ratio image.YCbCrSubsampleRatio) (across, down int) {
 	return 1, 1
 }
 
-// shrinkRGBA converts a few rows at a time, so that a large picture is never
-// there twice.
-func shrinkRGBA(picture image.Image, factor int) plane {
+// convertShrunk converts a few rows at a time, into a strip whose samples are
+// those of rows, so that a large picture is never there twice.
+func convertShrunk(picture image.Image, factor int, strip draw.Image, rows plane) plane {
 	bounds := picture.Bounds()
-	small := newPlane(ceilDiv(bounds.Dx(), factor), ceilDiv(bounds.Dy(), factor), 4)
-	strip := image.NewRGBA(image.Rect(0, 0, bounds.Dx(), min(factor, bounds.Dy())))
-	sums := make([]uint32, small.width*4)
+	small := newPlane(ceilDiv(bounds.Dx(), factor), ceilDiv(bounds.Dy(), factor), rows.channels)
+	sums := make([]uint32, small.width*rows.channels)
 	for y := range small.height {
-		rows := min(factor, bounds.Dy()-y*factor)
-		draw.Draw(strip, image.Rect(0, 0, bounds.Dx(), rows), picture, bounds.Min.Add(image.Pt(0, y*factor)), draw.Src)
-		averageRow(small.row(y), plane{strip.Pix, strip.Stride, bounds.Dx(), rows, 4}, factor, sums)
+		rows.height = min(factor, bounds.Dy()-y*factor)
+		draw.Draw(strip, image.Rect(0, 0, bounds.Dx(), rows.height), picture, bounds.Min.Add(image.Pt(0, y*factor)), draw.Src)
+		averageRow(small.row(y), rows, factor, sums)
 	}
 	return small
 }

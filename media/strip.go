@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/binary"
 	"hash/crc32"
-	"image"
 	"slices"
 )
 
@@ -51,45 +50,18 @@ func stripJPEG(picture []byte) (stripped []byte, orientation int, err error) {
 			stripped = append(stripped, 0xff, 0xe0, 0, 16)
 			stripped = append(append(stripped, payload[:12]...), 0, 0) // without its thumbnail
 		case marker >= 0xc0 && marker <= 0xdf, // tables, frames and scans
-			marker == 0xe2 && bytes.HasPrefix(payload, []byte("ICC_PROFILE\x00")),
-			marker == 0xee && bytes.HasPrefix(payload, []byte("Adobe")) && len(payload) == 12: // which colours there are
+			marker == 0xe2 && bytes.HasPrefix(payload, []byte(profileName)),
+			marker == 0xee && scans == 0 && isAdobe(payload):
 			stripped = append(stripped, picture[at:end]...)
 		}
 		at = end
 	}
 }
 
-// jpegProfile is the segment with the colour profile of a stripped JPEG, nil
-// where there is none or one of several segments.
-func jpegProfile(picture []byte) []byte {
-	for at := 2; picture[at+1] != 0xda; {
-		end := at + 2 + int(binary.BigEndian.Uint16(picture[at+2:]))
-		if segment := picture[at:end]; segment[1] == 0xe2 && len(segment) > profileStart+20 && segment[profileStart-1] == 1 {
-			return segment
-		}
-		at = end
-	}
-	return nil
-}
-
-// profileStart is where the profile begins in its segment: behind the marker,
-// the length, the name, the number of this segment and of all.
-const profileStart = 2 + 2 + 12 + 2
-
-// withProfile puts a segment with a colour profile into a JPEG, if it is for
-// such a picture: bytes 16 to 19 name the colours that it describes.
-func withProfile(jpeg, segment []byte, picture image.Image) []byte {
-	if segment == nil {
-		return jpeg
-	}
-	space := "RGB "
-	if _, grey := picture.(*image.Gray); grey {
-		space = "GRAY"
-	}
-	if string(segment[profileStart+16:][:4]) != space {
-		return jpeg
-	}
-	return slices.Concat(jpeg[:2], segment, jpeg[2:])
+// isAdobe reports whether the payload of a segment APP14 says which colours a
+// JPEG has, and nothing else.
+func isAdobe(payload []byte) bool {
+	return len(payload) == 12 && bytes.HasPrefix(payload, []byte("Adobe"))
 }
 
 // entropyCoded counts the bytes up to the next marker that ends a scan.

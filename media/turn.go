@@ -55,9 +55,7 @@ func uprightYCbCr(picture *image.YCbCr, orientation int) image.Image {
 		case image.YCbCrSubsampleRatio440:
 			ratio = image.YCbCrSubsampleRatio422
 		case image.YCbCrSubsampleRatio411, image.YCbCrSubsampleRatio410: // there is no such ratio on its side
-			converted := image.NewRGBA(picture.Rect)
-			draw.Draw(converted, converted.Rect, picture, picture.Rect.Min, draw.Src)
-			return upright(converted, orientation)
+			return uprightYCbCr(fullChroma(picture), orientation)
 		}
 	}
 	turned := planes{ratio: ratio}
@@ -65,6 +63,20 @@ func uprightYCbCr(picture *image.YCbCr, orientation int) image.Image {
 		turned.each = append(turned.each, each.turned(orientation))
 	}
 	return turned.image()
+}
+
+// fullChroma gives each sample of luma a sample of chroma of its own.
+func fullChroma(picture *image.YCbCr) *image.YCbCr {
+	bounds := picture.Rect
+	full := image.NewYCbCr(image.Rectangle{Max: bounds.Size()}, image.YCbCrSubsampleRatio444)
+	for y := range bounds.Dy() {
+		copy(full.Y[y*full.YStride:], picture.Y[y*picture.YStride:][:bounds.Dx()])
+		for x := range bounds.Dx() {
+			from, to := picture.COffset(bounds.Min.X+x, bounds.Min.Y+y), full.COffset(x, y)
+			full.Cb[to], full.Cr[to] = picture.Cb[from], picture.Cr[from]
+		}
+	}
+	return full
 }
 
 // turned mirrors and rotates by an EXIF orientation: 2 to 4 keep the width,
