@@ -245,14 +245,23 @@ func (a *attacked) dawdle() {
 	_ = connection.(*net.TCPConn).SetReadBuffer(4 << 10)
 	body := document(largeQuery)
 	_, _ = fmt.Fprintf(connection, "POST /graphql HTTP/1.1\r\nHost: h\r\nAuthorization: Token %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", token, len(body), body)
+	status := "no response"
+	buffer := make([]byte, 100)
 	for range 50 {
 		_ = connection.SetReadDeadline(time.Now().Add(time.Minute))
-		if _, err := connection.Read(make([]byte, 100)); err != nil {
+		n, err := connection.Read(buffer)
+		if err != nil {
+			break
+		}
+		if line := string(buffer[:n]); strings.HasPrefix(line, "HTTP/1.1 ") {
+			status = line[9:12]
+		}
+		if status != "200" {
 			break
 		}
 		time.Sleep(100 * time.Millisecond)
 	}
-	a.count("slowly")
+	a.count(status + " slowly")
 }
 
 func numbered(n int, format string) string {

@@ -10,15 +10,11 @@ const renderedType = "application/json"
 // maxAccept is how long a header line may be for gunicorn, in bytes.
 const maxAccept = 8190
 
-// mediaType is one range of an Accept header. Names of parameters are in
-// lower case; of a repeated one the last value counts.
+// mediaType is one range of an Accept header.
 type mediaType struct {
 	full       string // such as application/json, in lower case
-	parameters []parameter
-	places     map[string]int // of parameters by name
+	parameters string // as they are written, each behind a semicolon
 }
-
-type parameter struct{ name, value string }
 
 // acceptedType is the range of an Accept header that the JSON renderer
 // answers to, the most specific first. Weights count for nothing.
@@ -26,18 +22,23 @@ func acceptedType(header string) (mediaType, bool) {
 	best, found := mediaType{}, -1
 	for token := range strings.SplitSeq(header, ",") {
 		candidate := parseMediaType(trim(token))
-		if precedence := candidate.precedence(); precedence > found && candidate.matchesJSON() {
+		if !candidate.matchesJSON() {
+			continue
+		}
+		if precedence := candidate.precedence(); precedence > found {
 			best, found = candidate, precedence
 		}
 	}
 	if found == 0 || found == 1 { // a wildcard: its parameters are written out, then read again
-		text := []byte(renderedType)
-		for _, p := range best.parameters {
-			text = append(append(append(append(text, ';'), p.name...), '='), p.value...)
-		}
-		best = parseMediaType(string(text))
+		best = parseMediaType(renderedType + best.distinctParameters())
 	}
 	return best, found >= 0
+}
+
+// parseMediaType is Django's parse_header_parameters.
+func parseMediaType(text string) mediaType {
+	head, parameters := cutParameter(text)
+	return mediaType{trim(lower(head)), parameters}
 }
 
 func (m mediaType) matchesJSON() bool {
@@ -54,53 +55,64 @@ func (m mediaType) precedence() int {
 		return 0
 	case sub == "*":
 		return 1
-	case len(m.parameters) == 0, len(m.parameters) == 1 && m.parameters[0].name == "q":
-		return 2
 	}
-	return 3
-}
-
-func (m mediaType) parameter(name string) (string, bool) {
-	place, ok := m.places[name]
-	if !ok {
-		return "", false
-	}
-	return m.parameters[place].value, true
-}
-
-// parseMediaType is Django's parse_header_parameters.
-func parseMediaType(text string) mediaType {
-	head, rest := cutParameter(text)
-	parsed := mediaType{full: trim(lower(head))}
-	for rest != "" {
-		var field string
-		field, rest = cutParameter(rest[1:])
-		name, value, ok := strings.Cut(trim(field), "=")
-		if ok {
-			parsed.set(lower(trim(name)), trim(value))
+	for name := range m.each {
+		if name != "q" {
+			return 3
 		}
 	}
-	return parsed
+	return 2
 }
 
-func (m *mediaType) set(name, value string) {
-	name, extended := strings.CutSuffix(name, "*")
-	if len(value) >= 2 && value[0] == '"' && value[len(value)-1] == '"' {
-		value = strings.ReplaceAll(value[1:len(value)-1], `\\`, `\`)
-		value = strings.ReplaceAll(value, `\"`, `"`)
+// each calls yield with the name of each parameter, in lower case, and its
+// value.
+func (m mediaType) each(yield func(name, value string) bool) {
+	for rest := m.parameters; rest != ""; {
+		var field string
+		field, rest = cutParameter(rest[1:])
+		name, value, ok := strings.Cut(field, "=")
+		if !ok {
+			continue
+		}
+		name, extended := strings.CutSuffix(lower(trim(name)), "*")
+		value = trim(value)
+		if len(value) >= 2 && value[0] == '"' && value[len(value)-1] == '"' {
+			value = strings.ReplaceAll(value[1:len(value)-1], `\\`, `\`)
+			value = strings.ReplaceAll(value, `\"`, `"`)
+		}
+		if extended {
+			if parts := strings.Split(value, "'"); len(parts) == 3 { // RFC 2231: charset'language'value
+				value = unquote(parts[2])
+			}
+		}
+		if !yield(name, value) {
+			return
+		}
 	}
-	if parts := strings.Split(value, "'"); extended && len(parts) == 3 { // RFC 2231: charset'language'value
-		value = unquote(parts[2])
+}
+
+// distinctParameters writes each name once, where it stands first, with the
+// last of its values.
+func (m mediaType) distinctParameters() string {
+	count := strings.Count(m.parameters, ";")
+	names, values, places := make([]string, 0, count), make([]string, 0, count), make(map[string]int, count)
+	for name, value := range m.each {
+		place, repeated := places[name]
+		if repeated {
+			values[place] = value
+			continue
+		}
+		places[name] = len(names)
+		names, values = append(names, name), append(values, value)
 	}
-	if place, ok := m.places[name]; ok {
-		m.parameters[place].value = value
-		return
+	var text strings.Builder
+	for i, name := range names {
+		text.WriteByte(';')
+		text.WriteString(name)
+		text.WriteByte('=')
+		text.WriteString(values[i])
 	}
-	if m.places == nil {
-		m.places = map[string]int{}
-	}
-	m.places[name] = len(m.parameters)
-	m.parameters = append(m.parameters, parameter{name, value})
+	return text.String()
 }
 
 // cutParameter cuts at the first semicolon that is not between quotes; rest
@@ -122,15 +134,14 @@ const maxIndent = 8
 
 // indentOf is by how many blanks a body is indented, 0 for not at all.
 func indentOf(m mediaType) int {
-	value, ok := m.parameter("indent")
-	if !ok {
-		return 0
+	last := ""
+	for name, value := range m.each {
+		if name == "indent" {
+			last = value
+		}
 	}
-	width, ok := pythonInt(value)
-	if !ok || width <= 0 {
-		return 0
-	}
-	return min(width, maxIndent)
+	width, _ := pythonInt(last)
+	return min(max(width, 0), maxIndent)
 }
 
 // maxDigits is how many digits Python reads as an integer.
@@ -176,6 +187,9 @@ func isLatin1Space(c byte) bool {
 // lower maps ASCII only: a header holds latin-1, of which no other letter
 // matters.
 func lower(s string) string {
+	if !strings.ContainsFunc(s, func(r rune) bool { return 'A' <= r && r <= 'Z' }) {
+		return s
+	}
 	b := []byte(s)
 	for i, c := range b {
 		if isLetter(c) {
