@@ -92,6 +92,9 @@ func openPostgres(ctx context.Context, dsn string) (*DB, error) {
 	if prepared == pgx.QueryExecModeCacheStatement {
 		config.ConnConfig.DefaultQueryExecMode = pgx.QueryExecModeExec
 	}
+	if !strings.Contains(dsn, "pool_max_conns") {
+		config.MaxConns++ // for lookups and changes, while lists have all others
+	}
 	pool, err := pgxpool.NewWithConfig(ctx, config)
 	if err != nil {
 		return nil, wrap(err)
