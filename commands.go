@@ -12,9 +12,9 @@ import (
 
 	"github.com/alecthomas/kong"
 
-	"portfolio/auth"
 	"portfolio/db"
 	"portfolio/graph"
+	"portfolio/internal/auth"
 )
 
 const dataFolder = "data"

@@ -14,8 +14,8 @@ import (
 	"github.com/alecthomas/kong"
 
 	"portfolio/db/dbtest"
-	"portfolio/demo"
-	"portfolio/media"
+	"portfolio/internal/demo"
+	"portfolio/internal/imaging"
 )
 
 // newRoutes serves the demo as the settings on the command line say, without a
@@ -30,7 +30,7 @@ func newRoutes(t testing.TB, args ...string) (http.Handler, string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	store, err := media.Open("file:" + t.TempDir())
+	store, err := imaging.Open("file:" + t.TempDir())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -9,9 +9,9 @@ import (
 	"runtime/debug"
 	"time"
 
-	"portfolio/auth"
 	"portfolio/db"
-	"portfolio/guard"
+	"portfolio/internal/auth"
+	"portfolio/internal/middleware"
 )
 
 type requestIDKey struct{}
@@ -30,7 +30,7 @@ func (h requestIDs) Handle(ctx context.Context, record slog.Record) error {
 // identified gives each request an id, which the client sees as X-Request-Id,
 // and the address of its client, and logs it at level debug. A panic is logged
 // and answered with 500.
-func identified(next http.Handler, proxies guard.Proxies, log *slog.Logger) http.Handler {
+func identified(next http.Handler, proxies middleware.Proxies, log *slog.Logger) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		id := newRequestID()
 		w.Header()["X-Request-Id"] = []string{id}

@@ -20,7 +20,7 @@ import (
 
 	"portfolio/db"
 	"portfolio/graph"
-	"portfolio/media"
+	"portfolio/internal/imaging"
 )
 
 // storeSettings say where files are.
@@ -28,8 +28,8 @@ type storeSettings struct {
 	MediaStore string `env:"MEDIA_STORE" default:"file:data/media" placeholder:"STORE" help:"Where files are kept (${default}): file:PATH, or s3://BUCKET?endpoint=URL&region=NAME with keys from AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY."`
 }
 
-func (s *storeSettings) open() (media.Store, error) {
-	store, err := media.Open(s.MediaStore)
+func (s *storeSettings) open() (imaging.Store, error) {
+	store, err := imaging.Open(s.MediaStore)
 	if err != nil {
 		return nil, fmt.Errorf("MEDIA_STORE: %w", err)
 	}
@@ -55,7 +55,7 @@ func (c *imagesCreateCommand) Run(ctx context.Context, settings *settings, out o
 			return err
 		}
 		defer func() { _ = store.Close() }()
-		load := bulkLoad{database: database, pictures: media.NewPictures(store, c.MediaMaxBytes, c.MediaMemory), underWay: map[[sha256.Size]byte]bool{}}
+		load := bulkLoad{database: database, pictures: imaging.NewPictures(store, c.MediaMaxBytes, c.MediaMemory), underWay: map[[sha256.Size]byte]bool{}}
 		return load.run(ctx, c.File, out)
 	})
 }
@@ -63,7 +63,7 @@ func (c *imagesCreateCommand) Run(ctx context.Context, settings *settings, out o
 // bulkLoad stores files, several at once.
 type bulkLoad struct {
 	database *db.DB
-	pictures *media.Pictures
+	pictures *imaging.Pictures
 
 	mu       sync.Mutex
 	underWay map[[sha256.Size]byte]bool // by the hash of the file
@@ -152,7 +152,7 @@ func (c *mediaSweepCommand) Run(ctx context.Context, settings *settings, out out
 // sweep lists the files before the rows: a picture that is uploaded meanwhile
 // then has rows whose files are not listed, for which the store is asked
 // again, but never files whose rows are not.
-func (c *mediaSweepCommand) sweep(ctx context.Context, database *db.DB, store media.Store, out output) error {
+func (c *mediaSweepCommand) sweep(ctx context.Context, database *db.DB, store imaging.Store, out output) error {
 	youngest := time.Now().Add(-c.Grace)
 	modified := map[string]time.Time{}
 	for file, err := range store.Files(ctx) {
@@ -167,7 +167,7 @@ func (c *mediaSweepCommand) sweep(ctx context.Context, database *db.DB, store me
 		if err != nil {
 			return err
 		}
-		key := media.Key(string(row.Path))
+		key := imaging.Key(string(row.Path))
 		named[key] = true
 		if _, listed := modified[key]; !listed {
 			lost = append(lost, row)
@@ -188,7 +188,7 @@ func (c *mediaSweepCommand) sweep(ctx context.Context, database *db.DB, store me
 		}
 	}
 	for _, row := range lost {
-		found, err := store.Exists(ctx, media.Key(string(row.Path)))
+		found, err := store.Exists(ctx, imaging.Key(string(row.Path)))
 		if err != nil {
 			return err
 		}

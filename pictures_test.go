@@ -26,7 +26,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"portfolio/db/dbtest"
-	"portfolio/media"
+	"portfolio/internal/imaging"
 )
 
 // process is the program as a process of its own.
@@ -136,7 +136,7 @@ func TestKilled(t *testing.T) {
 		scheme, _, _ := strings.Cut(dsn, ":")
 		folder, spool, key := t.TempDir(), t.TempDir(), newKey(t, dsn)
 		address := "file:" + folder
-		store, err := media.Open(address)
+		store, err := imaging.Open(address)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -193,7 +193,7 @@ func TestKilled(t *testing.T) {
 	})
 }
 
-func filesOf(t testing.TB, store media.Store) []string {
+func filesOf(t testing.TB, store imaging.Store) []string {
 	t.Helper()
 	keys := []string{}
 	for file, err := range store.Files(context.Background()) {

@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"portfolio/db"
-	"portfolio/media"
+	"portfolio/internal/imaging"
 )
 
 const (
@@ -19,7 +19,7 @@ const (
 // answers, that its schema is current, and that rows and files can be written.
 type readiness struct {
 	database *db.DB
-	store    media.Store
+	store    imaging.Store
 
 	mu      sync.Mutex
 	checked time.Time

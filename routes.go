@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"portfolio/compat"
-	"portfolio/media"
+	"portfolio/internal/imaging"
 )
 
 // sdl is the schema in the language in which it is written.
@@ -33,7 +33,7 @@ func (s *routes) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		s.graphql.ServeHTTP(w, r)
 	case path == "/graphql/schema.graphql" && s.schema != nil:
 		s.schema.ServeHTTP(w, r)
-	case strings.HasPrefix(path, media.Prefix):
+	case strings.HasPrefix(path, imaging.Prefix):
 		_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(downloadTimeout))
 		s.media.ServeHTTP(w, r)
 	case path == "/api/openapi.json":

@@ -18,13 +18,14 @@ import (
 	"syscall"
 	"time"
 
-	"portfolio/auth"
 	"portfolio/compat"
 	"portfolio/db"
-	"portfolio/demo"
 	"portfolio/graph"
-	"portfolio/guard"
-	"portfolio/media"
+	"portfolio/internal/admission"
+	"portfolio/internal/auth"
+	"portfolio/internal/demo"
+	"portfolio/internal/imaging"
+	"portfolio/internal/middleware"
 )
 
 //go:generate go tool gqlgen generate
@@ -69,7 +70,7 @@ func (c *serveCommand) Run(ctx context.Context, settings *settings, out output) 
 		}
 	}
 
-	proxies, err := guard.ParseProxies(c.Guard.TrustedProxies)
+	proxies, err := middleware.ParseProxies(c.Guard.TrustedProxies)
 	if err != nil {
 		return fmt.Errorf("TRUSTED_PROXIES: %w", err)
 	}
@@ -87,7 +88,7 @@ func (c *serveCommand) Run(ctx context.Context, settings *settings, out output) 
 	if err != nil {
 		return fmt.Errorf("ADDR: %w", err)
 	}
-	connections := guard.NewConnections(int(c.Guard.MaxConnections))
+	connections := middleware.NewConnections(int(c.Guard.MaxConnections))
 	server := &http.Server{
 		Handler:           handler,
 		ReadHeaderTimeout: c.Guard.HeaderTimeout,
@@ -116,7 +117,7 @@ func (c *serveCommand) Run(ctx context.Context, settings *settings, out output) 
 }
 
 // routes opens each room's door to the others, and guards it.
-func (c *serveCommand) routes(database *db.DB, store media.Store, mediaURL, demoKey string, log *slog.Logger) (*routes, error) {
+func (c *serveCommand) routes(database *db.DB, store imaging.Store, mediaURL, demoKey string, log *slog.Logger) (*routes, error) {
 	persisted := map[string]string{}
 	if c.OnlyPersisted && c.PersistedDocuments == "" {
 		return nil, errors.New("--only-persisted: needs PERSISTED_DOCUMENTS")
@@ -131,10 +132,10 @@ func (c *serveCommand) routes(database *db.DB, store media.Store, mediaURL, demo
 		return nil, err
 	}
 	memory := tuneMemory(database)
-	admission := guard.NewAdmission(int(c.Guard.MaxConcurrent), database.Connections(), int64(c.Limits.Response), func(by int64) { memory.hold(heldFactor * by) })
+	admission := admission.NewAdmission(int(c.Guard.MaxConcurrent), database.Connections(), int64(c.Limits.Response), func(by int64) { memory.hold(heldFactor * by) })
 	tokens := auth.NewTokens(database, c.Guard.RequestTimeout, c.Guard.FailedLogins)
-	rates := guard.NewRates(guard.Rate{PerSecond: c.Guard.RateLimit, Burst: c.Guard.RateBurst}, tokens.Known)
-	pictures := media.NewPictures(store, c.MediaMaxBytes, c.MediaMemory)
+	rates := middleware.NewRates(middleware.Rate{PerSecond: c.Guard.RateLimit, Burst: c.Guard.RateBurst}, tokens.Known)
+	pictures := imaging.NewPictures(store, c.MediaMaxBytes, c.MediaMemory)
 	atWork := int64(0)
 	pictures.AtWork = func(bytes int64) { memory.hold(bytes - atWork); atWork = bytes }
 	resolver := &graph.Resolver{DB: database, Tokens: tokens, Pictures: pictures}
@@ -157,20 +158,20 @@ func (c *serveCommand) routes(database *db.DB, store media.Store, mediaURL, demo
 		MediaURL: mediaURL, Admission: admission, Timeout: c.Guard.RequestTimeout, Log: log,
 	})
 	routes := &routes{
-		graphql: guard.Headers(guard.Origins(c.Guard.CORSOrigins, rates.Handler(graphql, graphql.Refuse))),
-		media:   guard.Headers(store.Handler()),
+		graphql: middleware.Headers(middleware.Origins(c.Guard.CORSOrigins, rates.Handler(graphql, graphql.Refuse))),
+		media:   middleware.Headers(store.Handler()),
 		legacy:  rates.Handler(legacy, legacy.Refuse),
 		ready:   &readiness{database: database, store: store},
 	}
 	if c.Introspection == graph.IntrospectionOn {
-		routes.schema = guard.Headers(http.HandlerFunc(serveSDL))
+		routes.schema = middleware.Headers(http.HandlerFunc(serveSDL))
 	}
 	if c.Playground == "on" {
 		playground, err := graph.NewPlayground("/graphql", demoKey)
 		if err != nil {
 			return nil, err
 		}
-		routes.playground = guard.Headers(playground)
+		routes.playground = middleware.Headers(playground)
 	}
 	return routes, nil
 }

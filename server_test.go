@@ -22,7 +22,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"portfolio/compat/recorded"
+	"portfolio/compat/compattest"
 	"portfolio/db/dbtest"
 )
 
@@ -334,11 +334,11 @@ func TestRoutes(t *testing.T) {
 func TestRecorded(t *testing.T) {
 	dbtest.EachURL(t, func(t *testing.T, dsn string) {
 		dbtest.LoadFile(t, dsn, "compat/testdata/fixtures.json")
-		cases := recorded.Cases(t, "compat/testdata/golden.jsonl")
+		cases := compattest.Cases(t, "compat/testdata/golden.jsonl")
 		t.Chdir(t.TempDir())
 		server := start(t, "--database-url="+dsn)
 		for _, c := range cases {
-			t.Run(c.Name, func(t *testing.T) { recorded.Replay(t, strings.TrimPrefix(server.url, "http://"), c) })
+			t.Run(c.Name, func(t *testing.T) { compattest.Replay(t, strings.TrimPrefix(server.url, "http://"), c) })
 		}
 	})
 }

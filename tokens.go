@@ -12,8 +12,8 @@ import (
 	"unicode"
 	"unicode/utf8"
 
-	"portfolio/auth"
 	"portfolio/db"
+	"portfolio/internal/auth"
 )
 
 type tokenImportCommand struct {

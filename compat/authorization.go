@@ -3,7 +3,7 @@ package compat
 import (
 	"errors"
 
-	"portfolio/auth"
+	"portfolio/internal/auth"
 )
 
 // tokenKey returns the key in an Authorization header, or what the old

@@ -14,23 +14,23 @@ import (
 	"testing"
 	"time"
 
-	"portfolio/auth"
 	"portfolio/compat"
-	"portfolio/compat/recorded"
+	"portfolio/compat/compattest"
 	"portfolio/db"
 	"portfolio/db/dbtest"
 	"portfolio/graph"
-	"portfolio/guard"
+	"portfolio/internal/admission"
+	"portfolio/internal/auth"
 )
 
 const golden = "testdata/golden.jsonl"
 
 // TestRecorded replays what the old system answered, byte for byte.
 func TestRecorded(t *testing.T) {
-	cases := recorded.Cases(t, golden)
+	cases := compattest.Cases(t, golden)
 	eachServer(t, func(t *testing.T, address string) {
 		for _, c := range cases {
-			t.Run(c.Name, func(t *testing.T) { recorded.Replay(t, address, c) })
+			t.Run(c.Name, func(t *testing.T) { compattest.Replay(t, address, c) })
 		}
 	})
 }
@@ -47,7 +47,7 @@ func eachServer(t *testing.T, test func(t *testing.T, address string)) {
 func newHandler(database *db.DB) *compat.Handler {
 	resolver := &graph.Resolver{DB: database}
 	return compat.New(resolver.Query(), auth.NewTokens(database, time.Minute, 0), compat.Options{
-		Admission: guard.NewAdmission(256, 4, 8<<20, nil), Timeout: time.Minute, Log: slog.New(slog.DiscardHandler),
+		Admission: admission.NewAdmission(256, 4, 8<<20, nil), Timeout: time.Minute, Log: slog.New(slog.DiscardHandler),
 	})
 }
 
@@ -65,21 +65,21 @@ func serve(t testing.TB, handler http.Handler) (address string) {
 
 // TestSameAfterGraphQL: no answer depends on what was asked before.
 func TestSameAfterGraphQL(t *testing.T) {
-	documented := recorded.Cases(t, golden)[0]
+	documented := compattest.Cases(t, golden)[0]
 	dbtest.EachURL(t, func(t *testing.T, dsn string) {
 		dbtest.LoadFile(t, dsn, "testdata/fixtures.json")
 		database := dbtest.Open(t, dsn)
 		address := serve(t, newHandler(database))
 		handler, err := graph.NewHandler(&graph.Resolver{DB: database}, auth.NewTokens(database, time.Minute, 0), graph.Options{
 			Limits: graph.DefaultLimits(), MediaURL: "https://cdn.example/",
-			Admission: guard.NewAdmission(256, 4, 8<<20, nil), Timeout: time.Minute, Log: slog.New(slog.DiscardHandler),
+			Admission: admission.NewAdmission(256, 4, 8<<20, nil), Timeout: time.Minute, Log: slog.New(slog.DiscardHandler),
 		})
 		if err != nil {
 			t.Fatal(err)
 		}
 		graphql := httptest.NewServer(handler)
 		t.Cleanup(graphql.Close)
-		recorded.Replay(t, address, documented)
+		compattest.Replay(t, address, documented)
 		request := httptest.NewRequest(http.MethodGet, graphql.URL+"/?query={portfolioLink(id:4){name%20imageData{url%20thumbnails{id}}}}", nil)
 		request.RequestURI = ""
 		request.Header.Set("Authorization", "Token "+documentedToken)
@@ -91,7 +91,7 @@ func TestSameAfterGraphQL(t *testing.T) {
 		if err := errors.Join(err, response.Body.Close()); err != nil || !bytes.Contains(body, []byte(`"url":"https://cdn.example/core_media/`)) {
 			t.Errorf("%v %s", err, body)
 		}
-		recorded.Replay(t, address, documented)
+		compattest.Replay(t, address, documented)
 	})
 }
 
@@ -132,7 +132,7 @@ func TestBeyondTheRecordings(t *testing.T) {
 	eachServer(t, func(t *testing.T, address string) {
 		for _, c := range cases {
 			t.Run(c.name, func(t *testing.T) {
-				if got := recorded.Send(t, address, http.MethodGet, []byte(c.request)); got.Status != c.status || got.Body != c.body {
+				if got := compattest.Send(t, address, http.MethodGet, []byte(c.request)); got.Status != c.status || got.Body != c.body {
 					t.Errorf("%d %s", got.Status, got.Body)
 				}
 			})

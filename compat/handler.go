@@ -13,9 +13,9 @@ import (
 	"sync"
 	"time"
 
-	"portfolio/auth"
 	"portfolio/db"
-	"portfolio/guard"
+	"portfolio/internal/admission"
+	"portfolio/internal/auth"
 )
 
 // Links is the resolver of GraphQL's portfolioLink, which answers nil where
@@ -35,7 +35,7 @@ type Handler struct {
 // Options are what an operator decides.
 type Options struct {
 	MediaURL  string // base address of files; empty: the host of the request
-	Admission *guard.Admission
+	Admission *admission.Admission
 	Timeout   time.Duration // of a request
 	Log       *slog.Logger
 }
@@ -171,7 +171,7 @@ func (h *Handler) failed(r *http.Request, err error, buffer []byte) answer {
 	if limited, ok := errors.AsType[*auth.RateLimitError](err); ok {
 		return throttled(limited.RetryAfter, buffer)
 	}
-	busy := errors.Is(err, guard.ErrBusy)
+	busy := errors.Is(err, admission.ErrBusy)
 	if r.Context().Err() == nil && !busy {
 		h.Log.ErrorContext(r.Context(), "request failed", "error", err)
 	}
@@ -192,7 +192,7 @@ func (h *Handler) Refuse(w http.ResponseWriter, r *http.Request, status int, ret
 }
 
 func throttled(retryAfter time.Duration, buffer []byte) answer {
-	unit, wait := " seconds.", guard.Seconds(retryAfter)
+	unit, wait := " seconds.", admission.Seconds(retryAfter)
 	if wait == "1" {
 		unit = " second."
 	}
@@ -226,7 +226,7 @@ func write(w http.ResponseWriter, r *http.Request, reply answer) {
 		header["Www-Authenticate"] = authenticate
 	}
 	if reply.retryAfter > 0 {
-		header.Set("Retry-After", guard.Seconds(reply.retryAfter))
+		header.Set("Retry-After", admission.Seconds(reply.retryAfter))
 	}
 	header["X-Frame-Options"] = frameOptions
 	header["X-Content-Type-Options"] = contentTypeOptions

@@ -13,7 +13,7 @@ import (
 	"github.com/getkin/kin-openapi/routers"
 
 	"portfolio/compat"
-	"portfolio/compat/recorded"
+	"portfolio/compat/compattest"
 )
 
 // TestOpenAPI holds the document against every recorded answer, and sees that
@@ -29,7 +29,7 @@ func TestOpenAPI(t *testing.T) {
 		t.Fatal(err)
 	}
 	seen := map[string]bool{}
-	for _, c := range recorded.Cases(t, golden) {
+	for _, c := range compattest.Cases(t, golden) {
 		if !c.StatusOnly {
 			validate(t, document, c)
 			seen[strconv.Itoa(c.Response.Status)] = true
@@ -42,7 +42,7 @@ func TestOpenAPI(t *testing.T) {
 	}
 }
 
-func validate(t *testing.T, document *openapi3.T, c recorded.Case) {
+func validate(t *testing.T, document *openapi3.T, c compattest.Case) {
 	t.Helper()
 	path := document.Paths.Value("/api/portfolios/{portfolio_id}/links/{id}")
 	operation := path.GetOperation(c.Request.Method)

@@ -5,10 +5,9 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"portfolio/internal/admission"
 	"strconv"
 	"sync"
-
-	"portfolio/guard"
 )
 
 const (
@@ -22,14 +21,14 @@ const (
 // body is text from a client, in memory that a budget counts.
 type body struct {
 	text   []byte
-	budget *guard.Budget
+	budget *admission.Budget
 }
 
 var bodies = sync.Pool{New: func() any { b := make([]byte, 0, firstBody); return &b }}
 
 // readBody reads up to limit bytes. Who sends them slowly holds no more of the
 // budget than what has come.
-func readBody(from io.Reader, what string, limit int64, budget *guard.Budget) (*body, *badParams) {
+func readBody(from io.Reader, what string, limit int64, budget *admission.Budget) (*body, *badParams) {
 	if !budget.Take(firstBody) {
 		return nil, errBusyReading
 	}

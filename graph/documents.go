@@ -11,6 +11,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"portfolio/internal/admission"
 	"slices"
 	"sync"
 
@@ -20,8 +21,6 @@ import (
 	"github.com/vektah/gqlparser/v2/parser"
 	"github.com/vektah/gqlparser/v2/validator"
 	"github.com/vektah/gqlparser/v2/validator/rules"
-
-	"portfolio/guard"
 )
 
 // document is a query text that was parsed, counted and found valid.
@@ -52,7 +51,7 @@ type documents struct {
 	named         map[string]*document // persisted, by their ids
 	persisted     map[textHash]*document
 
-	budget *guard.Budget // of the documents that clients sent
+	budget *admission.Budget // of the documents that clients sent
 	mu     sync.Mutex
 	sent   *simplelru.LRU[textHash, *document]
 }

@@ -13,9 +13,9 @@ import (
 	"github.com/vektah/gqlparser/v2/ast"
 	"github.com/vektah/gqlparser/v2/gqlerror"
 
-	"portfolio/auth"
 	"portfolio/db"
-	"portfolio/media"
+	"portfolio/internal/auth"
+	"portfolio/internal/imaging"
 )
 
 // Code is the extensions.code of an error.
@@ -76,7 +76,7 @@ var shown = []struct {
 	{auth.ErrInvalidToken, CodeUnauthenticated, "The token is invalid."},
 	{auth.ErrInactiveUser, CodeUnauthenticated, "The user is inactive."},
 	{db.ErrUnavailable, CodeUnavailable, "The database does not answer. Try again later."},
-	{media.ErrUnavailable, CodeUnavailable, "The media store does not answer. Try again later."},
+	{imaging.ErrUnavailable, CodeUnavailable, "The media store does not answer. Try again later."},
 	{db.ErrConflict, CodeConflict, "This exists already."},
 	{db.ErrStale, CodeConflict, "It was changed since you read it."},
 	{db.ErrNotFound, CodeNotFound, "There is no such thing."},

@@ -7,8 +7,8 @@ import (
 	"context"
 	"fmt"
 	"math"
-	"portfolio/auth"
 	"portfolio/db"
+	"portfolio/internal/auth"
 	"strconv"
 	"sync/atomic"
 
@@ -4698,7 +4698,7 @@ func (ec *executionContext) _Query_viewer(ctx context.Context, field graphql.Col
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *auth.Viewer) graphql.Marshaler {
-			return ec.marshalOViewer2ᚖportfolioᚋauthᚐViewer(ctx, selections, v)
+			return ec.marshalOViewer2ᚖportfolioᚋinternalᚋauthᚐViewer(ctx, selections, v)
 		},
 		true,
 		false,
@@ -5472,7 +5472,7 @@ func (ec *executionContext) _Viewer_permissions(ctx context.Context, field graph
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v []auth.Permission) graphql.Marshaler {
-			return ec.marshalNPermission2ᚕportfolioᚋauthᚐPermissionᚄ(ctx, selections, v)
+			return ec.marshalNPermission2ᚕportfolioᚋinternalᚋauthᚐPermissionᚄ(ctx, selections, v)
 		},
 		true,
 		true,
@@ -9245,13 +9245,13 @@ func (ec *executionContext) marshalNPageInfo2ᚖportfolioᚋgraphᚐPageInfo(ctx
 	return ec._PageInfo(ctx, sel, v)
 }
 
-func (ec *executionContext) unmarshalNPermission2portfolioᚋauthᚐPermission(ctx context.Context, v any) (auth.Permission, error) {
+func (ec *executionContext) unmarshalNPermission2portfolioᚋinternalᚋauthᚐPermission(ctx context.Context, v any) (auth.Permission, error) {
 	tmp, err := graphql.UnmarshalString(v)
 	res := auth.Permission(tmp)
 	return res, graphql.ErrorOnPath(ctx, err)
 }
 
-func (ec *executionContext) marshalNPermission2portfolioᚋauthᚐPermission(ctx context.Context, sel ast.SelectionSet, v auth.Permission) graphql.Marshaler {
+func (ec *executionContext) marshalNPermission2portfolioᚋinternalᚋauthᚐPermission(ctx context.Context, sel ast.SelectionSet, v auth.Permission) graphql.Marshaler {
 	_ = sel
 	res := graphql.MarshalString(string(v))
 	if res == graphql.Null {
@@ -9260,13 +9260,13 @@ func (ec *executionContext) marshalNPermission2portfolioᚋauthᚐPermission(ctx
 	return res
 }
 
-func (ec *executionContext) unmarshalNPermission2ᚕportfolioᚋauthᚐPermissionᚄ(ctx context.Context, v any) ([]auth.Permission, error) {
+func (ec *executionContext) unmarshalNPermission2ᚕportfolioᚋinternalᚋauthᚐPermissionᚄ(ctx context.Context, v any) ([]auth.Permission, error) {
 	vSlice := graphql.CoerceList(v)
 	var err error
 	res := make([]auth.Permission, len(vSlice))
 	for i := range vSlice {
 		ctx := graphql.WithPathContext(ctx, graphql.NewPathWithIndex(i))
-		res[i], err = ec.unmarshalNPermission2portfolioᚋauthᚐPermission(ctx, vSlice[i])
+		res[i], err = ec.unmarshalNPermission2portfolioᚋinternalᚋauthᚐPermission(ctx, vSlice[i])
 		if err != nil {
 			return nil, err
 		}
@@ -9274,11 +9274,11 @@ func (ec *executionContext) unmarshalNPermission2ᚕportfolioᚋauthᚐPermissio
 	return res, nil
 }
 
-func (ec *executionContext) marshalNPermission2ᚕportfolioᚋauthᚐPermissionᚄ(ctx context.Context, sel ast.SelectionSet, v []auth.Permission) graphql.Marshaler {
+func (ec *executionContext) marshalNPermission2ᚕportfolioᚋinternalᚋauthᚐPermissionᚄ(ctx context.Context, sel ast.SelectionSet, v []auth.Permission) graphql.Marshaler {
 	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
 		fc.Result = &v[i]
-		return ec.marshalNPermission2portfolioᚋauthᚐPermission(ctx, sel, v[i])
+		return ec.marshalNPermission2portfolioᚋinternalᚋauthᚐPermission(ctx, sel, v[i])
 	})
 
 	for _, e := range ret {
@@ -10002,7 +10002,7 @@ func (ec *executionContext) marshalOUploadImagePayload2ᚖportfolioᚋgraphᚐUp
 	return ec._UploadImagePayload(ctx, sel, v)
 }
 
-func (ec *executionContext) marshalOViewer2ᚖportfolioᚋauthᚐViewer(ctx context.Context, sel ast.SelectionSet, v *auth.Viewer) graphql.Marshaler {
+func (ec *executionContext) marshalOViewer2ᚖportfolioᚋinternalᚋauthᚐViewer(ctx context.Context, sel ast.SelectionSet, v *auth.Viewer) graphql.Marshaler {
 	if v == nil {
 		return graphql.Null
 	}

@@ -13,11 +13,11 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"portfolio/auth"
 	"portfolio/db"
 	"portfolio/db/dbtest"
 	"portfolio/graph"
-	"portfolio/guard"
+	"portfolio/internal/admission"
+	"portfolio/internal/auth"
 )
 
 // Keys of the recorded users.
@@ -55,7 +55,7 @@ func serveWith(t testing.TB, database *db.DB, change func(*graph.Options)) *http
 func defaultOptions() graph.Options {
 	return graph.Options{
 		Limits: graph.DefaultLimits(), Introspection: graph.IntrospectionOn,
-		Admission: guard.NewAdmission(256, 4, 8<<20, nil), Timeout: time.Minute, UploadTimeout: time.Minute, StallTimeout: time.Minute,
+		Admission: admission.NewAdmission(256, 4, 8<<20, nil), Timeout: time.Minute, UploadTimeout: time.Minute, StallTimeout: time.Minute,
 		Log: slog.New(slog.DiscardHandler),
 	}
 }

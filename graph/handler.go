@@ -12,10 +12,10 @@ import (
 	"github.com/vektah/gqlparser/v2/ast"
 	"github.com/vektah/gqlparser/v2/gqlerror"
 
-	"portfolio/auth"
 	"portfolio/db"
-	"portfolio/guard"
-	"portfolio/media"
+	"portfolio/internal/admission"
+	"portfolio/internal/auth"
+	"portfolio/internal/imaging"
 )
 
 const (
@@ -31,7 +31,7 @@ type Options struct {
 	Persisted     map[string]string // texts by id
 	OnlyPersisted bool
 	MediaURL      string // base address of files; empty: the host of the request
-	Admission     *guard.Admission
+	Admission     *admission.Admission
 	Timeout       time.Duration // of a request, without the time that its body takes
 	UploadTimeout time.Duration // the same of one with files
 	StallTimeout  time.Duration // of a client, to send or read the next 64 KiB
@@ -43,8 +43,8 @@ type Handler struct {
 	exec      *executor.Executor
 	tokens    *auth.Tokens
 	documents *documents
-	pictures  *media.Pictures
-	admission *guard.Admission
+	pictures  *imaging.Pictures
+	admission *admission.Admission
 	options   Options
 	log       *slog.Logger
 }
@@ -147,7 +147,7 @@ func (h *Handler) respond(w http.ResponseWriter, r *http.Request) response {
 	}
 	ctx, cancel := context.WithTimeout(ctx, left)
 	defer cancel()
-	var slot guard.Slot
+	var slot admission.Slot
 	defer slot.Release()
 	if err := slot.Move(ctx, h.admission.Lookups); err != nil {
 		if body != nil {
@@ -264,7 +264,7 @@ func (h *Handler) prepare(ctx context.Context, document *document, params *param
 }
 
 // execute runs an operation in a slot of its kind.
-func (h *Handler) execute(ctx context.Context, operation *operation, slot *guard.Slot) response {
+func (h *Handler) execute(ctx context.Context, operation *operation, slot *admission.Slot) response {
 	if operation.price.heavy() {
 		if err := slot.Move(ctx, h.admission.Heavy); err != nil {
 			return h.unavailable(ctx, err)
@@ -294,7 +294,7 @@ func (h *Handler) execute(ctx context.Context, operation *operation, slot *guard
 
 // unavailable is the response where a request waited in vain.
 func (h *Handler) unavailable(ctx context.Context, err error) response {
-	if errors.Is(err, guard.ErrBusy) {
+	if errors.Is(err, admission.ErrBusy) {
 		return failed(http.StatusServiceUnavailable, errBusy)
 	}
 	if errors.Is(err, context.DeadlineExceeded) {
@@ -342,7 +342,7 @@ func (h *Handler) mediaBase(r *http.Request) string {
 	if h.options.MediaURL != "" {
 		return h.options.MediaURL
 	}
-	return "http://" + r.Host + media.Prefix
+	return "http://" + r.Host + imaging.Prefix
 }
 
 func badRequest(message string) *gqlerror.Error {

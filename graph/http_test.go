@@ -19,7 +19,7 @@ import (
 	"portfolio/db"
 	"portfolio/db/dbtest"
 	"portfolio/graph"
-	"portfolio/guard"
+	"portfolio/internal/admission"
 )
 
 // exchange is a request, and what of the answer must be so.
@@ -227,7 +227,7 @@ func TestPersistedDocumentsAreChecked(t *testing.T) {
 		texts, err := graph.ReadDocuments(file)
 		if err == nil {
 			_, err = graph.NewHandler(&graph.Resolver{}, nil, graph.Options{
-				Persisted: texts, Admission: guard.NewAdmission(1, 1, 8<<20, nil),
+				Persisted: texts, Admission: admission.NewAdmission(1, 1, 8<<20, nil),
 				Limits: graph.Limits{Bytes: 100, Tokens: 100, Fields: 100, Depth: 10, RootFields: 10, Duplicates: 1},
 			})
 		}
@@ -280,7 +280,7 @@ func TestIntrospection(t *testing.T) {
 func TestBusy(t *testing.T) {
 	dbtest.Each(t, func(t *testing.T, database *db.DB) {
 		server := serveWith(t, database, func(o *graph.Options) {
-			o.Admission.Lookups = guard.NewThrottle(0, 0, time.Minute)
+			o.Admission.Lookups = admission.NewThrottle(0, 0, time.Minute)
 		})
 		for _, body := range []string{`{"query":"{__typename}"}`, `{"query":"{portfolioLink(id:1){nme}}"}`, `x`} {
 			try(t, server, exchange{
@@ -295,7 +295,7 @@ func TestBusy(t *testing.T) {
 // TestSlotsByKind: where no slot is left for one kind of work, the others go
 // on.
 func TestSlotsByKind(t *testing.T) {
-	none := guard.NewThrottle(0, 0, time.Minute)
+	none := admission.NewThrottle(0, 0, time.Minute)
 	const (
 		lookup = `{portfolioLink(id:4){name imageData{thumbnails{id}}}}`
 		page   = `{portfolioLinks(first:100){nodes{id name imageData{id thumbnails{id url}}}}}`
@@ -322,7 +322,7 @@ func TestLargeResponseIsHeavy(t *testing.T) {
 	dbtest.EachURL(t, func(t *testing.T, dsn string) {
 		dbtest.LoadFile(t, dsn, "../compat/testdata/fixtures.json")
 		dbtest.Exec(t, dsn, "UPDATE portfolio_links SET description = $1 WHERE id = 4", strings.Repeat("x", 1<<20))
-		server := serveWith(t, dbtest.Open(t, dsn), func(o *graph.Options) { o.Admission.Heavy = guard.NewThrottle(0, 0, time.Minute) })
+		server := serveWith(t, dbtest.Open(t, dsn), func(o *graph.Options) { o.Admission.Heavy = admission.NewThrottle(0, 0, time.Minute) })
 		for query, want := range map[string]int{`{portfolioLink(id:4){name}}`: 200, `{portfolioLink(id:4){description}}`: 503} {
 			if status, body := ask(t, server, "Token "+admin, query, nil); status != want {
 				t.Errorf("%s: %d %.300s", query, status, body)

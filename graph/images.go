@@ -10,7 +10,7 @@ import (
 	"github.com/99designs/gqlgen/graphql"
 
 	"portfolio/db"
-	"portfolio/media"
+	"portfolio/internal/imaging"
 )
 
 // UploadImageInput is a picture to store.
@@ -23,24 +23,24 @@ const commitTimeout = 10 * time.Second
 
 // SavePicture stores a picture that a client calls name: its files with their
 // thumbnails first, then by commit the rows. A file that is no picture is a
-// media.InputError.
-func SavePicture(ctx context.Context, pictures *media.Pictures, name string, content io.ReadSeeker, commit func(context.Context, *db.Image) error) (*db.Image, error) {
+// imaging.InputError.
+func SavePicture(ctx context.Context, pictures *imaging.Pictures, name string, content io.ReadSeeker, commit func(context.Context, *db.Image) error) (*db.Image, error) {
 	var image *db.Image
-	err := pictures.Save(ctx, name, content, func(picture media.Picture) error {
+	err := pictures.Save(ctx, name, content, func(picture imaging.Picture) error {
 		image = imageOf(picture)
 		// A client that goes away must not leave it open whether there are rows.
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), commitTimeout)
 		defer cancel()
 		err := commit(ctx, image)
 		if errors.Is(err, db.ErrUnavailable) {
-			return fmt.Errorf("%w: %w", media.ErrUncertain, err)
+			return fmt.Errorf("%w: %w", imaging.ErrUncertain, err)
 		}
 		return err
 	})
 	return image, err
 }
 
-func imageOf(picture media.Picture) *db.Image {
+func imageOf(picture imaging.Picture) *db.Image {
 	image := db.Image{
 		Type: "image", Name: picture.Name, Path: db.MediaPath(picture.Key), Size: picture.Size,
 		Width: &picture.Width, Height: &picture.Height, Mode: &picture.Mode, MimeType: &picture.MIMEType,
@@ -58,7 +58,7 @@ func imageOf(picture media.Picture) *db.Image {
 // saveUpload is SavePicture for the upload input.image of a mutation.
 func (r *Resolver) saveUpload(ctx context.Context, upload graphql.Upload, commit func(context.Context, *db.Image) error) (*db.Image, error) {
 	image, err := SavePicture(ctx, r.Pictures, upload.Filename, upload.File, commit)
-	if refused, ok := errors.AsType[media.InputError](err); ok {
+	if refused, ok := errors.AsType[imaging.InputError](err); ok {
 		return nil, &fault{CodeBadUserInput, []any{"input", "image"}, string(refused)}
 	}
 	return image, err

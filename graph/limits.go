@@ -10,7 +10,7 @@ import (
 	"github.com/vektah/gqlparser/v2/ast"
 	"github.com/vektah/gqlparser/v2/gqlerror"
 
-	"portfolio/auth"
+	"portfolio/internal/auth"
 )
 
 // Limits bound what one document may ask for. All but Cost are checked before

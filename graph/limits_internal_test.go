@@ -2,6 +2,7 @@ package graph
 
 import (
 	"context"
+	"portfolio/internal/admission"
 	"strings"
 	"testing"
 
@@ -9,12 +10,10 @@ import (
 	"github.com/99designs/gqlgen/graphql/introspection"
 	"github.com/vektah/gqlparser/v2"
 	"github.com/vektah/gqlparser/v2/ast"
-
-	"portfolio/guard"
 )
 
 func testOptions() Options {
-	return Options{Limits: DefaultLimits(), Admission: guard.NewAdmission(256, 4, 8<<20, nil)}
+	return Options{Limits: DefaultLimits(), Admission: admission.NewAdmission(256, 4, 8<<20, nil)}
 }
 
 func newTestDocuments(t testing.TB) *documents {
@@ -30,7 +29,7 @@ func newTestDocuments(t testing.TB) *documents {
 // TestDocumentsAreBounded fills the memory for documents with more than fits.
 func TestDocumentsAreBounded(t *testing.T) {
 	d := newTestDocuments(t)
-	d.budget = guard.NewBudget(10*maxDocument, nil)
+	d.budget = admission.NewBudget(10*maxDocument, nil)
 	for i := range 1000 {
 		d.keep(textHash{byte(i), byte(i >> 8)}, &document{bytes: maxDocument})
 	}

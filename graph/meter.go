@@ -10,7 +10,7 @@ import (
 	"github.com/vektah/gqlparser/v2/gqlerror"
 
 	"portfolio/db"
-	"portfolio/guard"
+	"portfolio/internal/admission"
 )
 
 const (
@@ -22,8 +22,8 @@ const (
 // that it is made of, and those that are encoded.
 type meter struct {
 	limit     int64 // of either
-	admission *guard.Admission
-	slot      *guard.Slot
+	admission *admission.Admission
+	slot      *admission.Slot
 
 	rows, encoded atomic.Int64
 
@@ -73,7 +73,7 @@ func (m *meter) take(total int64) error {
 	}
 	if more := m.rows.Load() + m.encoded.Load() - m.taken; more > 0 {
 		if !m.admission.Responses.Take(more) {
-			return guard.ErrBusy
+			return admission.ErrBusy
 		}
 		m.taken += more
 	}

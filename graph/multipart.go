@@ -9,6 +9,7 @@ import (
 	"mime/multipart"
 	"net/http"
 	"os"
+	"portfolio/internal/admission"
 	"slices"
 	"strconv"
 	"strings"
@@ -17,8 +18,6 @@ import (
 	"github.com/99designs/gqlgen/graphql"
 	"github.com/vektah/gqlparser/v2/ast"
 	"github.com/vektah/gqlparser/v2/gqlerror"
-
-	"portfolio/guard"
 )
 
 const (
@@ -58,7 +57,7 @@ func (h *Handler) respondToUpload(ctx context.Context, w http.ResponseWriter, r 
 
 	preparing, cancel := context.WithTimeout(ctx, left)
 	defer cancel()
-	var slot guard.Slot
+	var slot admission.Slot
 	defer slot.Release()
 	if err := slot.Move(preparing, h.admission.Lookups); err != nil {
 		return h.unavailable(ctx, err)
@@ -180,7 +179,7 @@ func badForm(message string) *badParams {
 
 // uploads are the files of one request.
 type uploads struct {
-	budget   *guard.Budget
+	budget   *admission.Budget
 	maxBytes int64               // of each file
 	waiting  map[string][]upload // places without a file yet, by the name of its part
 	spooled  []*os.File
@@ -273,7 +272,7 @@ func (f multipartForm) next() (*multipart.Part, *badParams) {
 	return part, nil
 }
 
-func (f multipartForm) text(name string, limit int64, budget *guard.Budget) (*body, *badParams) {
+func (f multipartForm) text(name string, limit int64, budget *admission.Budget) (*body, *badParams) {
 	part, failure := f.next()
 	if failure != nil {
 		return nil, failure

@@ -11,7 +11,7 @@ import (
 	"github.com/vektah/gqlparser/v2/ast"
 
 	"portfolio/db"
-	"portfolio/media"
+	"portfolio/internal/imaging"
 )
 
 // gqlgen gives each field a context, a field context and a closure, and each
@@ -158,7 +158,7 @@ func leaf[T any](encode encoder[T]) plainField[T] {
 // file is a field that is the address of a stored file.
 func file[T any](path func(*T) db.MediaPath) plainField[T] {
 	return func(p *plan, _ ast.SelectionSet) encoder[T] {
-		return func(b []byte, value *T) []byte { return appendString(b, media.URL(p.mediaBase, string(path(value)))) }
+		return func(b []byte, value *T) []byte { return appendString(b, imaging.URL(p.mediaBase, string(path(value)))) }
 	}
 }
 

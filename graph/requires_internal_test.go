@@ -12,9 +12,9 @@ import (
 	"github.com/vektah/gqlparser/v2"
 	"github.com/vektah/gqlparser/v2/ast"
 
-	"portfolio/auth"
 	"portfolio/db/dbtest"
-	"portfolio/guard"
+	"portfolio/internal/admission"
+	"portfolio/internal/auth"
 )
 
 // TestGuardedNestedFields adds the directive @requires to nested fields, and
@@ -57,7 +57,7 @@ func TestGuardedNestedFields(t *testing.T) {
 		database := dbtest.Open(t, dsn)
 		tokens := auth.NewTokens(database, time.Minute, 0)
 		handler, err := newHandler(&Resolver{DB: database, Tokens: tokens}, tokens, Options{
-			Limits: DefaultLimits(), Admission: guard.NewAdmission(256, 4, 8<<20, nil), Timeout: time.Minute, Log: slog.New(slog.DiscardHandler),
+			Limits: DefaultLimits(), Admission: admission.NewAdmission(256, 4, 8<<20, nil), Timeout: time.Minute, Log: slog.New(slog.DiscardHandler),
 		}, schema)
 		if err != nil {
 			t.Fatal(err)

@@ -9,16 +9,16 @@ import (
 	"github.com/99designs/gqlgen/graphql"
 	"github.com/vektah/gqlparser/v2/ast"
 
-	"portfolio/auth"
 	"portfolio/db"
-	"portfolio/media"
+	"portfolio/internal/auth"
+	"portfolio/internal/imaging"
 )
 
 // Resolver answers the fields of the schema from the database.
 type Resolver struct {
 	DB       *db.DB
-	Tokens   *auth.Tokens    // are told of changes of users and tokens
-	Pictures *media.Pictures // nil where there are no uploads
+	Tokens   *auth.Tokens      // are told of changes of users and tokens
+	Pictures *imaging.Pictures // nil where there are no uploads
 }
 
 // resolveField checks the directive @requires of the field before it is

@@ -11,7 +11,7 @@ import (
 	"github.com/99designs/gqlgen/graphql"
 
 	"portfolio/db"
-	"portfolio/media"
+	"portfolio/internal/imaging"
 )
 
 type idValue int64
@@ -89,7 +89,7 @@ type mediaURL db.MediaPath
 func MarshalMediaURL(path db.MediaPath) graphql.ContextMarshaler { return mediaURL(path) }
 
 func (path mediaURL) MarshalGQLContext(ctx context.Context, w io.Writer) error {
-	graphql.MarshalString(media.URL(mediaBase(ctx), string(path))).MarshalGQL(w)
+	graphql.MarshalString(imaging.URL(mediaBase(ctx), string(path))).MarshalGQL(w)
 	return nil
 }
 
@@ -118,7 +118,7 @@ func appendSrcset(b []byte, base string, files db.Srcset) []byte {
 		if i > 0 {
 			text = append(text, ", "...)
 		}
-		text = append(append(text, media.URL(base, string(file.Path))...), ' ')
+		text = append(append(text, imaging.URL(base, string(file.Path))...), ' ')
 		text = append(strconv.AppendInt(text, int64(file.Width), 10), 'w')
 	}
 	return appendString(b, string(text))

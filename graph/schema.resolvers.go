@@ -8,8 +8,8 @@ package graph
 import (
 	"context"
 	"errors"
-	"portfolio/auth"
 	"portfolio/db"
+	"portfolio/internal/auth"
 	"time"
 )
 

@@ -9,10 +9,10 @@ import (
 	"testing"
 	"time"
 
-	"portfolio/auth"
 	"portfolio/db"
 	"portfolio/db/dbtest"
 	"portfolio/graph"
+	"portfolio/internal/auth"
 )
 
 // loadLists loads 100 portfolios of 100 links each, all with an image of two

@@ -11,6 +11,7 @@ import (
 	"mime"
 	"net/http"
 	"net/url"
+	"portfolio/internal/admission"
 	"slices"
 	"strconv"
 	"strings"
@@ -18,8 +19,6 @@ import (
 
 	"github.com/99designs/gqlgen/graphql"
 	"github.com/vektah/gqlparser/v2/gqlerror"
-
-	"portfolio/guard"
 )
 
 // badParams is a request of which no operation can be read.
@@ -286,7 +285,7 @@ func (r response) send(w http.ResponseWriter, request *http.Request, mediaType s
 	case http.StatusUnauthorized:
 		header.Set("WWW-Authenticate", "Token")
 	case http.StatusServiceUnavailable, http.StatusTooManyRequests:
-		header.Set("Retry-After", guard.Seconds(r.retryAfter))
+		header.Set("Retry-After", admission.Seconds(r.retryAfter))
 	}
 	if r.allow != "" {
 		header.Set("Allow", r.allow)

@@ -21,7 +21,7 @@ import (
 	"portfolio/db"
 	"portfolio/db/dbtest"
 	"portfolio/graph"
-	"portfolio/media"
+	"portfolio/internal/imaging"
 )
 
 const maxUpload = 20_000 // bytes
@@ -29,7 +29,7 @@ const maxUpload = 20_000 // bytes
 // uploads is a server that takes pictures.
 type uploads struct {
 	*httptest.Server
-	store    media.Store
+	store    imaging.Store
 	database *db.DB
 	dsn      string
 	spool    string // the folder of what is being received
@@ -41,17 +41,17 @@ func eachUploads(t *testing.T, test func(t *testing.T, server uploads)) {
 		dbtest.LoadFile(t, dsn, "testdata/uploads.json")
 		spool := t.TempDir()
 		t.Setenv("TMPDIR", spool)
-		store, err := media.Open("file:" + t.TempDir())
+		store, err := imaging.Open("file:" + t.TempDir())
 		if err != nil {
 			t.Fatal(err)
 		}
 		t.Cleanup(func() { _ = store.Close() })
 		database := dbtest.Open(t, dsn)
-		resolver := &graph.Resolver{DB: database, Pictures: media.NewPictures(store, maxUpload, 512<<20)}
+		resolver := &graph.Resolver{DB: database, Pictures: imaging.NewPictures(store, maxUpload, 512<<20)}
 		handler := newHandler(t, resolver, defaultOptions())
 		mux := http.NewServeMux()
 		mux.Handle("/", handler)
-		mux.Handle(media.Prefix, store.Handler())
+		mux.Handle(imaging.Prefix, store.Handler())
 		server := httptest.NewServer(mux)
 		t.Cleanup(server.Close)
 		test(t, uploads{server, store, database, dsn, spool})
@@ -114,7 +114,7 @@ func (u uploads) count(t *testing.T) (files, rows int) {
 
 func picture(t *testing.T, name string) string {
 	t.Helper()
-	content, err := os.ReadFile("../media/testdata/pictures/" + name)
+	content, err := os.ReadFile("../internal/imaging/testdata/pictures/" + name)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -315,7 +315,7 @@ func TestUploadFails(t *testing.T) {
 func TestClientGoesAway(t *testing.T) {
 	eachUploads(t, func(t *testing.T, server uploads) {
 		ctx, cancel := context.WithCancel(t.Context())
-		pictures := media.NewPictures(server.store, maxUpload, 512<<20)
+		pictures := imaging.NewPictures(server.store, maxUpload, 512<<20)
 		_, err := graph.SavePicture(ctx, pictures, "a.png", strings.NewReader(picture(t, "scene.png")), func(ctx context.Context, image *db.Image) error {
 			cancel()
 			return server.database.CreateImage(ctx, image)
@@ -331,13 +331,13 @@ func TestClientGoesAway(t *testing.T) {
 func FuzzMultipart(f *testing.F) {
 	dsn := dbtest.SQLite(f)
 	dbtest.LoadFile(f, dsn, "testdata/uploads.json")
-	store, err := media.Open("file:" + f.TempDir())
+	store, err := imaging.Open("file:" + f.TempDir())
 	if err != nil {
 		f.Fatal(err)
 	}
 	f.Cleanup(func() { _ = store.Close() })
 	database := dbtest.Open(f, dsn)
-	handler := newHandler(f, &graph.Resolver{DB: database, Pictures: media.NewPictures(store, maxUpload, 512<<20)}, defaultOptions())
+	handler := newHandler(f, &graph.Resolver{DB: database, Pictures: imaging.NewPictures(store, maxUpload, 512<<20)}, defaultOptions())
 	disposition := func(name string) string {
 		return "--b\r\nContent-Disposition: form-data; name=\"" + name + "\"\r\n\r\n"
 	}

@@ -20,7 +20,7 @@ import (
 
 	"github.com/disintegration/imaging"
 
-	"portfolio/media"
+	"portfolio/internal/imaging"
 )
 
 // photograph is the file named by PICTURE, or a drawn one of 12 megapixels.
@@ -59,8 +59,8 @@ func (nowhere) Create(_ context.Context, _ string, content io.Reader, _ int64) e
 }
 func (nowhere) Exists(context.Context, string) (bool, error) { return false, nil }
 func (nowhere) Remove(context.Context, string) error         { return nil }
-func (nowhere) Files(context.Context) iter.Seq2[media.File, error] {
-	return func(func(media.File, error) bool) {}
+func (nowhere) Files(context.Context) iter.Seq2[imaging.File, error] {
+	return func(func(imaging.File, error) bool) {}
 }
 func (nowhere) Handler() http.Handler { return http.NotFoundHandler() }
 func (nowhere) Close() error          { return nil }
@@ -69,10 +69,10 @@ func (nowhere) Close() error          { return nil }
 // placeholder, hash.
 func BenchmarkServer(b *testing.B) {
 	picture := photograph(b)
-	pictures := media.NewPictures(nowhere{}, int64(len(picture)))
+	pictures := imaging.NewPictures(nowhere{}, int64(len(picture)))
 	b.ReportAllocs()
 	for b.Loop() {
-		err := pictures.Save(b.Context(), "a.jpg", bytes.NewReader(picture), func(stored media.Picture) error {
+		err := pictures.Save(b.Context(), "a.jpg", bytes.NewReader(picture), func(stored imaging.Picture) error {
 			for _, thumbnail := range stored.Thumbnails {
 				b.ReportMetric(float64(thumbnail.Size), "B/"+strconv.Itoa(thumbnail.Box))
 			}
@@ -97,7 +97,7 @@ func benchmarkImaging(b *testing.B, once bool) {
 	b.ReportAllocs()
 	for b.Loop() {
 		var decoded image.Image
-		for _, box := range media.Boxes {
+		for _, box := range imaging.Boxes {
 			if decoded == nil || !once {
 				var err error
 				if decoded, err = imaging.Decode(bytes.NewReader(picture), imaging.AutoOrientation(true)); err != nil {

@@ -1,0 +1,73 @@
+package admission
+
+import (
+	"context"
+	"errors"
+	"runtime"
+	"testing"
+	"time"
+)
+
+func TestThrottle(t *testing.T) {
+	const waiting = 16
+	throttle := NewThrottle(1, waiting, time.Hour)
+	var first, second Slot
+	if err := first.Move(t.Context(), throttle); err != nil {
+		t.Fatal(err)
+	}
+	gone, goAway := context.WithCancel(t.Context())
+	ended := make(chan error)
+	for range waiting {
+		go func() { ended <- throttle.Acquire(gone) }()
+	}
+	for throttle.waiting.Load() < waiting {
+		runtime.Gosched() // they say nothing when they begin to wait
+	}
+	if err := second.Move(t.Context(), throttle); !errors.Is(err, ErrBusy) {
+		t.Errorf("one too many: %v", err)
+	}
+	goAway()
+	for range waiting {
+		if err := <-ended; !errors.Is(err, context.Canceled) {
+			t.Errorf("one that has gone: %v", err)
+		}
+	}
+	other := NewThrottle(1, 0, time.Hour)
+	if err := first.Move(t.Context(), other); err != nil {
+		t.Error(err)
+	}
+	if err := second.Move(t.Context(), throttle); err != nil {
+		t.Errorf("a slot that was left: %v", err)
+	}
+	if err := second.Move(t.Context(), other); !errors.Is(err, ErrBusy) {
+		t.Errorf("a slot that is taken: %v", err)
+	}
+	second.Release() // has none any more
+	first.Release()
+	if len(throttle.slots)+len(other.slots) != 0 {
+		t.Error("slots were not given back")
+	}
+	if err := NewThrottle(0, 1, time.Nanosecond).Acquire(t.Context()); !errors.Is(err, ErrBusy) {
+		t.Errorf("one that waited too long: %v", err)
+	}
+}
+
+func TestBudget(t *testing.T) {
+	told := int64(0)
+	budget := NewBudget(10, func(by int64) { told += by })
+	for i, step := range []struct {
+		take int64
+		ok   bool
+		told int64
+	}{{6, true, 6}, {5, false, 6}, {4, true, 10}, {1, false, 10}, {-6, true, 4}, {6, true, 10}} {
+		ok := true
+		if step.take > 0 {
+			ok = budget.Take(step.take)
+		} else {
+			budget.Give(-step.take)
+		}
+		if ok != step.ok || told != step.told {
+			t.Errorf("step %d: %t, %d", i, ok, told)
+		}
+	}
+}

@@ -1,0 +1,117 @@
+// Package demo holds the example of the legacy documentation: one portfolio,
+// one link, one image with four thumbnails, and the files behind them.
+package demo
+
+import (
+	"bytes"
+	"context"
+	"embed"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"strings"
+	"time"
+
+	"portfolio/db"
+	"portfolio/internal/auth"
+	"portfolio/internal/imaging"
+)
+
+//go:embed media
+var files embed.FS
+
+// PortfolioID and LinkID are the documented example's.
+const (
+	PortfolioID = 1
+	LinkID      = 4
+)
+
+const username = "demo"
+
+// Load puts the example into an empty database and its files into the store.
+// A database with users or portfolios is left alone. It returns the key of
+// the demo's token, which it keeps in keyFile, or "" if that no longer works.
+func Load(ctx context.Context, database *db.DB, store imaging.Store, keyFile string) (string, error) {
+	key, err := readKey(keyFile)
+	if err != nil {
+		return "", err
+	}
+	empty, err := database.Empty(ctx)
+	if err != nil {
+		return "", err
+	}
+	if empty {
+		if err := writeFiles(ctx, store); err != nil {
+			return "", err
+		}
+		if err := database.Load(ctx, rows(key)...); err != nil && !errors.Is(err, db.ErrConflict) { // another process was first
+			return "", err
+		}
+	}
+	if _, err := auth.NewTokens(database, time.Minute, 0).Viewer(ctx, key); err != nil {
+		if errors.Is(err, auth.ErrInvalidToken) || errors.Is(err, auth.ErrInactiveUser) {
+			return "", nil
+		}
+		return "", err
+	}
+	return key, nil
+}
+
+// readKey reads the key, and makes one on a first start.
+func readKey(keyFile string) (string, error) {
+	key, err := os.ReadFile(keyFile)
+	if errors.Is(err, fs.ErrNotExist) {
+		key = []byte(auth.NewKey() + "\n")
+		err = os.WriteFile(keyFile, key, 0o600)
+	}
+	if err != nil {
+		return "", fmt.Errorf("key of the demo's token: %w", err)
+	}
+	return strings.TrimSpace(string(key)), nil
+}
+
+func writeFiles(ctx context.Context, store imaging.Store) error {
+	return fs.WalkDir(files, "media", func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() {
+			return err
+		}
+		content, err := files.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		err = store.Create(ctx, strings.TrimPrefix(path, "media/"), bytes.NewReader(content), int64(len(content)))
+		if errors.Is(err, imaging.ErrExists) {
+			return nil
+		}
+		return err
+	})
+}
+
+func rows(key string) []any {
+	pointer := func(i int) *int { return &i }
+	text := func(s string) *string { return &s }
+	created := db.Time{Time: time.Date(2026, 1, 13, 10, 5, 43, 296270000, time.UTC)}
+	updated := db.Time{Time: time.Date(2026, 1, 13, 10, 5, 43, 296310000, time.UTC)}
+	hash, imageID := auth.HashKey(key), int64(6)
+	loaded := []any{
+		&db.User{ID: 1, Username: username, IsActive: true, IsStaff: true, CreatedAt: created},
+		&db.UserPermission{UserID: 1, Code: auth.PortfolioLinkCode},
+		&db.Token{ID: 1, UserID: 1, KeyHash: hash[:], CreatedAt: created, Label: text("demo")},
+		&db.Portfolio{ID: PortfolioID, Name: "دمو", CreatedAt: created, UpdatedAt: updated},
+		&db.Image{
+			ID: imageID, Type: "image", Name: "technology", Path: "core_media/2025/12/02/technology.png",
+			Size: 5123, Width: pointer(225), Height: pointer(225), Mode: text("P"), CreatedAt: created,
+		},
+	}
+	for i, size := range []int{64, 128, 512, 1080} {
+		loaded = append(loaded, &db.Thumbnail{
+			ID: int64(213 + i), ImageID: imageID, Size: pointer(size),
+			Path: db.MediaPath(fmt.Sprintf("core_media/2026/02/02/thumbnails/test2_ecH0zVV_thumbnail_%dx%d.jpg", size, size)),
+		})
+	}
+	return append(loaded, &db.PortfolioLink{
+		ID: LinkID, PortfolioID: PortfolioID, ImageID: &imageID, Name: "دمو پروژه",
+		URL: text("https://moeinsoft.com/demo"), Description: text("لینک مشاهده دمو"), CreatedAt: created, UpdatedAt: updated,
+	})
+}

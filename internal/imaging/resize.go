@@ -1,0 +1,307 @@
+package imaging
+
+import (
+	"image"
+	"image/draw"
+	"math"
+)
+
+// plane is a rectangle of 8-bit samples, of one or more interleaved channels.
+type plane struct {
+	pix                     []byte
+	stride                  int // bytes from row to row
+	width, height, channels int
+}
+
+func newPlane(width, height, channels int) plane {
+	return plane{make([]byte, width*height*channels), width * channels, width, height, channels}
+}
+
+func (p plane) row(y int) []byte { return p.pix[y*p.stride:][:p.width*p.channels] }
+
+// planes is a picture taken apart: one plane of grey, one of premultiplied
+// RGBA, or one of luma and two of chroma. Resizing these apart saves the way
+// to RGB and back, which a JPEG would take otherwise.
+type planes struct {
+	width, height float64 // in samples of the first plane; of a shrunken picture a fraction
+	ratio         image.YCbCrSubsampleRatio
+	each          []plane
+}
+
+// shrink takes a picture apart and averages squares of factor x factor
+// samples, which is the fast half of making a picture smaller.
+func shrink(picture image.Image, factor int) planes {
+	bounds := picture.Bounds()
+	small := planes{width: float64(bounds.Dx()) / float64(factor), height: float64(bounds.Dy()) / float64(factor)}
+	switch picture := picture.(type) {
+	case *image.YCbCr:
+		small.ratio = picture.SubsampleRatio
+		for _, full := range yCbCrPlanes(picture) {
+			small.each = append(small.each, full.shrunk(factor))
+		}
+	case *image.Gray:
+		small.each = []plane{plane{picture.Pix, picture.Stride, bounds.Dx(), bounds.Dy(), 1}.shrunk(factor)}
+	case *image.Gray16:
+		strip := image.NewGray(image.Rect(0, 0, bounds.Dx(), min(factor, bounds.Dy())))
+		small.each = []plane{convertShrunk(picture, factor, strip, plane{strip.Pix, strip.Stride, bounds.Dx(), 0, 1})}
+	default:
+		strip := image.NewRGBA(image.Rect(0, 0, bounds.Dx(), min(factor, bounds.Dy())))
+		small.each = []plane{convertShrunk(picture, factor, strip, plane{strip.Pix, strip.Stride, bounds.Dx(), 0, 4})}
+	}
+	return small
+}
+
+func yCbCrPlanes(picture *image.YCbCr) []plane {
+	width, height := picture.Rect.Dx(), picture.Rect.Dy()
+	across, down := subsampling(picture.SubsampleRatio)
+	chromaWidth, chromaHeight := (width+across-1)/across, (height+down-1)/down
+	return []plane{
+		{picture.Y, picture.YStride, width, height, 1},
+		{picture.Cb, picture.CStride, chromaWidth, chromaHeight, 1},
+		{picture.Cr, picture.CStride, chromaWidth, chromaHeight, 1},
+	}
+}
+
+// subsampling is how many samples of luma share one of chroma.
+func subsampling(ratio image.YCbCrSubsampleRatio) (across, down int) {
+	switch ratio {
+	case image.YCbCrSubsampleRatio422:
+		return 2, 1
+	case image.YCbCrSubsampleRatio420:
+		return 2, 2
+	case image.YCbCrSubsampleRatio440:
+		return 1, 2
+	case image.YCbCrSubsampleRatio411:
+		return 4, 1
+	case image.YCbCrSubsampleRatio410:
+		return 4, 2
+	}
+	return 1, 1
+}
+
+// convertShrunk converts a few rows at a time, into a strip whose samples are
+// those of rows, so that a large picture is never there twice.
+func convertShrunk(picture image.Image, factor int, strip draw.Image, rows plane) plane {
+	bounds := picture.Bounds()
+	small := newPlane(ceilDiv(bounds.Dx(), factor), ceilDiv(bounds.Dy(), factor), rows.channels)
+	sums := make([]uint32, small.width*rows.channels)
+	for y := range small.height {
+		rows.height = min(factor, bounds.Dy()-y*factor)
+		draw.Draw(strip, image.Rect(0, 0, bounds.Dx(), rows.height), picture, bounds.Min.Add(image.Pt(0, y*factor)), draw.Src)
+		averageRow(small.row(y), rows, factor, sums)
+	}
+	return small
+}
+
+func ceilDiv(a, b int) int { return (a + b - 1) / b }
+
+func (p plane) shrunk(factor int) plane {
+	if factor == 1 {
+		return p
+	}
+	small := newPlane(ceilDiv(p.width, factor), ceilDiv(p.height, factor), p.channels)
+	sums := make([]uint32, small.width*p.channels)
+	for y := range small.height {
+		rows := p
+		rows.pix = p.pix[y*factor*p.stride:]
+		rows.height = min(factor, p.height-y*factor)
+		averageRow(small.row(y), rows, factor, sums)
+	}
+	return small
+}
+
+// averageRow averages all rows of a plane, and in each factor samples, into
+// one row.
+func averageRow(into []byte, rows plane, factor int, sums []uint32) {
+	clear(sums)
+	whole := rows.width / factor
+	for y := range rows.height {
+		row := rows.row(y)
+		switch {
+		case rows.channels == 1 && factor == 2: // a photograph of 8 to 20 megapixels
+			for x, pair := 0, row[:whole*2]; len(pair) >= 2; x, pair = x+1, pair[2:] {
+				sums[x] += uint32(pair[0]) + uint32(pair[1])
+			}
+		case rows.channels == 1:
+			for x := range whole {
+				sum := uint32(0)
+				for _, sample := range row[x*factor:][:factor] {
+					sum += uint32(sample)
+				}
+				sums[x] += sum
+			}
+		default:
+			for x := range whole {
+				var a, b, c, d uint32
+				for at := x * factor * 4; at < (x+1)*factor*4; at += 4 {
+					sample := row[at:][:4]
+					a, b, c, d = a+uint32(sample[0]), b+uint32(sample[1]), c+uint32(sample[2]), d+uint32(sample[3])
+				}
+				sum := sums[x*4:][:4]
+				sum[0], sum[1], sum[2], sum[3] = sum[0]+a, sum[1]+b, sum[2]+c, sum[3]+d
+			}
+		}
+		for at := whole * factor * rows.channels; at < len(row); at++ { // the rest, fewer than factor
+			sums[whole*rows.channels+at%rows.channels] += uint32(row[at])
+		}
+	}
+	divide(into[:whole*rows.channels], sums, uint32(factor*rows.height))
+	divide(into[whole*rows.channels:], sums[whole*rows.channels:], uint32((rows.width-whole*factor)*rows.height))
+}
+
+func divide(into []byte, sums []uint32, by uint32) {
+	for i := range into {
+		into[i] = byte((sums[i] + by/2) / by)
+	}
+}
+
+// resized scales to a size in samples of the first plane.
+func (p planes) resized(width, height int) planes {
+	scaleX, scaleY := p.width/float64(width), p.height/float64(height)
+	across, down := 1, 1
+	if len(p.each) == 3 {
+		across, down = subsampling(p.ratio)
+	}
+	scaled := planes{width: float64(width), height: float64(height), ratio: p.ratio}
+	for i, each := range p.each {
+		to := [2]int{width, height}
+		if i > 0 {
+			to = [2]int{ceilDiv(width, across), ceilDiv(height, down)}
+		}
+		scaled.each = append(scaled.each, each.resized(to[0], to[1], scaleX, scaleY))
+	}
+	return scaled
+}
+
+func (p plane) resized(width, height int, scaleX, scaleY float64) plane {
+	across := newPlane(width, p.height, p.channels)
+	filters := catmullRom(p.width, width, scaleX)
+	for y := range p.height {
+		if p.channels == 1 {
+			filterGrey(across.row(y), p.row(y), filters)
+		} else {
+			filterRGBA(across.row(y), p.row(y), filters)
+		}
+	}
+	down := newPlane(width, height, p.channels)
+	sums := make([]int32, down.stride)
+	for y, filter := range catmullRom(p.height, height, scaleY) {
+		clear(sums)
+		for i, weight := range filter.weights {
+			for x, sample := range across.row(filter.first + i) {
+				sums[x] += weight * int32(sample)
+			}
+		}
+		row := down.row(y)
+		for x, sum := range sums {
+			row[x] = rounded(sum)
+		}
+	}
+	if p.channels == 4 {
+		clampToAlpha(down.pix)
+	}
+	return down
+}
+
+// clampToAlpha ends what the filter's overshoot began: of premultiplied
+// colour no channel is above alpha.
+func clampToAlpha(rgba []byte) {
+	for i := 0; i+3 < len(rgba); i += 4 {
+		alpha := rgba[i+3]
+		rgba[i], rgba[i+1], rgba[i+2] = min(rgba[i], alpha), min(rgba[i+1], alpha), min(rgba[i+2], alpha)
+	}
+}
+
+// filter says which samples make one, in parts of 1 << weightBits.
+type filter struct {
+	first   int
+	weights []int32
+}
+
+const weightBits = 14
+
+// catmullRom makes the filters that turn count samples into size, one each.
+// Where scale is above 1 the kernel is stretched by it.
+func catmullRom(count, size int, scale float64) []filter {
+	stretch := max(scale, 1)
+	filters := make([]filter, size)
+	for i := range filters {
+		centre := (float64(i)+0.5)*scale - 0.5
+		first := max(0, int(math.Ceil(centre-2*stretch)))
+		last := min(count-1, int(math.Floor(centre+2*stretch)))
+		first = min(first, last)
+		exact, sum := make([]float64, last-first+1), 0.0
+		for k := range exact {
+			exact[k] = kernel((float64(first+k) - centre) / stretch)
+			sum += exact[k]
+		}
+		if sum == 0 { // a plane's edge, beyond its last sample
+			exact[0], sum = 1, 1
+		}
+		weights, left := make([]int32, len(exact)), int32(1<<weightBits)
+		heaviest := 0
+		for k := range exact {
+			weights[k] = int32(math.Round(exact[k] / sum * (1 << weightBits)))
+			left -= weights[k]
+			if weights[k] > weights[heaviest] {
+				heaviest = k
+			}
+		}
+		weights[heaviest] += left // so that an even surface stays as it is
+		filters[i] = filter{first, weights}
+	}
+	return filters
+}
+
+func kernel(x float64) float64 {
+	switch x = math.Abs(x); {
+	case x < 1:
+		return (1.5*x-2.5)*x*x + 1
+	case x < 2:
+		return ((-0.5*x+2.5)*x-4)*x + 2
+	}
+	return 0
+}
+
+func filterGrey(into, from []byte, filters []filter) {
+	for i, filter := range filters {
+		sum := int32(0)
+		samples := from[filter.first:][:len(filter.weights)]
+		for k, weight := range filter.weights {
+			sum += weight * int32(samples[k])
+		}
+		into[i] = rounded(sum)
+	}
+}
+
+func filterRGBA(into, from []byte, filters []filter) {
+	for i, filter := range filters {
+		var a, b, c, d int32
+		for k, weight := range filter.weights {
+			sample := from[(filter.first+k)*4:][:4]
+			a, b, c, d = a+weight*int32(sample[0]), b+weight*int32(sample[1]), c+weight*int32(sample[2]), d+weight*int32(sample[3])
+		}
+		to := into[i*4:][:4]
+		to[0], to[1], to[2], to[3] = rounded(a), rounded(b), rounded(c), rounded(d)
+	}
+}
+
+func rounded(sum int32) byte {
+	return byte(min(max((sum+1<<(weightBits-1))>>weightBits, 0), 255))
+}
+
+// image puts the planes together.
+func (p planes) image() image.Image {
+	first := p.each[0]
+	rect := image.Rect(0, 0, first.width, first.height)
+	switch {
+	case len(p.each) == 3:
+		return &image.YCbCr{
+			Y: first.pix, Cb: p.each[1].pix, Cr: p.each[2].pix,
+			YStride: first.stride, CStride: p.each[1].stride, SubsampleRatio: p.ratio, Rect: rect,
+		}
+	case first.channels == 1:
+		return &image.Gray{Pix: first.pix, Stride: first.stride, Rect: rect}
+	}
+	return &image.RGBA{Pix: first.pix, Stride: first.stride, Rect: rect}
+}
