@@ -182,7 +182,7 @@ func TestLocked(t *testing.T) {
 		server, key := startDatabase(t, dsn, "--request-timeout=300ms")
 		const (
 			change = `mutation{updatePortfolioLink(input:{id:4,name:"changed"}){portfolioLink{name}}}`
-			gone   = `{"errors":[{"message":"The database does not answer. Try again later.","path":["updatePortfolioLink"],"locations":[{"line":1,"column":10}],"extensions":{"code":"UNAVAILABLE"}}],"data":{"updatePortfolioLink":null}}`
+			gone   = `{"errors":[{"message":"The database is unavailable. Try again later.","path":["updatePortfolioLink"],"locations":[{"line":1,"column":10}],"extensions":{"code":"UNAVAILABLE"}}],"data":{"updatePortfolioLink":null}}`
 		)
 		if status, body := server.get(linkPath, "Authorization: Token "+key); status != http.StatusOK { // the viewer is in memory
 			t.Fatal(status, body)
@@ -252,7 +252,7 @@ func TestUploadIsRefusedBeforeItsFiles(t *testing.T) {
 		const staff = "65502ab9351a915b620189ad2c3b42e945937fcc" // without permission 4242
 		for _, c := range []struct{ name, key, operations, want string }{
 			{"without permission", staff, `{"query":"mutation($i:Upload!){uploadImage(input:{image:$i}){image{id}}}","variables":{"i":null}}`, "FORBIDDEN"},
-			{"for no operation", staff, `{"query":"{viewer{id}}","variables":{"i":null}}`, "no file of the operation"},
+			{"for no operation", staff, `{"query":"{viewer{id}}","variables":{"i":null}}`, "not a file of the operation"},
 			{"for a document that is not valid", admin, `{"query":"query($i:Upload!){nothing(i:$i)}","variables":{"i":null}}`, "Cannot query field"},
 		} {
 			const part = "--b\r\nContent-Disposition: form-data; name=\"%s\"\r\n\r\n%s\r\n"
@@ -289,7 +289,7 @@ func TestFullDisk(t *testing.T) {
 		full := filepath.Join(small, "full")
 		_ = os.WriteFile(full, make([]byte, 1<<20), 0o600)
 		status, body := (&process{url: server.url}).upload(key, photograph(t, 300, 200))
-		if status != http.StatusServiceUnavailable || !strings.Contains(body, `"message":"The media store does not answer. Try again later.","path":["uploadImage"]`) {
+		if status != http.StatusServiceUnavailable || !strings.Contains(body, `"message":"The media store is unavailable. Try again later.","path":["uploadImage"]`) {
 			t.Errorf("an upload: %d %s", status, body)
 		}
 		for {

@@ -109,7 +109,7 @@ func TestHostileDocuments(t *testing.T) {
 		{"600 arguments", "{viewer(" + numbered(600, "a#:1 ") + "){id}}", "Unknown argument"},
 		{"400 variables", "query(" + numbered(400, "$a#:Nothing ") + "){viewer{id}}", "Unknown type"},
 		{"600 input fields", "{portfolioLink(id:{" + numbered(600, "a#:1 ") + "}){id}}", "is not defined by type"},
-		{"300 operations", numbered(300, "query Q#{__typename} "), "operationName must name one"},
+		{"300 operations", numbered(300, "query Q#{__typename} "), "operationName is required"},
 		{"64 KB of comments", repeat("#\n", 32_000), "token limit"},
 		{"60 KB of text", `{portfolioLink(id:"` + repeat("x", 60_000) + `"){id}}`, "id must be a whole number"},
 	}
@@ -272,7 +272,7 @@ func (s *started) raw(head string) (int, string) {
 // TestRateLimit: each room refuses in its own words.
 func TestRateLimit(t *testing.T) {
 	const (
-		graphql = `{"errors":[{"message":"There are too many requests. Try again later.","extensions":{"code":"RATE_LIMITED"}}]}`
+		graphql = `{"errors":[{"message":"Too many requests. Try again later.","extensions":{"code":"RATE_LIMITED"}}]}`
 		legacy  = `{"detail":"Request was throttled. Expected available in 1000 seconds."}`
 	)
 	t.Chdir(t.TempDir())
@@ -370,7 +370,7 @@ func TestOnlyPersisted(t *testing.T) {
 	for path, want := range map[string]string{
 		"/graphql?documentId=sha256:1":  `{"data":{"a":"Query"}}`,
 		"/graphql?query={a:__typename}": `{"data":{"a":"Query"}}`,
-		"/graphql?query={b:__typename}": `{"errors":[{"message":"Only persisted documents are answered.","extensions":{"code":"FORBIDDEN"}}]}`,
+		"/graphql?query={b:__typename}": `{"errors":[{"message":"Only persisted documents are accepted.","extensions":{"code":"FORBIDDEN"}}]}`,
 	} {
 		if _, body := server.get(path); body != want {
 			t.Errorf("%s: %s", path, body)

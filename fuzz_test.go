@@ -41,11 +41,11 @@ func newRoutes(t testing.TB, args ...string) (http.Handler, string) {
 		t.Fatal(err)
 	}
 	log := slog.New(slog.DiscardHandler)
-	routes, err := line.Serve.routes(database, store, "", key, log)
+	handler, err := line.Serve.handler(database, store, key, log)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return identified(routes, nil, log), key
+	return handler, key
 }
 
 // FuzzHTTP sends any request that can be read: no answer is 500, and what says

@@ -39,7 +39,7 @@ func identified(next http.Handler, proxies middleware.Proxies, log *slog.Logger)
 		defer func() {
 			if value := recover(); value != nil {
 				log.ErrorContext(ctx, "panic", "value", value, "stack", string(debug.Stack()))
-				status(w, http.StatusInternalServerError, "Internal error.")
+				writeText(w, http.StatusInternalServerError, "Internal error.")
 			}
 		}()
 		if !log.Enabled(ctx, slog.LevelDebug) {

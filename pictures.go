@@ -48,8 +48,8 @@ type imagesCreateCommand struct {
 	File []string `arg:"" help:"JPEG, PNG, GIF or WebP files. One that was stored before is skipped."`
 }
 
-func (c *imagesCreateCommand) Run(ctx context.Context, settings *settings, out output) error {
-	return settings.with(ctx, false, func(database *db.DB) error {
+func (c *imagesCreateCommand) Run(ctx context.Context, flags *globalFlags, out streams) error {
+	return flags.withDB(ctx, false, func(database *db.DB) error {
 		store, err := c.open()
 		if err != nil {
 			return err
@@ -69,7 +69,7 @@ type bulkLoad struct {
 	underWay map[[sha256.Size]byte]bool // by the hash of the file
 }
 
-func (l *bulkLoad) run(ctx context.Context, files []string, out output) error {
+func (l *bulkLoad) run(ctx context.Context, files []string, out streams) error {
 	progress := mpb.NewWithContext(ctx, mpb.WithOutput(out.stderr)) // draws on a terminal only
 	bar := progress.AddBar(int64(len(files)),
 		mpb.PrependDecorators(decor.CountersNoUnit("%d of %d files ")),
@@ -138,8 +138,8 @@ type mediaSweepCommand struct {
 	Grace  time.Duration `default:"1h" help:"Leave files alone that are younger (${default}): their upload may be under way."`
 }
 
-func (c *mediaSweepCommand) Run(ctx context.Context, settings *settings, out output) error {
-	return settings.with(ctx, false, func(database *db.DB) error {
+func (c *mediaSweepCommand) Run(ctx context.Context, flags *globalFlags, out streams) error {
+	return flags.withDB(ctx, false, func(database *db.DB) error {
 		store, err := c.open()
 		if err != nil {
 			return err
@@ -152,7 +152,7 @@ func (c *mediaSweepCommand) Run(ctx context.Context, settings *settings, out out
 // sweep lists the files before the rows: a picture that is uploaded meanwhile
 // then has rows whose files are not listed, for which the store is asked
 // again, but never files whose rows are not.
-func (c *mediaSweepCommand) sweep(ctx context.Context, database *db.DB, store imaging.Store, out output) error {
+func (c *mediaSweepCommand) sweep(ctx context.Context, database *db.DB, store imaging.Store, out streams) error {
 	youngest := time.Now().Add(-c.Grace)
 	modified := map[string]time.Time{}
 	for file, err := range store.Files(ctx) {

@@ -1,5 +1,5 @@
-// Portfolio serves portfolios over GraphQL, and one endpoint of the legacy
-// system that it replaces over REST.
+// Portfolio serves portfolios over GraphQL, and over one REST endpoint of the
+// legacy system that it replaces.
 package main
 
 import (
@@ -10,11 +10,9 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"net/url"
 	"os"
 	"os/signal"
 	"path/filepath"
-	"strings"
 	"syscall"
 	"time"
 
@@ -24,8 +22,12 @@ import (
 	"portfolio/internal/admission"
 	"portfolio/internal/auth"
 	"portfolio/internal/demo"
+	"portfolio/internal/document"
+	"portfolio/internal/graphqlhttp"
+	"portfolio/internal/health"
 	"portfolio/internal/imaging"
 	"portfolio/internal/middleware"
+	"portfolio/internal/storage"
 )
 
 //go:generate go tool gqlgen generate
@@ -34,25 +36,24 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	go func() {
 		<-ctx.Done()
-		stop() // a second signal ends the process at once
+		stop() // a second signal ends the process immediately
 	}()
 	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
 }
 
 const (
-	drainTimeout = 20 * time.Second
-	writeTimeout = time.Minute // of a response; routes may give more
-	maxHeader    = 64 << 10    // bytes
+	shutdownTimeout = 20 * time.Second
+	writeTimeout    = time.Minute // of a response; handlers may extend it
+	maxHeader       = 64 << 10    // bytes
 )
 
-// serve is the sub-command of that name: it answers until ctx ends, then
-// finishes the requests under way.
-func (c *serveCommand) Run(ctx context.Context, settings *settings, out output) error {
-	base, err := mediaBase(c.MediaURL)
-	if err != nil {
+// Run starts the server and blocks until ctx is canceled, then shuts down
+// gracefully.
+func (c *serveCommand) Run(ctx context.Context, flags *globalFlags, out streams) error {
+	if err := c.check(); err != nil {
 		return err
 	}
-	database, err := settings.open(ctx, c.Migrate)
+	database, err := flags.open(ctx, c.Migrate)
 	if err != nil {
 		return err
 	}
@@ -64,42 +65,37 @@ func (c *serveCommand) Run(ctx context.Context, settings *settings, out output) 
 	defer func() { _ = store.Close() }()
 
 	demoKey := ""
-	if settings.DatabaseURL == "" {
-		if demoKey, err = demo.Load(ctx, database, store, filepath.Join(dataFolder, "demo-token")); err != nil {
+	if flags.DatabaseURL == "" {
+		if demoKey, err = demo.Load(ctx, database, store, filepath.Join(dataDirectory, "demo-token")); err != nil {
 			return err
 		}
 	}
 
-	proxies, err := middleware.ParseProxies(c.Guard.TrustedProxies)
-	if err != nil {
-		return fmt.Errorf("TRUSTED_PROXIES: %w", err)
-	}
 	if indexed, err := database.SearchIndexed(ctx); err != nil {
 		return err
 	} else if !indexed {
-		out.log.Warn("searches look at every row: the extension pg_trgm could not be created")
+		out.log.Warn("searches read every row: the extension pg_trgm could not be created")
 	}
-	routes, err := c.routes(database, store, base, demoKey, out.log)
+	handler, err := c.handler(database, store, demoKey, out.log)
 	if err != nil {
 		return err
 	}
-	handler := identified(routes, proxies, out.log)
 	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", c.Addr)
 	if err != nil {
 		return fmt.Errorf("ADDR: %w", err)
 	}
-	connections := middleware.NewConnections(int(c.Guard.MaxConnections))
+	connections := middleware.NewConnections(int(c.Clients.MaxConnections))
 	server := &http.Server{
 		Handler:           handler,
-		ReadHeaderTimeout: c.Guard.HeaderTimeout,
-		ReadTimeout:       c.Guard.BodyTimeout,
-		WriteTimeout:      c.Guard.BodyTimeout + c.Guard.RequestTimeout + writeTimeout,
-		IdleTimeout:       c.Guard.IdleTimeout,
+		ReadHeaderTimeout: c.Clients.HeaderTimeout,
+		ReadTimeout:       c.Clients.BodyTimeout,
+		WriteTimeout:      c.Clients.BodyTimeout + c.Clients.RequestTimeout + writeTimeout,
+		IdleTimeout:       c.Clients.IdleTimeout,
 		MaxHeaderBytes:    maxHeader,
 		ConnState:         connections.Changed,
 		ErrorLog:          slog.NewLogLogger(out.log.Handler(), slog.LevelDebug),
 	}
-	c.greet(out.stdout, listener.Addr(), demoKey)
+	c.printBanner(out.stdout, listener.Addr(), demoKey)
 	failed := make(chan error, 1)
 	go func() { failed <- server.Serve(connections.Listen(compat.Listen(listener, handler))) }()
 	select {
@@ -107,88 +103,90 @@ func (c *serveCommand) Run(ctx context.Context, settings *settings, out output) 
 		return err
 	case <-ctx.Done():
 	}
-	out.log.Info("stopping")
-	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTimeout)
+	out.log.Info("shutting down")
+	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTimeout)
 	defer cancel()
 	if err := server.Shutdown(drain); err != nil {
-		return fmt.Errorf("requests were still under way after %s: %w", drainTimeout, errors.Join(err, server.Close()))
+		return fmt.Errorf("requests were still in progress after %s: %w", shutdownTimeout, errors.Join(err, server.Close()))
 	}
 	return nil
 }
 
-// routes opens each room's door to the others, and guards it.
-func (c *serveCommand) routes(database *db.DB, store imaging.Store, mediaURL, demoKey string, log *slog.Logger) (*routes, error) {
-	persisted := map[string]string{}
-	if c.OnlyPersisted && c.PersistedDocuments == "" {
-		return nil, errors.New("--only-persisted: needs PERSISTED_DOCUMENTS")
+// sqlitePages is the memory in bytes that SQLite takes outside of Go's heap.
+const sqlitePages = 16 << 20
+
+// handler constructs the handlers of all paths and wraps them in middleware.
+func (c *serveCommand) handler(database *db.DB, store imaging.Store, demoKey string, log *slog.Logger) (http.Handler, error) {
+	mediaURL, err := storage.ParseBaseURL(c.MediaURL)
+	if err != nil {
+		return nil, fmt.Errorf("MEDIA_URL: %w", err)
 	}
-	if c.PersistedDocuments != "" {
-		var err error
-		if persisted, err = graph.ReadDocuments(c.PersistedDocuments); err != nil {
-			return nil, fmt.Errorf("PERSISTED_DOCUMENTS: %w", err)
-		}
+	proxies, err := middleware.ParseProxies(c.Clients.TrustedProxies)
+	if err != nil {
+		return nil, fmt.Errorf("TRUSTED_PROXIES: %w", err)
 	}
-	if err := c.Guard.check(); err != nil {
-		return nil, err
+	reserved := int64(0)
+	if !database.Postgres() {
+		reserved = sqlitePages
 	}
-	memory := tuneMemory(database)
-	admission := admission.NewAdmission(int(c.Guard.MaxConcurrent), database.Connections(), int64(c.Limits.Response), func(by int64) { memory.hold(heldFactor * by) })
-	tokens := auth.NewTokens(database, c.Guard.RequestTimeout, c.Guard.FailedLogins)
-	rates := middleware.NewRates(middleware.Rate{PerSecond: c.Guard.RateLimit, Burst: c.Guard.RateBurst}, tokens.Known)
+	memory := admission.TuneMemory(reserved)
+	admitted := admission.New(int(c.Clients.MaxConcurrent), database.Connections(), int64(c.Clients.MaxResponse), memory.Hold)
+	tokens := auth.NewTokens(database, c.Clients.RequestTimeout, c.Clients.FailedLogins)
+	rates := middleware.NewRates(middleware.Rate{PerSecond: c.Clients.RateLimit, Burst: c.Clients.RateBurst}, tokens.Known)
 	pictures := imaging.NewPictures(store, c.MediaMaxBytes, c.MediaMemory)
 	atWork := int64(0)
-	pictures.AtWork = func(bytes int64) { memory.hold(bytes - atWork); atWork = bytes }
+	pictures.AtWork = func(bytes int64) { memory.Hold(bytes - atWork); atWork = bytes }
 	resolver := &graph.Resolver{DB: database, Tokens: tokens, Pictures: pictures}
-	graphql, err := graph.NewHandler(resolver, tokens, graph.Options{
-		Limits:        c.Limits,
-		Introspection: c.Introspection,
-		Persisted:     persisted,
-		OnlyPersisted: c.OnlyPersisted,
-		MediaURL:      mediaURL,
-		Admission:     admission,
-		Timeout:       c.Guard.RequestTimeout,
-		UploadTimeout: c.Guard.UploadTimeout,
-		StallTimeout:  c.Guard.StallTimeout,
-		Log:           log,
-	})
+	graphql, err := c.graphQL(resolver, admitted, mediaURL, log)
 	if err != nil {
 		return nil, fmt.Errorf("PERSISTED_DOCUMENTS: %w", err)
 	}
 	legacy := compat.New(resolver.Query(), tokens, compat.Options{
-		MediaURL: mediaURL, Admission: admission, Timeout: c.Guard.RequestTimeout, Log: log,
+		MediaURL: mediaURL, Admission: admitted, Timeout: c.Clients.RequestTimeout, Log: log,
 	})
-	routes := &routes{
-		graphql: middleware.Headers(middleware.Origins(c.Guard.CORSOrigins, rates.Handler(graphql, graphql.Refuse))),
+	router := &router{
+		graphql: middleware.Headers(middleware.Origins(c.Clients.CORSOrigins, rates.Handler(graphql, graphql.Reject))),
 		media:   middleware.Headers(store.Handler()),
 		legacy:  rates.Handler(legacy, legacy.Refuse),
-		ready:   &readiness{database: database, store: store},
+		health:  health.NewChecker(database, store),
 	}
-	if c.Introspection == graph.IntrospectionOn {
-		routes.schema = middleware.Headers(http.HandlerFunc(serveSDL))
+	if c.Introspection == document.IntrospectionOn {
+		router.schema = middleware.Headers(http.HandlerFunc(serveSchema))
 	}
 	if c.Playground == "on" {
-		playground, err := graph.NewPlayground("/graphql", demoKey)
+		playground, err := graphqlhttp.NewPlayground("/graphql", demoKey)
 		if err != nil {
 			return nil, err
 		}
-		routes.playground = middleware.Headers(playground)
+		router.playground = middleware.Headers(playground)
 	}
-	return routes, nil
+	return identified(router, proxies, log), nil
 }
 
-// mediaBase checks MEDIA_URL and ends it in a slash.
-func mediaBase(address string) (string, error) {
-	if address == "" {
-		return "", nil
+func (c *serveCommand) graphQL(resolver *graph.Resolver, admitted *admission.Admission, mediaURL string, log *slog.Logger) (*graphqlhttp.Handler, error) {
+	persisted := map[string]string{}
+	if c.PersistedDocuments != "" {
+		var err error
+		if persisted, err = document.ReadPersisted(c.PersistedDocuments); err != nil {
+			return nil, err
+		}
 	}
-	parsed, err := url.Parse(address)
-	if err != nil || parsed.Scheme != "http" && parsed.Scheme != "https" || parsed.Host == "" || parsed.RawQuery != "" || parsed.Fragment != "" {
-		return "", errors.New("MEDIA_URL: not an absolute http or https address")
+	schema := graph.NewSchema(resolver)
+	documents, err := document.NewCache(schema.Schema(), document.Options{
+		Limits: c.Limits, Introspection: c.Introspection, Persisted: persisted, OnlyPersisted: c.OnlyPersisted, Budget: admitted.Documents,
+	})
+	if err != nil {
+		return nil, err
 	}
-	return strings.TrimSuffix(parsed.String(), "/") + "/", nil
+	return &graphqlhttp.Handler{
+		Executor: graph.NewExecutor(schema, log), Documents: documents, Limits: c.Limits, Tokens: resolver.Tokens, Admission: admitted,
+		Authorize: graph.Authorize, PresentError: graph.PresentError(log),
+		MediaURL: mediaURL, MaxUpload: c.MediaMaxBytes, MaxValues: c.Clients.MaxValues, MaxResponse: c.Clients.MaxResponse,
+		Timeout: c.Clients.RequestTimeout, UploadTimeout: c.Clients.UploadTimeout, StallTimeout: c.Clients.StallTimeout, Log: log,
+	}, nil
 }
 
-func (c *serveCommand) greet(w io.Writer, address net.Addr, demoKey string) {
+func (c *serveCommand) printBanner(w io.Writer, address net.Addr, demoKey string) {
 	host, port, _ := net.SplitHostPort(address.String())
 	if ip := net.ParseIP(host); ip != nil && ip.IsUnspecified() {
 		host = "127.0.0.1"

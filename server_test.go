@@ -203,7 +203,7 @@ func TestNamedDatabase(t *testing.T) {
 			}
 			command(t, 0, "user", "create", "sara", "--staff", "--permission", "4242", "--permission", "7")
 			_, stderr := command(t, 1, "user", "create", "sara")
-			if want := "portfolio: there is a user \"sara\" already\n"; stderr != want {
+			if want := "portfolio: the user \"sara\" already exists\n"; stderr != want {
 				t.Errorf("said %q", stderr)
 			}
 			key, _ := command(t, 0, "token", "create", "sara", "--label", "CI", "--expires", "720h")
@@ -236,7 +236,7 @@ func TestNamedDatabase(t *testing.T) {
 			}
 			command(t, 0, "token", "revoke", "1")
 			_, stderr = command(t, 1, "token", "revoke", "1")
-			if want := "portfolio: there is no token 1\n"; stderr != want {
+			if want := "portfolio: the token 1 does not exist\n"; stderr != want {
 				t.Errorf("said %q", stderr)
 			}
 			if code := server.stop(); code != 0 {
@@ -272,7 +272,7 @@ func TestStartRefuses(t *testing.T) {
 		{[]string{"--database-url=postgres://me:secret@127.0.0.1:1/x"}, "portfolio: DATABASE_URL: the database does not answer"},
 		{[]string{"--database-url=mysql://me:secret@h/x"}, "portfolio: DATABASE_URL: not postgres://... or sqlite:PATH"},
 		{[]string{"--media-store=ftp://x"}, "portfolio: MEDIA_STORE: not file:PATH"},
-		{[]string{"--media-url=cdn.example"}, "portfolio: MEDIA_URL: not an absolute http or https address"},
+		{[]string{"--media-url=cdn.example"}, "portfolio: MEDIA_URL: not an absolute http or https URL"},
 		{[]string{"--playground=maybe"}, "portfolio: --playground must be one of \"on\",\"off\" but got \"maybe\""},
 		{[]string{"--trusted-proxies=proxy.example"}, "portfolio: TRUSTED_PROXIES: \"proxy.example\" is neither an address nor a network"},
 		{[]string{"--persisted-documents=none.json"}, "portfolio: PERSISTED_DOCUMENTS: stat none.json: no such file or directory"},
@@ -374,7 +374,7 @@ func TestDatabaseGoesAway(t *testing.T) {
 		unknown = "Authorization: Token unknown"
 		rest    = "/api/portfolios/1/links/4"
 		graphql = "/graphql?query={portfolioLink(id:4){name}}"
-		gone    = `"message":"The database does not answer. Try again later."`
+		gone    = `"message":"The database is unavailable. Try again later."`
 	)
 	requests := []struct {
 		path, authorization string

@@ -20,7 +20,7 @@ type tokenImportCommand struct {
 	File string `arg:"" help:"Lines of key,username as CSV; - is standard input."`
 }
 
-func (c *tokenImportCommand) Run(ctx context.Context, settings *settings, out output) error {
+func (c *tokenImportCommand) Run(ctx context.Context, flags *globalFlags, out streams) error {
 	input := io.Reader(os.Stdin)
 	if c.File != "-" {
 		file, err := os.Open(c.File)
@@ -34,7 +34,7 @@ func (c *tokenImportCommand) Run(ctx context.Context, settings *settings, out ou
 	if err != nil {
 		return err
 	}
-	return settings.with(ctx, false, func(database *db.DB) error {
+	return flags.withDB(ctx, false, func(database *db.DB) error {
 		added, err := database.ImportTokens(ctx, tokens)
 		if failed, ok := errors.AsType[*db.ImportError](err); ok {
 			return fmt.Errorf("line %d: %w; nothing was imported", lines[failed.Index], err)

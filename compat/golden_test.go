@@ -19,6 +19,7 @@ import (
 	"portfolio/db"
 	"portfolio/db/dbtest"
 	"portfolio/graph"
+	"portfolio/graph/graphtest"
 	"portfolio/internal/admission"
 	"portfolio/internal/auth"
 )
@@ -47,7 +48,7 @@ func eachServer(t *testing.T, test func(t *testing.T, address string)) {
 func newHandler(database *db.DB) *compat.Handler {
 	resolver := &graph.Resolver{DB: database}
 	return compat.New(resolver.Query(), auth.NewTokens(database, time.Minute, 0), compat.Options{
-		Admission: admission.NewAdmission(256, 4, 8<<20, nil), Timeout: time.Minute, Log: slog.New(slog.DiscardHandler),
+		Admission: admission.New(256, 4, 8<<20, nil), Timeout: time.Minute, Log: slog.New(slog.DiscardHandler),
 	})
 }
 
@@ -70,13 +71,7 @@ func TestSameAfterGraphQL(t *testing.T) {
 		dbtest.LoadFile(t, dsn, "testdata/fixtures.json")
 		database := dbtest.Open(t, dsn)
 		address := serve(t, newHandler(database))
-		handler, err := graph.NewHandler(&graph.Resolver{DB: database}, auth.NewTokens(database, time.Minute, 0), graph.Options{
-			Limits: graph.DefaultLimits(), MediaURL: "https://cdn.example/",
-			Admission: admission.NewAdmission(256, 4, 8<<20, nil), Timeout: time.Minute, Log: slog.New(slog.DiscardHandler),
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
+		handler := graphtest.NewHandler(t, &graph.Resolver{DB: database}, func(o *graphtest.Options) { o.MediaURL = "https://cdn.example/" })
 		graphql := httptest.NewServer(handler)
 		t.Cleanup(graphql.Close)
 		compattest.Replay(t, address, documented)

@@ -192,7 +192,7 @@ func (h *Handler) Refuse(w http.ResponseWriter, r *http.Request, status int, ret
 }
 
 func throttled(retryAfter time.Duration, buffer []byte) answer {
-	unit, wait := " seconds.", admission.Seconds(retryAfter)
+	unit, wait := " seconds.", admission.RetryAfter(retryAfter)
 	if wait == "1" {
 		unit = " second."
 	}
@@ -226,7 +226,7 @@ func write(w http.ResponseWriter, r *http.Request, reply answer) {
 		header["Www-Authenticate"] = authenticate
 	}
 	if reply.retryAfter > 0 {
-		header.Set("Retry-After", admission.Seconds(reply.retryAfter))
+		header.Set("Retry-After", admission.RetryAfter(reply.retryAfter))
 	}
 	header["X-Frame-Options"] = frameOptions
 	header["X-Content-Type-Options"] = contentTypeOptions

@@ -10,6 +10,7 @@ import (
 
 	"portfolio/db/dbtest"
 	"portfolio/graph"
+	"portfolio/graph/graphtest"
 )
 
 // BenchmarkLinks answers 50 links of one portfolio with everything.
@@ -20,13 +21,13 @@ func BenchmarkLinks(b *testing.B) {
 			dsn := dsn(b)
 			loadLists(b, dsn)
 			database := dbtest.Open(b, dsn)
-			handler := newHandler(b, &graph.Resolver{DB: database}, defaultOptions())
+			handler := graphtest.NewHandler(b, &graph.Resolver{DB: database}, nil)
 			b.ReportAllocs()
 			for b.Loop() {
 				body, _ := json.Marshal(map[string]any{"query": query, "variables": map[string]any{"p": 1 + rand.IntN(100), "n": 50}})
 				request := httptest.NewRequestWithContext(b.Context(), http.MethodPost, "/graphql", strings.NewReader(string(body)))
 				request.Header.Set("Content-Type", "application/json")
-				request.Header.Set("Authorization", "Token "+staff4242)
+				request.Header.Set("Authorization", "Token "+graphtest.Staff4242)
 				answer := httptest.NewRecorder()
 				handler.ServeHTTP(answer, request)
 				if !strings.Contains(answer.Body.String(), `"nodes":[{`) {

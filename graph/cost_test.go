@@ -10,21 +10,22 @@ import (
 
 	"portfolio/db/dbtest"
 	"portfolio/graph"
+	"portfolio/graph/graphtest"
 )
 
 // BenchmarkPortfolioLink is one whole answer in process, over SQLite.
 func BenchmarkPortfolioLink(b *testing.B) {
 	dsn := dbtest.SQLite(b)
-	dbtest.LoadFile(b, dsn, "../compat/testdata/fixtures.json")
+	dbtest.LoadFile(b, dsn, recorded)
 	database := dbtest.Open(b, dsn)
-	handler := newHandler(b, &graph.Resolver{DB: database}, defaultOptions())
+	handler := graphtest.NewHandler(b, &graph.Resolver{DB: database}, nil)
 	body, err := json.Marshal(map[string]any{"query": everything, "variables": map[string]any{"p": "1", "i": "4"}})
 	if err != nil {
 		b.Fatal(err)
 	}
 	request := httptest.NewRequest(http.MethodPost, "/graphql", nil)
 	request.Header.Set("Content-Type", "application/json")
-	request.Header.Set("Authorization", "Token "+admin)
+	request.Header.Set("Authorization", "Token "+graphtest.Admin)
 	b.ReportAllocs()
 	for b.Loop() {
 		request.Body = io.NopCloser(bytes.NewReader(body))

@@ -3,109 +3,19 @@ package graph_test
 import (
 	"bytes"
 	"encoding/json"
-	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 
-	"portfolio/db"
 	"portfolio/db/dbtest"
-	"portfolio/graph"
-	"portfolio/internal/admission"
-	"portfolio/internal/auth"
+	"portfolio/graph/graphtest"
 )
 
-// Keys of the recorded users.
-const (
-	admin     = "be995b582c8bf952546d3819251020d1ad1b2eb1"
-	staff4242 = "00171958cefd670268fd8494fa36a50543e861f0"
-	staff     = "65502ab9351a915b620189ad2c3b42e945937fcc"
-	inactive  = "c4c792b71d7cf7da5886a9aaabb082ca71837034"
-)
-
-// eachServer serves the recorded rows from each kind of database.
-func eachServer(t *testing.T, test func(t *testing.T, server *httptest.Server)) {
-	t.Helper()
-	dbtest.EachURL(t, func(t *testing.T, dsn string) {
-		dbtest.LoadFile(t, dsn, "../compat/testdata/fixtures.json")
-		test(t, serve(t, dbtest.Open(t, dsn), slog.DiscardHandler))
-	})
-}
-
-func serve(t testing.TB, database *db.DB, logs slog.Handler) *httptest.Server {
-	t.Helper()
-	return serveWith(t, database, func(o *graph.Options) { o.Log = slog.New(logs) })
-}
-
-// serveWith serves with the default options, changed.
-func serveWith(t testing.TB, database *db.DB, change func(*graph.Options)) *httptest.Server {
-	t.Helper()
-	options := defaultOptions()
-	change(&options)
-	server := httptest.NewServer(newHandler(t, &graph.Resolver{DB: database}, options))
-	t.Cleanup(server.Close)
-	return server
-}
-
-func defaultOptions() graph.Options {
-	return graph.Options{
-		Limits: graph.DefaultLimits(), Introspection: graph.IntrospectionOn,
-		Admission: admission.NewAdmission(256, 4, 8<<20, nil), Timeout: time.Minute, UploadTimeout: time.Minute, StallTimeout: time.Minute,
-		Log: slog.New(slog.DiscardHandler),
-	}
-}
-
-func newHandler(t testing.TB, resolver *graph.Resolver, options graph.Options) http.Handler {
-	t.Helper()
-	if resolver.Tokens == nil {
-		resolver.Tokens = auth.NewTokens(resolver.DB, time.Minute, 0)
-	}
-	handler, err := graph.NewHandler(resolver, resolver.Tokens, options)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return handler
-}
-
-// ask posts a query and returns the status and the body, in which the
-// server's own address is HOST.
-func ask(t *testing.T, server *httptest.Server, authorization, query string, variables map[string]any) (int, string) {
-	t.Helper()
-	body, err := json.Marshal(map[string]any{"query": query, "variables": variables})
-	if err != nil {
-		t.Fatal(err)
-	}
-	header := http.Header{"Content-Type": {"application/json"}}
-	if authorization != "" {
-		header.Set("Authorization", authorization)
-	}
-	response, text := send(t, server, http.MethodPost, "", header, body)
-	return response.StatusCode, text
-}
-
-func send(t *testing.T, server *httptest.Server, method, target string, header http.Header, body []byte) (*http.Response, string) {
-	t.Helper()
-	request, err := http.NewRequest(method, server.URL+target, bytes.NewReader(body))
-	if err != nil {
-		t.Fatal(err)
-	}
-	request.Header = header
-	response, err := server.Client().Do(request)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = response.Body.Close() }()
-	text, err := io.ReadAll(response.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return response, strings.ReplaceAll(string(text), server.URL, "HOST")
-}
+const recorded = "../compat/testdata/fixtures.json"
 
 const everything = `query L($p: ID, $i: ID!) { portfolioLink(portfolioId: $p, id: $i) { id name url imageData {
 	id type name size humanReadableSize url width height mode thumbnails { id url size } } description createdAt updatedAt } }`
@@ -130,50 +40,50 @@ func TestQueries(t *testing.T) {
 		variables                  map[string]any
 		want                       string
 	}{
-		{"everything", "Token " + staff4242, everything, map[string]any{"p": "1", "i": "4"}, link4},
-		{"numbers as ids", "Bearer " + admin, everything, map[string]any{"p": 1, "i": 4}, link4},
-		{"any portfolio", "token " + admin, everything, map[string]any{"i": 4}, link4},
-		{"scheme in any case", "bEARER  " + admin, short("id:4"), nil, `{"data":{"portfolioLink":{"id":"4"}}}`},
-		{"null url, description, image", "Token " + admin, everything, map[string]any{"i": 10}, `{"data":{"portfolioLink":{"id":"10","name":"link","url":null,"imageData":null,"description":null,"createdAt":"2026-01-13T10:05:43.296270Z","updatedAt":"2026-01-13T10:05:43.296310Z"}}}`},
-		{"null width, height, mode, no thumbnails", "Token " + admin, `{portfolioLink(id:13){imageData{width height mode thumbnails{id}}}}`, nil, `{"data":{"portfolioLink":{"imageData":{"width":null,"height":null,"mode":null,"thumbnails":[]}}}}`},
-		{"null size of a thumbnail", "Token " + admin, `{portfolioLink(id:12){imageData{thumbnails{size}}}}`, nil, `{"data":{"portfolioLink":{"imageData":{"thumbnails":[{"size":null},{"size":0}]}}}}`},
-		{"aliases, fragments, typename", "Token " + admin, `{a:portfolioLink(id:4){...F} b:portfolioLink(id:10){...F}} fragment F on PortfolioLink{__typename n:name @include(if:true) id @skip(if:true)}`, nil, `{"data":{"a":{"__typename":"PortfolioLink","n":"دمو پروژه"},"b":{"__typename":"PortfolioLink","n":"link"}}}`},
-		{"64-bit values", "Token " + admin, `{portfolioLink(id:"9223372036854775807"){id} image:portfolioLink(id:300){imageData{id}} size:portfolioLink(id:130){imageData{size}}}`, nil, `{"data":{"portfolioLink":{"id":"9223372036854775807"},"image":{"imageData":{"id":"9223372036854775807"}},"size":{"imageData":{"size":9223372036854775807}}}}`},
-		{"times", "Token " + admin, `{a:portfolioLink(id:50){createdAt} b:portfolioLink(id:51){createdAt} c:portfolioLink(id:55){createdAt updatedAt}}`, nil, `{"data":{"a":{"createdAt":"2026-01-13T10:05:43Z"},"b":{"createdAt":"2026-01-13T10:05:43.100000Z"},"c":{"createdAt":"0001-01-01T00:00:00Z","updatedAt":"9999-12-31T23:59:59.999999Z"}}}`},
-		{"an address to escape", "Token " + admin, `{portfolioLink(id:200){imageData{url}}}`, nil, `{"data":{"portfolioLink":{"imageData":{"url":"HOST/media/core_media/with%20space/a%20b.png"}}}}`},
+		{"everything", "Token " + graphtest.Staff4242, everything, map[string]any{"p": "1", "i": "4"}, link4},
+		{"numbers as ids", "Bearer " + graphtest.Admin, everything, map[string]any{"p": 1, "i": 4}, link4},
+		{"any portfolio", "token " + graphtest.Admin, everything, map[string]any{"i": 4}, link4},
+		{"scheme in any case", "bEARER  " + graphtest.Admin, short("id:4"), nil, `{"data":{"portfolioLink":{"id":"4"}}}`},
+		{"null url, description, image", "Token " + graphtest.Admin, everything, map[string]any{"i": 10}, `{"data":{"portfolioLink":{"id":"10","name":"link","url":null,"imageData":null,"description":null,"createdAt":"2026-01-13T10:05:43.296270Z","updatedAt":"2026-01-13T10:05:43.296310Z"}}}`},
+		{"null width, height, mode, no thumbnails", "Token " + graphtest.Admin, `{portfolioLink(id:13){imageData{width height mode thumbnails{id}}}}`, nil, `{"data":{"portfolioLink":{"imageData":{"width":null,"height":null,"mode":null,"thumbnails":[]}}}}`},
+		{"null size of a thumbnail", "Token " + graphtest.Admin, `{portfolioLink(id:12){imageData{thumbnails{size}}}}`, nil, `{"data":{"portfolioLink":{"imageData":{"thumbnails":[{"size":null},{"size":0}]}}}}`},
+		{"aliases, fragments, typename", "Token " + graphtest.Admin, `{a:portfolioLink(id:4){...F} b:portfolioLink(id:10){...F}} fragment F on PortfolioLink{__typename n:name @include(if:true) id @skip(if:true)}`, nil, `{"data":{"a":{"__typename":"PortfolioLink","n":"دمو پروژه"},"b":{"__typename":"PortfolioLink","n":"link"}}}`},
+		{"64-bit values", "Token " + graphtest.Admin, `{portfolioLink(id:"9223372036854775807"){id} image:portfolioLink(id:300){imageData{id}} size:portfolioLink(id:130){imageData{size}}}`, nil, `{"data":{"portfolioLink":{"id":"9223372036854775807"},"image":{"imageData":{"id":"9223372036854775807"}},"size":{"imageData":{"size":9223372036854775807}}}}`},
+		{"times", "Token " + graphtest.Admin, `{a:portfolioLink(id:50){createdAt} b:portfolioLink(id:51){createdAt} c:portfolioLink(id:55){createdAt updatedAt}}`, nil, `{"data":{"a":{"createdAt":"2026-01-13T10:05:43Z"},"b":{"createdAt":"2026-01-13T10:05:43.100000Z"},"c":{"createdAt":"0001-01-01T00:00:00Z","updatedAt":"9999-12-31T23:59:59.999999Z"}}}`},
+		{"an address to escape", "Token " + graphtest.Admin, `{portfolioLink(id:200){imageData{url}}}`, nil, `{"data":{"portfolioLink":{"imageData":{"url":"HOST/media/core_media/with%20space/a%20b.png"}}}}`},
 
-		{"an image", "Token " + staff4242, `{image(id:12){name humanReadableSize thumbnails{id size}}}`, nil, `{"data":{"image":{"name":"technology","humanReadableSize":"5.00 KB","thumbnails":[{"id":"1200","size":null},{"id":"1201","size":0}]}}}`},
-		{"a portfolio", "Token " + staff4242, `{portfolio(id:2){id name createdAt updatedAt links{nodes{id}}}}`, nil, `{"data":{"portfolio":{"id":"2","name":"other","createdAt":"2026-01-13T10:05:43.296270Z","updatedAt":"2026-01-13T10:05:43.296310Z","links":{"nodes":[{"id":"900"}]}}}}`},
-		{"the portfolio of a link", "Token " + staff4242, `{portfolioLink(id:900){portfolio{id links{totalCount}}}}`, nil, `{"data":{"portfolioLink":{"portfolio":{"id":"2","links":{"totalCount":1}}}}}`},
-		{"missing image and portfolio", "Token " + admin, `{image(id:999999){id} portfolio(id:77){id}}`, nil, `{"data":{"image":null,"portfolio":null}}`},
+		{"an image", "Token " + graphtest.Staff4242, `{image(id:12){name humanReadableSize thumbnails{id size}}}`, nil, `{"data":{"image":{"name":"technology","humanReadableSize":"5.00 KB","thumbnails":[{"id":"1200","size":null},{"id":"1201","size":0}]}}}`},
+		{"a portfolio", "Token " + graphtest.Staff4242, `{portfolio(id:2){id name createdAt updatedAt links{nodes{id}}}}`, nil, `{"data":{"portfolio":{"id":"2","name":"other","createdAt":"2026-01-13T10:05:43.296270Z","updatedAt":"2026-01-13T10:05:43.296310Z","links":{"nodes":[{"id":"900"}]}}}}`},
+		{"the portfolio of a link", "Token " + graphtest.Staff4242, `{portfolioLink(id:900){portfolio{id links{totalCount}}}}`, nil, `{"data":{"portfolioLink":{"portfolio":{"id":"2","links":{"totalCount":1}}}}}`},
+		{"missing image and portfolio", "Token " + graphtest.Admin, `{image(id:999999){id} portfolio(id:77){id}}`, nil, `{"data":{"image":null,"portfolio":null}}`},
 
-		{"missing", "Token " + admin, short("id:999"), nil, nothing},
-		{"another portfolio's", "Token " + admin, short("portfolioId:2,id:4"), nil, nothing},
-		{"missing portfolio", "Token " + admin, short("portfolioId:77,id:4"), nil, nothing},
-		{"zero", "Token " + admin, short("id:0"), nil, nothing},
-		{"negative", "Token " + admin, short("id:-4"), nil, nothing},
-		{"a word", "Token " + admin, short(`id:"four"`), nil, notAnID},
-		{"empty", "Token " + admin, short(`id:""`), nil, notAnID},
-		{"a fraction", "Token " + admin, short(`id:"4.0"`), nil, notAnID},
-		{"beyond 64 bits", "Token " + admin, short(`id:"9223372036854775808"`), nil, notAnID},
-		{"a number beyond 64 bits", "Token " + admin, short("id:9223372036854775808"), nil, `{"errors":[{"message":"ID cannot represent a non-string and non-integer value: 9223372036854775808","locations":[{"line":1,"column":19}],"extensions":{"code":"BAD_USER_INPUT"}}]}`},
-		{"beyond 64 bits in a variable", "Token " + admin, everything, map[string]any{"i": json.Number("9223372036854775808")}, strings.Replace(notAnID, `"column":2`, `"column":28`, 1)},
+		{"missing", "Token " + graphtest.Admin, short("id:999"), nil, nothing},
+		{"another portfolio's", "Token " + graphtest.Admin, short("portfolioId:2,id:4"), nil, nothing},
+		{"missing portfolio", "Token " + graphtest.Admin, short("portfolioId:77,id:4"), nil, nothing},
+		{"zero", "Token " + graphtest.Admin, short("id:0"), nil, nothing},
+		{"negative", "Token " + graphtest.Admin, short("id:-4"), nil, nothing},
+		{"a word", "Token " + graphtest.Admin, short(`id:"four"`), nil, notAnID},
+		{"empty", "Token " + graphtest.Admin, short(`id:""`), nil, notAnID},
+		{"a fraction", "Token " + graphtest.Admin, short(`id:"4.0"`), nil, notAnID},
+		{"beyond 64 bits", "Token " + graphtest.Admin, short(`id:"9223372036854775808"`), nil, notAnID},
+		{"a number beyond 64 bits", "Token " + graphtest.Admin, short("id:9223372036854775808"), nil, `{"errors":[{"message":"ID cannot represent a non-string and non-integer value: 9223372036854775808","locations":[{"line":1,"column":19}],"extensions":{"code":"BAD_USER_INPUT"}}]}`},
+		{"beyond 64 bits in a variable", "Token " + graphtest.Admin, everything, map[string]any{"i": json.Number("9223372036854775808")}, strings.Replace(notAnID, `"column":2`, `"column":28`, 1)},
 
 		{"anonymous", "", short("id:4"), nil, unauthenticated},
 		{"anonymous, missing", "", short("id:999"), nil, unauthenticated},
-		{"forbidden", "Token " + staff, short("id:4"), nil, forbidden},
-		{"forbidden, missing", "Token " + staff, short("id:999"), nil, forbidden},
+		{"forbidden", "Token " + graphtest.Staff, short("id:4"), nil, forbidden},
+		{"forbidden, missing", "Token " + graphtest.Staff, short("id:999"), nil, forbidden},
 
-		{"viewer", "Token " + staff4242, `{viewer{id username isStaff isAdmin permissions}}`, nil, `{"data":{"viewer":{"id":"3","username":"staff-4242","isStaff":true,"isAdmin":false,"permissions":["PORTFOLIO_LINK"]}}}`},
-		{"viewer, admin", "Token " + admin, `{viewer{permissions}}`, nil, `{"data":{"viewer":{"permissions":["PORTFOLIO_LINK","ADMIN"]}}}`},
-		{"viewer, nothing allowed", "Token " + staff, `{viewer{permissions}}`, nil, `{"data":{"viewer":{"permissions":[]}}}`},
+		{"viewer", "Token " + graphtest.Staff4242, `{viewer{id username isStaff isAdmin permissions}}`, nil, `{"data":{"viewer":{"id":"3","username":"staff-4242","isStaff":true,"isAdmin":false,"permissions":["PORTFOLIO_LINK"]}}}`},
+		{"viewer, admin", "Token " + graphtest.Admin, `{viewer{permissions}}`, nil, `{"data":{"viewer":{"permissions":["PORTFOLIO_LINK","ADMIN"]}}}`},
+		{"viewer, nothing allowed", "Token " + graphtest.Staff, `{viewer{permissions}}`, nil, `{"data":{"viewer":{"permissions":[]}}}`},
 		{"viewer, anonymous", "", `{viewer{id}}`, nil, `{"data":{"viewer":null}}`},
 		{"introspection", "", `{__type(name:"Permission"){enumValues{name}}}`, nil, `{"data":{"__type":{"enumValues":[{"name":"PORTFOLIO_LINK"},{"name":"ADMIN"}]}}}`},
 	}
-	eachServer(t, func(t *testing.T, server *httptest.Server) {
+	graphtest.Each(t, recorded, func(t *testing.T, server *httptest.Server) {
 		for _, c := range cases {
 			t.Run(c.name, func(t *testing.T) {
-				status, body := ask(t, server, c.authorization, c.query, c.variables)
+				status, body := graphtest.Query(t, server, c.authorization, c.query, c.variables)
 				if diff := cmp.Diff(c.want, body); status != http.StatusOK || diff != "" {
 					t.Errorf("%d %s", status, diff)
 				}
@@ -187,17 +97,17 @@ func TestRefusedTokens(t *testing.T) {
 		invalid = `{"errors":[{"message":"The token is invalid.","extensions":{"code":"UNAUTHENTICATED"}}]}`
 		off     = `{"errors":[{"message":"The user is inactive.","extensions":{"code":"UNAUTHENTICATED"}}]}`
 	)
-	eachServer(t, func(t *testing.T, server *httptest.Server) {
+	graphtest.Each(t, recorded, func(t *testing.T, server *httptest.Server) {
 		for authorization, want := range map[string]string{
-			"Token wrong":        invalid,
-			"Token":              invalid,
-			"Token " + admin[1:]: invalid,
-			"Basic " + admin:     invalid,
-			admin:                invalid,
-			"Token " + inactive:  off,
+			"Token wrong":                  invalid,
+			"Token":                        invalid,
+			"Token " + graphtest.Admin[1:]: invalid,
+			"Basic " + graphtest.Admin:     invalid,
+			graphtest.Admin:                invalid,
+			"Token " + graphtest.Inactive:  off,
 		} {
 			header := http.Header{"Authorization": {authorization}, "Content-Type": {"application/json"}}
-			response, body := send(t, server, http.MethodPost, "", header, []byte(`{"query":"{viewer{id}}"}`))
+			response, body := graphtest.Send(t, server, http.MethodPost, "", header, []byte(`{"query":"{viewer{id}}"}`))
 			if response.StatusCode != http.StatusUnauthorized || body != want || response.Header.Get("WWW-Authenticate") != "Token" {
 				t.Errorf("%q: %d %s", authorization, response.StatusCode, body)
 			}
@@ -207,46 +117,27 @@ func TestRefusedTokens(t *testing.T) {
 
 // TestErrorsAreCapped keeps a short question from having a long answer.
 func TestErrorsAreCapped(t *testing.T) {
-	server := serve(t, dbtest.Open(t, dbtest.SQLite(t)), slog.DiscardHandler)
-	_, body := ask(t, server, "", "{a b c d e f g h i j k l m n}", nil)
+	server := graphtest.Serve(t, dbtest.Open(t, dbtest.SQLite(t)), nil)
+	_, body := graphtest.Query(t, server, "", "{a b c d e f g h i j k l m n}", nil)
 	if count := strings.Count(body, `"message"`); count != 10 {
 		t.Errorf("%d errors", count)
 	}
 }
 
-// TestFaultsAreNotShown breaks the database under a request.
-func TestFaultsAreNotShown(t *testing.T) {
+// TestInternalErrorsAreHidden breaks the database of a server.
+func TestInternalErrorsAreHidden(t *testing.T) {
 	dbtest.EachURL(t, func(t *testing.T, dsn string) {
-		dbtest.LoadFile(t, dsn, "../compat/testdata/fixtures.json")
+		dbtest.LoadFile(t, dsn, recorded)
 		var logs bytes.Buffer
-		server := serve(t, dbtest.Open(t, dsn), slog.NewJSONHandler(&logs, nil))
+		server := graphtest.Serve(t, dbtest.Open(t, dsn), func(o *graphtest.Options) { o.Log = slog.New(slog.NewJSONHandler(&logs, nil)) })
 		dbtest.Exec(t, dsn, "ALTER TABLE portfolio_links RENAME COLUMN description TO lost")
-		status, body := ask(t, server, "Token "+admin, "{portfolioLink(id:4){id}}", nil)
+		status, body := graphtest.Query(t, server, "Token "+graphtest.Admin, "{portfolioLink(id:4){id}}", nil)
 		want := `{"errors":[{"message":"Internal error.","path":["portfolioLink"],"locations":[{"line":1,"column":2}],"extensions":{"code":"INTERNAL"}}],"data":{"portfolioLink":null}}`
 		if status != http.StatusOK || body != want {
 			t.Errorf("%d %s", status, body)
 		}
-		if logged := logs.String(); strings.Count(logged, "\n") != 1 || !strings.Contains(logged, "description") || strings.Contains(logged, admin) {
+		if logged := logs.String(); strings.Count(logged, "\n") != 1 || !strings.Contains(logged, "description") || strings.Contains(logged, graphtest.Admin) {
 			t.Errorf("logged %s", logged)
 		}
 	})
-}
-
-func TestPlayground(t *testing.T) {
-	handler, err := graph.NewPlayground("/graphql", "KEY")
-	if err != nil {
-		t.Fatal(err)
-	}
-	page := httptest.NewRecorder()
-	handler.ServeHTTP(page, httptest.NewRequest(http.MethodGet, "/", nil))
-	for _, want := range []string{`"Authorization":"Token KEY"`, `portfolioLink(portfolioId: 1, id: 4)`, "shouldPersistHeaders: false"} {
-		if !strings.Contains(page.Body.String(), want) {
-			t.Errorf("the page has no %s", want)
-		}
-	}
-	refused := httptest.NewRecorder()
-	handler.ServeHTTP(refused, httptest.NewRequest(http.MethodPost, "/", nil))
-	if refused.Code != http.StatusMethodNotAllowed {
-		t.Errorf("POST: %d", refused.Code)
-	}
 }

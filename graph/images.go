@@ -10,14 +10,9 @@ import (
 	"github.com/99designs/gqlgen/graphql"
 
 	"portfolio/db"
+	"portfolio/internal/apierror"
 	"portfolio/internal/imaging"
 )
-
-// UploadImageInput is a picture to store.
-type UploadImageInput struct{ Image graphql.Upload }
-
-// UploadImagePayload is what was stored.
-type UploadImagePayload struct{ Image *db.Image }
 
 const commitTimeout = 10 * time.Second
 
@@ -59,7 +54,7 @@ func imageOf(picture imaging.Picture) *db.Image {
 func (r *Resolver) saveUpload(ctx context.Context, upload graphql.Upload, commit func(context.Context, *db.Image) error) (*db.Image, error) {
 	image, err := SavePicture(ctx, r.Pictures, upload.Filename, upload.File, commit)
 	if refused, ok := errors.AsType[imaging.InputError](err); ok {
-		return nil, &fault{CodeBadUserInput, []any{"input", "image"}, string(refused)}
+		return nil, apierror.Invalid(string(refused), "input", "image")
 	}
 	return image, err
 }

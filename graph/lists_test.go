@@ -2,6 +2,7 @@ package graph_test
 
 import (
 	"net/http/httptest"
+	"portfolio/graph/graphtest"
 	"strings"
 	"testing"
 
@@ -12,9 +13,9 @@ import (
 func TestBadLists(t *testing.T) {
 	const (
 		bad     = "BAD_USER_INPUT"
-		pair    = "first and after read forward, last and before read backward: give one pair."
+		pair    = "first and after cannot be combined with last and before."
 		foreign = " is not a cursor of this list in this order."
-		nul     = "search must not hold NUL or what is not UTF-8."
+		nul     = "search must be valid UTF-8 without NUL."
 	)
 	first := fault("portfolioLinks", "first must be 1 to 100.", bad, `["first"]`)
 	last := fault("portfolioLinks", "last must be 1 to 100.", bad, `["last"]`)
@@ -45,7 +46,7 @@ func TestBadLists(t *testing.T) {
 		}}, []string{fault("portfolioLinks", "before must be after from.", bad, `["filter","createdAt","before"]`), fault("portfolioLinks", "before must be after from.", bad, `["filter","updatedAt","before"]`)}},
 		{"everything", map[string]any{"filter": map[string]any{"search": "\x00"}, "first": 0, "after": "x"}, []string{fault("portfolioLinks", nul, bad, `["filter","search"]`), first, after}},
 	}
-	eachServer(t, func(t *testing.T, server *httptest.Server) {
+	graphtest.Each(t, recorded, func(t *testing.T, server *httptest.Server) {
 		var cursors struct{ Portfolio, Name, Descending connection }
 		tryTo(t, server, `{portfolio:portfolios{pageInfo{endCursor}} name:portfolioLinks(orderBy:{field:NAME}){pageInfo{endCursor}} descending:portfolioLinks(orderBy:{direction:DESC}){pageInfo{endCursor}}}`, nil, &cursors)
 		for _, c := range cases {
@@ -58,7 +59,7 @@ func TestBadLists(t *testing.T) {
 				case "ID DESC":
 					c.args["after"] = cursors.Descending.PageInfo.EndCursor
 				}
-				_, body := ask(t, server, "Token "+admin, `query($filter: PortfolioLinkFilter, $first: Int, $after: String, $last: Int, $before: String) {portfolioLinks(filter: $filter, first: $first, after: $after, last: $last, before: $before) {totalCount}}`, c.args)
+				_, body := graphtest.Query(t, server, "Token "+graphtest.Admin, `query($filter: PortfolioLinkFilter, $first: Int, $after: String, $last: Int, $before: String) {portfolioLinks(filter: $filter, first: $first, after: $after, last: $last, before: $before) {totalCount}}`, c.args)
 				if diff := cmp.Diff(refused("portfolioLinks", c.want...), locations.ReplaceAllString(body, "")); diff != "" {
 					t.Error(diff)
 				}
@@ -93,7 +94,7 @@ func TestFilters(t *testing.T) {
 		{"null is left out", `portfolioId:null,filter:{search:null,hasImage:null,createdAt:null},orderBy:null,first:1,after:null,last:null`, "4"},
 		{"the last 20", `before:null,last:2,orderBy:{field:ID,direction:DESC}`, "10 4"},
 	}
-	eachServer(t, func(t *testing.T, server *httptest.Server) {
+	graphtest.Each(t, recorded, func(t *testing.T, server *httptest.Server) {
 		for _, c := range cases {
 			t.Run(c.name, func(t *testing.T) {
 				var answer struct{ PortfolioLinks struct{ Nodes []entry } }
@@ -123,12 +124,12 @@ func TestPlainLists(t *testing.T) {
 		`{portfolioLinks(first:2){...C}} fragment C on PortfolioLinkConnection{edges{...E} nodes{id} nodes{name` + more + `}} fragment E on PortfolioLinkEdge{cursor node{...on PortfolioLink{id @skip(if:true) name}}}`,
 		`{portfolios(first:2){totalCount nodes{id} edges{cursor node{id name createdAt updatedAt x: links(first:1){__typename}}} pageInfo{endCursor}}}`,
 	}
-	eachServer(t, func(t *testing.T, server *httptest.Server) {
+	graphtest.Each(t, recorded, func(t *testing.T, server *httptest.Server) {
 		for _, slow := range cases {
 			plain := strings.NewReplacer(more, "", " x: links(first:1){__typename}", "").Replace(slow)
-			_, want := ask(t, server, "Token "+admin, slow, nil)
+			_, want := graphtest.Query(t, server, "Token "+graphtest.Admin, slow, nil)
 			want = strings.NewReplacer(`,"x":{"__typename":"Portfolio"}`, "", `,"x":{"__typename":"PortfolioLinkConnection"}`, "").Replace(want)
-			_, got := ask(t, server, "Token "+admin, plain, nil)
+			_, got := graphtest.Query(t, server, "Token "+graphtest.Admin, plain, nil)
 			if diff := cmp.Diff(want, got); diff != "" || strings.Contains(got, "errors") || plain == slow {
 				t.Errorf("%s: %s", plain, diff)
 			}

@@ -2,7 +2,6 @@ package graph_test
 
 import (
 	"fmt"
-	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -17,6 +16,7 @@ import (
 	"github.com/vektah/gqlparser/v2/ast"
 
 	"portfolio/db/dbtest"
+	"portfolio/graph/graphtest"
 )
 
 // fault is an error as the client sees it; field is JSON.
@@ -37,8 +37,8 @@ func plain(root, message, code string) string {
 func TestMutations(t *testing.T) {
 	long := func(n int) string { return strings.Repeat("ا", n) }
 	const (
-		notThere = "There is no such thing."
-		stale    = "It was changed since you read it."
+		notThere = "Not found."
+		stale    = "The object has changed since it was last read."
 		bad      = "BAD_USER_INPUT"
 		odd      = "\\u0000 'single' \"double\" \\ ? $1 %s 😀 \u2028 ?? :name {} \x01\x7f"
 		link     = `{portfolioLink{name url description portfolio{id} imageData{id thumbnails{id}}}}`
@@ -52,7 +52,7 @@ func TestMutations(t *testing.T) {
 		{"blank", "createPortfolio", `{portfolio{id}}`, map[string]any{"name": " \u00a0\n"}, refused("createPortfolio", fault("createPortfolio", "name must not be blank.", bad, `["input","name"]`))},
 		{"longest", "createPortfolio", `{portfolio{name}}`, map[string]any{"name": long(255)}, `{"data":{"createPortfolio":{"portfolio":{"name":"` + long(255) + `"}}}}`},
 		{"too long", "createPortfolio", `{portfolio{id}}`, map[string]any{"name": long(256)}, refused("createPortfolio", fault("createPortfolio", "name must have at most 255 characters.", bad, `["input","name"]`))},
-		{"NUL", "createPortfolio", `{portfolio{id}}`, map[string]any{"name": "a\x00b"}, refused("createPortfolio", fault("createPortfolio", "name must not hold NUL or what is not UTF-8.", bad, `["input","name"]`))},
+		{"NUL", "createPortfolio", `{portfolio{id}}`, map[string]any{"name": "a\x00b"}, refused("createPortfolio", fault("createPortfolio", "name must be valid UTF-8 without NUL.", bad, `["input","name"]`))},
 
 		{"rename", "updatePortfolio", `{portfolio{name}}`, map[string]any{"id": 3, "name": "renamed"}, `{"data":{"updatePortfolio":{"portfolio":{"name":"renamed"}}}}`},
 		{"leave the name", "updatePortfolio", `{portfolio{name}}`, map[string]any{"id": 3}, `{"data":{"updatePortfolio":{"portfolio":{"name":"renamed"}}}}`},
@@ -72,13 +72,13 @@ func TestMutations(t *testing.T) {
 		{"create a bare link", "createPortfolioLink", link, map[string]any{"portfolioId": "1", "name": "x", "url": nil}, `{"data":{"createPortfolioLink":{"portfolioLink":{"name":"x","url":null,"description":null,"portfolio":{"id":"1"},"imageData":null}}}}`},
 		{"everything wrong", "createPortfolioLink", link, map[string]any{"portfolioId": 77, "name": " ", "url": "ftp://example.com/", "description": long(10_001), "imageId": 77}, refused("createPortfolioLink",
 			fault("createPortfolioLink", "name must not be blank.", bad, `["input","name"]`),
-			fault("createPortfolioLink", "url must be an absolute http or https address.", bad, `["input","url"]`),
+			fault("createPortfolioLink", "url must be an absolute http or https URL.", bad, `["input","url"]`),
 			fault("createPortfolioLink", "description must have at most 10000 characters.", bad, `["input","description"]`),
-			fault("createPortfolioLink", "portfolioId names no portfolio.", bad, `["input","portfolioId"]`),
-			fault("createPortfolioLink", "imageId names no image.", bad, `["input","imageId"]`))},
+			fault("createPortfolioLink", "portfolioId does not exist.", bad, `["input","portfolioId"]`),
+			fault("createPortfolioLink", "imageId does not exist.", bad, `["input","imageId"]`))},
 		{"nothing there", "createPortfolioLink", link, map[string]any{"portfolioId": 77, "name": "x", "imageId": 77}, refused("createPortfolioLink",
-			fault("createPortfolioLink", "portfolioId names no portfolio.", bad, `["input","portfolioId"]`),
-			fault("createPortfolioLink", "imageId names no image.", bad, `["input","imageId"]`))},
+			fault("createPortfolioLink", "portfolioId does not exist.", bad, `["input","portfolioId"]`),
+			fault("createPortfolioLink", "imageId does not exist.", bad, `["input","imageId"]`))},
 		{"longest texts", "createPortfolioLink", `{portfolioLink{url description}}`, map[string]any{"portfolioId": 1, "name": "x", "url": "http://x/" + long(1991), "description": long(10_000)},
 			`{"data":{"createPortfolioLink":{"portfolioLink":{"url":"http://x/` + long(1991) + `","description":"` + long(10_000) + `"}}}}`},
 
@@ -89,9 +89,9 @@ func TestMutations(t *testing.T) {
 			fault("updatePortfolioLink", "portfolioId must not be null.", bad, `["input","portfolioId"]`),
 			fault("updatePortfolioLink", "name must not be null.", bad, `["input","name"]`))},
 		{"move to what is not there", "updatePortfolioLink", link, map[string]any{"id": 12, "portfolioId": 77, "imageId": 77, "url": "x"}, refused("updatePortfolioLink",
-			fault("updatePortfolioLink", "url must be an absolute http or https address.", bad, `["input","url"]`),
-			fault("updatePortfolioLink", "portfolioId names no portfolio.", bad, `["input","portfolioId"]`),
-			fault("updatePortfolioLink", "imageId names no image.", bad, `["input","imageId"]`))},
+			fault("updatePortfolioLink", "url must be an absolute http or https URL.", bad, `["input","url"]`),
+			fault("updatePortfolioLink", "portfolioId does not exist.", bad, `["input","portfolioId"]`),
+			fault("updatePortfolioLink", "imageId does not exist.", bad, `["input","imageId"]`))},
 		{"change what is not there", "updatePortfolioLink", link, map[string]any{"id": 77_777}, refused("updatePortfolioLink", plain("updatePortfolioLink", notThere, "NOT_FOUND"))},
 		{"change as it was once", "updatePortfolioLink", link, map[string]any{"id": 12, "expectedUpdatedAt": "2026-01-13T10:05:43.296310Z"}, refused("updatePortfolioLink", plain("updatePortfolioLink", stale, "CONFLICT"))},
 		{"times at the ends", "updatePortfolioLink", `{portfolioLink{createdAt}}`, map[string]any{"id": 55, "expectedUpdatedAt": "9999-12-31T23:59:59.999999Z"}, `{"data":{"updatePortfolioLink":{"portfolioLink":{"createdAt":"0001-01-01T00:00:00Z"}}}}`},
@@ -120,11 +120,11 @@ func TestMutations(t *testing.T) {
 		{"revoke a token", "revokeToken", `{token{id username label expiresAt createdAt}}`, map[string]any{"id": 12}, `{"data":{"revokeToken":{"token":{"id":"12","username":"admin-4242","label":null,"expiresAt":null,"createdAt":"2026-01-13T10:05:43.296270Z"}}}}`},
 		{"revoke twice", "revokeToken", `{token{id}}`, map[string]any{"id": 12}, refused("revokeToken", plain("revokeToken", notThere, "NOT_FOUND"))},
 	}
-	eachServer(t, func(t *testing.T, server *httptest.Server) {
+	graphtest.Each(t, recorded, func(t *testing.T, server *httptest.Server) {
 		for _, c := range cases {
 			t.Run(c.name, func(t *testing.T) {
 				query := "mutation($i: " + strings.ToUpper(c.root[:1]) + c.root[1:] + "Input!) {" + c.root + "(input: $i) " + c.fields + "}"
-				status, body := ask(t, server, "Token "+admin, query, map[string]any{"i": c.input})
+				status, body := graphtest.Query(t, server, "Token "+graphtest.Admin, query, map[string]any{"i": c.input})
 				if diff := cmp.Diff(c.want, locations.ReplaceAllString(body, "")); status != 200 || diff != "" {
 					t.Errorf("%d %s", status, diff)
 				}
@@ -137,8 +137,8 @@ func TestURLs(t *testing.T) {
 	accepted := []string{"http://x", "HTTPS://EXAMPLE.com:8080/a/../b?c#d", "https://user@例え.jp/ف", "http://[::1]/"}
 	refused := []string{"", "x", "/a", "//x/a", "http:", "http://", "http://:80", "http:///a", "https:x", "javascript:alert(1)", "ftp://x", "mailto:a@b", "http://a b/", "http://x/a b", " http://x", "http://x\n", "http://x/\u00a0", "http://%zz/", "http://x/%zz", "http://x:y/", "http://x/" + strings.Repeat("a", 1992)}
 	dbtest.EachURL(t, func(t *testing.T, dsn string) {
-		dbtest.LoadFile(t, dsn, "../compat/testdata/fixtures.json")
-		server := serve(t, dbtest.Open(t, dsn), slog.DiscardHandler)
+		dbtest.LoadFile(t, dsn, recorded)
+		server := graphtest.Serve(t, dbtest.Open(t, dsn), nil)
 		for want, urls := range map[string][]string{"": accepted, "BAD_USER_INPUT": refused} {
 			for _, address := range urls {
 				var answer struct {
@@ -156,7 +156,7 @@ func TestURLs(t *testing.T) {
 // TestChangesCountAtOnce is about the server that made them: others notice
 // within a second.
 func TestChangesCountAtOnce(t *testing.T) {
-	eachServer(t, func(t *testing.T, server *httptest.Server) {
+	graphtest.Each(t, recorded, func(t *testing.T, server *httptest.Server) {
 		var created struct {
 			CreateToken struct {
 				Key   string
@@ -165,7 +165,7 @@ func TestChangesCountAtOnce(t *testing.T) {
 		}
 		tryTo(t, server, `mutation{createUser(input:{username:"sara"}){user{id}} createToken(input:{username:"sara"}){key token{id}}}`, nil, &created)
 		asked := func() string {
-			_, body := ask(t, server, "Bearer "+created.CreateToken.Key, `{portfolioLink(id:4){id} viewer{username permissions}}`, nil)
+			_, body := graphtest.Query(t, server, "Bearer "+created.CreateToken.Key, `{portfolioLink(id:4){id} viewer{username permissions}}`, nil)
 			return body
 		}
 		const denied = `{"errors":[{"message":"You do not have permission to do this.","path":["portfolioLink"],"locations":[{"line":1,"column":2}],"extensions":{"code":"FORBIDDEN"}}],"data":{"portfolioLink":null,"viewer":{"username":"sara","permissions":[]}}}`
@@ -191,7 +191,7 @@ func TestChangesCountAtOnce(t *testing.T) {
 // permission that it needs, and finds no type through which to go around.
 func TestEveryFieldIsGuarded(t *testing.T) {
 	schema := readSchema(t)
-	eachServer(t, func(t *testing.T, server *httptest.Server) {
+	graphtest.Each(t, recorded, func(t *testing.T, server *httptest.Server) {
 		for _, root := range []*ast.Definition{schema.Query, schema.Mutation} {
 			for _, field := range root.Fields {
 				if field.Name == "viewer" || strings.HasPrefix(field.Name, "__") {
@@ -209,13 +209,13 @@ func TestEveryFieldIsGuarded(t *testing.T) {
 				document := strings.ToLower(root.Name) + "{f:" + field.Name + args + "{__typename}}"
 				needs := field.Directives.ForName("requires").Arguments.ForName("permission").Value.Raw
 				for _, c := range []struct{ authorization, code string }{
-					{"", "UNAUTHENTICATED"}, {"Token " + staff, "FORBIDDEN"},
-					{"Token " + staff4242, map[string]string{"ADMIN": "FORBIDDEN"}[needs]},
+					{"", "UNAUTHENTICATED"}, {"Token " + graphtest.Staff, "FORBIDDEN"},
+					{"Token " + graphtest.Staff4242, map[string]string{"ADMIN": "FORBIDDEN"}[needs]},
 				} {
-					_, body := ask(t, server, c.authorization, document, nil)
+					_, body := graphtest.Query(t, server, c.authorization, document, nil)
 					bodies := []string{body}
 					if root == schema.Query {
-						_, body = send(t, server, http.MethodGet, "?query="+url.QueryEscape(document), http.Header{"Authorization": {c.authorization}}, nil)
+						_, body = graphtest.Send(t, server, http.MethodGet, "?query="+url.QueryEscape(document), http.Header{"Authorization": {c.authorization}}, nil)
 						bodies = append(bodies, body)
 					}
 					for _, body := range bodies {

@@ -1,73 +1,55 @@
-// Package graph answers GraphQL. The schema is in schema.graphqls, and
-// generated.go is made from it.
+// Package graph implements the GraphQL schema: its resolvers, what they accept
+// and which errors they return. It knows nothing of HTTP.
 package graph
 
 import (
 	"context"
 	"errors"
+	"log/slog"
+
+	"portfolio/graph/generated"
 
 	"github.com/99designs/gqlgen/graphql"
-	"github.com/vektah/gqlparser/v2/ast"
+	"github.com/99designs/gqlgen/graphql/executor"
 
 	"portfolio/db"
+	"portfolio/internal/admission"
 	"portfolio/internal/auth"
+	"portfolio/internal/document"
 	"portfolio/internal/imaging"
 )
 
-// Resolver answers the fields of the schema from the database.
+// Resolver resolves the fields of the schema from the database.
 type Resolver struct {
 	DB       *db.DB
-	Tokens   *auth.Tokens      // are told of changes of users and tokens
-	Pictures *imaging.Pictures // nil where there are no uploads
+	Tokens   *auth.Tokens      // to invalidate after changes of users and tokens
+	Pictures *imaging.Pictures // nil to disable uploads
 }
 
-// resolveField checks the directive @requires of the field before it is
-// resolved, and encodes what it can.
-func resolveField(ctx context.Context, next graphql.Resolver) (any, error) {
-	field := graphql.GetFieldContext(ctx).Field
-	if err := checkRequires(ctx, field.Definition); err != nil {
-		return nil, err
-	}
-	resolved, err := next(ctx)
-	if err != nil {
-		return nil, err
-	}
-	return encodePlain(ctx, resolved)
+// NewSchema returns the executable schema of a resolver.
+func NewSchema(resolver *Resolver) graphql.ExecutableSchema {
+	return generated.NewExecutableSchema(generated.Config{Resolvers: resolver})
 }
 
-// checkRequires returns an error unless the viewer has the permission that the
-// directive @requires names.
-func checkRequires(ctx context.Context, field *ast.FieldDefinition) error {
-	permission, guarded := requiredPermission(field)
-	if !guarded {
-		return nil
-	}
-	return allow(auth.ViewerFrom(ctx), permission)
+// NewExecutor returns an executor of the schema. It takes documents from the
+// context, so its caller parses and validates them.
+func NewExecutor(schema graphql.ExecutableSchema, log *slog.Logger) *executor.Executor {
+	exec := executor.New(schema)
+	exec.SetQueryCache(document.ContextCache{})
+	exec.SetErrorPresenter(PresentError(log))
+	exec.SetRecoverFunc(recoverPanic(log))
+	exec.AroundOperations(meterRows)
+	exec.AroundFields(resolveField)
+	return exec
 }
 
-func requiredPermission(field *ast.FieldDefinition) (permission auth.Permission, guarded bool) {
-	if field == nil { // __typename
-		return "", false
-	}
-	directive := field.Directives.ForName("requires")
-	if directive == nil {
-		return "", false
-	}
-	return auth.Permission(directive.Arguments.ForName("permission").Value.Raw), true
+// meterRows counts the rows that an operation reads.
+func meterRows(ctx context.Context, next graphql.OperationHandler) graphql.ResponseHandler {
+	return next(db.WithMeter(ctx, admission.MeterFrom(ctx).AddRow))
 }
 
-func allow(viewer *auth.Viewer, permission auth.Permission) error {
-	switch {
-	case viewer.Allowed(permission):
-		return nil
-	case viewer == nil:
-		return errUnauthenticated
-	}
-	return errForbidden
-}
-
-// orNull makes null of what is not there.
-func orNull[T any](found *T, err error) (*T, error) {
+// nullIfNotFound maps db.ErrNotFound to a nil result.
+func nullIfNotFound[T any](found *T, err error) (*T, error) {
 	if errors.Is(err, db.ErrNotFound) {
 		return nil, nil
 	}

@@ -9,54 +9,57 @@ import (
 	"context"
 	"errors"
 	"portfolio/db"
+	"portfolio/graph/generated"
+	"portfolio/graph/model"
+	"portfolio/internal/apierror"
 	"portfolio/internal/auth"
 	"time"
 )
 
-// CreatePortfolio stores a portfolio.
-func (r *mutationResolver) CreatePortfolio(ctx context.Context, input CreatePortfolioInput) (*CreatePortfolioPayload, error) {
-	var faults faults
-	name := faults.name(input.Name, maxName, "input", "name")
-	if err := faults.err(); err != nil {
+// CreatePortfolio creates a portfolio.
+func (r *mutationResolver) CreatePortfolio(ctx context.Context, input model.CreatePortfolioInput) (*model.CreatePortfolioPayload, error) {
+	var errs inputErrors
+	name := errs.name(input.Name, maxName, "input", "name")
+	if err := errs.err(); err != nil {
 		return nil, err
 	}
 	portfolio, err := r.DB.CreatePortfolio(ctx, name)
 	if err != nil {
 		return nil, err
 	}
-	return &CreatePortfolioPayload{portfolio}, nil
+	return &model.CreatePortfolioPayload{Portfolio: portfolio}, nil
 }
 
-// UpdatePortfolio changes a portfolio.
-func (r *mutationResolver) UpdatePortfolio(ctx context.Context, input UpdatePortfolioInput) (*UpdatePortfolioPayload, error) {
-	var faults faults
-	name := faults.changedName(input.Name)
-	if err := faults.err(); err != nil {
+// UpdatePortfolio updates a portfolio.
+func (r *mutationResolver) UpdatePortfolio(ctx context.Context, input model.UpdatePortfolioInput) (*model.UpdatePortfolioPayload, error) {
+	var errs inputErrors
+	name := errs.changedName(input.Name)
+	if err := errs.err(); err != nil {
 		return nil, err
 	}
 	portfolio, err := r.DB.UpdatePortfolio(ctx, input.ID, input.ExpectedUpdatedAt, func(portfolio *db.Portfolio) {
-		assign(&portfolio.Name, name)
+		setIf(&portfolio.Name, name)
 	})
 	if err != nil {
 		return nil, err
 	}
-	return &UpdatePortfolioPayload{portfolio}, nil
+	return &model.UpdatePortfolioPayload{Portfolio: portfolio}, nil
 }
 
 // DeletePortfolio deletes a portfolio with its links.
-func (r *mutationResolver) DeletePortfolio(ctx context.Context, input DeletePortfolioInput) (*DeletePortfolioPayload, error) {
+func (r *mutationResolver) DeletePortfolio(ctx context.Context, input model.DeletePortfolioInput) (*model.DeletePortfolioPayload, error) {
 	portfolio, links, err := r.DB.DeletePortfolio(ctx, input.ID, input.ExpectedUpdatedAt)
 	if err != nil {
 		return nil, err
 	}
-	return &DeletePortfolioPayload{portfolio, links}, nil
+	return &model.DeletePortfolioPayload{Portfolio: portfolio, DeletedLinkIDs: links}, nil
 }
 
-// CreatePortfolioLink stores a link.
-func (r *mutationResolver) CreatePortfolioLink(ctx context.Context, input CreatePortfolioLinkInput) (*CreatePortfolioLinkPayload, error) {
-	link, faults := input.link()
+// CreatePortfolioLink creates a link.
+func (r *mutationResolver) CreatePortfolioLink(ctx context.Context, input model.CreatePortfolioLinkInput) (*model.CreatePortfolioLinkPayload, error) {
+	link, errs := newLink(input)
 	var err error
-	if len(faults) > 0 {
+	if len(errs) > 0 {
 		err = r.DB.CheckNamed(ctx, &link.PortfolioID, link.ImageID)
 	} else {
 		err = r.withUpload(ctx, input.Image, func(ctx context.Context, image *db.Image) error {
@@ -64,20 +67,20 @@ func (r *mutationResolver) CreatePortfolioLink(ctx context.Context, input Create
 			return r.DB.CreateLink(ctx, link)
 		})
 	}
-	if err := faults.with(err); err != nil {
+	if err := errs.orError(err); err != nil {
 		return nil, err
 	}
-	return &CreatePortfolioLinkPayload{link}, nil
+	return &model.CreatePortfolioLinkPayload{PortfolioLink: link}, nil
 }
 
-// UpdatePortfolioLink changes a link.
-func (r *mutationResolver) UpdatePortfolioLink(ctx context.Context, input UpdatePortfolioLinkInput) (*UpdatePortfolioLinkPayload, error) {
-	portfolioID, change, faults := input.change()
+// UpdatePortfolioLink updates a link.
+func (r *mutationResolver) UpdatePortfolioLink(ctx context.Context, input model.UpdatePortfolioLinkInput) (*model.UpdatePortfolioLinkPayload, error) {
+	portfolioID, change, errs := linkChanges(input)
 	var (
 		link *db.PortfolioLink
 		err  error
 	)
-	if len(faults) > 0 {
+	if len(errs) > 0 {
 		err = r.DB.CheckNamed(ctx, portfolioID, input.ImageID.Value())
 	} else {
 		err = r.withUpload(ctx, input.Image, func(ctx context.Context, image *db.Image) (err error) {
@@ -88,44 +91,44 @@ func (r *mutationResolver) UpdatePortfolioLink(ctx context.Context, input Update
 			return err
 		})
 	}
-	if err := faults.with(err); err != nil {
+	if err := errs.orError(err); err != nil {
 		return nil, err
 	}
-	return &UpdatePortfolioLinkPayload{link}, nil
+	return &model.UpdatePortfolioLinkPayload{PortfolioLink: link}, nil
 }
 
 // DeletePortfolioLink deletes a link.
-func (r *mutationResolver) DeletePortfolioLink(ctx context.Context, input DeletePortfolioLinkInput) (*DeletePortfolioLinkPayload, error) {
+func (r *mutationResolver) DeletePortfolioLink(ctx context.Context, input model.DeletePortfolioLinkInput) (*model.DeletePortfolioLinkPayload, error) {
 	link, err := r.DB.DeleteLink(ctx, input.ID, input.ExpectedUpdatedAt)
 	if err != nil {
 		return nil, err
 	}
-	return &DeletePortfolioLinkPayload{link}, nil
+	return &model.DeletePortfolioLinkPayload{PortfolioLink: link}, nil
 }
 
-// CreateUser stores a user.
-func (r *mutationResolver) CreateUser(ctx context.Context, input CreateUserInput) (*CreateUserPayload, error) {
-	var faults faults
+// CreateUser creates a user.
+func (r *mutationResolver) CreateUser(ctx context.Context, input model.CreateUserInput) (*model.CreateUserPayload, error) {
+	var errs inputErrors
 	user := &db.User{IsActive: true, IsStaff: input.IsStaff, IsAdmin: input.IsAdmin, Codes: input.Codes}
-	user.Username = faults.name(input.Username, maxUsername, "input", "username")
-	faults.codes(input.Codes)
-	if err := faults.err(); err != nil {
+	user.Username = errs.name(input.Username, maxUsername, "input", "username")
+	errs.codes(input.Codes)
+	if err := errs.err(); err != nil {
 		return nil, err
 	}
 	err := r.DB.CreateUser(ctx, user)
 	if errors.Is(err, db.ErrConflict) {
-		return nil, &fault{CodeConflict, []any{"input", "username"}, "is taken"}
+		return nil, &apierror.InputError{Code: apierror.Conflict, Field: []any{"input", "username"}, Message: "is taken"}
 	}
 	if err != nil {
 		return nil, err
 	}
-	return &CreateUserPayload{user}, nil
+	return &model.CreateUserPayload{User: user}, nil
 }
 
-// SetUserPermissions changes what a user may do.
-func (r *mutationResolver) SetUserPermissions(ctx context.Context, input SetUserPermissionsInput) (*SetUserPermissionsPayload, error) {
-	change, faults := input.change()
-	if err := faults.err(); err != nil {
+// SetUserPermissions updates the permissions of a user.
+func (r *mutationResolver) SetUserPermissions(ctx context.Context, input model.SetUserPermissionsInput) (*model.SetUserPermissionsPayload, error) {
+	change, errs := userChanges(input)
+	if err := errs.err(); err != nil {
 		return nil, err
 	}
 	user, err := r.DB.UpdateUser(ctx, input.Username, change)
@@ -133,18 +136,18 @@ func (r *mutationResolver) SetUserPermissions(ctx context.Context, input SetUser
 		return nil, err
 	}
 	r.Tokens.Forget()
-	return &SetUserPermissionsPayload{user}, nil
+	return &model.SetUserPermissionsPayload{User: user}, nil
 }
 
-// CreateToken stores a token, of which only the hash of the key.
-func (r *mutationResolver) CreateToken(ctx context.Context, input CreateTokenInput) (*CreateTokenPayload, error) {
-	var faults faults
-	faults.text(input.Username, 1, maxUsername, "input", "username")
-	faults.optional(input.Label, maxName, "input", "label")
+// CreateToken creates a token and stores the hash of its key.
+func (r *mutationResolver) CreateToken(ctx context.Context, input model.CreateTokenInput) (*model.CreateTokenPayload, error) {
+	var errs inputErrors
+	errs.text(input.Username, 1, maxUsername, "input", "username")
+	errs.optional(input.Label, maxName, "input", "label")
 	if input.ExpiresAt != nil && !input.ExpiresAt.After(time.Now()) {
-		faults.add("must be in the future", "input", "expiresAt")
+		errs.add("must be in the future", "input", "expiresAt")
 	}
-	if err := faults.err(); err != nil {
+	if err := errs.err(); err != nil {
 		return nil, err
 	}
 	key := auth.NewKey()
@@ -153,32 +156,32 @@ func (r *mutationResolver) CreateToken(ctx context.Context, input CreateTokenInp
 	if err := r.DB.CreateToken(ctx, input.Username, token); err != nil {
 		return nil, err
 	}
-	return &CreateTokenPayload{token, key}, nil
+	return &model.CreateTokenPayload{Token: token, Key: key}, nil
 }
 
 // RevokeToken deletes a token.
-func (r *mutationResolver) RevokeToken(ctx context.Context, input RevokeTokenInput) (*RevokeTokenPayload, error) {
+func (r *mutationResolver) RevokeToken(ctx context.Context, input model.RevokeTokenInput) (*model.RevokeTokenPayload, error) {
 	token, err := r.DB.RevokeToken(ctx, input.ID)
 	if err != nil {
 		return nil, err
 	}
 	r.Tokens.Forget()
-	return &RevokeTokenPayload{token}, nil
+	return &model.RevokeTokenPayload{Token: token}, nil
 }
 
-// UploadImage stores a picture that no link shows yet.
-func (r *mutationResolver) UploadImage(ctx context.Context, input UploadImageInput) (*UploadImagePayload, error) {
+// UploadImage stores an image that no link uses yet.
+func (r *mutationResolver) UploadImage(ctx context.Context, input model.UploadImageInput) (*model.UploadImagePayload, error) {
 	image, err := r.saveUpload(ctx, input.Image, r.DB.CreateImage)
 	if err != nil {
 		return nil, err
 	}
-	return &UploadImagePayload{image}, nil
+	return &model.UploadImagePayload{Image: image}, nil
 }
 
-// Links is a page of the links of a portfolio.
-func (r *portfolioResolver) Links(ctx context.Context, obj *db.Portfolio, filter *PortfolioLinkFilter, orderBy *db.Order, first *int, after *string, last *int, before *string) (*Connection[*db.PortfolioLink], error) {
-	where, faults := filter.conditions()
-	list, order, err := paging{orderBy, first, after, last, before}.list(ctx, linkList, where, faults)
+// Links returns a page of the links of a portfolio.
+func (r *portfolioResolver) Links(ctx context.Context, obj *db.Portfolio, filter *model.PortfolioLinkFilter, orderBy *db.Order, first *int, after *string, last *int, before *string) (*model.Connection[*db.PortfolioLink], error) {
+	where, errs := linkFilter(filter)
+	list, order, err := pageArgs{orderBy, first, after, last, before}.list(ctx, linkList, where, errs)
 	if err != nil {
 		return nil, err
 	}
@@ -186,24 +189,24 @@ func (r *portfolioResolver) Links(ctx context.Context, obj *db.Portfolio, filter
 	if err != nil {
 		return nil, err
 	}
-	return connect(page, list, order), nil
+	return model.NewConnection(page, list, order), nil
 }
 
-// Portfolio is what the link belongs to.
+// Portfolio returns the portfolio of a link.
 func (r *portfolioLinkResolver) Portfolio(ctx context.Context, obj *db.PortfolioLink) (*db.Portfolio, error) {
 	return r.DB.PortfolioOf(ctx, obj)
 }
 
-// PortfolioLink is the one look-up of a link, for GraphQL and for the legacy
-// endpoint. It is nil where there is no such link.
+// PortfolioLink returns a link, or nil if it does not exist. The legacy endpoint
+// calls it too.
 func (r *queryResolver) PortfolioLink(ctx context.Context, portfolioID *int64, id int64) (*db.PortfolioLink, error) {
-	return orNull(r.DB.PortfolioLink(ctx, portfolioID, id))
+	return nullIfNotFound(r.DB.PortfolioLink(ctx, portfolioID, id))
 }
 
-// PortfolioLinks is a page of links.
-func (r *queryResolver) PortfolioLinks(ctx context.Context, portfolioID *int64, filter *PortfolioLinkFilter, orderBy *db.Order, first *int, after *string, last *int, before *string) (*Connection[*db.PortfolioLink], error) {
-	where, faults := filter.conditions()
-	list, order, err := paging{orderBy, first, after, last, before}.list(ctx, linkList, where, faults)
+// PortfolioLinks returns a page of links.
+func (r *queryResolver) PortfolioLinks(ctx context.Context, portfolioID *int64, filter *model.PortfolioLinkFilter, orderBy *db.Order, first *int, after *string, last *int, before *string) (*model.Connection[*db.PortfolioLink], error) {
+	where, errs := linkFilter(filter)
+	list, order, err := pageArgs{orderBy, first, after, last, before}.list(ctx, linkList, where, errs)
 	if err != nil {
 		return nil, err
 	}
@@ -211,18 +214,18 @@ func (r *queryResolver) PortfolioLinks(ctx context.Context, portfolioID *int64, 
 	if err != nil {
 		return nil, err
 	}
-	return connect(page, list, order), nil
+	return model.NewConnection(page, list, order), nil
 }
 
-// Portfolio is nil where there is none.
+// Portfolio returns a portfolio, or nil if it does not exist.
 func (r *queryResolver) Portfolio(ctx context.Context, id int64) (*db.Portfolio, error) {
-	return orNull(r.DB.Portfolio(ctx, id))
+	return nullIfNotFound(r.DB.Portfolio(ctx, id))
 }
 
-// Portfolios is a page of portfolios.
-func (r *queryResolver) Portfolios(ctx context.Context, filter *PortfolioFilter, orderBy *db.Order, first *int, after *string, last *int, before *string) (*Connection[*db.Portfolio], error) {
-	where, faults := filter.conditions()
-	list, order, err := paging{orderBy, first, after, last, before}.list(ctx, portfolioList, where, faults)
+// Portfolios returns a page of portfolios.
+func (r *queryResolver) Portfolios(ctx context.Context, filter *model.PortfolioFilter, orderBy *db.Order, first *int, after *string, last *int, before *string) (*model.Connection[*db.Portfolio], error) {
+	where, errs := portfolioFilter(filter)
+	list, order, err := pageArgs{orderBy, first, after, last, before}.list(ctx, portfolioList, where, errs)
 	if err != nil {
 		return nil, err
 	}
@@ -230,26 +233,26 @@ func (r *queryResolver) Portfolios(ctx context.Context, filter *PortfolioFilter,
 	if err != nil {
 		return nil, err
 	}
-	return connect(page, list, order), nil
+	return model.NewConnection(page, list, order), nil
 }
 
-// Image is nil where there is none.
+// Image returns an image, or nil if it does not exist.
 func (r *queryResolver) Image(ctx context.Context, id int64) (*db.Image, error) {
-	return orNull(r.DB.Image(ctx, id))
+	return nullIfNotFound(r.DB.Image(ctx, id))
 }
 
-// Viewer is who sends the request, nil without a token.
+// Viewer returns the sender of the request, or nil without a token.
 func (r *queryResolver) Viewer(ctx context.Context) (*auth.Viewer, error) {
 	return auth.ViewerFrom(ctx), nil
 }
 
-func (r *Resolver) Mutation() MutationResolver { return &mutationResolver{r} }
+func (r *Resolver) Mutation() generated.MutationResolver { return &mutationResolver{r} }
 
-func (r *Resolver) Portfolio() PortfolioResolver { return &portfolioResolver{r} }
+func (r *Resolver) Portfolio() generated.PortfolioResolver { return &portfolioResolver{r} }
 
-func (r *Resolver) PortfolioLink() PortfolioLinkResolver { return &portfolioLinkResolver{r} }
+func (r *Resolver) PortfolioLink() generated.PortfolioLinkResolver { return &portfolioLinkResolver{r} }
 
-func (r *Resolver) Query() QueryResolver { return &queryResolver{r} }
+func (r *Resolver) Query() generated.QueryResolver { return &queryResolver{r} }
 
 type (
 	mutationResolver      struct{ *Resolver }

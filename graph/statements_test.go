@@ -12,6 +12,7 @@ import (
 	"portfolio/db"
 	"portfolio/db/dbtest"
 	"portfolio/graph"
+	"portfolio/graph/graphtest"
 	"portfolio/internal/auth"
 )
 
@@ -26,7 +27,7 @@ func loadLists(t testing.TB, dsn string) {
 		}
 		return strings.Join(rows, ", ")
 	}
-	hash := auth.HashKey(staff4242)
+	hash := auth.HashKey(graphtest.Staff4242)
 	dbtest.Exec(t, dsn, "INSERT INTO users (id, username, is_staff) VALUES (1, 'staff', true)")
 	dbtest.Exec(t, dsn, "INSERT INTO user_permissions VALUES (1, 4242)")
 	dbtest.Exec(t, dsn, "INSERT INTO tokens (user_id, key_hash) VALUES (1, $1)", hash[:])
@@ -69,9 +70,7 @@ func TestStatements(t *testing.T) {
 		loadLists(t, dsn)
 		database := dbtest.Open(t, dsn)
 		tokens := auth.NewTokens(database, time.Minute, 0)
-		options := defaultOptions()
-		options.Limits.Cost = 1_000_000
-		handler := newHandler(t, &graph.Resolver{DB: database, Tokens: tokens}, options)
+		handler := graphtest.NewHandler(t, &graph.Resolver{DB: database, Tokens: tokens}, func(o *graphtest.Options) { o.Options.Limits.Cost = 1_000_000 })
 		for _, c := range cases {
 			t.Run(c.name, func(t *testing.T) {
 				for _, rows := range []int{1, 10, 100} {
@@ -83,7 +82,7 @@ func TestStatements(t *testing.T) {
 					ctx, statements := db.WithCounter(t.Context())
 					request := httptest.NewRequestWithContext(ctx, http.MethodPost, "/graphql", strings.NewReader(string(body)))
 					request.Header.Set("Content-Type", "application/json")
-					request.Header.Set("Authorization", "Token "+staff4242)
+					request.Header.Set("Authorization", "Token "+graphtest.Staff4242)
 					answer := httptest.NewRecorder()
 					handler.ServeHTTP(answer, request)
 					if text := answer.Body.String(); strings.Contains(text, `"errors"`) || statements.Load()-1 != c.statements {

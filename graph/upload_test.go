@@ -21,6 +21,7 @@ import (
 	"portfolio/db"
 	"portfolio/db/dbtest"
 	"portfolio/graph"
+	"portfolio/graph/graphtest"
 	"portfolio/internal/imaging"
 )
 
@@ -48,7 +49,7 @@ func eachUploads(t *testing.T, test func(t *testing.T, server uploads)) {
 		t.Cleanup(func() { _ = store.Close() })
 		database := dbtest.Open(t, dsn)
 		resolver := &graph.Resolver{DB: database, Pictures: imaging.NewPictures(store, maxUpload, 512<<20)}
-		handler := newHandler(t, resolver, defaultOptions())
+		handler := graphtest.NewHandler(t, resolver, nil)
 		mux := http.NewServeMux()
 		mux.Handle("/", handler)
 		mux.Handle(imaging.Prefix, store.Handler())
@@ -90,7 +91,7 @@ func (u uploads) send(t *testing.T, key, contentType string, body []byte) (int, 
 	if key != "" {
 		header.Set("Authorization", "Token "+key)
 	}
-	response, text := send(t, u.Server, http.MethodPost, "", header, body)
+	response, text := graphtest.Send(t, u.Server, http.MethodPost, "", header, body)
 	return response.StatusCode, text
 }
 
@@ -131,7 +132,7 @@ func TestUpload(t *testing.T) {
 	)
 	varying := regexp.MustCompile(`(core_media/)[0-9/]{10}|("placeholder":")[^"]{20,40}|("fileSize":)[1-9][0-9]+`)
 	eachUploads(t, func(t *testing.T, server uploads) {
-		status, body := server.upload(t, staff4242,
+		status, body := server.upload(t, graphtest.Staff4242,
 			part{"operations", "", `{"query":"mutation U($in: UploadImageInput!, $i: Upload!) { a: uploadImage(input: $in) { image ` + fields +
 				` } b: uploadImage(input: {image: $i}) { image ` + fields + ` } }","variables":{"in":{"image":null},"i":null}}`},
 			part{"map", "", `{"first":["variables.in.image"],"second":["variables.i"]}`},
@@ -149,12 +150,12 @@ func TestUpload(t *testing.T) {
 			t.Errorf("%d addresses", len(addresses))
 		}
 		for _, address := range addresses {
-			if response, _ := send(t, server.Server, http.MethodGet, address[1], nil, nil); response.StatusCode != http.StatusOK {
+			if response, _ := graphtest.Send(t, server.Server, http.MethodGet, address[1], nil, nil); response.StatusCode != http.StatusOK {
 				t.Errorf("%s: %d", address[1], response.StatusCode)
 			}
 		}
 		dbtest.Exec(t, server.dsn, "UPDATE portfolio_links SET image_id = (SELECT max(id) FROM images WHERE name = 'cmyk') WHERE id = 4")
-		_, linked := ask(t, server.Server, "Token "+admin, `{portfolioLink(id:4){imageData`+fields+`}}`, nil)
+		_, linked := graphtest.Query(t, server.Server, "Token "+graphtest.Admin, `{portfolioLink(id:4){imageData`+fields+`}}`, nil)
 		uploaded, _ := strings.CutPrefix(body, `{"data":{"a":{"image":`)
 		uploaded, _, _ = strings.Cut(uploaded, `},"b":`)
 		if diff := cmp.Diff(`{"data":{"portfolioLink":{"imageData":`+uploaded+`}}}`, linked); diff != "" {
@@ -179,14 +180,14 @@ func TestImageOfLegacyRows(t *testing.T) {
 	thumbnail := func(size int) string {
 		return fmt.Sprintf("HOST/media/core_media/2026/02/02/thumbnails/test2_ecH0zVV_thumbnail_%dx%d.jpg", size, size)
 	}
-	eachServer(t, func(t *testing.T, server *httptest.Server) {
+	graphtest.Each(t, recorded, func(t *testing.T, server *httptest.Server) {
 		for id, want := range map[int]string{
 			4: `{"mimeType":null,"placeholder":null,"srcset":"` + thumbnail(64) + ` 64w, ` + thumbnail(128) + ` 128w, ` +
 				`HOST/media/core_media/2025/12/02/technology.png 225w","thumbnail":{"size":128},"thumbnails":[` +
 				strings.Repeat(`,{"width":null,"height":null,"fileSize":null}`, 4)[1:] + `]}`,
 			13: `{"mimeType":null,"placeholder":null,"srcset":null,"thumbnail":null,"thumbnails":[]}`,
 		} {
-			_, body := ask(t, server, "Token "+admin, fmt.Sprintf(query, id), nil)
+			_, body := graphtest.Query(t, server, "Token "+graphtest.Admin, fmt.Sprintf(query, id), nil)
 			if diff := cmp.Diff(`{"data":{"portfolioLink":{"imageData":`+want+`}}}`, body); diff != "" {
 				t.Error(diff)
 			}
@@ -211,10 +212,10 @@ func TestUploadRefused(t *testing.T) {
 	deep := strings.Repeat("[", 11_000) + strings.Repeat("]", 11_000)
 	badInput := func(message string) string { return fmt.Sprintf(refused, message) }
 	order := func(name string) string {
-		return badInput("The parts must be operations, map and then the files; " + name + " is not in its place.")
+		return badInput("The parts must be operations, map and then the files, but " + name + " is missing.")
 	}
 	const forbidden = `{"errors":[{"message":"You do not have permission to do this.","extensions":{"code":"FORBIDDEN"}}]}`
-	noFile := badInput("The map has a path that is no file of the operation.")
+	noFile := badInput("The map has a path that is not a file of the operation.")
 	notNull := badInput("The map has a path that is not null in the variables, or has it twice.")
 	cases := []struct {
 		name, key string
@@ -222,43 +223,43 @@ func TestUploadRefused(t *testing.T) {
 		status    int
 		want      string
 	}{
-		{"nothing", admin, nil, 400, order("operations")},
-		{"no operations", admin, []part{mapping, file}, 400, order("operations")},
-		{"no map", admin, []part{operations}, 400, order("map")},
-		{"map after the file", admin, []part{operations, file, mapping}, 400, order("map")},
-		{"no file", admin, []part{operations, mapping}, 400, badInput("There are fewer parts than the map has.")},
-		{"another file", admin, []part{operations, mapping, {"1", "a.png", "x"}}, 400, badInput("There is a part that the map does not have, or has only once.")},
-		{"two files", admin, []part{operations, mapping, file, file}, 400, badInput("There are more parts than the map has.")},
-		{"10,000 parts", admin, manyParts, 400, badInput("There are more parts than the map has.")},
-		{"operations of no JSON", admin, []part{{"operations", "", "x"}, mapping, file}, 400, badInput("The body must be one JSON object with a query, and may have operationName, variables and extensions.")},
-		{"a batch", admin, []part{{"operations", "", "[" + uploadMutation + "]"}, mapping, file}, 400, badInput("The body must be one JSON object with a query, and may have operationName, variables and extensions.")},
-		{"deep variables", admin, []part{{"operations", "", `{"query":"{viewer{id}}","variables":{"i":` + deep + `}}`}, mapping, file}, 400, badInput("The variables and extensions may have at most 50 levels.")},
-		{"no query", admin, []part{{"operations", "", `{"variables":{"i":null}}`}, mapping, file}, 400, badInput("There is no query.")},
-		{"no variables", admin, []part{{"operations", "", `{"query":"{viewer{id}}"}`}, mapping, file}, 400, notNull},
-		{"map of no JSON", admin, []part{operations, {"map", "", "x"}, file}, 400, badInput("The part map must be a JSON object of lists of paths.")},
-		{"map of numbers", admin, []part{operations, {"map", "", `{"0":[1]}`}, file}, 400, badInput("The part map must be a JSON object of lists of paths.")},
-		{"map of no path", admin, []part{operations, {"map", "", `{"0":[]}`}, file}, 400, badInput("The map has a part without a path.")},
-		{"map of many paths", admin, []part{operations, {"map", "", `{"0":[` + manyFiles + `]}`}, file}, 400, badInput("The map may have at most 10 files.")},
-		{"an empty map", admin, []part{{"operations", "", `{"query":"{viewer{id}}"}`}, {"map", "", `{}`}, file}, 400, badInput("There are more parts than the map has.")},
-		{"a path twice", admin, []part{operations, {"map", "", `{"0":["variables.i"],"1":["variables.i"]}`}, file}, 400, notNull},
-		{"a path out of range", admin, []part{{"operations", "", `{"query":"{viewer{id}}","variables":{"i":[null]}}`}, {"map", "", `{"0":["variables.i.1"]}`}, file}, 400, notNull},
-		{"a path below null", admin, []part{operations, {"map", "", `{"0":["variables.i.x"]}`}, file}, 400, notNull},
-		{"a path that is not there", admin, []part{operations, {"map", "", `{"0":["variables.j"]}`}, file}, 400, notNull},
-		{"a path outside", admin, []part{operations, {"map", "", `{"0":["query"]}`}, file}, 400, notNull},
-		{"the variables themselves", admin, []part{operations, {"map", "", `{"0":["variables"]}`}, file}, 400, notNull},
-		{"large operations", admin, []part{{"operations", "", strings.Repeat("x", 1<<20+1)}, mapping, file}, 413, badInput("The part operations may have at most 1048576 bytes.")},
-		{"a large map", admin, []part{operations, {"map", "", strings.Repeat("x", 16<<10+1)}, file}, 413, badInput("The part map may have at most 16384 bytes.")},
-		{"a large file", admin, []part{operations, mapping, {"0", "a.png", strings.Repeat("x", maxUpload+1)}}, 413, badInput("variables.i may have at most 20000 bytes.")},
-		{"large headers", admin, []part{operations, mapping, {"0", strings.Repeat("x", 100<<10), "x"}}, 400, badInput("The body is not well-formed multipart/form-data.")},
+		{"nothing", graphtest.Admin, nil, 400, order("operations")},
+		{"no operations", graphtest.Admin, []part{mapping, file}, 400, order("operations")},
+		{"no map", graphtest.Admin, []part{operations}, 400, order("map")},
+		{"map after the file", graphtest.Admin, []part{operations, file, mapping}, 400, order("map")},
+		{"no file", graphtest.Admin, []part{operations, mapping}, 400, badInput("A file of the map is missing.")},
+		{"another file", graphtest.Admin, []part{operations, mapping, {"1", "a.png", "x"}}, 400, badInput("Unexpected part: its name is not in the map, or it was already sent.")},
+		{"two files", graphtest.Admin, []part{operations, mapping, file, file}, 400, badInput("Unexpected part after the files of the map.")},
+		{"10,000 parts", graphtest.Admin, manyParts, 400, badInput("Unexpected part after the files of the map.")},
+		{"operations of no JSON", graphtest.Admin, []part{{"operations", "", "x"}, mapping, file}, 400, badInput("The body must be one JSON object with a query, and may have operationName, variables and extensions.")},
+		{"a batch", graphtest.Admin, []part{{"operations", "", "[" + uploadMutation + "]"}, mapping, file}, 400, badInput("The body must be one JSON object with a query, and may have operationName, variables and extensions.")},
+		{"deep variables", graphtest.Admin, []part{{"operations", "", `{"query":"{viewer{id}}","variables":{"i":` + deep + `}}`}, mapping, file}, 400, badInput("The variables and extensions may have at most 50 levels.")},
+		{"no query", graphtest.Admin, []part{{"operations", "", `{"variables":{"i":null}}`}, mapping, file}, 400, badInput("The request has no query.")},
+		{"no variables", graphtest.Admin, []part{{"operations", "", `{"query":"{viewer{id}}"}`}, mapping, file}, 400, notNull},
+		{"map of no JSON", graphtest.Admin, []part{operations, {"map", "", "x"}, file}, 400, badInput("The part map must be a JSON object of lists of paths.")},
+		{"map of numbers", graphtest.Admin, []part{operations, {"map", "", `{"0":[1]}`}, file}, 400, badInput("The part map must be a JSON object of lists of paths.")},
+		{"map of no path", graphtest.Admin, []part{operations, {"map", "", `{"0":[]}`}, file}, 400, badInput("The map has a part without a path.")},
+		{"map of many paths", graphtest.Admin, []part{operations, {"map", "", `{"0":[` + manyFiles + `]}`}, file}, 400, badInput("The map may have at most 10 files.")},
+		{"an empty map", graphtest.Admin, []part{{"operations", "", `{"query":"{viewer{id}}"}`}, {"map", "", `{}`}, file}, 400, badInput("Unexpected part after the files of the map.")},
+		{"a path twice", graphtest.Admin, []part{operations, {"map", "", `{"0":["variables.i"],"1":["variables.i"]}`}, file}, 400, notNull},
+		{"a path out of range", graphtest.Admin, []part{{"operations", "", `{"query":"{viewer{id}}","variables":{"i":[null]}}`}, {"map", "", `{"0":["variables.i.1"]}`}, file}, 400, notNull},
+		{"a path below null", graphtest.Admin, []part{operations, {"map", "", `{"0":["variables.i.x"]}`}, file}, 400, notNull},
+		{"a path that is not there", graphtest.Admin, []part{operations, {"map", "", `{"0":["variables.j"]}`}, file}, 400, notNull},
+		{"a path outside", graphtest.Admin, []part{operations, {"map", "", `{"0":["query"]}`}, file}, 400, notNull},
+		{"the variables themselves", graphtest.Admin, []part{operations, {"map", "", `{"0":["variables"]}`}, file}, 400, notNull},
+		{"large operations", graphtest.Admin, []part{{"operations", "", strings.Repeat("x", 1<<20+1)}, mapping, file}, 413, badInput("The part operations may have at most 1048576 bytes.")},
+		{"a large map", graphtest.Admin, []part{operations, {"map", "", strings.Repeat("x", 16<<10+1)}, file}, 413, badInput("The part map may have at most 16384 bytes.")},
+		{"a large file", graphtest.Admin, []part{operations, mapping, {"0", "a.png", strings.Repeat("x", maxUpload+1)}}, 413, badInput("variables.i may have at most 20000 bytes.")},
+		{"large headers", graphtest.Admin, []part{operations, mapping, {"0", strings.Repeat("x", 100<<10), "x"}}, 400, badInput("The body is not well-formed multipart/form-data.")},
 
-		{"no picture", admin, []part{operations, mapping, {"0", "a.jpg", "<html>"}}, 200, fmt.Sprintf(inField, "image must be a JPEG, PNG, GIF or WebP picture.", `,"field":["input","image"]`, "BAD_USER_INPUT")},
-		{"half a picture", admin, []part{operations, mapping, {"0", "a.jpg", picture(t, "cmyk.jpg")[:2000]}}, 200, fmt.Sprintf(inField, "image is a broken or cut off picture.", `,"field":["input","image"]`, "BAD_USER_INPUT")},
-		{"zero bytes", admin, []part{operations, mapping, {"0", "a.jpg", ""}}, 200, fmt.Sprintf(inField, "image must be a JPEG, PNG, GIF or WebP picture.", `,"field":["input","image"]`, "BAD_USER_INPUT")},
-		{"not permitted", staff, []part{operations, mapping, file}, 200, forbidden},
-		{"not permitted, in a fragment", staff, []part{{"operations", "", strings.Replace(uploadMutation, "{ uploadImage(input: {image: $i}) { image { ...F } } }", "{ ...on Mutation { a: uploadImage(input: {image: $i}) { image { ...F } } } }", 1)}, mapping, file}, 200, forbidden},
-		{"a file of no operation", staff, []part{{"operations", "", `{"query":"{viewer{id}}","variables":{"i":null}}`}, mapping, file}, 400, noFile},
-		{"a file for a text", admin, []part{{"operations", "", `{"query":"query($i:String!){__type(name:$i){name}}","variables":{"i":null}}`}, mapping, file}, 400, noFile},
-		{"a file for a field of a text", admin, []part{{"operations", "", `{"query":"mutation($i:CreatePortfolioLinkInput!){createPortfolioLink(input:$i){portfolioLink{id}}}","variables":{"i":{"portfolioId":1,"name":{"x":null}}}}`}, {"map", "", `{"0":["variables.i.name.x"]}`}, file}, 400, noFile},
+		{"no picture", graphtest.Admin, []part{operations, mapping, {"0", "a.jpg", "<html>"}}, 200, fmt.Sprintf(inField, "image must be a JPEG, PNG, GIF or WebP picture.", `,"field":["input","image"]`, "BAD_USER_INPUT")},
+		{"half a picture", graphtest.Admin, []part{operations, mapping, {"0", "a.jpg", picture(t, "cmyk.jpg")[:2000]}}, 200, fmt.Sprintf(inField, "image is a broken or cut off picture.", `,"field":["input","image"]`, "BAD_USER_INPUT")},
+		{"zero bytes", graphtest.Admin, []part{operations, mapping, {"0", "a.jpg", ""}}, 200, fmt.Sprintf(inField, "image must be a JPEG, PNG, GIF or WebP picture.", `,"field":["input","image"]`, "BAD_USER_INPUT")},
+		{"not permitted", graphtest.Staff, []part{operations, mapping, file}, 200, forbidden},
+		{"not permitted, in a fragment", graphtest.Staff, []part{{"operations", "", strings.Replace(uploadMutation, "{ uploadImage(input: {image: $i}) { image { ...F } } }", "{ ...on Mutation { a: uploadImage(input: {image: $i}) { image { ...F } } } }", 1)}, mapping, file}, 200, forbidden},
+		{"a file of no operation", graphtest.Staff, []part{{"operations", "", `{"query":"{viewer{id}}","variables":{"i":null}}`}, mapping, file}, 400, noFile},
+		{"a file for a text", graphtest.Admin, []part{{"operations", "", `{"query":"query($i:String!){__type(name:$i){name}}","variables":{"i":null}}`}, mapping, file}, 400, noFile},
+		{"a file for a field of a text", graphtest.Admin, []part{{"operations", "", `{"query":"mutation($i:CreatePortfolioLinkInput!){createPortfolioLink(input:$i){portfolioLink{id}}}","variables":{"i":{"portfolioId":1,"name":{"x":null}}}}`}, {"map", "", `{"0":["variables.i.name.x"]}`}, file}, 400, noFile},
 		{"anonymous", "", []part{operations, mapping, file}, 401, `{"errors":[{"message":"Authentication is required.","extensions":{"code":"UNAUTHENTICATED"}}]}`},
 	}
 	eachUploads(t, func(t *testing.T, server uploads) {
@@ -274,15 +275,15 @@ func TestUploadRefused(t *testing.T) {
 		for name, c := range map[string]struct{ contentType, body, want string }{
 			"no boundary": {"multipart/form-data", "x", badInput("The body is not well-formed multipart/form-data.")},
 			"cut off": {"multipart/form-data; boundary=b", "--b\r\nContent-Disposition: form-data; name=\"operations\"\r\n\r\n{",
-				badInput("The part operations is cut off.")},
+				badInput("The part operations is truncated.")},
 			"cut off file": {"multipart/form-data; boundary=b", "--b\r\nContent-Disposition: form-data; name=\"operations\"\r\n\r\n" + uploadMutation +
 				"\r\n--b\r\nContent-Disposition: form-data; name=\"map\"\r\n\r\n" + map1 + "\r\n--b\r\nContent-Disposition: form-data; name=\"0\"\r\n\r\nabc",
-				badInput("variables.i is cut off.")},
+				badInput("variables.i is truncated.")},
 			"a file in JSON": {"application/json", strings.ReplaceAll(uploadMutation, `"i":null`, `"i":"abc"`),
-				fmt.Sprintf(inField, "image must be a file sent by the GraphQL multipart request specification.", `,"field":["input","image"]`, "BAD_USER_INPUT")},
+				fmt.Sprintf(inField, "image must be a file sent as the GraphQL multipart request specification describes.", `,"field":["input","image"]`, "BAD_USER_INPUT")},
 		} {
 			t.Run(name, func(t *testing.T) {
-				if _, body := server.send(t, admin, c.contentType, []byte(c.body)); body != c.want {
+				if _, body := server.send(t, graphtest.Admin, c.contentType, []byte(c.body)); body != c.want {
 					t.Error(cmp.Diff(c.want, body))
 				}
 			})
@@ -299,7 +300,7 @@ func TestUploadRefused(t *testing.T) {
 func TestUploadFails(t *testing.T) {
 	eachUploads(t, func(t *testing.T, server uploads) {
 		dbtest.Exec(t, server.dsn, "ALTER TABLE thumbnails RENAME COLUMN file_size TO bytes")
-		_, body := server.upload(t, admin, part{"operations", "", uploadMutation}, part{"map", "", `{"0":["variables.i"]}`}, part{"0", "a.png", picture(t, "scene.png")})
+		_, body := server.upload(t, graphtest.Admin, part{"operations", "", uploadMutation}, part{"map", "", `{"0":["variables.i"]}`}, part{"0", "a.png", picture(t, "scene.png")})
 		const want = `{"errors":[{"message":"Internal error.","path":["uploadImage"],"locations":[{"line":1,"column":27}],"extensions":{"code":"INTERNAL"}}],"data":{"uploadImage":null}}`
 		if diff := cmp.Diff(want, body); diff != "" {
 			t.Error(diff)
@@ -337,7 +338,7 @@ func FuzzMultipart(f *testing.F) {
 	}
 	f.Cleanup(func() { _ = store.Close() })
 	database := dbtest.Open(f, dsn)
-	handler := newHandler(f, &graph.Resolver{DB: database, Pictures: imaging.NewPictures(store, maxUpload, 512<<20)}, defaultOptions())
+	handler := graphtest.NewHandler(f, &graph.Resolver{DB: database, Pictures: imaging.NewPictures(store, maxUpload, 512<<20)}, nil)
 	disposition := func(name string) string {
 		return "--b\r\nContent-Disposition: form-data; name=\"" + name + "\"\r\n\r\n"
 	}
@@ -346,7 +347,7 @@ func FuzzMultipart(f *testing.F) {
 	f.Fuzz(func(t *testing.T, body []byte) {
 		request := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/graphql", bytes.NewReader(body))
 		request.Header.Set("Content-Type", "multipart/form-data; boundary=b")
-		request.Header.Set("Authorization", "Token "+admin)
+		request.Header.Set("Authorization", "Token "+graphtest.Admin)
 		w := httptest.NewRecorder()
 		handler.ServeHTTP(w, request)
 		if w.Code >= 500 || !json.Valid(w.Body.Bytes()) || strings.Contains(w.Body.String(), "INTERNAL") {
@@ -377,10 +378,10 @@ func TestLinkUpload(t *testing.T) {
 	}{
 		{"create", "create", `"portfolioId":1,"name":"new"`, file, `{"data":{"createPortfolioLink":{"portfolioLink":{"name":"new",` + image + `}}}}`, files},
 		{"update", "update", `"id":4`, file, `{"data":{"updatePortfolioLink":{"portfolioLink":{"name":"link",` + image + `}}}}`, files},
-		{"create in no portfolio", "create", `"portfolioId":77,"name":"new"`, file, failed("create", "portfolioId names no portfolio.", "BAD_USER_INPUT", `,"field":["input","portfolioId"]`), 0},
+		{"create in no portfolio", "create", `"portfolioId":77,"name":"new"`, file, failed("create", "portfolioId does not exist.", "BAD_USER_INPUT", `,"field":["input","portfolioId"]`), 0},
 		{"create without a name", "create", `"portfolioId":1,"name":" "`, file, failed("create", "name must not be blank.", "BAD_USER_INPUT", `,"field":["input","name"]`), 0},
-		{"update no link", "update", `"id":999`, file, failed("update", "There is no such thing.", "NOT_FOUND", ""), 0},
-		{"update a link that was changed", "update", `"id":4,"expectedUpdatedAt":"2001-01-01T00:00:00Z"`, file, failed("update", "It was changed since you read it.", "CONFLICT", ""), 0},
+		{"update no link", "update", `"id":999`, file, failed("update", "Not found.", "NOT_FOUND", ""), 0},
+		{"update a link that was changed", "update", `"id":4,"expectedUpdatedAt":"2001-01-01T00:00:00Z"`, file, failed("update", "The object has changed since it was last read.", "CONFLICT", ""), 0},
 		{"no picture", "create", `"portfolioId":1,"name":"new"`, part{"0", "a.png", "<html>"}, failed("create", "image must be a JPEG, PNG, GIF or WebP picture.", "BAD_USER_INPUT", `,"field":["input","image"]`), 0},
 		{"two pictures", "create", `"portfolioId":1,"name":"new","imageId":1`, file, failed("create", "image cannot be given together with imageId.", "BAD_USER_INPUT", `,"field":["input","image"]`), 0},
 	}
@@ -388,7 +389,7 @@ func TestLinkUpload(t *testing.T) {
 		for _, c := range cases {
 			t.Run(c.name, func(t *testing.T) {
 				filesBefore, rowsBefore := server.count(t)
-				status, body := server.upload(t, staff4242, operations(c.field, c.input), mapping, c.file)
+				status, body := server.upload(t, graphtest.Staff4242, operations(c.field, c.input), mapping, c.file)
 				if diff := cmp.Diff(c.want, body); status != http.StatusOK || diff != "" {
 					t.Errorf("%d %s", status, diff)
 				}
@@ -397,7 +398,7 @@ func TestLinkUpload(t *testing.T) {
 				}
 			})
 		}
-		_, body := ask(t, server.Server, "Token "+staff4242, `{portfolioLinks(filter:{search:"new"}){totalCount nodes{name}}}`, nil)
+		_, body := graphtest.Query(t, server.Server, "Token "+graphtest.Staff4242, `{portfolioLinks(filter:{search:"new"}){totalCount nodes{name}}}`, nil)
 		if want := `{"data":{"portfolioLinks":{"totalCount":1,"nodes":[{"name":"new"}]}}}`; body != want {
 			t.Errorf("links: %s", body)
 		}

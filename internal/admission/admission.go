@@ -7,46 +7,56 @@ import (
 	"time"
 )
 
-// Admission holds what all requests share: slots by kind of work, so that no
-// kind keeps another waiting, and budgets of bytes.
+// Admission holds what requests share: a throttle for each kind of work, so that
+// none keeps another waiting, and budgets of bytes.
 type Admission struct {
-	Lookups *Throttle // reading a request, and work that takes a few milliseconds
+	Lookups *Throttle // decoding a request, and a few milliseconds of work
 	Heavy   *Throttle // searches, counts and large responses
-	Uploads *Throttle // image work
+	Uploads *Throttle // image processing
 
-	AnonymousBodies *Budget // memory of bodies that are read before they have a slot
+	AnonymousBodies *Budget // memory of request bodies that are read before a slot is acquired
 	Bodies          *Budget
 	Responses       *Budget // memory of large responses until they are sent
-	Documents       *Budget // memory of parsed documents that are kept
+	Documents       *Budget // memory of cached documents
 	Files           *Budget // disk space of uploads
 }
 
 const (
 	maxWait       = 2 * time.Second
 	maxUploadWait = 30 * time.Second
+	backlogFactor = 16 // lookups that may wait for each slot
+	maxBacklog    = 64 // heavy requests, or uploads, that may wait
 
-	anonymousBodies = 16 << 20 // bytes
+	// Limits of budgets in bytes.
+	anonymousBodies = 16 << 20
 	bodies          = 64 << 20
-	responses       = 4 // of the largest size
 	documents       = 16 << 20
 	files           = 1 << 30
+	largeResponses  = 4 // that may be held at a time
 )
 
-// NewAdmission lets so many lookups work at once, sixteen times as many may
-// wait. Heavy requests take at most half of the database's connections and no
-// more processors than there are; image work leaves a processor to the others.
-// There is room for four responses of maxResponse bytes.
-// It tells memory by how much the bytes change that requests hold.
-func NewAdmission(lookups, connections int, maxResponse int64, memory func(by int64)) *Admission {
-	processors := runtime.GOMAXPROCS(0)
+// New returns an Admission with the given number of slots for lookups. Heavy
+// requests take at most half of the database connections and as many CPUs as
+// there are; uploads leave one CPU to others. There is memory for four responses
+// of maxResponse bytes. The function hold, unless nil, is called with the change
+// of the bytes of memory that requests hold.
+func New(lookups, connections int, maxResponse int64, hold func(by int64)) *Admission {
+	memory := func(limit int64) *Budget {
+		return NewBudget(limit, func(by int64) {
+			if hold != nil {
+				hold(heldFactor * by)
+			}
+		})
+	}
+	cpus := runtime.GOMAXPROCS(0)
 	return &Admission{
-		Lookups:         NewThrottle(lookups, 16*lookups, maxWait),
-		Heavy:           NewThrottle(max(1, min(processors, connections/2)), 64, maxWait),
-		Uploads:         NewThrottle(max(1, processors-1), 64, maxUploadWait),
-		AnonymousBodies: NewBudget(anonymousBodies, memory),
-		Bodies:          NewBudget(bodies, memory),
-		Responses:       NewBudget(responses*maxResponse, memory),
-		Documents:       NewBudget(documents, memory),
+		Lookups:         NewThrottle(lookups, backlogFactor*lookups, maxWait),
+		Heavy:           NewThrottle(max(1, min(cpus, connections/2)), maxBacklog, maxWait),
+		Uploads:         NewThrottle(max(1, cpus-1), maxBacklog, maxUploadWait),
+		AnonymousBodies: memory(anonymousBodies),
+		Bodies:          memory(bodies),
+		Responses:       memory(largeResponses * maxResponse),
+		Documents:       memory(documents),
 		Files:           NewBudget(files, nil),
 	}
 }

@@ -2,20 +2,20 @@ package admission
 
 import "sync/atomic"
 
-// Budget bounds the bytes that all requests together hold for one purpose.
+// A Budget bounds the bytes that all requests hold for one purpose.
 type Budget struct {
 	limit   int64
 	taken   atomic.Int64
 	changed func(by int64)
 }
 
-// NewBudget has limit bytes. It tells changed, unless that is nil, by how much
-// the bytes that are taken change.
+// NewBudget returns a budget of limit bytes. The function changed, unless nil,
+// is called with each change of the bytes taken.
 func NewBudget(limit int64, changed func(by int64)) *Budget {
 	return &Budget{limit: limit, changed: changed}
 }
 
-// Take reports whether n bytes are left, and takes them.
+// Take takes n bytes and reports whether that many were left.
 func (b *Budget) Take(n int64) bool {
 	if b.taken.Add(n) > b.limit {
 		b.taken.Add(-n)
@@ -27,7 +27,7 @@ func (b *Budget) Take(n int64) bool {
 	return true
 }
 
-// Give gives n bytes back.
+// Give returns n bytes.
 func (b *Budget) Give(n int64) {
 	b.taken.Add(-n)
 	if b.changed != nil {

@@ -6,8 +6,9 @@ import (
 	"time"
 )
 
-// Seconds is a wait as Retry-After has it: whole seconds, at least one, rounded
-// up but for what a float leaves over, so that who waits so long is let in.
-func Seconds(wait time.Duration) string {
+// RetryAfter formats a wait as a Retry-After header: whole seconds, at least
+// one, rounded up. It ignores what rounding of floats has added, so that a client
+// that waits so long is accepted.
+func RetryAfter(wait time.Duration) string {
 	return strconv.Itoa(max(1, int(math.Ceil((wait - time.Microsecond).Seconds()))))
 }

@@ -7,12 +7,11 @@ import (
 	"time"
 )
 
-// ErrBusy means that too many requests wait already, or that one has waited
-// too long.
+// ErrBusy means that too many requests are waiting, that one has waited too
+// long, or that a budget is used up.
 var ErrBusy = errors.New("the server is busy")
 
-// Throttle bounds how many requests of one kind are worked on at once, and how
-// many wait for their turn.
+// A Throttle bounds how many requests run concurrently, and how many wait.
 type Throttle struct {
 	slots      chan struct{}
 	waiting    atomic.Int64
@@ -20,14 +19,14 @@ type Throttle struct {
 	maxWait    time.Duration
 }
 
-// NewThrottle lets so many requests work at once and so many wait, each for at
-// most maxWait.
+// NewThrottle returns a Throttle with the given number of slots. At most
+// maxWaiting requests queue for one, each for at most maxWait.
 func NewThrottle(slots, maxWaiting int, maxWait time.Duration) *Throttle {
 	return &Throttle{slots: make(chan struct{}, slots), maxWaiting: int64(maxWaiting), maxWait: maxWait}
 }
 
-// Acquire takes a slot, which Release gives back. It waits for one, and returns
-// ErrBusy where it waits in vain, or the error of ctx.
+// Acquire takes a slot, waiting for one if necessary. The error is ErrBusy or
+// that of ctx.
 func (t *Throttle) Acquire(ctx context.Context) error {
 	select {
 	case t.slots <- struct{}{}:
@@ -38,27 +37,27 @@ func (t *Throttle) Acquire(ctx context.Context) error {
 	if t.waiting.Add(1) > t.maxWaiting {
 		return ErrBusy
 	}
-	late := time.NewTimer(t.maxWait)
-	defer late.Stop()
+	timer := time.NewTimer(t.maxWait)
+	defer timer.Stop()
 	select {
 	case t.slots <- struct{}{}:
 		return nil
-	case <-late.C:
+	case <-timer.C:
 		return ErrBusy
 	case <-ctx.Done():
 		return ctx.Err()
 	}
 }
 
-// Release gives a slot back.
+// Release returns a slot that was acquired.
 func (t *Throttle) Release() { <-t.slots }
 
-// Slot is the place of one request among those that are worked on. It is in
-// one throttle at a time.
+// Slot is the slot of one request, which has at most one. The zero value has
+// none.
 type Slot struct{ throttle *Throttle }
 
-// Move gives the slot back, if there is one, and takes one of another throttle.
-// On an error the request has none.
+// Move releases the slot, if there is one, and acquires one of another throttle.
+// After an error there is none.
 func (s *Slot) Move(ctx context.Context, to *Throttle) error {
 	s.Release()
 	err := to.Acquire(ctx)
@@ -68,7 +67,7 @@ func (s *Slot) Move(ctx context.Context, to *Throttle) error {
 	return err
 }
 
-// Release gives the slot back, if there is one.
+// Release releases the slot, if there is one.
 func (s *Slot) Release() {
 	if s.throttle != nil {
 		s.throttle.Release()

@@ -185,7 +185,7 @@ func TestOpenRefuses(t *testing.T) {
 		"s3://":                   "not s3://BUCKET?endpoint=URL&region=NAME",
 		"s3://pictures/folder":    "not s3://BUCKET?endpoint=URL&region=NAME",
 		"s3://key:secret@p":       "not s3://BUCKET?endpoint=URL&region=NAME",
-		"s3://p?endpoint=storage": "endpoint: not an absolute http or https address",
+		"s3://p?endpoint=storage": "endpoint: not an absolute http or https URL",
 	} {
 		if _, err := imaging.Open(address); err == nil || err.Error() != want {
 			t.Errorf("%q: %v, want %s", address, err, want)

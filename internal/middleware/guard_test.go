@@ -60,7 +60,7 @@ func newClocked(t *testing.T, requests Rate) *clocked {
 	server := httptest.NewServer(rates.Handler(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		wasGood = wasGood || r.Header.Get("Authorization") == "Bearer good"
 	}), func(w http.ResponseWriter, _ *http.Request, status int, retryAfter time.Duration) {
-		w.Header().Set("Retry-After", admission.Seconds(retryAfter))
+		w.Header().Set("Retry-After", admission.RetryAfter(retryAfter))
 		w.WriteHeader(status)
 	}))
 	t.Cleanup(server.Close)

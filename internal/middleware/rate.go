@@ -80,7 +80,7 @@ func (s *Rates) count(w http.ResponseWriter, limiter *rate.Limiter) bool {
 	header := w.Header()
 	header.Set("RateLimit-Limit", strconv.Itoa(limiter.Burst()))
 	header.Set("RateLimit-Remaining", strconv.Itoa(int(left)))
-	header.Set("RateLimit-Reset", admission.Seconds(time.Duration(reset*float64(time.Second))))
+	header.Set("RateLimit-Reset", admission.RetryAfter(time.Duration(reset*float64(time.Second))))
 	return allowed
 }
 

@@ -1,0 +1,147 @@
+// Package graphtest serves the GraphQL API in tests.
+package graphtest
+
+import (
+	"bytes"
+	"encoding/json"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/99designs/gqlgen/graphql"
+	"github.com/alecthomas/kong"
+
+	"portfolio/db"
+	"portfolio/db/dbtest"
+	"portfolio/graph"
+	"portfolio/internal/admission"
+	"portfolio/internal/auth"
+	"portfolio/internal/document"
+	"portfolio/internal/graphqlhttp"
+)
+
+// Keys of the users in the recorded rows.
+const (
+	Admin     = "be995b582c8bf952546d3819251020d1ad1b2eb1"
+	Staff4242 = "00171958cefd670268fd8494fa36a50543e861f0"
+	Staff     = "65502ab9351a915b620189ad2c3b42e945937fcc"
+	Inactive  = "c4c792b71d7cf7da5886a9aaabb082ca71837034"
+)
+
+// Recorded is the file with the recorded rows, for tests of packages two levels
+// below the root.
+const Recorded = "../../compat/testdata/fixtures.json"
+
+// Options are the settings of a handler.
+type Options struct {
+	document.Options
+	graphqlhttp.Handler
+	Schema graphql.ExecutableSchema // nil for that of the resolver
+}
+
+// DefaultLimits returns the limits of documents that the server has by default.
+func DefaultLimits(t testing.TB) document.Limits {
+	t.Helper()
+	var flags struct {
+		document.Limits `embed:""`
+	}
+	parser, err := kong.New(&flags)
+	if err == nil {
+		_, err = parser.Parse(nil)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return flags.Limits
+}
+
+// NewHandler returns a handler with the default settings, which change may
+// change.
+func NewHandler(t testing.TB, resolver *graph.Resolver, change func(*Options)) *graphqlhttp.Handler {
+	t.Helper()
+	if resolver.Tokens == nil {
+		resolver.Tokens = auth.NewTokens(resolver.DB, time.Minute, 0)
+	}
+	o := Options{
+		Options: document.Options{Limits: DefaultLimits(t), Introspection: document.IntrospectionOn},
+		Handler: graphqlhttp.Handler{
+			Admission: admission.New(256, 4, 8<<20, nil), MaxValues: 2000, MaxResponse: 8 << 20,
+			Timeout: time.Minute, UploadTimeout: time.Minute, StallTimeout: time.Minute, Log: slog.New(slog.DiscardHandler),
+		},
+		Schema: graph.NewSchema(resolver),
+	}
+	if resolver.Pictures != nil {
+		o.MaxUpload = resolver.Pictures.MaxBytes()
+	}
+	if change != nil {
+		change(&o)
+	}
+	o.Budget = o.Admission.Documents
+	documents, err := document.NewCache(o.Schema.Schema(), o.Options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := &o.Handler
+	h.Executor, h.Documents, h.Limits, h.Tokens = graph.NewExecutor(o.Schema, h.Log), documents, o.Options.Limits, resolver.Tokens
+	h.Authorize, h.PresentError = graph.Authorize, graph.PresentError(h.Log)
+	return h
+}
+
+// Serve serves a database.
+func Serve(t testing.TB, database *db.DB, change func(*Options)) *httptest.Server {
+	t.Helper()
+	server := httptest.NewServer(NewHandler(t, &graph.Resolver{DB: database}, change))
+	t.Cleanup(server.Close)
+	return server
+}
+
+// Each runs a test with a server of the rows in a file, on each kind of
+// database.
+func Each(t *testing.T, rows string, test func(t *testing.T, server *httptest.Server)) {
+	t.Helper()
+	dbtest.EachURL(t, func(t *testing.T, dsn string) {
+		dbtest.LoadFile(t, dsn, rows)
+		test(t, Serve(t, dbtest.Open(t, dsn), nil))
+	})
+}
+
+// Query posts a query and returns the status and the body, in which the URL of
+// the server is HOST.
+func Query(t *testing.T, server *httptest.Server, authorization, query string, variables map[string]any) (int, string) {
+	t.Helper()
+	body, err := json.Marshal(map[string]any{"query": query, "variables": variables})
+	if err != nil {
+		t.Fatal(err)
+	}
+	header := http.Header{"Content-Type": {"application/json"}}
+	if authorization != "" {
+		header.Set("Authorization", authorization)
+	}
+	response, text := Send(t, server, http.MethodPost, "", header, body)
+	return response.StatusCode, text
+}
+
+// Send sends a request and returns the response and its body, in which the URL
+// of the server is HOST.
+func Send(t *testing.T, server *httptest.Server, method, target string, header http.Header, body []byte) (*http.Response, string) {
+	t.Helper()
+	request, err := http.NewRequestWithContext(t.Context(), method, server.URL+target, bytes.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	request.Header = header
+	response, err := server.Client().Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = response.Body.Close() }()
+	text, err := io.ReadAll(response.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return response, strings.ReplaceAll(string(text), server.URL, "HOST")
+}

@@ -1,0 +1,129 @@
+package model
+
+import (
+	"github.com/99designs/gqlgen/graphql"
+
+	"portfolio/db"
+)
+
+// The filters, inputs and payloads of the schema. A mutation leaves alone what
+// an Omittable field does not set.
+type (
+	// DateTimeRange is a half-open range of times.
+	DateTimeRange struct{ From, Before *db.Time }
+
+	// UploadImageInput is an image to store.
+	UploadImageInput struct{ Image graphql.Upload }
+	// UploadImagePayload is the result of uploadImage.
+	UploadImagePayload struct{ Image *db.Image }
+
+	// PortfolioFilter selects portfolios.
+	PortfolioFilter struct {
+		Search               *string
+		CreatedAt, UpdatedAt *DateTimeRange
+	}
+
+	// PortfolioLinkFilter selects links.
+	PortfolioLinkFilter struct {
+		Search               *string
+		HasImage             *bool
+		CreatedAt, UpdatedAt *DateTimeRange
+	}
+
+	// CreatePortfolioInput is a new portfolio.
+	CreatePortfolioInput struct{ Name string }
+
+	// UpdatePortfolioInput holds the changes of a portfolio.
+	UpdatePortfolioInput struct {
+		ID                int64
+		Name              graphql.Omittable[*string]
+		ExpectedUpdatedAt *db.Time
+	}
+
+	// DeletePortfolioInput names a portfolio to delete.
+	DeletePortfolioInput struct {
+		ID                int64
+		ExpectedUpdatedAt *db.Time
+	}
+
+	// CreatePortfolioLinkInput is a new link.
+	CreatePortfolioLinkInput struct {
+		PortfolioID      int64
+		Name             string
+		URL, Description *string
+		ImageID          *int64
+		Image            *graphql.Upload
+	}
+
+	// UpdatePortfolioLinkInput holds the changes of a link.
+	UpdatePortfolioLinkInput struct {
+		ID                     int64
+		PortfolioID            graphql.Omittable[*int64]
+		Name, URL, Description graphql.Omittable[*string]
+		ImageID                graphql.Omittable[*int64]
+		Image                  *graphql.Upload
+		ExpectedUpdatedAt      *db.Time
+	}
+
+	// DeletePortfolioLinkInput names a link to delete.
+	DeletePortfolioLinkInput struct {
+		ID                int64
+		ExpectedUpdatedAt *db.Time
+	}
+
+	// CreateUserInput is a new user.
+	CreateUserInput struct {
+		Username         string
+		IsStaff, IsAdmin bool
+		Codes            []int
+	}
+
+	// SetUserPermissionsInput holds the changes of a user.
+	SetUserPermissionsInput struct {
+		Username                   string
+		IsActive, IsStaff, IsAdmin graphql.Omittable[*bool]
+		Codes                      graphql.Omittable[[]int]
+	}
+
+	// CreateTokenInput is a new token.
+	CreateTokenInput struct {
+		Username  string
+		Label     *string
+		ExpiresAt *db.Time
+	}
+
+	// RevokeTokenInput names a token to delete.
+	RevokeTokenInput struct{ ID int64 }
+
+	// CreatePortfolioPayload is the result of createPortfolio.
+	CreatePortfolioPayload struct{ Portfolio *db.Portfolio }
+	// UpdatePortfolioPayload is the result of updatePortfolio.
+	UpdatePortfolioPayload struct{ Portfolio *db.Portfolio }
+	// DeletePortfolioPayload is the result of deletePortfolio.
+	DeletePortfolioPayload struct {
+		Portfolio      *db.Portfolio
+		DeletedLinkIDs []int64
+	}
+
+	// CreatePortfolioLinkPayload is the result of createPortfolioLink.
+	CreatePortfolioLinkPayload struct{ PortfolioLink *db.PortfolioLink }
+	// UpdatePortfolioLinkPayload is the result of updatePortfolioLink.
+	UpdatePortfolioLinkPayload struct{ PortfolioLink *db.PortfolioLink }
+	// DeletePortfolioLinkPayload is the result of deletePortfolioLink.
+	DeletePortfolioLinkPayload struct{ PortfolioLink *db.PortfolioLink }
+
+	// CreateUserPayload is the result of createUser.
+	CreateUserPayload struct{ User *db.User }
+	// SetUserPermissionsPayload is the result of setUserPermissions.
+	SetUserPermissionsPayload struct{ User *db.User }
+	// CreateTokenPayload is the result of createToken.
+	CreateTokenPayload struct {
+		Token *db.Token
+		Key   string
+	}
+	// RevokeTokenPayload is the result of revokeToken.
+	RevokeTokenPayload struct{ Token *db.Token }
+)
+
+// DeletedLinkCount returns the number of links that were deleted.
+func (p *DeletePortfolioPayload) DeletedLinkCount() int { return len(p.DeletedLinkIDs) }

@@ -1,0 +1,145 @@
+package model
+
+import (
+	"context"
+	"encoding/json"
+	"io"
+	"math"
+	"strconv"
+	"time"
+
+	"github.com/99designs/gqlgen/graphql"
+
+	"portfolio/db"
+	"portfolio/internal/apierror"
+	"portfolio/internal/storage"
+)
+
+type idValue int64
+
+// MarshalID writes an ID as a string.
+func MarshalID(id int64) graphql.Marshaler { return idValue(id) }
+
+func (id idValue) MarshalGQL(w io.Writer) {
+	b := strconv.AppendInt(append(make([]byte, 0, 22), '"'), int64(id), 10)
+	_, _ = w.Write(append(b, '"'))
+}
+
+// UnmarshalID reads an ID from a string or a number.
+func UnmarshalID(v any) (int64, error) { return wholeNumber(v) }
+
+type bigInt int64
+
+// MarshalBigInt writes a number with all its digits.
+func MarshalBigInt(i int64) graphql.Marshaler { return bigInt(i) }
+
+func (i bigInt) MarshalGQL(w io.Writer) {
+	_, _ = w.Write(strconv.AppendInt(make([]byte, 0, 20), int64(i), 10))
+}
+
+// UnmarshalBigInt reads a number, or a string of digits.
+func UnmarshalBigInt(v any) (int64, error) { return wholeNumber(v) }
+
+func wholeNumber(v any) (int64, error) {
+	var (
+		i   int64
+		err error
+	)
+	switch v := v.(type) {
+	case string:
+		i, err = strconv.ParseInt(v, 10, 64)
+	case json.Number:
+		i, err = v.Int64()
+	case int64:
+		i = v
+	case int:
+		i = int64(v)
+	default:
+		err = strconv.ErrSyntax
+	}
+	if err != nil {
+		return 0, apierror.Invalid("must be a whole number between " + strconv.Itoa(math.MinInt64) + " and " + strconv.Itoa(math.MaxInt64))
+	}
+	return i, nil
+}
+
+type dateTime struct{ time.Time }
+
+// MarshalDateTime writes an RFC 3339 time in UTC, with microseconds if it has any.
+func MarshalDateTime(t db.Time) graphql.Marshaler { return dateTime{t.Time} }
+
+func (t dateTime) MarshalGQL(w io.Writer) {
+	b := db.AppendTime(append(make([]byte, 0, 30), '"'), t.Time)
+	_, _ = w.Write(append(b, '"'))
+}
+
+// UnmarshalDateTime reads an RFC 3339 time and truncates it to microseconds.
+func UnmarshalDateTime(v any) (db.Time, error) {
+	text, _ := v.(string)
+	t, err := time.Parse(time.RFC3339, text)
+	t = t.UTC().Truncate(time.Microsecond)
+	if err != nil || !db.CanStoreTime(t) {
+		return db.Time{}, apierror.Invalid("must be a time such as 2026-01-13T10:05:43Z")
+	}
+	return db.Time{Time: t}, nil
+}
+
+type mediaURL db.MediaPath
+
+// MarshalMediaURL writes the URL of a stored file.
+func MarshalMediaURL(path db.MediaPath) graphql.ContextMarshaler { return mediaURL(path) }
+
+func (path mediaURL) MarshalGQLContext(ctx context.Context, w io.Writer) error {
+	graphql.MarshalString(storage.URL(storage.BaseURL(ctx), string(path))).MarshalGQL(w)
+	return nil
+}
+
+// UnmarshalMediaURL returns an error: no argument has this type.
+func UnmarshalMediaURL(context.Context, any) (db.MediaPath, error) {
+	return "", apierror.Invalid("cannot be given")
+}
+
+type srcset db.Srcset
+
+// MarshalSrcset writes the value of the srcset attribute of an img element, or
+// null without files.
+func MarshalSrcset(files db.Srcset) graphql.ContextMarshaler { return srcset(files) }
+
+func (files srcset) MarshalGQLContext(ctx context.Context, w io.Writer) error {
+	_, err := w.Write(AppendSrcset(nil, storage.BaseURL(ctx), db.Srcset(files)))
+	return err
+}
+
+// AppendSrcset appends the JSON value of a srcset to b. The URLs of files begin
+// with base.
+func AppendSrcset(b []byte, base string, files db.Srcset) []byte {
+	if files == nil {
+		return append(b, "null"...)
+	}
+	var text []byte
+	for i, file := range files {
+		if i > 0 {
+			text = append(text, ", "...)
+		}
+		text = append(append(text, storage.URL(base, string(file.Path))...), ' ')
+		text = append(strconv.AppendInt(text, int64(file.Width), 10), 'w')
+	}
+	return AppendString(b, string(text))
+}
+
+// UnmarshalSrcset returns an error: no argument has this type.
+func UnmarshalSrcset(context.Context, any) (db.Srcset, error) {
+	return nil, apierror.Invalid("cannot be given")
+}
+
+// MarshalUpload writes null: no field returns an upload.
+func MarshalUpload(graphql.Upload) graphql.Marshaler { return graphql.Null }
+
+// UnmarshalUpload returns a file of a multipart request.
+func UnmarshalUpload(v any) (graphql.Upload, error) {
+	file, ok := v.(interface{ Upload() graphql.Upload })
+	if !ok {
+		return graphql.Upload{}, apierror.Invalid("must be a file sent as the GraphQL multipart request specification describes")
+	}
+	return file.Upload(), nil
+}

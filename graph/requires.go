@@ -1,0 +1,55 @@
+package graph
+
+import (
+	"context"
+
+	"github.com/99designs/gqlgen/graphql"
+	"github.com/vektah/gqlparser/v2/ast"
+
+	"portfolio/internal/auth"
+)
+
+// resolveField checks the directive @requires before it resolves a field, and
+// encodes the result if that needs no further resolver.
+func resolveField(ctx context.Context, next graphql.Resolver) (any, error) {
+	field := graphql.GetFieldContext(ctx).Field
+	if err := Authorize(ctx, field.Definition); err != nil {
+		return nil, err
+	}
+	resolved, err := next(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return encodeResult(ctx, resolved)
+}
+
+// Authorize returns an error unless the viewer of the context has the permission
+// that the directive @requires of the field names.
+func Authorize(ctx context.Context, field *ast.FieldDefinition) error {
+	permission, guarded := requiredPermission(field)
+	if !guarded {
+		return nil
+	}
+	return authorize(auth.ViewerFrom(ctx), permission)
+}
+
+func requiredPermission(field *ast.FieldDefinition) (permission auth.Permission, guarded bool) {
+	if field == nil { // __typename
+		return "", false
+	}
+	directive := field.Directives.ForName("requires")
+	if directive == nil {
+		return "", false
+	}
+	return auth.Permission(directive.Arguments.ForName("permission").Value.Raw), true
+}
+
+func authorize(viewer *auth.Viewer, permission auth.Permission) error {
+	switch {
+	case viewer.Allowed(permission):
+		return nil
+	case viewer == nil:
+		return errUnauthenticated
+	}
+	return errForbidden
+}

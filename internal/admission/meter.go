@@ -1,0 +1,111 @@
+package admission
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"sync/atomic"
+)
+
+// MeterStep is the number of bytes after which a Meter looks at its limits. The
+// first of them are free.
+const MeterStep = 16 << 10
+
+const heavyResponse = 512 << 10 // bytes from which a response is heavy work
+
+// ErrTooLarge means that a response is above its limit.
+var ErrTooLarge = errors.New("the response is too large")
+
+// A Meter counts the bytes of a response while it is built: those of the rows
+// that it is made of, and those that are encoded.
+type Meter struct {
+	limit     int64 // of either
+	admission *Admission
+	slot      *Slot
+
+	rows, encoded atomic.Int64
+
+	mu    sync.Mutex
+	taken int64 // bytes of the budget of all responses
+	heavy bool
+	err   error
+}
+
+// NewMeter returns a meter for a response of at most limit bytes, whose request
+// has the slot. Heavy work has a heavy slot already.
+func (a *Admission) NewMeter(limit int64, slot *Slot, heavy bool) *Meter {
+	return &Meter{limit: limit, admission: a, slot: slot, heavy: heavy}
+}
+
+// AddRow counts n bytes of a row. It does not wait, as its caller has a database
+// connection. The error is ErrTooLarge or ErrBusy.
+func (m *Meter) AddRow(n int) error {
+	_, err := m.add(&m.rows, n)
+	return err
+}
+
+// AddEncoded counts n bytes of the response. A response that has grown large
+// waits for a heavy slot. The error is ErrTooLarge, ErrBusy or that of ctx.
+func (m *Meter) AddEncoded(ctx context.Context, n int) error {
+	total, err := m.add(&m.encoded, n)
+	if err != nil || total <= heavyResponse {
+		return err
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if !m.heavy && m.err == nil {
+		m.heavy = true
+		m.err = m.slot.Move(ctx, m.admission.Heavy)
+	}
+	return m.err
+}
+
+// add returns the total once it has passed another MeterStep, else 0.
+func (m *Meter) add(count *atomic.Int64, n int) (int64, error) {
+	total := count.Add(int64(n))
+	if total/MeterStep == (total-int64(n))/MeterStep {
+		return 0, nil
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.err == nil {
+		m.err = m.take(total)
+	}
+	return total, m.err
+}
+
+func (m *Meter) take(total int64) error {
+	if total > m.limit {
+		return ErrTooLarge
+	}
+	if more := m.rows.Load() + m.encoded.Load() - m.taken; more > 0 {
+		if !m.admission.Responses.Take(more) {
+			return ErrBusy
+		}
+		m.taken += more
+	}
+	return nil
+}
+
+// Err returns why the response cannot be built, or nil.
+func (m *Meter) Err() error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.err
+}
+
+// Release returns the bytes to the budget once the response is sent.
+func (m *Meter) Release() { m.admission.Responses.Give(m.taken) }
+
+type meterKey struct{}
+
+// WithMeter returns a context that carries the meter of a response.
+func WithMeter(ctx context.Context, m *Meter) context.Context {
+	return context.WithValue(ctx, meterKey{}, m)
+}
+
+// MeterFrom returns the meter of the context, or nil.
+func MeterFrom(ctx context.Context) *Meter {
+	m, _ := ctx.Value(meterKey{}).(*Meter)
+	return m
+}

@@ -1,0 +1,268 @@
+// Package document parses, validates and caches GraphQL documents, and bounds
+// what they may ask for.
+package document
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"sync"
+
+	"github.com/hashicorp/golang-lru/v2/simplelru"
+	"github.com/vektah/gqlparser/v2/ast"
+	"github.com/vektah/gqlparser/v2/gqlerror"
+	"github.com/vektah/gqlparser/v2/parser"
+	"github.com/vektah/gqlparser/v2/validator"
+	"github.com/vektah/gqlparser/v2/validator/rules"
+
+	"portfolio/internal/admission"
+	"portfolio/internal/apierror"
+)
+
+// Document is a query text that was parsed, found within the limits, and valid.
+type Document struct {
+	*ast.QueryDocument
+	Text            string
+	Introspects     bool
+	DependsOnViewer bool  // its response may
+	memory          int64 // estimated, in bytes
+}
+
+// Hash is the SHA-256 hash of the text of a document.
+type Hash [sha256.Size]byte
+
+// Request names a document: by its text, by the id of a persisted document, or
+// by its hash.
+type Request struct {
+	Text string
+	ID   string
+	Hash Hash
+}
+
+const (
+	entryOverhead = 1 << 10 // bytes of memory
+	memoryFactor  = 80      // bytes of memory for a byte of text, measured on "id id id", the worst case
+	maxCached     = 2 << 20 // bytes of memory of one document
+	maxErrors     = 10
+)
+
+// Options configures a Cache.
+type Options struct {
+	Limits        Limits
+	Introspection Introspection
+	Persisted     map[string]string // texts by id
+	OnlyPersisted bool
+	Budget        *admission.Budget // of the memory of cached documents
+}
+
+// Cache holds parsed documents by the hash of their text: all persisted
+// documents, and the last used of those that clients sent.
+type Cache struct {
+	Schema  *ast.Schema
+	options Options
+
+	rules                   *rules.Rules
+	rulesWithoutSuggestions *rules.Rules
+
+	persistedByID map[string]*Document
+	persisted     map[Hash]*Document
+
+	mu   sync.Mutex
+	sent *simplelru.LRU[Hash, *Document]
+}
+
+// NewCache parses the persisted documents. It returns an error if one of them
+// is not valid.
+func NewCache(schema *ast.Schema, options Options) (*Cache, error) {
+	c := &Cache{
+		Schema:                  schema,
+		options:                 options,
+		rules:                   rules.NewDefaultRules(),
+		rulesWithoutSuggestions: rulesWithoutSuggestions(),
+		persistedByID:           make(map[string]*Document, len(options.Persisted)),
+		persisted:               make(map[Hash]*Document, len(options.Persisted)),
+	}
+	c.sent, _ = simplelru.NewLRU(math.MaxInt, func(_ Hash, evicted *Document) { options.Budget.Give(evicted.memory) }) // fails only for a size below 1
+	for id, text := range options.Persisted {
+		parsed, errs := c.parse(text, nil)
+		if errs != nil {
+			return nil, fmt.Errorf("persisted document %s: %s", id, errs[0].Message)
+		}
+		c.persistedByID[id], c.persisted[sha256.Sum256([]byte(text))] = parsed, parsed
+	}
+	return c, nil
+}
+
+// rulesWithoutSuggestions returns the rules of validation without "Did you
+// mean", which would disclose the schema.
+func rulesWithoutSuggestions() *rules.Rules {
+	set := rules.NewDefaultRules()
+	for name, replacement := range map[string]validator.Rule{
+		rules.FieldsOnCorrectTypeRule.Name: rules.FieldsOnCorrectTypeRuleWithoutSuggestions,
+		rules.KnownArgumentNamesRule.Name:  rules.KnownArgumentNamesRuleWithoutSuggestions,
+		rules.KnownTypeNamesRule.Name:      rules.KnownTypeNamesRuleWithoutSuggestions,
+		rules.ScalarLeafsRule.Name:         rules.ScalarLeafsRuleWithoutSuggestions,
+		rules.ValuesOfCorrectTypeRule.Name: rules.ValuesOfCorrectTypeRuleWithoutSuggestions,
+	} {
+		set.ReplaceRule(name, replacement.RuleFunc)
+	}
+	return set
+}
+
+var (
+	errNotPersisted  = apierror.New(apierror.PersistedQueryNotFound, "PersistedQueryNotFound") // Apollo's clients expect this message
+	errOnlyPersisted = apierror.New(apierror.Forbidden, "Only persisted documents are accepted.")
+)
+
+// Resolve returns the document that a request names. A client that may not
+// query the schema gets neither introspection nor suggestions.
+func (c *Cache) Resolve(request Request, authenticated bool) (*Document, gqlerror.List) {
+	introspectionErr := c.options.Introspection.check(authenticated)
+	found, errs := c.lookup(request, introspectionErr)
+	if errs == nil && found.Introspects && introspectionErr != nil {
+		return nil, gqlerror.List{introspectionErr}
+	}
+	return found, errs
+}
+
+func (c *Cache) lookup(request Request, introspectionErr *gqlerror.Error) (*Document, gqlerror.List) {
+	if len(request.Text) > c.options.Limits.Bytes {
+		return nil, gqlerror.List{limitError("bytes", c.options.Limits.Bytes)}
+	}
+	if request.Text == "" && request.ID != "" {
+		if found := c.persistedByID[request.ID]; found != nil {
+			return found, nil
+		}
+		return nil, gqlerror.List{errNotPersisted}
+	}
+	hash := request.Hash
+	if request.Text != "" {
+		hash = sha256.Sum256([]byte(request.Text))
+	}
+	if found := c.get(hash); found != nil {
+		return found, nil
+	}
+	switch {
+	case request.Text == "":
+		return nil, gqlerror.List{errNotPersisted}
+	case c.options.OnlyPersisted:
+		return nil, gqlerror.List{errOnlyPersisted}
+	}
+	parsed, errs := c.parse(request.Text, introspectionErr)
+	if errs == nil {
+		c.add(hash, parsed)
+	}
+	return parsed, errs
+}
+
+func (c *Cache) get(hash Hash) *Document {
+	if found := c.persisted[hash]; found != nil || c.options.OnlyPersisted {
+		return found
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	found, _ := c.sent.Get(hash)
+	return found
+}
+
+func (c *Cache) add(hash Hash, parsed *Document) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if parsed.memory > maxCached || c.sent.Contains(hash) { // another request added it
+		return
+	}
+	for !c.options.Budget.Take(parsed.memory) {
+		if _, _, ok := c.sent.RemoveOldest(); !ok {
+			return
+		}
+	}
+	c.sent.Add(hash, parsed)
+}
+
+// parse checks the limits before validation, whose rules take quadratic time.
+func (c *Cache) parse(text string, introspectionErr *gqlerror.Error) (*Document, gqlerror.List) {
+	query, err := parser.ParseQueryWithTokenLimit(&ast.Source{Input: text}, c.options.Limits.Tokens)
+	if syntaxErr, ok := errors.AsType[*gqlerror.Error](err); ok {
+		return nil, gqlerror.List{apierror.Wrap(syntaxErr, apierror.BadUserInput, syntaxErr.Message)}
+	}
+	if len(query.Operations) == 0 {
+		return nil, gqlerror.List{apierror.BadInput("The document has no operation.")}
+	}
+	introspections, limitErr := c.options.Limits.check(query)
+	if limitErr != nil {
+		return nil, gqlerror.List{limitErr}
+	}
+	ruleset := c.rules
+	if introspectionErr != nil {
+		if introspections > 0 {
+			return nil, gqlerror.List{introspectionErr}
+		}
+		ruleset = c.rulesWithoutSuggestions
+	}
+	if errs := validator.ValidateWithRules(c.Schema, query, ruleset); errs != nil {
+		errs = errs[:min(len(errs), maxErrors)]
+		for i, err := range errs {
+			errs[i] = apierror.Wrap(err, apierror.BadUserInput, err.Message)
+		}
+		return nil, errs
+	}
+	return &Document{
+		QueryDocument:   query,
+		Text:            text,
+		Introspects:     introspections > 0,
+		DependsOnViewer: dependsOnViewer(query),
+		memory:          entryOverhead + int64(len(text))*memoryFactor,
+	}, nil
+}
+
+// IsPublic reports whether the response is the same for every client.
+func (c *Cache) IsPublic(d *Document) bool {
+	return !d.DependsOnViewer && (!d.Introspects || c.options.Introspection != IntrospectionAuthenticated)
+}
+
+// dependsOnViewer reports whether the document asks for the viewer or for a
+// guarded field.
+func dependsOnViewer(query *ast.QueryDocument) bool {
+	var depends func(ast.SelectionSet) bool
+	depends = func(set ast.SelectionSet) bool {
+		return slices.ContainsFunc(set, func(selection ast.Selection) bool {
+			switch selection := selection.(type) {
+			case *ast.Field:
+				return selection.Definition.Type.Name() == "Viewer" ||
+					selection.Definition.Directives.ForName("requires") != nil ||
+					depends(selection.SelectionSet)
+			case *ast.InlineFragment:
+				return depends(selection.SelectionSet)
+			}
+			return false // all fragments are searched below
+		})
+	}
+	return slices.ContainsFunc(query.Operations, func(o *ast.OperationDefinition) bool { return depends(o.SelectionSet) }) ||
+		slices.ContainsFunc(query.Fragments, func(f *ast.FragmentDefinition) bool { return depends(f.SelectionSet) })
+}
+
+type contextKey struct{}
+
+// WithDocument returns a context from which ContextCache takes the document.
+func WithDocument(ctx context.Context, d *Document) context.Context {
+	return context.WithValue(ctx, contextKey{}, d)
+}
+
+// ContextCache is a query cache for gqlgen's executor that returns the document
+// of the context, so that the executor neither parses nor validates.
+type ContextCache struct{}
+
+// Get returns the document of the context.
+func (ContextCache) Get(ctx context.Context, _ string) (*ast.QueryDocument, bool) {
+	found, ok := ctx.Value(contextKey{}).(*Document)
+	if !ok {
+		return nil, false
+	}
+	return found.QueryDocument, true
+}
+
+// Add does nothing.
+func (ContextCache) Add(context.Context, string, *ast.QueryDocument) {}

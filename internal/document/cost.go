@@ -1,0 +1,155 @@
+package document
+
+import (
+	"github.com/vektah/gqlparser/v2/ast"
+	"github.com/vektah/gqlparser/v2/gqlerror"
+
+	"portfolio/internal/apierror"
+)
+
+// defaultPageSize is used if neither the query nor the schema gives first or
+// last.
+const defaultPageSize = 20
+
+// heavyCost is the cost of more than a few milliseconds of work: a page of 100
+// links with all fields costs 2,100.
+const heavyCost = 2500
+
+// Cost is the estimated work of an operation.
+type Cost struct {
+	Fields float64 // that the response may hold, with full pages
+	scans  bool    // rows are read that the response does not hold
+}
+
+// Heavy reports whether the operation takes more than a few milliseconds.
+func (c Cost) Heavy() bool { return c.scans || c.Fields > heavyCost }
+
+// CostOf estimates the cost of an operation. A field counts once for each row of
+// the pages around it, and a field or input with the directive @cost as much as
+// its weight.
+func CostOf(schema *ast.Schema, operation *ast.OperationDefinition, variables map[string]any) Cost {
+	e := estimator{schema: schema, variables: variables}
+	fields := e.costOf(operation.SelectionSet)
+	return Cost{fields, e.scans}
+}
+
+type estimator struct {
+	schema    *ast.Schema
+	variables map[string]any
+	scans     bool
+}
+
+func (e *estimator) costOf(set ast.SelectionSet) float64 {
+	cost := 0.0
+	for _, selection := range set {
+		switch selection := selection.(type) {
+		case *ast.Field:
+			cost += e.fieldCost(selection)
+		case *ast.InlineFragment:
+			cost += e.costOf(selection.SelectionSet)
+		case *ast.FragmentSpread:
+			cost += e.costOf(selection.Definition.SelectionSet)
+		}
+	}
+	return cost
+}
+
+func (e *estimator) fieldCost(field *ast.Field) float64 {
+	cost := 1.0
+	if field.Definition != nil {
+		if weight, ok := e.weight(field.Definition.Directives); ok {
+			cost = weight
+		}
+		for _, argument := range field.Arguments {
+			if defined := field.Definition.Arguments.ForName(argument.Name); defined != nil && !e.schema.Types[defined.Type.Name()].IsLeafType() {
+				value, _ := argument.Value.Value(e.variables) // coercion reports missing variables
+				cost += e.inputCost(defined.Type, value)
+			}
+		}
+	}
+	if len(field.SelectionSet) > 0 {
+		cost += pageSize(field, e.variables) * e.costOf(field.SelectionSet)
+	}
+	return cost
+}
+
+// inputCost returns the cost of the fields that an input value has.
+func (e *estimator) inputCost(of *ast.Type, value any) float64 {
+	cost := 0.0
+	switch value := value.(type) {
+	case []any:
+		for _, element := range value {
+			cost += e.inputCost(of, element)
+		}
+	case map[string]any:
+		for _, field := range e.schema.Types[of.Name()].Fields {
+			if given := value[field.Name]; given != nil {
+				weight, _ := e.weight(field.Directives)
+				cost += weight + e.inputCost(field.Type, given)
+			}
+		}
+	}
+	return cost
+}
+
+// weight returns the argument of the directive @cost. It marks work that scans
+// rows.
+func (e *estimator) weight(directives ast.DirectiveList) (float64, bool) {
+	directive := directives.ForName("cost")
+	if directive == nil {
+		return 0, false
+	}
+	e.scans = true
+	return intValue(directive.Arguments.ForName("weight").Value, nil)
+}
+
+// pageSize returns the larger of the arguments first and last, or 1 for a field
+// that is not paged.
+func pageSize(field *ast.Field, variables map[string]any) float64 {
+	if field.Definition == nil {
+		return 1
+	}
+	size, paged, given := 0.0, false, false
+	for _, defined := range field.Definition.Arguments {
+		if defined.Name != "first" && defined.Name != "last" {
+			continue
+		}
+		paged = true
+		n, ok := 0.0, false
+		if argument := field.Arguments.ForName(defined.Name); argument != nil {
+			n, ok = intValue(argument.Value, variables)
+		}
+		if !ok {
+			n, ok = intValue(defined.DefaultValue, nil)
+		}
+		if ok {
+			size, given = max(size, n), true
+		}
+	}
+	switch {
+	case !paged:
+		return 1
+	case !given:
+		return defaultPageSize
+	}
+	return size
+}
+
+func intValue(value *ast.Value, variables map[string]any) (float64, bool) {
+	if value == nil {
+		return 0, false
+	}
+	resolved, _ := value.Value(variables) // coercion reports other values
+	n, ok := resolved.(int64)
+	return float64(n), ok
+}
+
+// CheckCost returns an error if the cost is above the limit.
+func (l Limits) CheckCost(cost Cost) *gqlerror.Error {
+	if cost.Fields <= float64(l.Cost) {
+		return nil
+	}
+	err := apierror.BadInput("The operation costs %.0f, more than %d. Ask for smaller pages or fewer fields.", cost.Fields, l.Cost)
+	err.Extensions["cost"], err.Extensions["maxCost"] = cost.Fields, l.Cost
+	return err
+}

@@ -1,0 +1,83 @@
+package graphqlhttp
+
+import (
+	"errors"
+	"io"
+	"net/http"
+	"os"
+	"portfolio/internal/admission"
+	"strconv"
+	"sync"
+)
+
+const (
+	maxBody          = 1 << 20   // bytes
+	maxAnonymousBody = 128 << 10 // bytes
+	maxNesting       = 50        // levels of lists and objects in JSON
+
+	minBody = 4 << 10 // bytes of memory that reading a body begins with
+)
+
+// body is text from a client, in memory that a budget counts.
+type body struct {
+	text   []byte
+	budget *admission.Budget
+}
+
+var bodies = sync.Pool{New: func() any { b := make([]byte, 0, minBody); return &b }}
+
+// readBody reads up to limit bytes. A slow client takes no more of the budget
+// than it has sent.
+func readBody(from io.Reader, what string, limit int64, budget *admission.Budget) (*body, *requestError) {
+	if !budget.Take(minBody) {
+		return nil, errBusyReading
+	}
+	b := &body{text: (*bodies.Get().(*[]byte))[:0:minBody], budget: budget}
+	for {
+		n, err := from.Read(b.text[len(b.text):cap(b.text)])
+		b.text = b.text[:len(b.text)+n]
+		switch {
+		case int64(len(b.text)) > limit:
+			b.release()
+			return nil, tooLarge(what, limit)
+		case err == io.EOF:
+			return b, nil
+		case err != nil:
+			b.release()
+			return nil, readError(err, what)
+		case len(b.text) < cap(b.text):
+		case budget.Take(int64(cap(b.text))):
+			b.text = append(make([]byte, 0, 2*cap(b.text)), b.text...)
+		default:
+			b.release()
+			return nil, errBusyReading
+		}
+	}
+}
+
+var errBusyReading = &requestError{status: http.StatusServiceUnavailable, err: errBusy}
+
+func readError(err error, what string) *requestError {
+	if limit, ok := errors.AsType[*http.MaxBytesError](err); ok {
+		return tooLarge(what, limit.Limit)
+	}
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		return newRequestError(http.StatusRequestTimeout, what+" took too long.")
+	}
+	return badRequest(what + " is truncated.")
+}
+
+func tooLarge(what string, limit int64) *requestError {
+	return newRequestError(http.StatusRequestEntityTooLarge, what+" may have at most "+strconv.FormatInt(limit, 10)+" bytes.")
+}
+
+// release returns the memory. The text must not be used afterwards.
+func (b *body) release() {
+	if b == nil {
+		return
+	}
+	b.budget.Give(int64(cap(b.text)))
+	if cap(b.text) == minBody {
+		bodies.Put(&b.text)
+	}
+}

@@ -1,0 +1,300 @@
+// Package graphqlhttp implements GraphQL over HTTP: it reads requests, admits
+// them step by step, and writes responses. It knows no resolver.
+package graphqlhttp
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/99designs/gqlgen/graphql"
+	"github.com/99designs/gqlgen/graphql/executor"
+	"github.com/vektah/gqlparser/v2/ast"
+	"github.com/vektah/gqlparser/v2/gqlerror"
+
+	"portfolio/internal/admission"
+	"portfolio/internal/apierror"
+	"portfolio/internal/auth"
+	"portfolio/internal/document"
+	"portfolio/internal/storage"
+)
+
+// Handler serves GraphQL over HTTP.
+type Handler struct {
+	Executor     *executor.Executor
+	Documents    *document.Cache
+	Limits       document.Limits
+	Tokens       *auth.Tokens
+	Admission    *admission.Admission
+	Authorize    func(context.Context, *ast.FieldDefinition) error // may the viewer select the field?
+	PresentError graphql.ErrorPresenterFunc
+
+	MediaURL      string        // base URL of files; "" for the host of the request
+	MaxUpload     int64         // bytes of a file; 0 to accept none
+	MaxValues     int           // in the variables and extensions of a request
+	MaxResponse   int           // bytes
+	Timeout       time.Duration // of a request, without reading its body
+	UploadTimeout time.Duration // of a request with files, without reading them
+	StallTimeout  time.Duration // for a client to send or read the next 64 KiB
+	Log           *slog.Logger
+}
+
+var (
+	errNoOperation = apierror.BadInput("Unknown operation name, or operationName is required because the document has several operations.")
+	errBusy        = apierror.New(apierror.Unavailable, "The server is busy. Try again later.")
+	errTimeout     = apierror.New(apierror.Unavailable, "The request took too long. Try again later.")
+	errRateLimited = apierror.New(apierror.RateLimited, "Too many requests. Try again later.")
+)
+
+// ServeHTTP executes queries sent by GET, and queries and mutations sent by
+// POST. A request has no slot while it is received or its response is sent, so
+// slow clients keep nobody waiting.
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	w.Header().Add("Vary", "Accept, Authorization")
+	w.Header().Set("Cache-Control", "no-store") // unless the response says otherwise
+	mediaType := negotiate(r.Header.Values("Accept"))
+	if mediaType == "" {
+		refused := newRequestError(http.StatusNotAcceptable, "Responses are application/graphql-response+json or application/json.")
+		refused.response().write(w, r, jsonType)
+		return
+	}
+	response := h.respond(w, r)
+	if response.meter != nil {
+		defer response.meter.Release()
+	}
+	response.stallTimeout = h.StallTimeout
+	response.write(w, r, mediaType)
+}
+
+// Reject writes the response to a request that is rejected before it is read,
+// with status 429 or 503.
+func (h *Handler) Reject(w http.ResponseWriter, r *http.Request, status int, retryAfter time.Duration) {
+	mediaType := negotiate(r.Header.Values("Accept"))
+	if mediaType == "" {
+		mediaType = jsonType
+	}
+	err := errBusy
+	if status == http.StatusTooManyRequests {
+		err = errRateLimited
+	}
+	response{status: status, errors: gqlerror.List{err}, retryAfter: retryAfter}.write(w, r, mediaType)
+}
+
+// respond admits a request step by step: who sends it, what it says, and with a
+// slot, what it means.
+func (h *Handler) respond(w http.ResponseWriter, r *http.Request) response {
+	if r.Method != http.MethodGet && r.Method != http.MethodHead && r.Method != http.MethodPost {
+		return methodNotAllowed("Send GET or POST.", "GET, HEAD, POST").response()
+	}
+	limit := h.bodyLimit(r)
+	if r.ContentLength > limit {
+		return tooLarge("The body", limit).response()
+	}
+	begun := time.Now()
+	viewer, err := h.viewer(r)
+	if err != nil {
+		return h.unauthenticated(r, err)
+	}
+	timeout := h.Timeout - time.Since(begun)
+	ctx := auth.WithViewer(r.Context(), viewer)
+	ctx = storage.WithBaseURL(ctx, storage.BaseURLFor(h.MediaURL, r.Host))
+	if h.isUpload(r) {
+		return h.respondToUpload(ctx, w, r, timeout)
+	}
+	var text *body
+	if r.Method == http.MethodPost {
+		var err *requestError
+		if text, err = h.readJSON(w, r, limit); err != nil {
+			return err.response()
+		}
+	}
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	var slot admission.Slot
+	defer slot.Release()
+	if err := slot.Move(ctx, h.Admission.Lookups); err != nil {
+		text.release()
+		return h.unavailable(ctx, err)
+	}
+	request, requestErr := h.decode(r, text)
+	if requestErr != nil {
+		return requestErr.response()
+	}
+	found, refused := h.resolve(ctx, request)
+	if refused != nil {
+		return *refused
+	}
+	operation, refused := h.prepare(ctx, found, request, r.Method)
+	if refused != nil {
+		return *refused
+	}
+	return h.execute(ctx, operation, &slot)
+}
+
+func methodNotAllowed(message, allow string) *requestError {
+	err := newRequestError(http.StatusMethodNotAllowed, message)
+	err.allow = allow
+	return err
+}
+
+// decode reads the request from the body, or else from the query string.
+func (h *Handler) decode(r *http.Request, text *body) (*request, *requestError) {
+	if text == nil {
+		return h.fromQuery(r.URL.RawQuery)
+	}
+	defer text.release()
+	return h.fromJSON(text.text)
+}
+
+func isAnonymous(r *http.Request) bool { return r.Header.Get("Authorization") == "" }
+
+// bodyLimit returns the maximum size of the body in bytes.
+func (h *Handler) bodyLimit(r *http.Request) int64 {
+	switch {
+	case isAnonymous(r):
+		return maxAnonymousBody
+	case h.isUpload(r):
+		return maxBody + maxMap + maxUploads*h.MaxUpload + (maxUploads+2)*maxPartOverhead
+	}
+	return maxBody
+}
+
+func (h *Handler) isUpload(r *http.Request) bool {
+	return r.Method == http.MethodPost && h.MaxUpload > 0 && isMultipart(r)
+}
+
+// readJSON reads the body of a POST request.
+func (h *Handler) readJSON(w http.ResponseWriter, r *http.Request, limit int64) (*body, *requestError) {
+	if err := checkContentType(r.Header); err != nil {
+		return nil, err
+	}
+	budget := h.Admission.Bodies
+	if isAnonymous(r) {
+		budget = h.Admission.AnonymousBodies
+	}
+	return readBody(http.MaxBytesReader(w, r.Body, limit), "The body", limit, budget)
+}
+
+// operation is an operation that may be executed.
+type operation struct {
+	*graphql.OperationContext
+	document     *document.Document
+	heavy        bool
+	cacheControl string // of its result
+}
+
+// resolve returns the document of a request. It has the operation that the
+// request names.
+func (h *Handler) resolve(ctx context.Context, request *request) (*document.Document, *response) {
+	found, errs := h.Documents.Resolve(document.Request{Text: request.Query, ID: request.documentID, Hash: request.hash}, auth.ViewerFrom(ctx) != nil)
+	if errs != nil {
+		return nil, &response{errors: errs}
+	}
+	if found.Operations.ForName(request.OperationName) == nil {
+		return nil, &response{errors: gqlerror.List{errNoOperation}}
+	}
+	request.Query = found.Text
+	return found, nil
+}
+
+// prepare coerces the variables of an operation and checks its cost.
+func (h *Handler) prepare(ctx context.Context, found *document.Document, request *request, method string) (*operation, *response) {
+	ctx = graphql.StartOperationTrace(document.WithDocument(ctx, found))
+	prepared, errs := h.Executor.CreateOperationContext(ctx, &request.RawParams)
+	if errs != nil {
+		failed := h.Executor.DispatchError(graphql.WithOperationContext(ctx, prepared), errs)
+		return nil, &response{errors: failed.Errors}
+	}
+	prepared.DisableIntrospection = false // the document cache has decided
+	if prepared.Operation.Operation != ast.Query && method != http.MethodPost {
+		refused := methodNotAllowed("Only queries may be sent by GET.", http.MethodPost).response()
+		return nil, &refused
+	}
+	cost := document.CostOf(h.Documents.Schema, prepared.Operation, prepared.Variables)
+	if err := h.Limits.CheckCost(cost); err != nil {
+		return nil, &response{errors: gqlerror.List{err}}
+	}
+	cacheControl := ""
+	switch {
+	case method == http.MethodPost:
+	case h.Documents.IsPublic(found):
+		cacheControl = "public, no-cache"
+	default:
+		cacheControl = "private, no-cache"
+	}
+	return &operation{prepared, found, cost.Heavy(), cacheControl}, nil
+}
+
+// execute runs an operation in a slot of its kind.
+func (h *Handler) execute(ctx context.Context, operation *operation, slot *admission.Slot) response {
+	if operation.heavy {
+		if err := slot.Move(ctx, h.Admission.Heavy); err != nil {
+			return h.unavailable(ctx, err)
+		}
+	}
+	meter := h.Admission.NewMeter(int64(h.MaxResponse), slot, operation.heavy)
+	ctx = document.WithDocument(admission.WithMeter(ctx, meter), operation.document)
+	next, ctx := h.Executor.DispatchOperation(ctx, operation.OperationContext)
+	result := next(ctx)
+	err := meter.Err()
+	if err == nil && result == nil {
+		err = ctx.Err()
+	}
+	switch {
+	case errors.Is(err, admission.ErrTooLarge):
+		meter.Release()
+		return response{errors: gqlerror.List{apierror.BadInput("The response would have more than %d bytes. Ask for smaller pages or fewer fields.", h.MaxResponse)}}
+	case err != nil:
+		meter.Release()
+		return h.unavailable(ctx, err)
+	}
+	data := []byte(result.Data)
+	if data == nil {
+		data = []byte("null")
+	}
+	return response{errors: result.Errors, data: data, cacheControl: operation.cacheControl, meter: meter}
+}
+
+// unavailable returns the response to a request that ran out of time or was
+// refused a slot.
+func (h *Handler) unavailable(ctx context.Context, err error) response {
+	if errors.Is(err, admission.ErrBusy) {
+		return errorResponse(http.StatusServiceUnavailable, errBusy)
+	}
+	if errors.Is(err, context.DeadlineExceeded) {
+		h.Log.ErrorContext(ctx, "request timed out", "error", err)
+	}
+	return errorResponse(http.StatusServiceUnavailable, errTimeout)
+}
+
+// viewer returns the sender of a request, or nil without an Authorization
+// header.
+func (h *Handler) viewer(r *http.Request) (*auth.Viewer, error) {
+	if isAnonymous(r) {
+		return nil, nil
+	}
+	scheme, key, err := auth.ParseHeader(r.Header.Get("Authorization"))
+	if err != nil || scheme != "token" && scheme != "bearer" {
+		return nil, auth.ErrInvalidToken
+	}
+	return h.Tokens.Viewer(r.Context(), key)
+}
+
+// unauthenticated returns the response to a token that is invalid or could not
+// be looked up.
+func (h *Handler) unauthenticated(r *http.Request, err error) response {
+	if limited, ok := errors.AsType[*auth.RateLimitError](err); ok {
+		return response{status: http.StatusTooManyRequests, errors: gqlerror.List{errRateLimited}, retryAfter: limited.RetryAfter}
+	}
+	presented := h.PresentError(r.Context(), err)
+	status := http.StatusInternalServerError
+	switch {
+	case apierror.Is(presented, apierror.Unauthenticated):
+		status = http.StatusUnauthorized
+	case apierror.Is(presented, apierror.Unavailable):
+		status = http.StatusServiceUnavailable
+	}
+	return errorResponse(status, presented)
+}

@@ -1,0 +1,143 @@
+package graphqlhttp
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"io"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/vektah/gqlparser/v2/gqlerror"
+
+	"portfolio/internal/admission"
+	"portfolio/internal/apierror"
+)
+
+// response is a response before it is written.
+type response struct {
+	status       int // 0 for the result of an operation
+	errors       gqlerror.List
+	data         []byte           // nil if nothing was executed
+	allow        string           // methods, for http.StatusMethodNotAllowed
+	retryAfter   time.Duration    // for statuses 429 and 503
+	cacheControl string           // "" if caches must not store the response
+	meter        *admission.Meter // nil if nothing was executed
+	stallTimeout time.Duration    // for a client to read the next chunk
+}
+
+// errorResponse returns the response to a request that was not executed.
+func errorResponse(status int, err *gqlerror.Error) response {
+	return response{status: status, errors: gqlerror.List{err}, retryAfter: time.Second}
+}
+
+func (e *requestError) response() response {
+	r := errorResponse(e.status, e.err)
+	r.allow = e.allow
+	return r
+}
+
+func isUnavailable(err *gqlerror.Error) bool { return apierror.Is(err, apierror.Unavailable) }
+
+// write writes a response of the media type that was negotiated.
+func (r response) write(w http.ResponseWriter, request *http.Request, mediaType string) {
+	header := w.Header()
+	status := r.status
+	if status == 0 {
+		status = http.StatusOK
+		switch {
+		case slices.ContainsFunc(r.errors, isUnavailable):
+			status, r.retryAfter = http.StatusServiceUnavailable, time.Second
+		case r.data == nil && mediaType == responseJSONType: // to clients of application/json another status means that the network failed
+			status = http.StatusBadRequest
+		}
+	}
+	switch status {
+	case http.StatusUnauthorized:
+		header.Set("WWW-Authenticate", "Token")
+	case http.StatusServiceUnavailable, http.StatusTooManyRequests:
+		header.Set("Retry-After", admission.RetryAfter(r.retryAfter))
+	}
+	if r.allow != "" {
+		header.Set("Allow", r.allow)
+	}
+	if r.notModified(header, request) {
+		w.WriteHeader(http.StatusNotModified)
+		return
+	}
+	prefix := r.prefix()
+	header.Set("Content-Type", mediaType+"; charset=utf-8")
+	header.Set("Content-Length", strconv.Itoa(len(prefix)+len(r.data)+len("}")))
+	w.WriteHeader(status)
+	_, _ = w.Write(prefix) //nolint:gosec // JSON, whatever its strings hold
+	writeChunks(w, r.data, r.stallTimeout)
+	_, _ = io.WriteString(w, "}")
+}
+
+// notModified sets the ETag of a response that caches may store, and reports
+// whether the client has it.
+func (r response) notModified(header http.Header, request *http.Request) bool {
+	if r.cacheControl == "" || len(r.errors) > 0 {
+		return false
+	}
+	hash := sha256.Sum256(r.data)
+	tag := `W/"` + hex.EncodeToString(hash[:16]) + `"`
+	header.Set("Cache-Control", r.cacheControl)
+	header.Set("ETag", tag)
+	return etagMatches(request.Header.Values("If-None-Match"), tag)
+}
+
+// prefix returns the JSON before the data, which may be large.
+func (r response) prefix() []byte {
+	var prefix bytes.Buffer
+	prefix.WriteByte('{')
+	if len(r.errors) > 0 {
+		prefix.WriteString(`"errors":`)
+		encoder := json.NewEncoder(&prefix)
+		encoder.SetEscapeHTML(false)
+		if err := encoder.Encode(r.errors[:min(len(r.errors), maxErrors)]); err != nil {
+			panic(err) // a path or extension that has no JSON form
+		}
+		prefix.Truncate(prefix.Len() - len("\n"))
+		if r.data != nil {
+			prefix.WriteByte(',')
+		}
+	}
+	if r.data != nil {
+		prefix.WriteString(`"data":`)
+	}
+	return prefix.Bytes()
+}
+
+const (
+	maxErrors = 10
+	chunk     = 64 << 10 // bytes
+)
+
+// writeChunks writes as long as the client reads each chunk within timeout, and
+// closes the connection of one that stops.
+func writeChunks(w http.ResponseWriter, data []byte, timeout time.Duration) {
+	for connection := http.NewResponseController(w); len(data) > chunk; data = data[chunk:] {
+		_ = connection.SetWriteDeadline(time.Now().Add(timeout)) // a recorder in a test has none
+		if _, err := w.Write(data[:chunk]); err != nil {
+			return
+		}
+	}
+	_, _ = w.Write(data)
+}
+
+// etagMatches compares tag weakly with an If-None-Match header (RFC 9110, section
+// 13.1.2).
+func etagMatches(header []string, tag string) bool {
+	for candidate := range strings.SplitSeq(strings.Join(header, ","), ",") {
+		candidate = strings.TrimSpace(candidate)
+		if candidate == "*" || strings.TrimPrefix(candidate, "W/") == strings.TrimPrefix(tag, "W/") {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,209 @@
+package graphqlhttp
+
+import (
+	"errors"
+	"io"
+	"maps"
+	"mime/multipart"
+	"net/http"
+	"os"
+	"portfolio/internal/admission"
+	"portfolio/internal/apierror"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/99designs/gqlgen/graphql"
+)
+
+// progressReader reads from a client as long as it sends each chunk in time.
+type progressReader struct {
+	from       io.Reader
+	connection *http.ResponseController
+	timeout    time.Duration // for the next chunk
+	left       int           // bytes of the chunk
+}
+
+func (r *progressReader) Read(p []byte) (int, error) {
+	if r.left <= 0 {
+		r.left = chunk
+		_ = r.connection.SetReadDeadline(time.Now().Add(r.timeout)) // a recorder in a test has none
+	}
+	n, err := r.from.Read(p)
+	r.left -= n
+	return n, err
+}
+
+// uploads holds the files of one request.
+type uploads struct {
+	budget   *admission.Budget
+	maxBytes int64             // of each file
+	missing  map[string][]file // not yet read, by the name of the part
+	temps    []*os.File
+	taken    int64 // bytes of the budget
+}
+
+// file is a value of the variables. Its content is read after the variables
+// were checked.
+type file struct{ *upload }
+
+type upload struct {
+	content graphql.Upload
+	path    string // in the variables
+}
+
+// Upload returns the file for the resolver.
+func (f file) Upload() graphql.Upload { return f.content }
+
+// replaceNulls puts a file at every path of the map, each of which must be null
+// in the variables.
+func (u *uploads) replaceNulls(variables map[string]any, parts map[string][]string) *requestError {
+	count := 0
+	u.missing = make(map[string][]file, len(parts))
+	for _, part := range slices.Sorted(maps.Keys(parts)) {
+		paths := parts[part]
+		if count += max(1, len(paths)); count > maxUploads {
+			return badRequest("The map may have at most " + strconv.Itoa(maxUploads) + " files.")
+		}
+		if len(paths) == 0 {
+			return badRequest("The map has a part without a path.")
+		}
+		for _, path := range paths {
+			set := findNull(variables, path)
+			if set == nil {
+				return badRequest("The map has a path that is not null in the variables, or has it twice.")
+			}
+			value := file{&upload{path: path}}
+			set(value)
+			u.missing[part] = append(u.missing[part], value)
+		}
+	}
+	return nil
+}
+
+func (u *uploads) close() {
+	for _, file := range u.temps {
+		_ = file.Close()
+	}
+	u.budget.Give(u.taken)
+}
+
+// findNull returns a function that replaces the null at a path such as
+// variables.input.images.0, or nil if there is none.
+func findNull(variables map[string]any, path string) (set func(file)) {
+	var at any = map[string]any{"variables": variables}
+	for name := range strings.SplitSeq(path, ".") {
+		switch inside := at.(type) {
+		case map[string]any:
+			value, ok := inside[name]
+			if !ok {
+				return nil
+			}
+			at, set = value, func(value file) { inside[name] = value }
+		case []any:
+			index, err := strconv.Atoi(name)
+			if err != nil || index < 0 || index >= len(inside) {
+				return nil
+			}
+			at, set = inside[index], func(value file) { inside[index] = value }
+		default:
+			return nil
+		}
+	}
+	if at != nil {
+		return nil
+	}
+	return set
+}
+
+// multipartReader reads part by part. It limits each step, as mime/multipart
+// would accept 10 MB of headers.
+type multipartReader struct {
+	body  *io.LimitedReader
+	parts *multipart.Reader
+}
+
+// next returns the next part, or nil after the last.
+func (f multipartReader) next() (*multipart.Part, *requestError) {
+	f.body.N = maxPartOverhead
+	part, err := f.parts.NextRawPart()
+	if err != nil && (err != io.EOF || f.body.N == 0) {
+		return nil, badRequest("The body is not well-formed multipart/form-data.")
+	}
+	return part, nil
+}
+
+func (f multipartReader) text(name string, limit int64, budget *admission.Budget) (*body, *requestError) {
+	part, err := f.next()
+	if err != nil {
+		return nil, err
+	}
+	if part == nil || part.FormName() != name {
+		return nil, badRequest("The parts must be operations, map and then the files, but " + name + " is missing.")
+	}
+	f.body.N = limit + maxPartOverhead
+	return readBody(part, "The part "+name, limit, budget)
+}
+
+// files reads the files of the map.
+func (f multipartReader) files(files *uploads) *requestError {
+	for len(files.missing) > 0 {
+		part, err := f.next()
+		if err != nil {
+			return err
+		}
+		if part == nil {
+			return badRequest("A file of the map is missing.")
+		}
+		targets, known := files.missing[part.FormName()]
+		if !known {
+			return badRequest("Unexpected part: its name is not in the map, or it was already sent.")
+		}
+		delete(files.missing, part.FormName())
+		f.body.N = files.maxBytes + maxPartOverhead
+		temp, size, err := files.saveTemp(part, targets[0].path)
+		if err != nil {
+			return err
+		}
+		for _, target := range targets {
+			target.content = graphql.Upload{
+				File: io.NewSectionReader(temp, 0, size), Filename: part.FileName(), Size: size, ContentType: part.Header.Get("Content-Type"),
+			}
+		}
+	}
+	if part, err := f.next(); part != nil || err != nil {
+		return badRequest("Unexpected part after the files of the map.")
+	}
+	return nil
+}
+
+// saveTemp writes a part to a temporary file. The file is unlinked before it is
+// written, so a crash leaves at most an empty file.
+func (u *uploads) saveTemp(part io.Reader, path string) (*os.File, int64, *requestError) {
+	unavailable := &requestError{status: http.StatusServiceUnavailable, err: apierror.New(apierror.Unavailable, "The upload could not be stored. Try again later.")}
+	temp, err := os.CreateTemp("", "upload-")
+	if err != nil {
+		return nil, 0, unavailable
+	}
+	u.temps = append(u.temps, temp)
+	if err := os.Remove(temp.Name()); err != nil {
+		return nil, 0, unavailable
+	}
+	for size := int64(0); ; {
+		n, err := io.CopyN(temp, part, chunk)
+		size += n
+		if _, ours := errors.AsType[*os.PathError](err); ours || !u.budget.Take(n) {
+			return nil, 0, unavailable
+		}
+		u.taken += n
+		switch {
+		case size > u.maxBytes:
+			return nil, 0, tooLarge(path, u.maxBytes)
+		case errors.Is(err, io.EOF):
+			return temp, size, nil
+		case err != nil:
+			return nil, 0, readError(err, path)
+		}
+	}
+}

@@ -1,0 +1,81 @@
+package main
+
+import (
+	_ "embed"
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+
+	"portfolio/compat"
+	"portfolio/internal/health"
+	"portfolio/internal/imaging"
+)
+
+// sdl is the schema in the schema definition language.
+//
+//go:embed schema.graphqls
+var sdl string
+
+// router dispatches requests by exact path. It does not use http.ServeMux, which
+// redirects unclean paths; the legacy system returns 404 for them.
+type router struct {
+	graphql    http.Handler
+	media      http.Handler
+	playground http.Handler // nil if off
+	schema     http.Handler // nil unless everyone may query it
+	legacy     http.Handler // also handles unmatched paths
+	health     *health.Checker
+}
+
+func (r *router) ServeHTTP(w http.ResponseWriter, req *http.Request) {
+	switch path := req.URL.Path; {
+	case path == "/graphql":
+		r.graphql.ServeHTTP(w, req)
+	case path == "/graphql/schema.graphql" && r.schema != nil:
+		r.schema.ServeHTTP(w, req)
+	case strings.HasPrefix(path, imaging.Prefix):
+		_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(downloadTimeout))
+		r.media.ServeHTTP(w, req)
+	case path == "/api/openapi.json":
+		compat.ServeOpenAPI(w, req)
+	case path == "/healthz":
+		writeText(w, http.StatusOK, "ok")
+	case path == "/readyz":
+		r.readyz(w, req)
+	case path == "/" && r.playground != nil && req.Header.Get("Accept") != "":
+		// Every browser sends Accept. Other clients get the legacy 404.
+		r.playground.ServeHTTP(w, req)
+	default:
+		r.legacy.ServeHTTP(w, req)
+	}
+}
+
+const downloadTimeout = 10 * time.Minute // of one file
+
+// serveSchema serves the schema to code generators, as text that browsers show.
+func serveSchema(w http.ResponseWriter, r *http.Request) {
+	if r.Method != http.MethodGet && r.Method != http.MethodHead {
+		w.Header().Set("Allow", "GET, HEAD")
+		writeText(w, http.StatusMethodNotAllowed, "Method not allowed.")
+		return
+	}
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	http.ServeContent(w, r, "", time.Time{}, strings.NewReader(sdl))
+}
+
+func (r *router) readyz(w http.ResponseWriter, req *http.Request) {
+	if problem := r.health.Check(req.Context()); problem != "" {
+		writeText(w, http.StatusServiceUnavailable, problem)
+		return
+	}
+	writeText(w, http.StatusOK, "ok")
+}
+
+func writeText(w http.ResponseWriter, code int, text string) {
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	w.Header().Set("Cache-Control", "no-store")
+	w.Header().Set("X-Content-Type-Options", "nosniff")
+	w.WriteHeader(code)
+	_, _ = fmt.Fprintln(w, text) //nolint:gosec // never the client's
+}
