@@ -1060,345 +1060,327 @@ func newExecutionContext(
 }
 
 var sources = []*ast.Source{
-	{Name: "../../schema.graphqls", Input: `"Guards a field: the viewer must hold the permission."
-directive @requires("What the viewer must be allowed." permission: Permission!) on FIELD_DEFINITION
+	{Name: "../../schema.graphqls", Input: `"Requires a permission of the viewer."
+directive @requires("The required permission." permission: Permission!) on FIELD_DEFINITION
 
-"Prices what costs more than a field that is read with its row: it counts as so many fields."
-directive @cost("How many fields it counts as." weight: Int!) on FIELD_DEFINITION | INPUT_FIELD_DEFINITION
+"Sets the cost of a field or input that costs more than reading a column."
+directive @cost("The cost, as a number of fields." weight: Int!) on FIELD_DEFINITION | INPUT_FIELD_DEFINITION
 
-"An instant, RFC 3339 in UTC; a fraction, where there is one, has six digits."
+"An RFC 3339 date and time in UTC, with six fractional digits or none."
 scalar DateTime @specifiedBy(url: "https://www.rfc-editor.org/rfc/rfc3339")
 
-"The address of a page or file."
+"An absolute URL."
 scalar URL @specifiedBy(url: "https://www.rfc-editor.org/rfc/rfc3986")
 
-"A whole number of up to 64 bits, written as a number."
+"A 64-bit integer, serialized as a number."
 scalar BigInt
 
 """
-A file, sent as the GraphQL multipart request specification says: null in the
-JSON, and the file in a part of its own. At most 10 in one request.
+A file, sent as the GraphQL multipart request specification describes: null in the
+JSON, and the file in its own part. A request can have up to 10.
 """
 scalar Upload @specifiedBy(url: "https://github.com/jaydenseric/graphql-multipart-request-spec")
 
-"What a viewer may be allowed to do."
+"The permissions of a viewer."
 enum Permission {
-  "Read and edit portfolio links: admins, and staff who hold permission code 4242."
+  "Read and edit portfolio links. Granted to admins, and to staff with permission code 4242."
   PORTFOLIO_LINK
-  "What only admins may do."
+  "Manage portfolios, users and tokens. Granted to admins."
   ADMIN
 }
 
 type Query {
-  """
-  One link of a portfolio. It is null where there is no such link, and where
-  the link belongs to another portfolio than portfolioId.
-  """
+  "A portfolio link, or null if it does not exist or belongs to a portfolio other than portfolioId."
   portfolioLink(
-    "The portfolio that the link must belong to; any, if left out."
+    "The ID of the portfolio that the link must belong to. If omitted, any."
     portfolioId: ID
-    "The link."
+    "The ID of the link."
     id: ID!
   ): PortfolioLink @requires(permission: PORTFOLIO_LINK)
 
-  """
-  Links, a page at a time, of one portfolio or of all. A page has 20 links
-  unless first or last says otherwise.
-  """
+  "The links of one portfolio, or of all."
   portfolioLinks(
-    "The portfolio that the links belong to; any, if left out. No links where there is no such portfolio."
+    "The ID of the portfolio that the links belong to. If omitted, any. The list is empty if it does not exist."
     portfolioId: ID
-    "Which links are listed; all, if left out."
+    "Filters the links."
     filter: PortfolioLinkFilter
-    "The order of the list; by id, if left out."
+    "The order of the list. Default: ascending IDs."
     orderBy: Order
-    "The size of a page read forward, 1 to 100."
+    "Returns the first n entries, 1 to 100. Default: 20."
     first: Int
-    "The page begins after this cursor. Goes with first."
+    "Returns the entries after this cursor. Cannot be combined with last and before."
     after: String
-    "The size of a page read backward from the end of the list, 1 to 100."
+    "Returns the last n entries, 1 to 100. Cannot be combined with first and after."
     last: Int
-    "The page ends before this cursor. Goes with last."
+    "Returns the entries before this cursor. Cannot be combined with first and after."
     before: String
   ): PortfolioLinkConnection @requires(permission: PORTFOLIO_LINK)
 
-  "One portfolio; null where there is none."
+  "A portfolio, or null if it does not exist."
   portfolio(
-    "The portfolio."
+    "The ID of the portfolio."
     id: ID!
   ): Portfolio @requires(permission: PORTFOLIO_LINK)
 
-  """
-  Portfolios, a page at a time. A page has 20 portfolios unless first or last
-  says otherwise.
-  """
+  "The portfolios."
   portfolios(
-    "Which portfolios are listed; all, if left out."
+    "Filters the portfolios."
     filter: PortfolioFilter
-    "The order of the list; by id, if left out."
+    "The order of the list. Default: ascending IDs."
     orderBy: Order
-    "The size of a page read forward, 1 to 100."
+    "Returns the first n entries, 1 to 100. Default: 20."
     first: Int
-    "The page begins after this cursor. Goes with first."
+    "Returns the entries after this cursor. Cannot be combined with last and before."
     after: String
-    "The size of a page read backward from the end of the list, 1 to 100."
+    "Returns the last n entries, 1 to 100. Cannot be combined with first and after."
     last: Int
-    "The page ends before this cursor. Goes with last."
+    "Returns the entries before this cursor. Cannot be combined with first and after."
     before: String
   ): PortfolioConnection @requires(permission: PORTFOLIO_LINK)
 
-  "One picture; null where there is none."
+  "An image, or null if it does not exist."
   image(
-    "The picture."
+    "The ID of the image."
     id: ID!
   ): Image @requires(permission: PORTFOLIO_LINK)
 
-  "Who sends this request; null without a token."
+  "The authenticated user, or null if the request is anonymous."
   viewer: Viewer
 }
 
 """
-What changes things. Each field is one transaction: it is done whole or not at
-all, and then the field is null. Everything that is wrong with one input is
-reported at once, each as an error whose extensions.field is the path of the
-value in the arguments, such as ["input", "name"].
+Each mutation field runs in its own transaction, which either commits completely
+or has no effect; then the field is null. All mistakes in an input are reported
+together, each as an error whose extensions.field is the path of the value in the
+arguments, such as ["input", "name"].
 """
 type Mutation {
   "Creates a portfolio."
   createPortfolio(
-    "The new portfolio."
+    "The properties of the new object."
     input: CreatePortfolioInput!
   ): CreatePortfolioPayload @requires(permission: ADMIN)
 
-  "Changes a portfolio."
+  "Updates a portfolio."
   updatePortfolio(
-    "What to change."
+    "The changes."
     input: UpdatePortfolioInput!
   ): UpdatePortfolioPayload @requires(permission: ADMIN)
 
-  "Deletes a portfolio with its links. Images stay."
+  "Deletes a portfolio and its links. Their images are kept."
   deletePortfolio(
-    "What to delete."
+    "The object to delete."
     input: DeletePortfolioInput!
   ): DeletePortfolioPayload @requires(permission: ADMIN)
 
   "Creates a link in a portfolio."
   createPortfolioLink(
-    "The new link."
+    "The properties of the new object."
     input: CreatePortfolioLinkInput!
   ): CreatePortfolioLinkPayload @requires(permission: PORTFOLIO_LINK)
 
-  "Changes a link, or moves it to another portfolio."
+  "Updates a link, or moves it to another portfolio."
   updatePortfolioLink(
-    "What to change."
+    "The changes."
     input: UpdatePortfolioLinkInput!
   ): UpdatePortfolioLinkPayload @requires(permission: PORTFOLIO_LINK)
 
-  "Deletes a link. Its image stays."
+  "Deletes a link. Its image is kept."
   deletePortfolioLink(
-    "What to delete."
+    "The object to delete."
     input: DeletePortfolioLinkInput!
   ): DeletePortfolioLinkPayload @requires(permission: PORTFOLIO_LINK)
 
-  "Creates a user. It can do nothing without a token."
+  "Creates a user without a token."
   createUser(
-    "The new user."
+    "The properties of the new object."
     input: CreateUserInput!
   ): CreateUserPayload @requires(permission: ADMIN)
 
-  "Changes what a user may do."
+  "Updates the permissions of a user."
   setUserPermissions(
-    "What the user may do from now on."
+    "The changes."
     input: SetUserPermissionsInput!
   ): SetUserPermissionsPayload @requires(permission: ADMIN)
 
-  "Creates a token for a user. Its key is shown once and kept nowhere."
+  "Creates a token for a user. Its key cannot be shown again."
   createToken(
-    "The new token."
+    "The properties of the new object."
     input: CreateTokenInput!
   ): CreateTokenPayload @requires(permission: ADMIN)
 
-  "Deletes a token: its key stops working, on other replicas within a second."
+  "Revokes a token. Other replicas reject its key within a second."
   revokeToken(
-    "The token to delete."
+    "The token to revoke."
     input: RevokeTokenInput!
   ): RevokeTokenPayload @requires(permission: ADMIN)
 
   """
-  Store a picture with its thumbnails. Metadata such as the place where it was
-  taken is removed, and it is turned upright.
+  Stores an image and its thumbnails. Metadata such as the location is removed, and
+  the image is rotated as its orientation says.
   """
   uploadImage(
-    "The picture."
+    "The image to store."
     input: UploadImageInput!
   ): UploadImagePayload @requires(permission: PORTFOLIO_LINK)
 }
 
-"A picture to store."
+"Input of uploadImage."
 input UploadImageInput {
   """
-  A JPEG, PNG, GIF or WebP of at most 50 megapixels and 65,535 pixels a side. An
-  animated WebP is refused. The name of the file becomes the image's name.
+  A JPEG, PNG, GIF or WebP file of up to 50 megapixels and 65,535 pixels per side.
+  Animated WebP is not supported. The image gets the name of the file.
   """
   image: Upload!
 }
 
-"What was stored."
+"Payload of uploadImage."
 type UploadImagePayload {
-  "The picture, whose files can be fetched."
+  "The stored image."
   image: Image!
 }
 
-"The user behind a token."
+"The authenticated user."
 type Viewer {
-  "The user's id."
+  "The ID of the user."
   id: ID!
-  "The user's name, which no other user has."
+  "The unique name of the user."
   username: String!
-  "Whether the user is staff, who may hold permission codes."
+  "Whether the user is staff. Permission codes apply to staff only."
   isStaff: Boolean!
-  "Whether the user is an admin, who may do everything."
+  "Whether the user is an admin, who has every permission."
   isAdmin: Boolean!
-  "What the viewer is allowed, whether as admin or by permission codes."
+  "The permissions of the user."
   permissions: [Permission!]!
 }
 
-"A user, as admins see it."
+"A user account."
 type User {
-  "The user's id."
+  "The ID of the user."
   id: ID!
-  "The user's name, which no other user has."
+  "The unique name of the user."
   username: String!
-  "Whether the user's tokens work."
+  "Whether the tokens of the user are valid."
   isActive: Boolean!
-  "Whether the user is staff, who may hold permission codes."
+  "Whether the user is staff. Permission codes apply to staff only."
   isStaff: Boolean!
-  "Whether the user is an admin, who may do everything."
+  "Whether the user is an admin, who has every permission."
   isAdmin: Boolean!
-  "The user's permission codes, ascending. They count for staff only; 4242 is PORTFOLIO_LINK."
+  "The permission codes of the user in ascending order. 4242 grants PORTFOLIO_LINK to staff."
   codes: [Int!]!
-  "When the user was created."
+  "The time when the user was created."
   createdAt: DateTime!
 }
 
-"An API key, of which only the hash is kept."
+"An API token. The server stores only the hash of its key."
 type Token {
-  "The token's id."
+  "The ID of the token."
   id: ID!
-  "The name of the user whom the token stands for."
+  "The name of the user that the token authenticates."
   username: String!
-  "What the token is for."
+  "A label for the token."
   label: String
-  "When the token was created."
+  "The time when the token was created."
   createdAt: DateTime!
-  "When the token stops working; null for never."
+  "The time when the token expires, or null if it does not."
   expiresAt: DateTime
 }
 
 "A named set of links."
 type Portfolio {
-  "The portfolio's id."
+  "The ID of the portfolio."
   id: ID!
-  "What the portfolio is called; several may have one name."
+  "The name of the portfolio. It need not be unique."
   name: String!
-  """
-  The portfolio's links, a page at a time. A page has 20 links unless first or
-  last says otherwise.
-  """
+  "The links of the portfolio."
   links(
-    "Which links are listed; all, if left out."
+    "Filters the links."
     filter: PortfolioLinkFilter
-    "The order of the list; by id, if left out."
+    "The order of the list. Default: ascending IDs."
     orderBy: Order
-    "The size of a page read forward, 1 to 100."
+    "Returns the first n entries, 1 to 100. Default: 20."
     first: Int
-    "The page begins after this cursor. Goes with first."
+    "Returns the entries after this cursor. Cannot be combined with last and before."
     after: String
-    "The size of a page read backward from the end of the list, 1 to 100."
+    "Returns the last n entries, 1 to 100. Cannot be combined with first and after."
     last: Int
-    "The page ends before this cursor. Goes with last."
+    "Returns the entries before this cursor. Cannot be combined with first and after."
     before: String
   ): PortfolioLinkConnection!
-  "When the portfolio was created."
+  "The time when the portfolio was created."
   createdAt: DateTime!
-  "When the portfolio itself was last changed; a change of its links does not count."
+  "The time when the portfolio was last updated. Changes of its links do not count."
   updatedAt: DateTime!
 }
 
-"One entry of a portfolio."
+"A link in a portfolio."
 type PortfolioLink {
-  "The link's id."
+  "The ID of the link."
   id: ID!
-  "What the link is called; several may have one name."
+  "The name of the link. It need not be unique."
   name: String!
-  "Where the link leads."
+  "The URL that the link points to."
   url: URL
-  "What people read about the link."
+  "The description of the link."
   description: String
-  "The picture of the link."
+  "The image of the link."
   imageData: Image
   "The portfolio that the link belongs to."
   portfolio: Portfolio!
-  "When the link was created."
+  "The time when the link was created."
   createdAt: DateTime!
-  "When the link was last changed."
+  "The time when the link was last updated."
   updatedAt: DateTime!
 }
 
-"A stored picture."
+"An image."
 type Image {
-  "The picture's id."
+  "The ID of the image."
   id: ID!
-  "The kind of file."
+  "The type of the file, such as image."
   type: String!
   "The original name of the file."
   name: String!
-  "Bytes."
+  "The size of the file in bytes."
   size: BigInt!
-  "The size in words, such as 5.00 KB."
+  "The size with a unit, such as 5.00 KB."
   humanReadableSize: String!
-  "Where the file is served."
+  "The URL of the file."
   url: URL!
-  "Pixels; null where unknown."
+  "The width in pixels, or null if it is unknown."
   width: Int
-  "Pixels; null where unknown."
+  "The height in pixels, or null if it is unknown."
   height: Int
-  "Colour mode, such as RGB, CMYK or P; null where unknown."
+  "The color mode, such as RGB, CMYK or P, or null if it is unknown."
   mode: String
-  "The format, such as image/jpeg; null where unknown."
+  "The media type, such as image/jpeg, or null if it is unknown."
   mimeType: String
-  """
-  A BlurHash (https://blurha.sh) to show while the file loads; null where there
-  is none.
-  """
+  "A BlurHash (https://blurha.sh) to show while the file loads, or null if there is none."
   placeholder: String
   """
-  The thumbnails and the file itself with their widths, for the attribute srcset
-  of an img element; null where no width is known.
+  The thumbnails and the image with their widths, for the srcset attribute of an
+  img element, or null if no width is known.
   """
   srcset: String
-  """
-  The smallest thumbnail with a bounding box of at least this size; null where
-  there is none.
-  """
-  thumbnail("Side of the square to fill, pixels." size: Int!): Thumbnail
-  "Smaller renderings, in the order of their ids."
+  "The smallest thumbnail whose bounding box has at least the given size, or null if there is none."
+  thumbnail("The side of the bounding box in pixels." size: Int!): Thumbnail
+  "The thumbnails in the order of their IDs."
   thumbnails: [Thumbnail!]!
 }
 
-"A smaller rendering of an image."
+"A smaller version of an image."
 type Thumbnail {
-  "The thumbnail's id."
+  "The ID of the thumbnail."
   id: ID!
-  "Where the file is served."
+  "The URL of the file."
   url: URL!
-  "Side of the bounding box in pixels; null where unknown."
+  "The side of the bounding box in pixels, or null if it is unknown."
   size: Int
-  "Pixels; null where unknown."
+  "The width in pixels, or null if it is unknown."
   width: Int
-  "Pixels; null where unknown."
+  "The height in pixels, or null if it is unknown."
   height: Int
-  "Bytes; null where unknown."
+  "The size of the file in bytes, or null if it is unknown."
   fileSize: BigInt
 }
 
@@ -1408,9 +1390,9 @@ type PortfolioConnection {
   edges: [PortfolioEdge!]!
   "The portfolios of the page."
   nodes: [Portfolio!]!
-  "What lies before and after the page."
+  "The position of the page in the list."
   pageInfo: PageInfo!
-  "How many portfolios the whole list has. They are counted only if you ask."
+  "The number of portfolios in the whole list. They are counted only if this field is selected."
   totalCount: Int! @cost(weight: 50)
 }
 
@@ -1418,7 +1400,7 @@ type PortfolioConnection {
 type PortfolioEdge {
   "The portfolio."
   node: Portfolio!
-  "The place of the portfolio in this list and order, for after and before. It stays good when the portfolio is deleted."
+  "The position of the portfolio in this list and order, for after and before. It remains valid if the portfolio is deleted."
   cursor: String!
 }
 
@@ -1428,9 +1410,9 @@ type PortfolioLinkConnection {
   edges: [PortfolioLinkEdge!]!
   "The links of the page."
   nodes: [PortfolioLink!]!
-  "What lies before and after the page."
+  "The position of the page in the list."
   pageInfo: PageInfo!
-  "How many links the whole list has. They are counted only if you ask."
+  "The number of links in the whole list. They are counted only if this field is selected."
   totalCount: Int! @cost(weight: 50)
 }
 
@@ -1438,259 +1420,259 @@ type PortfolioLinkConnection {
 type PortfolioLinkEdge {
   "The link."
   node: PortfolioLink!
-  "The place of the link in this list and order, for after and before. It stays good when the link is deleted."
+  "The position of the link in this list and order, for after and before. It remains valid if the link is deleted."
   cursor: String!
 }
 
-"What lies before and after a page."
+"The position of a page in its list."
 type PageInfo {
-  "Whether the list goes on after the page."
+  "Whether there are entries after the page."
   hasNextPage: Boolean!
-  "Whether the list begins before the page."
+  "Whether there are entries before the page."
   hasPreviousPage: Boolean!
-  "The cursor of the first entry; null for an empty page."
+  "The cursor of the first entry, or null if the page is empty."
   startCursor: String
-  "The cursor of the last entry; null for an empty page."
+  "The cursor of the last entry, or null if the page is empty."
   endCursor: String
 }
 
-"The order of a list. Entries that are equal in it are ordered by id, in the same direction."
+"The order of a list. Entries with equal values are ordered by ID in the same direction."
 input Order {
-  "What to order by."
+  "The field to order by."
   field: OrderField! = ID
-  "Up or down."
+  "The sort direction."
   direction: Direction! = ASC
 }
 
-"What a list can be ordered by."
+"The fields to order a list by."
 enum OrderField {
-  "By id."
+  "The ID."
   ID
-  "By the first 255 characters of the name, by code point: A, Z, a."
+  "The first 255 characters of the name, compared by code point: A, Z, a."
   NAME
-  "By the time of creation."
+  "The time of creation."
   CREATED_AT
-  "By the time of the last change."
+  "The time of the last update."
   UPDATED_AT
 }
 
-"The direction of an order."
+"The directions of an order."
 enum Direction {
-  "Smallest, earliest or alphabetically first comes first."
+  "Ascending."
   ASC
-  "Largest, latest or alphabetically last comes first."
+  "Descending."
   DESC
 }
 
-"Which portfolios are listed: those that meet every condition given."
+"Selects the portfolios that meet all given conditions."
 input PortfolioFilter {
   """
-  Text in the name, up to 255 characters. Upper and lower case are the same, and
-  so are composed and decomposed letters, such as é.
+  Text in the name, up to 255 characters. Case is ignored, and composed and
+  decomposed characters, such as é, are equal.
   """
   search: String @cost(weight: 500)
-  "When the portfolio was created."
+  "The time when the portfolio was created."
   createdAt: DateTimeRange
-  "When the portfolio was last changed."
+  "The time when the portfolio was last updated."
   updatedAt: DateTimeRange
 }
 
-"Which links are listed: those that meet every condition given."
+"Selects the links that meet all given conditions."
 input PortfolioLinkFilter {
   """
-  Text in the name or the description, up to 255 characters. Upper and lower case
-  are the same, and so are composed and decomposed letters, such as é.
+  Text in the name or the description, up to 255 characters. Case is ignored, and
+  composed and decomposed characters, such as é, are equal.
   """
   search: String @cost(weight: 500)
   "Whether the link has an image."
   hasImage: Boolean
-  "When the link was created."
+  "The time when the link was created."
   createdAt: DateTimeRange
-  "When the link was last changed."
+  "The time when the link was last updated."
   updatedAt: DateTimeRange
 }
 
-"A range of time. An end that is left out is open."
+"A range of times. Each end is optional."
 input DateTimeRange {
-  "The first instant of the range."
+  "The start of the range, inclusive."
   from: DateTime
-  "The first instant after the range."
+  "The end of the range, exclusive."
   before: DateTime
 }
 
-"A new portfolio."
+"Input of createPortfolio."
 input CreatePortfolioInput {
-  "1 to 255 characters; blanks around them are cut off."
+  "The name, 1 to 255 characters without leading and trailing white space, which is removed."
   name: String!
 }
 
-"What to change of a portfolio. A field that is left out stays as it is."
+"Input of updatePortfolio. An omitted field is not changed."
 input UpdatePortfolioInput {
-  "The portfolio."
+  "The ID of the portfolio."
   id: ID!
-  "1 to 255 characters; blanks around them are cut off."
+  "The name, 1 to 255 characters without leading and trailing white space, which is removed."
   name: String
-  "The updatedAt that you last read. If somebody changed the portfolio since, nothing is done and the error is CONFLICT."
+  "The last known updatedAt. If the portfolio has been updated since, the mutation fails with CONFLICT."
   expectedUpdatedAt: DateTime
 }
 
-"Which portfolio to delete."
+"Input of deletePortfolio."
 input DeletePortfolioInput {
-  "The portfolio."
+  "The ID of the portfolio."
   id: ID!
-  "The updatedAt that you last read. If somebody changed the portfolio since, nothing is done and the error is CONFLICT."
+  "The last known updatedAt. If the portfolio has been updated since, the mutation fails with CONFLICT."
   expectedUpdatedAt: DateTime
 }
 
-"A new link."
+"Input of createPortfolioLink."
 input CreatePortfolioLinkInput {
-  "The portfolio that gets the link."
+  "The ID of the portfolio of the link."
   portfolioId: ID!
-  "1 to 255 characters; blanks around them are cut off."
+  "The name, 1 to 255 characters without leading and trailing white space, which is removed."
   name: String!
-  "Where the link leads: an absolute http or https address of up to 2,000 characters."
+  "The URL that the link points to: an absolute http or https URL of up to 2,000 characters."
   url: String
-  "Up to 10,000 characters."
+  "The description, up to 10,000 characters."
   description: String
-  "The picture of the link, one that is stored already."
+  "The ID of an existing image."
   imageId: ID
-  "The picture of the link, a new one. It is stored in the same transaction."
+  "A new image, stored in the same transaction. Cannot be combined with imageId."
   image: Upload
 }
 
-"What to change of a link. A field that is left out stays as it is; null clears it where that is said."
+"Input of updatePortfolioLink. An omitted field is not changed."
 input UpdatePortfolioLinkInput {
-  "The link."
+  "The ID of the link."
   id: ID!
-  "The portfolio to move the link to."
+  "The ID of the portfolio to move the link to."
   portfolioId: ID
-  "1 to 255 characters; blanks around them are cut off."
+  "The name, 1 to 255 characters without leading and trailing white space, which is removed."
   name: String
-  "Where the link leads: an absolute http or https address of up to 2,000 characters. Null clears it."
+  "The URL that the link points to: an absolute http or https URL of up to 2,000 characters. Null removes it."
   url: String
-  "Up to 10,000 characters. Null clears it."
+  "The description, up to 10,000 characters. Null removes it."
   description: String
-  "The picture of the link, one that is stored already. Null clears it."
+  "The ID of an existing image. Null removes the image from the link."
   imageId: ID
-  "The picture of the link, a new one. It is stored in the same transaction; null changes nothing."
+  "A new image, stored in the same transaction. Null changes nothing. Cannot be combined with imageId."
   image: Upload
-  "The updatedAt that you last read. If somebody changed the link since, nothing is done and the error is CONFLICT."
+  "The last known updatedAt. If the link has been updated since, the mutation fails with CONFLICT."
   expectedUpdatedAt: DateTime
 }
 
-"Which link to delete."
+"Input of deletePortfolioLink."
 input DeletePortfolioLinkInput {
-  "The link."
+  "The ID of the link."
   id: ID!
-  "The updatedAt that you last read. If somebody changed the link since, nothing is done and the error is CONFLICT."
+  "The last known updatedAt. If the link has been updated since, the mutation fails with CONFLICT."
   expectedUpdatedAt: DateTime
 }
 
-"A new user."
+"Input of createUser."
 input CreateUserInput {
-  "1 to 150 characters that no other user has; blanks around them are cut off."
+  "The unique name, 1 to 150 characters without leading and trailing white space, which is removed."
   username: String!
-  "Staff, who may hold permission codes."
+  "Whether the user is staff. Permission codes apply to staff only."
   isStaff: Boolean! = false
-  "Admin, who may do everything."
+  "Whether the user is an admin, who has every permission."
   isAdmin: Boolean! = false
-  "Permission codes, such as 4242, which is PORTFOLIO_LINK for staff. Up to 100, each at least 1."
+  "The permission codes, up to 100. 4242 grants PORTFOLIO_LINK to staff."
   codes: [Int!]! = []
 }
 
-"What a user may do. A field that is left out stays as it is."
+"Input of setUserPermissions. An omitted field is not changed."
 input SetUserPermissionsInput {
-  "The user's name."
+  "The name of the user."
   username: String!
-  "Whether the user's tokens work."
+  "Whether the tokens of the user are valid."
   isActive: Boolean
-  "Staff, who may hold permission codes."
+  "Whether the user is staff. Permission codes apply to staff only."
   isStaff: Boolean
-  "Admin, who may do everything."
+  "Whether the user is an admin, who has every permission."
   isAdmin: Boolean
-  "Permission codes in place of those the user holds. Up to 100, each at least 1."
+  "The permission codes, up to 100. They replace the current ones."
   codes: [Int!]
 }
 
-"A new token."
+"Input of createToken."
 input CreateTokenInput {
-  "The name of the user whom the token stands for."
+  "The name of the user that the token authenticates."
   username: String!
-  "What the token is for, up to 255 characters."
+  "A label for the token, up to 255 characters."
   label: String
-  "When the token stops working; left out: when it is revoked."
+  "The time when the token expires. If omitted, it does not."
   expiresAt: DateTime
 }
 
-"Which token to delete."
+"Input of revokeToken."
 input RevokeTokenInput {
-  "The token."
+  "The ID of the token."
   id: ID!
 }
 
-"What createPortfolio did."
+"Payload of createPortfolio."
 type CreatePortfolioPayload {
   "The new portfolio."
   portfolio: Portfolio!
 }
 
-"What updatePortfolio did."
+"Payload of updatePortfolio."
 type UpdatePortfolioPayload {
-  "The portfolio as it is now."
+  "The updated portfolio."
   portfolio: Portfolio!
 }
 
-"What deletePortfolio did."
+"Payload of deletePortfolio."
 type DeletePortfolioPayload {
-  "The portfolio as it was; its links are gone."
+  "The deleted portfolio."
   portfolio: Portfolio!
-  "The links that were deleted with it, ascending."
+  "The IDs of its deleted links in ascending order."
   deletedLinkIds: [ID!]!
-  "How many links were deleted with it."
+  "The number of its deleted links."
   deletedLinkCount: Int!
 }
 
-"What createPortfolioLink did."
+"Payload of createPortfolioLink."
 type CreatePortfolioLinkPayload {
   "The new link."
   portfolioLink: PortfolioLink!
 }
 
-"What updatePortfolioLink did."
+"Payload of updatePortfolioLink."
 type UpdatePortfolioLinkPayload {
-  "The link as it is now."
+  "The updated link."
   portfolioLink: PortfolioLink!
 }
 
-"What deletePortfolioLink did."
+"Payload of deletePortfolioLink."
 type DeletePortfolioLinkPayload {
-  "The link as it was."
+  "The deleted link."
   portfolioLink: PortfolioLink!
 }
 
-"What createUser did."
+"Payload of createUser."
 type CreateUserPayload {
   "The new user."
   user: User!
 }
 
-"What setUserPermissions did."
+"Payload of setUserPermissions."
 type SetUserPermissionsPayload {
-  "The user as it is now."
+  "The updated user."
   user: User!
 }
 
-"What createToken did."
+"Payload of createToken."
 type CreateTokenPayload {
   "The new token."
   token: Token!
-  "The key to send as \"Authorization: Token KEY\". It is not shown again."
+  "The key, to be sent as \"Authorization: Token KEY\". It cannot be shown again."
   key: String!
 }
 
-"What revokeToken did."
+"Payload of revokeToken."
 type RevokeTokenPayload {
-  "The token as it was."
+  "The revoked token."
   token: Token!
 }
 `, BuiltIn: false},
