@@ -295,8 +295,7 @@ func TestRateLimit(t *testing.T) {
 	}
 }
 
-// TestFailedLogins are counted together for both endpoints, and for heads that
-// only the old server read.
+// TestFailedLogins are counted together for both endpoints.
 func TestFailedLogins(t *testing.T) {
 	t.Chdir(t.TempDir())
 	server := start(t, "--failed-logins=3")
@@ -317,7 +316,7 @@ func TestFailedLogins(t *testing.T) {
 			}
 		}
 	}
-	if status, body := server.raw("GET /api/portfolios/1/links/4?% HTTP/1.1\r\nHost: h\r\nAuthorization: Token guess\r\nX: \x01\r\n\r\n"); status != http.StatusTooManyRequests {
+	if status, body := server.raw("GET /api/portfolios/1/links/4?% HTTP/1.1\r\nHost: h\r\nAuthorization: Token guess\r\n\r\n"); status != http.StatusTooManyRequests {
 		t.Error(status, body)
 	}
 	dbtest.Exec(t, "sqlite:data/portfolio.db", "UPDATE users SET is_admin = true")

@@ -97,7 +97,7 @@ func (c *serveCommand) Run(ctx context.Context, flags *globalFlags, out streams)
 	}
 	c.printBanner(out.stdout, listener.Addr(), demoKey)
 	failed := make(chan error, 1)
-	go func() { failed <- server.Serve(connections.Listen(compat.Listen(listener, handler))) }()
+	go func() { failed <- server.Serve(connections.Listen(listener)) }()
 	select {
 	case err := <-failed:
 		return err

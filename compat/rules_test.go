@@ -2,8 +2,6 @@ package compat
 
 import (
 	"encoding/json"
-	"net"
-	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -273,35 +271,4 @@ func FuzzEncode(f *testing.F) {
 			}
 		}
 	})
-}
-
-func TestReadLeniently(t *testing.T) {
-	const head = "GET /api/portfolios/1/links/4 HTTP/1.1\r\nHost: h\r\nAccept: a\x01\r\naccept: b\r\n\r\nbody"
-	local := &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 8000}
-	r := readLeniently([]byte(head), local, &net.TCPAddr{})
-	if r == nil {
-		t.Fatal("refused")
-	}
-	if got := headerValue(r, "Accept", ""); r.Method != http.MethodGet || r.Host != "h" || got != "a\x01,b" {
-		t.Errorf("%s %s %q", r.Method, r.Host, got)
-	}
-	for fields, want := range map[string]string{"": "127.0.0.1:8000", "Host: \r\n": "", "Host: a\r\nHost: b\r\n": "a,b"} {
-		if r := readLeniently([]byte("GET /api/portfolios/1/links/4 HTTP/1.1\r\n"+fields+"\r\n"), local, &net.TCPAddr{}); r == nil || r.Host != want {
-			t.Errorf("%q: %+v", fields, r)
-		}
-	}
-	for _, refused := range []string{
-		"",
-		"GET /api/portfolios/1/links/4 HTTP/1.1\r\nHost: h",                      // cut short
-		"GET  /api/portfolios/1/links/4 HTTP/1.1\r\n\r\n",                        // four words
-		"GET /api/portfolios/1/links/4 HTTP/2.0\r\n\r\n",                         // another protocol
-		"GET /api/portfolios/1/links/4 HTTP/1.1\r\nno colon\r\n\r\n",             // not a field
-		"GET /api/portfolios/1/links/4 HTTP/1.1\r\nA : b\r\n\r\n",                // blank in a name
-		"GET /api/portfolios/1/links/4 HTTP/1.1\r\nA: \x00\r\n\r\n",              // NUL
-		"POST /graphql HTTP/1.1\r\nHost: h\r\nAuthorization: Token \x01\r\n\r\n", // not the old system's
-	} {
-		if readLeniently([]byte(refused), local, &net.TCPAddr{}) != nil {
-			t.Errorf("%q is read", refused)
-		}
-	}
 }
