@@ -147,7 +147,7 @@ func (c *serveCommand) handler(database *db.DB, store imaging.Store, demoKey str
 	router := &router{
 		graphql: middleware.Headers(middleware.Origins(c.Clients.CORSOrigins, rates.Handler(graphql, graphql.Reject))),
 		media:   middleware.Headers(store.Handler()),
-		legacy:  rates.Handler(legacy, legacy.Refuse),
+		legacy:  rates.Handler(legacy, legacy.Reject),
 		health:  health.NewChecker(database, store),
 	}
 	if c.Introspection == document.IntrospectionOn {

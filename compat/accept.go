@@ -7,17 +7,17 @@ import (
 
 const renderedType = "application/json"
 
-// maxAccept is how long a header line may be for gunicorn, in bytes.
+// maxAccept is gunicorn's limit on the length of a header, in bytes.
 const maxAccept = 8190
 
-// mediaType is one range of an Accept header.
+// mediaType is a media range of an Accept header.
 type mediaType struct {
 	full       string // such as application/json, in lower case
-	parameters string // as they are written, each behind a semicolon
+	parameters string // unparsed, each preceded by a semicolon
 }
 
-// acceptedType is the range of an Accept header that the JSON renderer
-// answers to, the most specific first. Weights count for nothing.
+// acceptedType returns the most specific range of an Accept header that matches
+// the JSON renderer, and reports whether there is one. Weights are ignored.
 func acceptedType(header string) (mediaType, bool) {
 	best, found := mediaType{}, -1
 	for token := range strings.SplitSeq(header, ",") {
@@ -29,13 +29,13 @@ func acceptedType(header string) (mediaType, bool) {
 			best, found = candidate, precedence
 		}
 	}
-	if found == 0 || found == 1 { // a wildcard: its parameters are written out, then read again
+	if found == 0 || found == 1 { // the framework reformats a wildcard's parameters and parses them again
 		best = parseMediaType(renderedType + best.distinctParameters())
 	}
 	return best, found >= 0
 }
 
-// parseMediaType is Django's parse_header_parameters.
+// parseMediaType parses a media range as Django's parse_header_parameters does.
 func parseMediaType(text string) mediaType {
 	head, parameters := cutParameter(text)
 	return mediaType{trim(lower(head)), parameters}
@@ -46,8 +46,8 @@ func (m mediaType) matchesJSON() bool {
 	return (main == "*" || main == "application") && (sub == "*" || sub == "json")
 }
 
-// precedence is 0 for any type, 1 for any subtype, 2 for a type and 3 for a
-// type with parameters other than q.
+// precedence returns 0 for any type, 1 for any subtype, 2 for a type and 3 for
+// a type with parameters other than q.
 func (m mediaType) precedence() int {
 	main, sub, _ := strings.Cut(m.full, "/")
 	switch {
@@ -56,7 +56,7 @@ func (m mediaType) precedence() int {
 	case sub == "*":
 		return 1
 	}
-	for name := range m.each {
+	for name := range m.eachParameter {
 		if name != "q" {
 			return 3
 		}
@@ -64,9 +64,9 @@ func (m mediaType) precedence() int {
 	return 2
 }
 
-// each calls yield with the name of each parameter, in lower case, and its
-// value.
-func (m mediaType) each(yield func(name, value string) bool) {
+// eachParameter calls yield with the name, in lower case, and the value of each
+// parameter.
+func (m mediaType) eachParameter(yield func(name, value string) bool) {
 	for rest := m.parameters; rest != ""; {
 		var field string
 		field, rest = cutParameter(rest[1:])
@@ -91,18 +91,17 @@ func (m mediaType) each(yield func(name, value string) bool) {
 	}
 }
 
-// distinctParameters writes each name once, where it stands first, with the
-// last of its values.
+// distinctParameters returns the parameters in the order of their first
+// occurrence, each once and with its last value.
 func (m mediaType) distinctParameters() string {
 	count := strings.Count(m.parameters, ";")
-	names, values, places := make([]string, 0, count), make([]string, 0, count), make(map[string]int, count)
-	for name, value := range m.each {
-		place, repeated := places[name]
-		if repeated {
-			values[place] = value
+	names, values, indexes := make([]string, 0, count), make([]string, 0, count), make(map[string]int, count)
+	for name, value := range m.eachParameter {
+		if i, repeated := indexes[name]; repeated {
+			values[i] = value
 			continue
 		}
-		places[name] = len(names)
+		indexes[name] = len(names)
 		names, values = append(names, name), append(values, value)
 	}
 	var text strings.Builder
@@ -115,8 +114,7 @@ func (m mediaType) distinctParameters() string {
 	return text.String()
 }
 
-// cutParameter cuts at the first semicolon that is not between quotes; rest
-// begins with it.
+// cutParameter cuts s before its first unquoted semicolon.
 func cutParameter(s string) (field, rest string) {
 	quoted := false
 	for i := range len(s) {
@@ -132,10 +130,11 @@ func cutParameter(s string) (field, rest string) {
 
 const maxIndent = 8
 
-// indentOf is by how many blanks a body is indented, 0 for not at all.
-func indentOf(m mediaType) int {
+// indentWidth returns the number of spaces that a body is indented by, 0 for a
+// compact body.
+func indentWidth(m mediaType) int {
 	last := ""
-	for name, value := range m.each {
+	for name, value := range m.eachParameter {
 		if name == "indent" {
 			last = value
 		}
@@ -144,11 +143,11 @@ func indentOf(m mediaType) int {
 	return min(max(width, 0), maxIndent)
 }
 
-// maxDigits is how many digits Python reads as an integer.
+// maxDigits is Python's limit on the digits of an integer in text.
 const maxDigits = 4300
 
-// pythonInt is Python's int() of latin-1 text; what does not fit is as large
-// as can be.
+// pythonInt converts Latin-1 text as Python's int() does, and reports whether
+// that succeeds. It clamps numbers that do not fit.
 func pythonInt(s string) (int, bool) {
 	s = trim(s)
 	sign := 1
@@ -165,11 +164,11 @@ func pythonInt(s string) (int, bool) {
 	if !isDigits(s) || len(s) > maxDigits {
 		return 0, false
 	}
-	n, _ := strconv.Atoi(s) // the largest int where it does not fit
+	n, _ := strconv.Atoi(s) // the largest int if out of range
 	return sign * n, true
 }
 
-// trim cuts what Python's str.strip() does of latin-1 text.
+// trim trims Latin-1 text as Python's str.strip() does.
 func trim(s string) string {
 	for s != "" && isLatin1Space(s[0]) {
 		s = s[1:]
@@ -184,8 +183,8 @@ func isLatin1Space(c byte) bool {
 	return '\t' <= c && c <= '\r' || 0x1c <= c && c <= ' ' || c == 0x85 || c == 0xa0
 }
 
-// lower maps ASCII only: a header holds latin-1, of which no other letter
-// matters.
+// lower returns s with ASCII letters in lower case. Names of types and
+// parameters hold no other letters, and a header need not be UTF-8.
 func lower(s string) string {
 	if !strings.ContainsFunc(s, func(r rune) bool { return 'A' <= r && r <= 'Z' }) {
 		return s

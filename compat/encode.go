@@ -10,8 +10,8 @@ import (
 	"portfolio/db"
 )
 
-// appendLink appends the body of the endpoint, keys in the documented order.
-func appendLink(b []byte, link *db.PortfolioLink, files fileAddresses) []byte {
+// appendLink appends link as JSON with its keys in the documented order.
+func appendLink(b []byte, link *db.PortfolioLink, urls mediaURLs) []byte {
 	b = strconv.AppendInt(append(b, `{"id":`...), link.ID, 10)
 	b = appendString(append(b, `,"name":`...), link.Name)
 	b = appendNullable(append(b, `,"url":`...), link.URL)
@@ -19,7 +19,7 @@ func appendLink(b []byte, link *db.PortfolioLink, files fileAddresses) []byte {
 	if link.ImageData == nil {
 		b = append(b, "null"...)
 	} else {
-		b = appendImage(b, link.ImageData, files)
+		b = appendImage(b, link.ImageData, urls)
 	}
 	b = appendNullable(append(b, `,"description":`...), link.Description)
 	b = db.AppendTime(append(b, `,"created_at":"`...), link.CreatedAt.Time)
@@ -27,13 +27,13 @@ func appendLink(b []byte, link *db.PortfolioLink, files fileAddresses) []byte {
 	return append(b, `"}`...)
 }
 
-func appendImage(b []byte, image *db.Image, files fileAddresses) []byte {
+func appendImage(b []byte, image *db.Image, urls mediaURLs) []byte {
 	b = strconv.AppendInt(append(b, `{"id":`...), image.ID, 10)
 	b = appendString(append(b, `,"type":`...), image.Type)
 	b = appendString(append(b, `,"name":`...), image.Name)
 	b = strconv.AppendInt(append(b, `,"size":`...), image.Size, 10)
 	b = append(db.AppendHumanSize(append(b, `,"human_readable_size":"`...), image.Size), '"')
-	b = files.append(append(b, `,"f":`...), image.Path)
+	b = urls.append(append(b, `,"f":`...), image.Path)
 	b = appendInt(append(b, `,"width":`...), image.Width)
 	b = appendInt(append(b, `,"height":`...), image.Height)
 	b = appendNullable(append(b, `,"mode":`...), image.Mode)
@@ -43,7 +43,7 @@ func appendImage(b []byte, image *db.Image, files fileAddresses) []byte {
 			b = append(b, ',')
 		}
 		b = strconv.AppendInt(append(b, `{"id":`...), thumbnail.ID, 10)
-		b = files.append(append(b, `,"f":`...), thumbnail.Path)
+		b = urls.append(append(b, `,"f":`...), thumbnail.Path)
 		b = append(appendInt(append(b, `,"size":`...), thumbnail.Size), '}')
 	}
 	return append(b, "]}"...)
@@ -63,8 +63,9 @@ func appendInt(b []byte, i *int) []byte {
 	return strconv.AppendInt(b, int64(*i), 10)
 }
 
-// appendString escapes what Python's encoder does with ensure_ascii=False,
-// and the two line separators that the old framework escapes after it.
+// appendString appends s as JSON. It escapes what Python's encoder does with
+// ensure_ascii=False, and the two line separators that the legacy framework
+// escapes afterwards.
 func appendString(b []byte, s string) []byte {
 	b = append(b, '"')
 	start := 0
@@ -108,36 +109,35 @@ var escapes = func() (table [utf8.RuneSelf]string) {
 	return table
 }()
 
-// indent lays a compact body out as Python does.
+// indent formats compact JSON as Python does.
 func indent(compact []byte, width int) []byte {
 	var out bytes.Buffer
 	if err := json.Indent(&out, compact, "", strings.Repeat(" ", width)); err != nil {
-		return compact // not JSON: what we encode always is
+		return compact // unreachable: compact is JSON
 	}
 	return out.Bytes()
 }
 
-// fileAddresses builds the addresses of files, as Django's storage and
-// request do together.
-type fileAddresses struct {
-	base string // of all files; its path ends in a slash
-	path string // of the request
+// mediaURLs builds the URLs of files as Django's storage and request do
+// together.
+type mediaURLs struct {
+	base        string // of all files; its path ends in a slash
+	requestPath string
 }
 
-// append appends the address of a file as JSON, null for an empty path.
-func (f fileAddresses) append(b []byte, path db.MediaPath) []byte {
+// append appends the URL of a file as JSON, null for an empty path.
+func (u mediaURLs) append(b []byte, path db.MediaPath) []byte {
 	if path == "" {
 		return append(b, "null"...)
 	}
 	key := string(path)
 	if isPlain(key) {
-		return append(append(append(append(b, '"'), f.base...), key...), '"')
+		return append(append(append(append(b, '"'), u.base...), key...), '"')
 	}
-	return append(append(append(b, '"'), f.odd(key)...), '"')
+	return append(append(append(b, '"'), u.resolve(key)...), '"')
 }
 
-// isPlain reports whether a path is its own address: nothing to escape and
-// nothing to resolve.
+// isPlain reports whether key needs neither escaping nor resolving in a URL.
 func isPlain(key string) bool {
 	previous := byte('/')
 	for i := range len(key) {
@@ -150,35 +150,23 @@ func isPlain(key string) bool {
 	return true
 }
 
-// isSafe reports whether Django leaves a byte of a path as it is.
+// isSafe reports whether Django leaves a byte of a path unescaped.
 func isSafe(c byte) bool {
 	return isLetter(c) || isDigit(c) || strings.IndexByte("_.-~/!*()'", c) >= 0
 }
 
-// odd joins a path to the base as Python's urljoin does. Where dot segments
-// climb past the root the rest counts from the path of the request.
-func (f fileAddresses) odd(key string) string {
-	const hex = "0123456789ABCDEF"
-	escaped := make([]byte, 0, len(key)+16)
-	for i := range len(key) {
-		c := key[i]
-		if c == '\\' {
-			c = '/'
-		}
-		if isSafe(c) {
-			escaped = append(escaped, c)
-		} else {
-			escaped = append(escaped, '%', hex[c>>4], hex[c&15])
-		}
-	}
-	scheme, rest, _ := strings.Cut(f.base, "://")
-	host, folder, _ := strings.Cut(rest, "/")
-	origin := scheme + "://" + host
-	path := strings.TrimLeft(string(escaped), "/")
+// resolve resolves key against the base URL with the semantics of Python's
+// urljoin. If dot segments climb past the root, the rest is relative to the
+// path of the request.
+func (u mediaURLs) resolve(key string) string {
+	path := strings.TrimLeft(escapePath(key), "/")
 	if path == "" {
-		return f.base
+		return u.base
 	}
-	segments := strings.Split("/"+folder+path, "/")
+	scheme, rest, _ := strings.Cut(u.base, "://")
+	host, directory, _ := strings.Cut(rest, "/")
+	origin := scheme + "://" + host
+	segments := strings.Split("/"+directory+path, "/")
 	resolved := segments[:0:0]
 	for i, segment := range segments {
 		switch {
@@ -199,5 +187,23 @@ func (f fileAddresses) odd(key string) string {
 	case strings.HasPrefix(joined, "/"):
 		return origin + joined
 	}
-	return origin + f.path[:strings.LastIndexByte(f.path, '/')+1] + joined
+	return origin + u.requestPath[:strings.LastIndexByte(u.requestPath, '/')+1] + joined
+}
+
+// escapePath escapes a path as Django's filepath_to_uri does.
+func escapePath(path string) string {
+	const hex = "0123456789ABCDEF"
+	escaped := make([]byte, 0, len(path)+16)
+	for i := range len(path) {
+		c := path[i]
+		if c == '\\' {
+			c = '/'
+		}
+		if isSafe(c) {
+			escaped = append(escaped, c)
+		} else {
+			escaped = append(escaped, '%', hex[c>>4], hex[c&15])
+		}
+	}
+	return string(escaped)
 }

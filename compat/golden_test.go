@@ -25,7 +25,8 @@ import (
 
 const golden = "testdata/golden.jsonl"
 
-// TestRecorded replays what the old system answered, byte for byte.
+// TestRecorded compares responses, byte for byte, with those of the legacy
+// system.
 func TestRecorded(t *testing.T) {
 	cases := compattest.Cases(t, golden)
 	eachServer(t, func(t *testing.T, address string) {
@@ -35,7 +36,7 @@ func TestRecorded(t *testing.T) {
 	})
 }
 
-// eachServer serves the recorded rows from each kind of database.
+// eachServer runs test against a server of the recorded rows on each database.
 func eachServer(t *testing.T, test func(t *testing.T, address string)) {
 	t.Helper()
 	dbtest.EachURL(t, func(t *testing.T, dsn string) {
@@ -63,7 +64,8 @@ func serve(t testing.TB, handler http.Handler) (address string) {
 	return listener.Addr().String()
 }
 
-// TestSameAfterGraphQL: no answer depends on what was asked before.
+// TestSameAfterGraphQL checks that GraphQL requests leave no trace in later
+// responses.
 func TestSameAfterGraphQL(t *testing.T) {
 	documented := compattest.Cases(t, golden)[0]
 	dbtest.EachURL(t, func(t *testing.T, dsn string) {

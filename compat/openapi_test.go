@@ -16,8 +16,8 @@ import (
 	"portfolio/compat/compattest"
 )
 
-// TestOpenAPI holds the document against every recorded answer, and sees that
-// each status and message it names was recorded.
+// TestOpenAPI validates every recorded response against the document, and
+// checks that each documented status was recorded.
 func TestOpenAPI(t *testing.T) {
 	served := httptest.NewRecorder()
 	compat.ServeOpenAPI(served, httptest.NewRequest(http.MethodGet, "/api/openapi.json", nil))
@@ -36,8 +36,8 @@ func TestOpenAPI(t *testing.T) {
 		}
 	}
 	for status := range document.Paths.Value("/api/portfolios/links/{id}").Get.Responses.Map() {
-		if !seen[status] && status != "400" && status != "503" { // a page, and the server's own
-			t.Errorf("%s is documented, but was never recorded", status)
+		if !seen[status] && status != "400" && status != "503" { // the web framework's page, and this server's own status
+			t.Errorf("status %s is documented but was never recorded", status)
 		}
 	}
 }
@@ -46,7 +46,7 @@ func validate(t *testing.T, document *openapi3.T, c compattest.Case) {
 	t.Helper()
 	path := document.Paths.Value("/api/portfolios/{portfolio_id}/links/{id}")
 	operation := path.GetOperation(c.Request.Method)
-	if operation == nil { // every other method is answered like POST
+	if operation == nil { // other methods get the same response as POST
 		operation = path.Post
 	}
 	header := http.Header{}

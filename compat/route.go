@@ -6,19 +6,20 @@ import (
 	"strings"
 )
 
-// maxQueryFields is Django's DATA_UPLOAD_MAX_NUMBER_FIELDS; one more is 400.
+// maxQueryFields is Django's DATA_UPLOAD_MAX_NUMBER_FIELDS. A query with more
+// fields is a bad request.
 const maxQueryFields = 1000
 
-// route is what the path says.
+// route is a parsed path.
 type route struct {
 	path        string // decoded
-	portfolioID *int64 // nil in the documentation's own client example
+	portfolioID *int64 // nil for /api/portfolios/links/{id}, which the documentation's example requests
 	id          int64
-	beyond      bool // an id is past 64 bits: no row can have it
+	overflow    bool // an id exceeds 64 bits, so that no row can have it
 }
 
-// splitTarget splits a raw request target as gunicorn does. What follows a #
-// counts for nothing, and of an absolute address the path counts.
+// splitTarget splits a raw request target into its decoded path and its query
+// as gunicorn does, which ignores a fragment and an absolute URL's origin.
 func splitTarget(target string) (path, query string) {
 	target, _, _ = strings.Cut(target, "#")
 	if !strings.HasPrefix(target, "/") {
@@ -32,24 +33,24 @@ func splitTarget(target string) (path, query string) {
 	return unquote(path), query
 }
 
-// parseRoute matches a decoded path against the two routes.
+// parseRoute parses a decoded path and reports whether it matches a route.
 func parseRoute(path string) (route, bool) {
 	rest, ok := strings.CutPrefix(path, "/api/portfolios/")
 	if !ok {
 		return route{}, false
 	}
-	found := route{path: path}
+	rt := route{path: path}
 	if digits, tail, ok := strings.Cut(rest, "/"); ok && isDigits(digits) {
 		id, err := strconv.ParseInt(digits, 10, 64)
-		found.portfolioID, found.beyond, rest = &id, err != nil, tail
+		rt.portfolioID, rt.overflow, rest = &id, err != nil, tail
 	}
 	digits, ok := strings.CutPrefix(rest, "links/")
 	if !ok || !isDigits(digits) {
 		return route{}, false
 	}
 	id, err := strconv.ParseInt(digits, 10, 64)
-	found.id, found.beyond = id, found.beyond || err != nil
-	return found, true
+	rt.id, rt.overflow = id, rt.overflow || err != nil
+	return rt, true
 }
 
 func isDigits(s string) bool {
@@ -61,8 +62,8 @@ func isDigits(s string) bool {
 	return s != ""
 }
 
-// lastQueryValue is the last value of a name in a query string, of which only
-// & separates fields.
+// lastQueryValue returns the last value of name in a query string, in which
+// only & separates fields.
 func lastQueryValue(query, name string) string {
 	last := ""
 	for query != "" {
@@ -76,8 +77,8 @@ func lastQueryValue(query, name string) string {
 	return last
 }
 
-// unquote decodes percent escapes and leaves alone what is none, as Python's
-// urllib does.
+// unquote decodes percent escapes as Python's urllib does, which leaves
+// malformed ones unchanged.
 func unquote(s string) string {
 	if !strings.Contains(s, "%") {
 		return s
@@ -96,11 +97,24 @@ func unquote(s string) string {
 	return string(b)
 }
 
-// requestHost is the host that addresses are built from, and whether Django
-// would take it.
+// headerValue returns the named header as WSGI has it, with repeated values
+// joined by commas, or missing if there is none.
+func headerValue(r *http.Request, name, missing string) string {
+	switch values := r.Header[name]; len(values) {
+	case 0:
+		return missing
+	case 1:
+		return values[0]
+	default:
+		return strings.Join(values, ",")
+	}
+}
+
+// requestHost returns the host that URLs are built from, and reports whether
+// Django accepts it.
 func requestHost(r *http.Request) (string, bool) {
 	host := r.Host
-	if host == "" && !r.ProtoAtLeast(1, 1) { // HTTP/1.0 may leave it out
+	if host == "" && !r.ProtoAtLeast(1, 1) { // optional in HTTP/1.0
 		if address, ok := r.Context().Value(http.LocalAddrContextKey).(interface{ String() string }); ok {
 			host = address.String()
 		}
@@ -108,8 +122,9 @@ func requestHost(r *http.Request) (string, bool) {
 	return host, validHost(host)
 }
 
-// validHost is Django's: ^([a-z0-9.-]+|\[[a-f0-9]*:[a-f0-9.:]+\])(:[0-9]+)?$
-// in any case, and more than one dot.
+// validHost reports whether host matches Django's pattern
+// ^([a-z0-9.-]+|\[[a-f0-9]*:[a-f0-9.:]+\])(:[0-9]+)?$ in any case and is not
+// a lone dot.
 func validHost(host string) bool {
 	name, rest := host, ""
 	if strings.HasPrefix(host, "[") {
@@ -119,7 +134,7 @@ func validHost(host string) bool {
 		}
 		name, rest = host[1:end], host[end+1:]
 		first, second, ok := strings.Cut(name, ":")
-		if !ok || second == "" || !all(first, isHex) || !all(second, func(c byte) bool { return isHex(c) || c == '.' || c == ':' }) {
+		if !ok || second == "" || !containsOnly(first, isHex) || !containsOnly(second, func(c byte) bool { return isHex(c) || c == '.' || c == ':' }) {
 			return false
 		}
 	} else if colon := strings.IndexByte(host, ':'); colon >= 0 {
@@ -131,12 +146,12 @@ func validHost(host string) bool {
 	if host[:min(1, len(host))] == "[" {
 		return true
 	}
-	return name != "" && name != "." && all(name, func(c byte) bool {
+	return name != "" && name != "." && containsOnly(name, func(c byte) bool {
 		return isLetter(c) || isDigit(c) || c == '.' || c == '-'
 	})
 }
 
-func all(s string, is func(byte) bool) bool {
+func containsOnly(s string, is func(byte) bool) bool {
 	for i := range len(s) {
 		if !is(s[i]) {
 			return false

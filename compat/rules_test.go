@@ -12,28 +12,28 @@ import (
 	"portfolio/db"
 )
 
-// What the old framework answers, read off its source and Python's.
+// The expectations are read off the sources of the legacy framework and Python.
 
 func TestTokenKey(t *testing.T) {
 	const (
-		none     = "Authentication credentials were not provided."
-		alone    = "Invalid token header. No credentials provided."
-		spaces   = "Invalid token header. Token string should not contain spaces."
-		notUTF8  = "Invalid token header. Token string should not contain invalid characters."
-		accepted = ""
+		missing = "Authentication credentials were not provided."
+		noKey   = "Invalid token header. No credentials provided."
+		spaces  = "Invalid token header. Token string should not contain spaces."
+		notUTF8 = "Invalid token header. Token string should not contain invalid characters."
+		valid   = ""
 	)
 	for _, c := range []struct{ header, key, detail string }{
-		{"", "", none},
-		{" \t", "", none},
-		{"Bearer x", "", none},
-		{"Tokens x", "", none},
-		{"T\xf6ken x", "", none},
-		{"Token", "", alone},
-		{"tOKEN \v\f\r\n", "", alone},
-		{"Token x", "x", accepted},
-		{"\fTOKEN\v\vx\r", "x", accepted},
-		{"Token \xc3\xa9", "é", accepted},
-		{"Token \x1cx", "\x1cx", accepted}, // white space to str, not to bytes
+		{"", "", missing},
+		{" \t", "", missing},
+		{"Bearer x", "", missing},
+		{"Tokens x", "", missing},
+		{"T\xf6ken x", "", missing},
+		{"Token", "", noKey},
+		{"tOKEN \v\f\r\n", "", noKey},
+		{"Token x", "x", valid},
+		{"\fTOKEN\v\vx\r", "x", valid},
+		{"Token \xc3\xa9", "é", valid},
+		{"Token \x1cx", "\x1cx", valid}, // white space to str, not to bytes
 		{"Token x y", "", spaces},
 		{"Token \xff \xff", "", spaces},
 		{"Token \xff", "", notUTF8},
@@ -62,16 +62,16 @@ func FuzzTokenKey(f *testing.F) {
 }
 
 func TestAccept(t *testing.T) {
-	const refused = -1
+	const notAcceptable = -1
 	for _, c := range []struct {
 		header string
 		indent int
 	}{
 		{"*/*", 0},
-		{"", refused},
-		{"*", refused},
-		{"application", refused},
-		{"text/html;indent=4", refused},
+		{"", notAcceptable},
+		{"*", notAcceptable},
+		{"application", notAcceptable},
+		{"text/html;indent=4", notAcceptable},
 		{"*/json", 0},
 		{"application/*;q=0", 0},
 		{"APPLICATION/JSON;INDENT=4", 4},
@@ -82,7 +82,7 @@ func TestAccept(t *testing.T) {
 		{"application/json, application/json;indent=2", 2},
 		{"application/json;q=1, application/json;indent=2", 2},
 		{`application/json;a="b;indent=2"`, 0},
-		{`*/*;a="b;indent=2"`, 2}, // written out without its quotes, then read again
+		{`*/*;a="b;indent=2"`, 2}, // reformatted without the quotes, then parsed again
 		{`application/json;a="b\";indent=2"`, 0},
 		{`application/json;indent="4"`, 4},
 		{"application/json;indent*=utf-8''4", 4},
@@ -99,9 +99,9 @@ func TestAccept(t *testing.T) {
 		{"application/json;indent=" + strings.Repeat("9", 4300), 8},
 		{"application/json;indent=" + strings.Repeat("9", 4301), 0},
 	} {
-		got := refused
+		got := notAcceptable
 		if m, ok := acceptedType(c.header); ok {
-			got = indentOf(m)
+			got = indentWidth(m)
 		}
 		if got != c.indent {
 			t.Errorf("%q: %d, want %d", c.header, got, c.indent)
@@ -115,7 +115,7 @@ func FuzzAccept(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, header string) {
 		m, ok := acceptedType(header)
-		if width := indentOf(m); width < 0 || width > maxIndent || width > 0 && !ok {
+		if width := indentWidth(m); width < 0 || width > maxIndent || width > 0 && !ok {
 			t.Fatalf("%q: indented by %d", header, width)
 		}
 		if ok && !m.matchesJSON() {
@@ -150,8 +150,8 @@ func TestRoute(t *testing.T) {
 		}
 	}
 	for _, target := range []string{"/api/portfolios/9223372036854775808/links/4", "/api/portfolios/1/links/9223372036854775808"} {
-		if got, ok := parseRoute(target); !ok || !got.beyond {
-			t.Errorf("%s: %v, beyond %v", target, ok, got.beyond)
+		if got, ok := parseRoute(target); !ok || !got.overflow {
+			t.Errorf("%s: %v, overflow %v", target, ok, got.overflow)
 		}
 	}
 }
@@ -184,12 +184,12 @@ func TestValidHost(t *testing.T) {
 	}
 	for _, host := range []string{"", ".", ".:80", ":80", "a:", "a:b", "a:80:80", "a_b", "a b", "a@b", "é", "[", "[]", "[::1", "[::1]x", "[::g]", "[1.2:3]", "a,b", "a/b"} {
 		if validHost(host) {
-			t.Errorf("%q is taken", host)
+			t.Errorf("%q is accepted", host)
 		}
 	}
 }
 
-func TestFileAddress(t *testing.T) {
+func TestMediaURL(t *testing.T) {
 	for path, want := range map[db.MediaPath]string{
 		"":                      `null`,
 		"a/b.png":               `"http://h/media/a/b.png"`,
@@ -207,7 +207,7 @@ func TestFileAddress(t *testing.T) {
 		".":                     `"http://h/media/"`,
 		"..":                    `"http://h/"`,
 		"../up":                 `"http://h/up"`,
-		"../../up":              `"http://h/api/portfolios/1/links/up"`, // past the root: from the request's own path
+		"../../up":              `"http://h/api/portfolios/1/links/up"`, // past the root: relative to the request's path
 		"../../../a/b/":         `"http://h/api/portfolios/1/links/a/b/"`,
 		"../..":                 `"http://h/"`,
 		"...":                   `"http://h/media/..."`,
@@ -215,13 +215,13 @@ func TestFileAddress(t *testing.T) {
 		"http://other.test/x":   `"http://h/media/http%3A/other.test/x"`,
 		"%2e%2e/\x00\x7f\u2028": `"http://h/media/%252e%252e/%00%7F%E2%80%A8"`,
 	} {
-		files := fileAddresses{base: "http://h/media/", path: "/api/portfolios/1/links/4"}
-		if got := string(files.append(nil, path)); got != want {
+		urls := mediaURLs{base: "http://h/media/", requestPath: "/api/portfolios/1/links/4"}
+		if got := string(urls.append(nil, path)); got != want {
 			t.Errorf("%q: %s, want %s", path, got, want)
 		}
 	}
-	files := fileAddresses{base: "https://cdn.example/a/", path: "/api/portfolios/1/links/4"}
-	if got := string(files.append(nil, "b c")); got != `"https://cdn.example/a/b%20c"` {
+	urls := mediaURLs{base: "https://cdn.example/a/", requestPath: "/api/portfolios/1/links/4"}
+	if got := string(urls.append(nil, "b c")); got != `"https://cdn.example/a/b%20c"` {
 		t.Errorf("under MEDIA_URL: %s", got)
 	}
 }
@@ -232,14 +232,14 @@ func FuzzEncode(f *testing.F) {
 	f.Fuzz(func(t *testing.T, id int64, text, path string, size, micros int64) {
 		at := db.Time{Time: time.UnixMicro(micros).UTC()}
 		if year := at.Year(); year < 1 || year > 9999 {
-			t.Skip("no database holds it")
+			t.Skip("no database can store the year")
 		}
 		pixels := int(int32(size))
 		link := db.PortfolioLink{ID: id, Name: text, URL: &text, CreatedAt: at, UpdatedAt: at, ImageData: &db.Image{
 			ID: id, Type: text, Name: text, Path: db.MediaPath(path), Size: size, Width: &pixels, Mode: &text,
 			Thumbnails: []*db.Thumbnail{{ID: id, Path: db.MediaPath(path), Size: &pixels}, {ID: id}},
 		}}
-		body := appendLink(nil, &link, fileAddresses{"http://h/media/", "/api/portfolios/1/links/4"})
+		body := appendLink(nil, &link, mediaURLs{"http://h/media/", "/api/portfolios/1/links/4"})
 		for _, width := range []int{0, 3} {
 			if width > 0 {
 				body = indent(body, width)

@@ -1,0 +1,59 @@
+package compat
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strings"
+	"time"
+
+	"portfolio/internal/auth"
+)
+
+// authorize authenticates the client, checks its permission and dispatches on
+// the method.
+func (h *Handler) authorize(r *http.Request, rt route, host string, buffer []byte) response {
+	start := time.Now()
+	key, detail := tokenKey(headerValue(r, "Authorization", ""))
+	if detail != "" {
+		return detailResponse(buffer, http.StatusUnauthorized, detail)
+	}
+	viewer, err := h.authenticator.Viewer(r.Context(), key)
+	switch {
+	case errors.Is(err, auth.ErrInvalidToken):
+		return detailResponse(buffer, http.StatusUnauthorized, "Invalid token.")
+	case errors.Is(err, auth.ErrInactiveUser):
+		return detailResponse(buffer, http.StatusUnauthorized, "User inactive or deleted.")
+	case err != nil:
+		return h.failure(r, err, buffer)
+	case !viewer.Allowed(auth.PermissionPortfolioLink):
+		return detailResponse(buffer, http.StatusForbidden, "You do not have permission to perform this action.")
+	}
+	switch method := strings.ToUpper(r.Method); method {
+	case http.MethodGet, http.MethodHead:
+		ctx, cancel := context.WithTimeout(auth.WithViewer(r.Context(), viewer), h.options.Timeout-time.Since(start))
+		defer cancel()
+		return h.serveLink(ctx, r, rt, host, buffer)
+	case http.MethodOptions:
+		return response{status: http.StatusOK, body: append(buffer, optionsBody...)}
+	default:
+		return detailResponse(buffer, http.StatusMethodNotAllowed, `Method "`+method+`" not allowed.`)
+	}
+}
+
+// tokenKey returns the key in an Authorization header, or the legacy
+// framework's message about what is wrong with it.
+func tokenKey(header string) (key, detail string) {
+	scheme, key, err := auth.ParseHeader(header)
+	switch {
+	case scheme != "token":
+		return "", "Authentication credentials were not provided."
+	case errors.Is(err, auth.ErrNoKey):
+		return "", "Invalid token header. No credentials provided."
+	case errors.Is(err, auth.ErrSpaces):
+		return "", "Invalid token header. Token string should not contain spaces."
+	case errors.Is(err, auth.ErrNotUTF8):
+		return "", "Invalid token header. Token string should not contain invalid characters."
+	}
+	return key, ""
+}
