@@ -131,8 +131,8 @@ func (c *serveCommand) handler(database *db.DB, store imaging.Store, demoKey str
 	}
 	memory := admission.TuneMemory(reserved)
 	admitted := admission.New(int(c.Clients.MaxConcurrent), database.Connections(), int64(c.Clients.MaxResponse), memory.Hold)
-	tokens := auth.NewTokens(database, c.Clients.RequestTimeout, c.Clients.FailedLogins)
-	rates := middleware.NewRates(middleware.Rate{PerSecond: c.Clients.RateLimit, Burst: c.Clients.RateBurst}, tokens.Known)
+	tokens := auth.NewAuthenticator(database, c.Clients.RequestTimeout, c.Clients.FailedLogins)
+	rates := middleware.NewRates(middleware.Rate{PerSecond: c.Clients.RateLimit, Burst: c.Clients.RateBurst}, tokens.WasValid)
 	pictures := imaging.NewPictures(store, c.MediaMaxBytes, c.MediaMemory)
 	atWork := int64(0)
 	pictures.AtWork = func(bytes int64) { memory.Hold(bytes - atWork); atWork = bytes }

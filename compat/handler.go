@@ -42,7 +42,7 @@ type Links interface {
 // path.
 type Handler struct {
 	links         Links
-	authenticator *auth.Tokens
+	authenticator *auth.Authenticator
 	options       Options
 	buffers       sync.Pool
 }
@@ -56,7 +56,7 @@ type Options struct {
 }
 
 // New returns a Handler that resolves links with links.
-func New(links Links, authenticator *auth.Tokens, options Options) *Handler {
+func New(links Links, authenticator *auth.Authenticator, options Options) *Handler {
 	newBuffer := func() any { b := make([]byte, 0, 2<<10); return &b }
 	return &Handler{links, authenticator, options, sync.Pool{New: newBuffer}}
 }

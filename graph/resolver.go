@@ -22,8 +22,8 @@ import (
 // Resolver resolves the fields of the schema from the database.
 type Resolver struct {
 	DB       *db.DB
-	Tokens   *auth.Tokens      // to invalidate after changes of users and tokens
-	Pictures *imaging.Pictures // nil to disable uploads
+	Tokens   *auth.Authenticator // to invalidate after changes of users and tokens
+	Pictures *imaging.Pictures   // nil to disable uploads
 }
 
 // NewSchema returns the executable schema of a resolver.

@@ -69,7 +69,7 @@ func TestStatements(t *testing.T) {
 	dbtest.EachURL(t, func(t *testing.T, dsn string) {
 		loadLists(t, dsn)
 		database := dbtest.Open(t, dsn)
-		tokens := auth.NewTokens(database, time.Minute, 0)
+		tokens := auth.NewAuthenticator(database, time.Minute, 0)
 		handler := graphtest.NewHandler(t, &graph.Resolver{DB: database, Tokens: tokens}, func(o *graphtest.Options) { o.Options.Limits.Cost = 1_000_000 })
 		for _, c := range cases {
 			t.Run(c.name, func(t *testing.T) {
@@ -78,7 +78,7 @@ func TestStatements(t *testing.T) {
 					if err != nil {
 						t.Fatal(err)
 					}
-					tokens.Forget() // so that the token always costs one statement
+					tokens.Invalidate() // so that the token always costs one statement
 					ctx, statements := db.WithCounter(t.Context())
 					request := httptest.NewRequestWithContext(ctx, http.MethodPost, "/graphql", strings.NewReader(string(body)))
 					request.Header.Set("Content-Type", "application/json")

@@ -64,7 +64,7 @@ func DefaultLimits(t testing.TB) document.Limits {
 func NewHandler(t testing.TB, resolver *graph.Resolver, change func(*Options)) *graphqlhttp.Handler {
 	t.Helper()
 	if resolver.Tokens == nil {
-		resolver.Tokens = auth.NewTokens(resolver.DB, time.Minute, 0)
+		resolver.Tokens = auth.NewAuthenticator(resolver.DB, time.Minute, 0)
 	}
 	o := Options{
 		Options: document.Options{Limits: DefaultLimits(t), Introspection: document.IntrospectionOn},

@@ -6,24 +6,24 @@ import (
 	"unicode/utf8"
 )
 
-// What is wrong with an Authorization header.
+// Errors of a malformed Authorization header.
 var (
 	ErrNoKey   = errors.New("the header has no key")
 	ErrSpaces  = errors.New("the key has spaces")
 	ErrNotUTF8 = errors.New("the key is not UTF-8")
 )
 
-// ParseHeader splits an Authorization header into its scheme, in lower case,
-// and its key. It splits at ASCII white space, as the legacy system does. A
-// blank header has an empty scheme and no error.
+// ParseHeader splits an Authorization header at ASCII white space, as the
+// legacy system does, into its scheme, in lower case, and its key. A blank
+// header has an empty scheme and no error.
 func ParseHeader(header string) (scheme, key string, err error) {
 	scheme, rest := cutWord(header)
 	key, rest = cutWord(rest)
-	more, _ := cutWord(rest)
+	extra, _ := cutWord(rest)
 	switch {
 	case scheme != "" && key == "":
 		err = ErrNoKey
-	case more != "":
+	case extra != "":
 		err = ErrSpaces
 	case !utf8.ValidString(key):
 		err = ErrNotUTF8
@@ -41,7 +41,8 @@ func cutWord(s string) (word, rest string) {
 	return s, ""
 }
 
-// lower maps ASCII only: strings.ToLower would make a k of a Kelvin sign.
+// lower maps only ASCII letters to lower case. strings.ToLower would also map
+// the Kelvin sign to k.
 func lower(s string) string {
 	return strings.Map(func(r rune) rune {
 		if r >= 'A' && r <= 'Z' {

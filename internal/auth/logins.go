@@ -2,7 +2,6 @@ package auth
 
 import (
 	"context"
-	"crypto/sha256"
 	"fmt"
 	"net/netip"
 	"sync"
@@ -12,58 +11,59 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// RateLimitError means that an address sent too many different wrong keys.
+// RateLimitError reports that an address sent too many different invalid keys.
 type RateLimitError struct {
-	RetryAfter time.Duration // until it may try the next one
+	RetryAfter time.Duration // until the address may try another key
 }
 
 func (e *RateLimitError) Error() string {
-	return fmt.Sprintf("too many wrong keys, retry after %s", e.RetryAfter)
+	return fmt.Sprintf("too many invalid keys, retry after %s", e.RetryAfter)
 }
 
 type addressKey struct{}
 
-// WithAddress returns a context that carries the address of the client.
+// WithAddress returns a context that carries the client's address.
 func WithAddress(ctx context.Context, address netip.Addr) context.Context {
 	return context.WithValue(ctx, addressKey{}, address)
 }
 
-// AddressFrom returns the address of the client, the zero Addr if the context
+// AddressFrom returns the client's address, the zero Addr if the context
 // carries none.
 func AddressFrom(ctx context.Context) netip.Addr {
 	address, _ := ctx.Value(addressKey{}).(netip.Addr)
 	return address
 }
 
-type keyHash = [sha256.Size]byte
-
-// maxRemembered bounds the keys and the addresses that are remembered.
+// maxRemembered bounds the number of valid keys, invalid keys and addresses
+// that are remembered.
 const maxRemembered = 1 << 15
 
-// logins counts the different wrong keys that each address sends.
+// logins limits the different invalid keys that each address may send. It
+// counts a key once, and never limits one that it has seen before: repeating a
+// key is not guessing.
 type logins struct {
-	perMinute int // 0: no limit
+	perMinute int // 0 disables the limit
 
-	mu      sync.Mutex
-	good    *simplelru.LRU[keyHash, struct{}] // keys that worked once
-	wrong   *simplelru.LRU[keyHash, struct{}]
-	failing *simplelru.LRU[netip.Addr, *rate.Limiter]
+	mu       sync.Mutex
+	valid    *simplelru.LRU[tokenHash, struct{}] // when last used
+	invalid  *simplelru.LRU[tokenHash, struct{}]
+	limiters *simplelru.LRU[netip.Addr, *rate.Limiter] // of addresses with failures
 }
 
 func newLogins(perMinute uint) *logins {
-	good, _ := simplelru.NewLRU[keyHash, struct{}](maxRemembered, nil) // the error is of a size below 1
-	wrong, _ := simplelru.NewLRU[keyHash, struct{}](maxRemembered, nil)
-	failing, _ := simplelru.NewLRU[netip.Addr, *rate.Limiter](maxRemembered, nil)
-	return &logins{perMinute: int(perMinute), good: good, wrong: wrong, failing: failing}
+	valid, _ := simplelru.NewLRU[tokenHash, struct{}](maxRemembered, nil) // fails only if the size is not positive
+	invalid, _ := simplelru.NewLRU[tokenHash, struct{}](maxRemembered, nil)
+	limiters, _ := simplelru.NewLRU[netip.Addr, *rate.Limiter](maxRemembered, nil)
+	return &logins{perMinute: int(perMinute), valid: valid, invalid: invalid, limiters: limiters}
 }
 
-// check returns a RateLimitError for a key that was never seen from an address
-// that has no failures left. A key that was seen is no guess.
-func (l *logins) check(address netip.Addr, hash keyHash, now time.Time) error {
+// check returns a *RateLimitError if the address has no failures left and the
+// key was not seen before.
+func (l *logins) check(address netip.Addr, hash tokenHash, now time.Time) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	limiter, _ := l.failing.Get(address)
-	if limiter == nil || l.good.Contains(hash) || l.wrong.Contains(hash) {
+	limiter, _ := l.limiters.Get(address)
+	if limiter == nil || l.valid.Contains(hash) || l.invalid.Contains(hash) {
 		return nil
 	}
 	if left := limiter.TokensAt(now); left < 1 {
@@ -72,32 +72,30 @@ func (l *logins) check(address netip.Addr, hash keyHash, now time.Time) error {
 	return nil
 }
 
-func (l *logins) succeeded(hash keyHash) {
+func (l *logins) succeeded(hash tokenHash) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.good.Add(hash, struct{}{})
+	l.valid.Add(hash, struct{}{})
 }
 
-// failed counts a wrong key, once.
-func (l *logins) failed(address netip.Addr, hash keyHash, now time.Time) {
+func (l *logins) failed(address netip.Addr, hash tokenHash, now time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.good.Remove(hash)
-	if _, known := l.wrong.Get(hash); known || l.perMinute == 0 {
+	l.valid.Remove(hash)
+	if _, seen := l.invalid.Get(hash); seen || l.perMinute == 0 {
 		return
 	}
-	l.wrong.Add(hash, struct{}{})
-	limiter, ok := l.failing.Get(address)
+	l.invalid.Add(hash, struct{}{})
+	limiter, ok := l.limiters.Get(address)
 	if !ok {
 		limiter = rate.NewLimiter(rate.Limit(float64(l.perMinute)/time.Minute.Seconds()), l.perMinute)
-		l.failing.Add(address, limiter)
+		l.limiters.Add(address, limiter)
 	}
 	limiter.AllowN(now, 1)
 }
 
-// known reports whether the key worked when it was last looked up.
-func (l *logins) known(hash keyHash) bool {
+func (l *logins) wasValid(hash tokenHash) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.good.Contains(hash)
+	return l.valid.Contains(hash)
 }

@@ -26,7 +26,7 @@ type Handler struct {
 	Executor     *executor.Executor
 	Documents    *document.Cache
 	Limits       document.Limits
-	Tokens       *auth.Tokens
+	Tokens       *auth.Authenticator
 	Admission    *admission.Admission
 	Authorize    func(context.Context, *ast.FieldDefinition) error // may the viewer select the field?
 	PresentError graphql.ErrorPresenterFunc
