@@ -1,0 +1,50 @@
+package auth
+
+import (
+	"bufio"
+	"encoding/csv"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"portfolio/db"
+)
+
+// ReadTokens reads lines of key,username as CSV. lines holds the line number of
+// each token.
+func ReadTokens(input io.Reader) (tokens []db.ImportedToken, lines []int, err error) {
+	buffered := bufio.NewReader(input)
+	if mark, _ := buffered.Peek(3); string(mark) == "\ufeff" { // written by programs on Windows
+		_, _ = buffered.Discard(len(mark))
+	}
+	records := csv.NewReader(buffered)
+	records.FieldsPerRecord = -1 // checked below
+	for {
+		record, err := records.Read()
+		if err == io.EOF {
+			return tokens, lines, nil
+		}
+		if malformed, ok := errors.AsType[*csv.ParseError](err); ok {
+			return nil, nil, fmt.Errorf("line %d: %w; nothing was imported", malformed.Line, malformed.Err)
+		}
+		if err != nil {
+			return nil, nil, err
+		}
+		line, _ := records.FieldPos(0)
+		if len(record) != 2 || !isKey(record[0]) || record[1] == "" {
+			return nil, nil, fmt.Errorf("line %d: not key,username; nothing was imported", line)
+		}
+		tokens = append(tokens, db.ImportedToken{KeyHash: HashKey(record[0]), Username: record[1]})
+		lines = append(lines, line)
+	}
+}
+
+// isKey reports whether an Authorization header can carry the key.
+func isKey(key string) bool {
+	return key != "" && utf8.ValidString(key) && !strings.ContainsFunc(key, func(r rune) bool {
+		return unicode.IsSpace(r) || unicode.IsControl(r)
+	})
+}
