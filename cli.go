@@ -15,6 +15,7 @@ import (
 	"portfolio/db"
 	"portfolio/internal/auth"
 	"portfolio/internal/document"
+	"portfolio/internal/middleware"
 )
 
 const dataDirectory = "data"
@@ -130,7 +131,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		return exited
 	}
 	if err == nil {
-		logger := slog.New(requestIDs{slog.NewJSONHandler(stderr, &slog.HandlerOptions{Level: line.LogLevel})})
+		logger := slog.New(middleware.RequestIDHandler{Handler: slog.NewJSONHandler(stderr, &slog.HandlerOptions{Level: line.LogLevel})})
 		command.BindTo(ctx, (*context.Context)(nil))
 		err = command.Run(&line.globalFlags, streams{stdout, stderr, logger})
 	}

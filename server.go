@@ -84,7 +84,7 @@ func (c *serveCommand) Run(ctx context.Context, flags *globalFlags, out streams)
 	if err != nil {
 		return fmt.Errorf("ADDR: %w", err)
 	}
-	connections := middleware.NewConnections(int(c.Clients.MaxConnections))
+	connections := middleware.NewConnectionLimiter(int(c.Clients.MaxConnections))
 	server := &http.Server{
 		Handler:           handler,
 		ReadHeaderTimeout: c.Clients.HeaderTimeout,
@@ -92,12 +92,12 @@ func (c *serveCommand) Run(ctx context.Context, flags *globalFlags, out streams)
 		WriteTimeout:      c.Clients.BodyTimeout + c.Clients.RequestTimeout + writeTimeout,
 		IdleTimeout:       c.Clients.IdleTimeout,
 		MaxHeaderBytes:    maxHeader,
-		ConnState:         connections.Changed,
+		ConnState:         connections.ConnState,
 		ErrorLog:          slog.NewLogLogger(out.log.Handler(), slog.LevelDebug),
 	}
 	c.printBanner(out.stdout, listener.Addr(), demoKey)
 	failed := make(chan error, 1)
-	go func() { failed <- server.Serve(connections.Listen(listener)) }()
+	go func() { failed <- server.Serve(connections.Listener(listener)) }()
 	select {
 	case err := <-failed:
 		return err
@@ -132,7 +132,7 @@ func (c *serveCommand) handler(database *db.DB, store imaging.Store, demoKey str
 	memory := admission.TuneMemory(reserved)
 	admitted := admission.New(int(c.Clients.MaxConcurrent), database.Connections(), int64(c.Clients.MaxResponse), memory.Hold)
 	tokens := auth.NewAuthenticator(database, c.Clients.RequestTimeout, c.Clients.FailedLogins)
-	rates := middleware.NewRates(middleware.Rate{PerSecond: c.Clients.RateLimit, Burst: c.Clients.RateBurst}, tokens.WasValid)
+	limiter := middleware.NewRateLimiter(middleware.Limit{PerSecond: c.Clients.RateLimit, Burst: c.Clients.RateBurst}, tokens.WasValid)
 	pictures := imaging.NewPictures(store, c.MediaMaxBytes, c.MediaMemory)
 	atWork := int64(0)
 	pictures.AtWork = func(bytes int64) { memory.Hold(bytes - atWork); atWork = bytes }
@@ -145,22 +145,22 @@ func (c *serveCommand) handler(database *db.DB, store imaging.Store, demoKey str
 		MediaURL: mediaURL, Admission: admitted, Timeout: c.Clients.RequestTimeout, Log: log,
 	})
 	router := &router{
-		graphql: middleware.Headers(middleware.Origins(c.Clients.CORSOrigins, rates.Handler(graphql, graphql.Reject))),
-		media:   middleware.Headers(store.Handler()),
-		legacy:  rates.Handler(legacy, legacy.Reject),
+		graphql: middleware.SecurityHeaders(middleware.CORS(c.Clients.CORSOrigins, limiter.Handler(graphql, graphql.Reject))),
+		media:   middleware.SecurityHeaders(store.Handler()),
+		legacy:  limiter.Handler(legacy, legacy.Reject),
 		health:  health.NewChecker(database, store),
 	}
 	if c.Introspection == document.IntrospectionOn {
-		router.schema = middleware.Headers(http.HandlerFunc(serveSchema))
+		router.schema = middleware.SecurityHeaders(http.HandlerFunc(serveSchema))
 	}
 	if c.Playground == "on" {
 		playground, err := graphqlhttp.NewPlayground("/graphql", demoKey)
 		if err != nil {
 			return nil, err
 		}
-		router.playground = middleware.Headers(playground)
+		router.playground = middleware.SecurityHeaders(playground)
 	}
-	return identified(router, proxies, log), nil
+	return middleware.LogRequests(router, proxies, log), nil
 }
 
 func (c *serveCommand) graphQL(resolver *graph.Resolver, admitted *admission.Admission, mediaURL string, log *slog.Logger) (*graphqlhttp.Handler, error) {

@@ -5,37 +5,40 @@ import (
 	"net/http"
 )
 
-// Connections bounds how many connections are open at once. Further clients
-// wait in the listener's queue until one closes.
-type Connections struct{ slots chan struct{} }
+// ConnectionLimiter bounds the number of open connections. Further clients wait
+// in the listener's backlog. Unlike netutil.LimitListener it does not wrap
+// connections, so that files are still sent with sendfile.
+type ConnectionLimiter struct{ slots chan struct{} }
 
-// NewConnections lets so many be open.
-func NewConnections(limit int) *Connections {
-	return &Connections{make(chan struct{}, limit)}
+// NewConnectionLimiter returns a limiter that allows limit open connections.
+func NewConnectionLimiter(limit int) *ConnectionLimiter {
+	return &ConnectionLimiter{make(chan struct{}, limit)}
 }
 
-// Listen accepts from the listener while fewer connections are open.
-func (c *Connections) Listen(listener net.Listener) net.Listener {
-	return boundedListener{listener, c}
+// Listener returns a listener that accepts a connection only while fewer than
+// the limit are open. The server must use ConnState.
+func (l *ConnectionLimiter) Listener(listener net.Listener) net.Listener {
+	return limitedListener{listener, l}
 }
 
-type boundedListener struct {
-	net.Listener
-	connections *Connections
-}
-
-func (l boundedListener) Accept() (net.Conn, error) {
-	l.connections.slots <- struct{}{}
-	accepted, err := l.Listener.Accept()
-	if err != nil {
-		<-l.connections.slots
-	}
-	return accepted, err
-}
-
-// Changed is the ConnState of the server that serves the listener.
-func (c *Connections) Changed(_ net.Conn, state http.ConnState) {
+// ConnState is the http.Server.ConnState of the server that serves the
+// listener.
+func (l *ConnectionLimiter) ConnState(_ net.Conn, state http.ConnState) {
 	if state == http.StateClosed || state == http.StateHijacked {
-		<-c.slots
+		<-l.slots
 	}
+}
+
+type limitedListener struct {
+	net.Listener
+	limiter *ConnectionLimiter
+}
+
+func (l limitedListener) Accept() (net.Conn, error) {
+	l.limiter.slots <- struct{}{}
+	conn, err := l.Listener.Accept()
+	if err != nil {
+		<-l.limiter.slots
+	}
+	return conn, err
 }

@@ -4,14 +4,15 @@ import (
 	"fmt"
 	"net/http"
 	"net/netip"
+	"slices"
 	"strings"
 )
 
-// Proxies are the networks of the reverse proxies whose X-Forwarded-For is
-// believed.
+// Proxies lists the networks of the reverse proxies whose X-Forwarded-For is
+// trusted.
 type Proxies []netip.Prefix
 
-// ParseProxies reads addresses and networks such as 10.0.0.0/8.
+// ParseProxies parses addresses and networks such as 10.0.0.0/8.
 func ParseProxies(texts []string) (Proxies, error) {
 	var proxies Proxies
 	for _, text := range texts {
@@ -28,23 +29,19 @@ func ParseProxies(texts []string) (Proxies, error) {
 	return proxies, nil
 }
 
-func (p Proxies) trust(address netip.Addr) bool {
-	for _, prefix := range p {
-		if prefix.Contains(address) {
-			return true
-		}
-	}
-	return false
+func (p Proxies) contains(address netip.Addr) bool {
+	return slices.ContainsFunc(p, func(prefix netip.Prefix) bool { return prefix.Contains(address) })
 }
 
-// Client returns the address that the request came from: the last one that no
-// trusted proxy has. Of IPv6 it is the network that one customer gets.
-func (p Proxies) Client(r *http.Request) netip.Addr {
+// ClientAddr returns the address of the client that sent r: the last address
+// that is not a trusted proxy's. An IPv6 address is cut to its /64 network,
+// which providers assign to one customer.
+func (p Proxies) ClientAddr(r *http.Request) netip.Addr {
 	peer, _ := netip.ParseAddrPort(r.RemoteAddr)
 	address := peer.Addr().Unmap()
-	if p.trust(address) {
+	if p.contains(address) {
 		hops := strings.Split(strings.Join(r.Header.Values("X-Forwarded-For"), ","), ",")
-		for i := len(hops) - 1; i >= 0 && p.trust(address); i-- {
+		for i := len(hops) - 1; i >= 0 && p.contains(address); i-- {
 			hop, err := netip.ParseAddr(strings.TrimSpace(hops[i]))
 			if err != nil {
 				break

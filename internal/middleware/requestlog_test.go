@@ -1,0 +1,68 @@
+package middleware
+
+import (
+	"bytes"
+	"encoding/json"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"testing"
+
+	"portfolio/internal/auth"
+)
+
+func TestLogRequests(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name    string
+		level   slog.Level
+		handler http.HandlerFunc
+		status  int
+		message string // of the only log record, if any
+	}{
+		{"info", slog.LevelInfo, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusTeapot) }, http.StatusTeapot, ""},
+		{"debug", slog.LevelDebug, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusTeapot) }, http.StatusTeapot, "request"},
+		{"panic", slog.LevelInfo, func(http.ResponseWriter, *http.Request) { panic("secret") }, http.StatusInternalServerError, "panic"},
+		{"panic at level debug", slog.LevelDebug, func(http.ResponseWriter, *http.Request) { panic("secret") }, http.StatusInternalServerError, "panic"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			var logged bytes.Buffer
+			log := slog.New(RequestIDHandler{slog.NewJSONHandler(&logged, &slog.HandlerOptions{Level: c.level})}).With("server", "test")
+			address := ""
+			handler := LogRequests(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				address = auth.AddressFrom(r.Context()).String()
+				c.handler(w, r)
+			}), nil, log)
+			response := httptest.NewRecorder()
+			handler.ServeHTTP(response, httptest.NewRequest(http.MethodGet, "/path", nil))
+			header := response.Header()
+			if response.Code != c.status || len(header.Get("X-Request-Id")) != 16 || address != "192.0.2.1" {
+				t.Errorf("%d %v, client %s", response.Code, header, address)
+			}
+			if c.message == "panic" && (response.Body.String() != "Internal error.\n" || header.Get("Cache-Control") != "no-store" || header.Get("X-Content-Type-Options") != "nosniff") {
+				t.Errorf("%s %v", response.Body, header)
+			}
+			var record struct {
+				Message   string `json:"msg"`
+				RequestID string `json:"request_id"`
+				Path      string
+				Status    int
+				Server    string
+			}
+			if c.message == "" {
+				if logged.Len() > 0 {
+					t.Errorf("logged %s", logged.Bytes())
+				}
+				return
+			}
+			if err := json.Unmarshal(logged.Bytes(), &record); err != nil {
+				t.Fatalf("%v: %s", err, logged.Bytes())
+			}
+			if record.Message != c.message || record.RequestID != header.Get("X-Request-Id") || record.Server != "test" ||
+				c.message == "request" && (record.Path != "/path" || record.Status != c.status) {
+				t.Errorf("logged %s", logged.Bytes())
+			}
+		})
+	}
+}
