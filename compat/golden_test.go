@@ -28,6 +28,7 @@ const golden = "testdata/golden.jsonl"
 // TestRecorded compares responses, byte for byte, with those of the legacy
 // system.
 func TestRecorded(t *testing.T) {
+	t.Parallel()
 	cases := compattest.Cases(t, golden)
 	eachServer(t, func(t *testing.T, address string) {
 		for _, c := range cases {
@@ -67,6 +68,7 @@ func serve(t testing.TB, handler http.Handler) (address string) {
 // TestSameAfterGraphQL checks that GraphQL requests leave no trace in later
 // responses.
 func TestSameAfterGraphQL(t *testing.T) {
+	t.Parallel()
 	documented := compattest.Cases(t, golden)[0]
 	dbtest.EachURL(t, func(t *testing.T, dsn string) {
 		dbtest.LoadFile(t, dsn, "testdata/fixtures.json")
@@ -94,6 +96,7 @@ func TestSameAfterGraphQL(t *testing.T) {
 // TestRawRequests sends requests that the clients of the recordings could not
 // send. net/http rejects some of them before the handler runs.
 func TestRawRequests(t *testing.T) {
+	t.Parallel()
 	const (
 		line   = "GET /api/portfolios/1/links/10 HTTP/1.1\r\n"
 		host   = "Host: h\r\n"

@@ -19,6 +19,7 @@ import (
 // TestOpenAPI validates every recorded response against the document, and
 // checks that each documented status was recorded.
 func TestOpenAPI(t *testing.T) {
+	t.Parallel()
 	served := httptest.NewRecorder()
 	compat.ServeOpenAPI(served, httptest.NewRequest(http.MethodGet, "/api/openapi.json", nil))
 	document, err := openapi3.NewLoader().LoadFromData(served.Body.Bytes())

@@ -34,6 +34,7 @@ func createToken(t *testing.T, database *db.DB, user db.User, expires *db.Time) 
 }
 
 func TestViewer(t *testing.T) {
+	t.Parallel()
 	dbtest.Each(t, func(t *testing.T, database *db.DB) {
 		authenticator, clock := newTestAuthenticator(database, 0)
 		soon := db.Time{Time: clock.now.Add(time.Millisecond).Truncate(time.Microsecond)}
@@ -63,6 +64,7 @@ func TestViewer(t *testing.T) {
 
 // TestCacheTTL checks when changes that Invalidate does not announce take effect.
 func TestCacheTTL(t *testing.T) {
+	t.Parallel()
 	dbtest.EachURL(t, func(t *testing.T, dsn string) {
 		database := dbtest.Open(t, dsn)
 		authenticator, clock := newTestAuthenticator(database, 0)
@@ -97,6 +99,7 @@ func TestCacheTTL(t *testing.T) {
 }
 
 func TestCacheIsBounded(t *testing.T) {
+	t.Parallel()
 	database := dbtest.Open(t, dbtest.SQLite(t))
 	authenticator, _ := newTestAuthenticator(database, 0)
 	for i := range maxCached {
@@ -111,6 +114,7 @@ func TestCacheIsBounded(t *testing.T) {
 // TestInvalidate checks that cached viewers are read again, and that a query
 // that started before Invalidate is not cached.
 func TestInvalidate(t *testing.T) {
+	t.Parallel()
 	dbtest.EachURL(t, func(t *testing.T, dsn string) {
 		database := dbtest.Open(t, dsn)
 		authenticator, clock := newTestAuthenticator(database, 0)

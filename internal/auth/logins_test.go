@@ -13,6 +13,7 @@ import (
 // TestFailedLogins checks that each address may send only so many different
 // invalid keys, and that keys seen before are never limited.
 func TestFailedLogins(t *testing.T) {
+	t.Parallel()
 	dbtest.Each(t, func(t *testing.T, database *db.DB) {
 		valid, _ := createToken(t, database, db.User{Username: "valid", IsActive: true}, nil)
 		inactive, _ := createToken(t, database, db.User{Username: "inactive"}, nil)
@@ -49,6 +50,7 @@ func TestFailedLogins(t *testing.T) {
 // TestInvalidateKeepsValidKeys checks that a change of users does not make a
 // valid key count as a guess.
 func TestInvalidateKeepsValidKeys(t *testing.T) {
+	t.Parallel()
 	database := dbtest.Open(t, dbtest.SQLite(t))
 	valid, id := createToken(t, database, db.User{Username: "valid", IsActive: true}, nil)
 	authenticator, _ := newTestAuthenticator(database, 1)
