@@ -1,12 +1,16 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -14,15 +18,15 @@ import (
 	"portfolio/db/dbtest"
 )
 
-// TestMain lets the tests run the program as a process of its own: this
-// binary, under another name.
+// TestMain lets the tests run the program in a separate process: this binary,
+// with TEST_RUN_PROGRAM set.
 func TestMain(m *testing.M) {
 	if os.Getenv("TEST_RUN_PROGRAM") != "" {
 		main()
 	}
 	help := new(bytes.Buffer)
 	run(context.Background(), []string{"serve", "--help"}, help, help)
-	for _, name := range settingNames(help.String()) { // a developer's own settings are not the tests'
+	for _, name := range settingNames(help.String()) { // the developer's own settings must not reach the tests
 		if err := os.Unsetenv(name); err != nil {
 			panic(err)
 		}
@@ -30,45 +34,56 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// goRun is the go command as far as the README needs it: "go run ." is this
-// program. The README's two commands, and what serves until it is stopped,
-// are tested elsewhere.
-const goRun = `#!/bin/sh
+// goStub replaces the go command: "go run ." runs this binary. It skips the
+// commands that do not end or that other tests cover.
+const goStub = `#!/bin/sh
 case "$*" in
-"run ." | "run . serve" | "test ./...") exit 0 ;;
+"run ." | "run . serve" | "test ./..." | "build "*) exit 0 ;;
 "run . "*) shift 2; TEST_RUN_PROGRAM=1 exec "$TEST_BINARY" "$@" ;;
 esac
 echo "go $*: not expected" >&2
 exit 1
 `
 
-// block is a fenced block of the README; answer is the JSON after it, which
-// it must print.
-type block struct{ section, shell, answer string }
-
-func readmeBlocks(t *testing.T) []block {
+// guides returns the text of README.md and of each guide in docs, by name.
+func guides(t *testing.T) map[string]string {
 	t.Helper()
-	text, err := os.ReadFile("README.md")
-	if err != nil {
-		t.Fatal(err)
+	names, err := filepath.Glob("docs/*.md")
+	if err != nil || len(names) == 0 {
+		t.Fatal("no guides found: ", err)
 	}
+	texts := map[string]string{}
+	for _, name := range append(names, "README.md") {
+		text, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		texts[name] = string(text)
+	}
+	return texts
+}
+
+// block is a fenced shell block of a guide. If a JSON block follows, the shell
+// block must print it.
+type block struct{ section, shell, response string }
+
+func parseBlocks(text string) []block {
 	var blocks []block
-	section, language := "", ""
+	var section, language, previous string
 	var content strings.Builder
-	for line := range strings.Lines(string(text)) {
+	for line := range strings.Lines(text) {
 		fence, fenced := strings.CutPrefix(strings.TrimSpace(line), "```")
 		switch {
 		case fenced && language == "":
 			language = fence
 			content.Reset()
 		case fenced:
-			switch last := len(blocks) - 1; language {
-			case "sh":
+			if language == "sh" {
 				blocks = append(blocks, block{section, content.String(), ""})
-			case "json":
-				blocks[last].answer = content.String()
+			} else if language == "json" && previous == "sh" {
+				blocks[len(blocks)-1].response = content.String()
 			}
-			language = ""
+			previous, language = language, ""
 		case language != "":
 			content.WriteString(line)
 		case strings.HasPrefix(line, "#"):
@@ -78,79 +93,153 @@ func readmeBlocks(t *testing.T) []block {
 	return blocks
 }
 
-// TestReadme runs every shell block of the README, top to bottom, beside a
-// server with the demo.
+// TestReadme runs every shell block of README.md and of the guides. Each
+// document gets its own directory, demo server and shell.
 func TestReadme(t *testing.T) {
-	if _, err := exec.LookPath("psql"); err != nil && os.Getenv("CI") == "" {
-		t.Skip("the README is not tested: install psql (Debian: apt-get install postgresql-client)")
-	}
-	blocks := readmeBlocks(t)
 	binary, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
 	}
-	folder, programs := t.TempDir(), t.TempDir()
-	if err := os.WriteFile(filepath.Join(programs, "go"), []byte(goRun), 0o700); err != nil { //nolint:gosec // it is run
+	programs := t.TempDir()
+	if err := os.WriteFile(filepath.Join(programs, "go"), []byte(goStub), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	postgres, legacy := dbtest.EmptyPostgres(t), dbtest.EmptyPostgres(t)
-	for _, statement := range []string{
-		"CREATE TABLE auth_user (id integer PRIMARY KEY, username text)",
-		"CREATE TABLE authtoken_token (key text PRIMARY KEY, user_id integer)",
-		"INSERT INTO auth_user VALUES (5, 'sara')",
-		"INSERT INTO authtoken_token VALUES ('be995b582c8bf952546d3819251020d1ad1b2eb1', 5)",
-	} {
-		dbtest.Exec(t, legacy, statement)
-	}
-	t.Chdir(folder)
-	server := start(t)
-	named := false
-	for _, block := range blocks {
-		t.Run(block.section, func(t *testing.T) {
-			script := strings.NewReplacer(
-				"http://127.0.0.1:8000", server.url,
-				"postgres://portfolio:secret@127.0.0.1:5432/portfolio", "'"+postgres+"'",
-			).Replace(block.shell)
-			command := exec.Command("bash", "-euo", "pipefail", "-c", script)
-			command.Env = append(os.Environ(), "PATH="+programs+":"+os.Getenv("PATH"), "TEST_BINARY="+binary, "LEGACY_DATABASE_URL="+legacy)
-			if named {
-				command.Env = append(command.Env, "DATABASE_URL="+postgres)
-			}
-			output, err := command.Output()
-			if err != nil {
-				t.Fatalf("%s\n%v %s", block.shell, err, err.(*exec.ExitError).Stderr) //nolint:errorlint // of exec
-			}
-			got := strings.ReplaceAll(string(output), server.url, "http://127.0.0.1:8000")
-			if diff := cmp.Diff(strings.TrimSpace(block.answer), strings.TrimSpace(got)); block.answer != "" && diff != "" {
-				t.Errorf("%s\n%s", block.shell, diff)
-			}
-		})
-		named = named || strings.Contains(block.shell, "export DATABASE_URL")
-	}
-}
-
-// TestReadmeSettings: the table names each setting, and no other.
-func TestReadmeSettings(t *testing.T) {
-	text, err := os.ReadFile("README.md")
+	environment := append(os.Environ(), "PATH="+programs+":"+os.Getenv("PATH"), "TEST_BINARY="+binary)
+	ignored, err := os.ReadFile(".gitignore")
 	if err != nil {
 		t.Fatal(err)
 	}
-	help, _ := command(t, 0, "serve", "--help")
-	for _, name := range settingNames(help) {
-		if !strings.Contains(string(text), "| `"+name+"` |") {
-			t.Errorf("README.md has no row for %s", name)
+	for name, text := range guides(t) {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			runGuide(t, binary, environment, text, strings.Fields(string(ignored)))
+		})
+	}
+}
+
+func runGuide(t *testing.T, binary string, environment []string, text string, ignored []string) {
+	postgres := "unused"
+	if strings.Contains(text, "psql ") {
+		legacy := dbtest.EmptyPostgres(t)
+		for _, statement := range []string{
+			"CREATE TABLE auth_user (id integer PRIMARY KEY, username text)",
+			"CREATE TABLE authtoken_token (key text PRIMARY KEY, user_id integer)",
+			"INSERT INTO auth_user VALUES (5, 'sara')",
+			"INSERT INTO authtoken_token VALUES ('be995b582c8bf952546d3819251020d1ad1b2eb1', 5)",
+		} {
+			dbtest.Exec(t, legacy, statement)
+		}
+		postgres, environment = dbtest.EmptyPostgres(t), append(slices.Clip(environment), "LEGACY_DATABASE_URL="+legacy)
+	}
+	directory := t.TempDir()
+	server := startDemo(t, binary, directory)
+	blocks := parseBlocks(text)
+	var script strings.Builder
+	for _, block := range blocks {
+		script.WriteString(block.shell + "printf '\\0'\n") // ends the block's output
+	}
+	command := exec.Command("bash", "-euo", "pipefail", "-c", strings.NewReplacer(
+		"http://127.0.0.1:8000", server,
+		"postgres://portfolio:secret@127.0.0.1:5432/portfolio", "'"+postgres+"'",
+	).Replace(script.String()))
+	var stderr bytes.Buffer
+	command.Dir, command.Env, command.Stderr = directory, environment, &stderr
+	output, err := command.Output()
+	outputs := strings.Split(strings.ReplaceAll(string(output), server, "http://127.0.0.1:8000"), "\x00")
+	if err != nil {
+		t.Fatalf("%s\n%v %s", blocks[len(outputs)-1].shell, err, stderr.String())
+	}
+	for i, block := range blocks {
+		if diff := cmp.Diff(strings.TrimSpace(block.response), strings.TrimSpace(outputs[i])); block.response != "" && diff != "" {
+			t.Errorf("%s: %s\n%s", block.section, block.shell, diff)
 		}
 	}
-	for line := range strings.Lines(string(text)) {
-		name, ok := strings.CutPrefix(line, "| `")
-		name, _, _ = strings.Cut(name, "`")
-		if ok && name == strings.ToUpper(name) && !strings.Contains(help, "$"+name) {
-			t.Errorf("README.md has a row for %s, which is no setting", name)
+	written, err := os.ReadDir(directory)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, entry := range written {
+		if name := "/" + entry.Name(); !slices.Contains(ignored, name) && !slices.Contains(ignored, name+"/") {
+			t.Errorf(".gitignore does not list %s", name)
 		}
 	}
 }
 
-// settingNames are the environment variables in the help, $NAME each.
+// startDemo serves the demo from directory until the test ends and returns the
+// server's URL.
+func startDemo(t *testing.T, binary, directory string) string {
+	t.Helper()
+	command := exec.Command(binary, "serve", "--addr=127.0.0.1:0")
+	command.Dir, command.Env = directory, append(os.Environ(), "TEST_RUN_PROGRAM=1")
+	stdout, err := command.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := command.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := command.Process.Signal(syscall.SIGTERM); err != nil {
+			t.Error(err)
+		}
+		if err := command.Wait(); err != nil {
+			t.Error(err)
+		}
+	})
+	url := ""
+	for lines := bufio.NewScanner(stdout); lines.Scan(); {
+		if found := regexp.MustCompile(`GraphQL: +(\S+)/graphql`).FindStringSubmatch(lines.Text()); found != nil {
+			url = found[1]
+		}
+		if strings.HasPrefix(lines.Text(), "Ready.") {
+			return url
+		}
+	}
+	t.Fatal("the server did not start")
+	return ""
+}
+
+// TestReadmeLinks checks that each relative link names a file.
+func TestReadmeLinks(t *testing.T) {
+	link := regexp.MustCompile(`\]\(([^):#]+)[^):]*\)`)
+	for name, text := range guides(t) {
+		for _, found := range link.FindAllStringSubmatch(text, -1) {
+			if _, err := os.Stat(filepath.Join(filepath.Dir(name), found[1])); err != nil {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+	}
+}
+
+// TestReadmeSettings checks the table of settings in docs/operations.md: the
+// names and defaults are those of the help.
+func TestReadmeSettings(t *testing.T) {
+	help, _ := command(t, 0, "serve", "--help")
+	rows := map[string]string{} // name to default
+	for _, row := range regexp.MustCompile("(?m)^\\| `([A-Z_]+)` \\| (?:`(.*)`|unset) \\|").FindAllStringSubmatch(guides(t)["docs/operations.md"], -1) {
+		rows[row[1]] = row[2]
+	}
+	setting := regexp.MustCompile(`(?s)^[a-z-]+=?"?([^"\s]*).*\(\$([A-Z_]+)\)`)
+	for _, flag := range regexp.MustCompile(`(?m)^ +(?:-h, )?--`).Split(help, -1) {
+		found := setting.FindStringSubmatch(flag)
+		if found == nil {
+			continue // not in the environment
+		}
+		stated, ok := rows[found[2]]
+		if !ok {
+			t.Errorf("docs/operations.md has no row for %s", found[2])
+		}
+		if stated != "" && stated != found[1] && !strings.Contains(flag, "("+stated+")") {
+			t.Errorf("docs/operations.md: wrong default %s: --%s", stated, flag)
+		}
+		delete(rows, found[2])
+	}
+	for name := range rows {
+		t.Errorf("docs/operations.md has a row for %s, which is not a setting", name)
+	}
+}
+
+// settingNames returns the environment variables in the help, $NAME each.
 func settingNames(help string) []string {
 	var names []string
 	for _, part := range strings.Split(help, "$")[1:] {
