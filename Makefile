@@ -1,18 +1,35 @@
-.PHONY: test lint generate bench bench-go
+.DEFAULT_GOAL := help
+.PHONY: help build test race fuzz lint generate bench bench-go
 
-test:
+FUZZTIME ?= 10s
+
+help: ## List the targets.
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-10s %s\n", $$1, $$2 }' Makefile
+
+build: ## Build the static binary.
+	CGO_ENABLED=0 go build -o portfolio .
+
+test: ## Run all tests.
 	go test ./...
 
-lint:
+race: ## Run all tests with the race detector (needs a C compiler).
+	go test -race ./...
+
+fuzz: ## Run every fuzz target for FUZZTIME each (10s).
+	@go test -list '^Fuzz' ./... | \
+	awk '/^Fuzz/ { found[n++] = $$1 } /^ok/ { for (i = 0; i < n; i++) print $$2, found[i]; n = 0 }' | \
+	while read -r package target; do \
+		go test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) "$$package" || exit 1; \
+	done
+
+lint: ## Run the linter (needs golangci-lint).
 	golangci-lint run
 
-generate:
+generate: ## Generate the GraphQL code.
 	go generate ./...
 
-# The server beside the limit, over HTTP (needs PostgreSQL's programs and wrk).
-bench:
+bench: ## Compare the server with a minimal baseline over HTTP (needs PostgreSQL and wrk).
 	cd bench && go run .
 
-# The Go benchmarks, ready for benchstat.
-bench-go:
+bench-go: ## Run the Go benchmarks, with output for benchstat.
 	go test ./... -run '^$$' -bench . -benchmem -count 6
