@@ -131,17 +131,17 @@ func (c *serveCommand) handler(database *db.DB, store imaging.Store, demoKey str
 	}
 	memory := admission.TuneMemory(reserved)
 	admitted := admission.New(int(c.Clients.MaxConcurrent), database.Connections(), int64(c.Clients.MaxResponse), memory.Hold)
-	tokens := auth.NewAuthenticator(database, c.Clients.RequestTimeout, c.Clients.FailedLogins)
-	limiter := middleware.NewRateLimiter(middleware.Limit{PerSecond: c.Clients.RateLimit, Burst: c.Clients.RateBurst}, tokens.WasValid)
+	authenticator := auth.NewAuthenticator(database, c.Clients.RequestTimeout, c.Clients.FailedLogins)
+	limiter := middleware.NewRateLimiter(middleware.Limit{PerSecond: c.Clients.RateLimit, Burst: c.Clients.RateBurst}, authenticator.WasValid)
 	pictures := imaging.NewPictures(store, c.MediaMaxBytes, c.MediaMemory)
 	atWork := int64(0)
 	pictures.AtWork = func(bytes int64) { memory.Hold(bytes - atWork); atWork = bytes }
-	resolver := &graph.Resolver{DB: database, Tokens: tokens, Pictures: pictures}
+	resolver := &graph.Resolver{DB: database, Auth: authenticator, Pictures: pictures}
 	graphql, err := c.graphQL(resolver, admitted, mediaURL, log)
 	if err != nil {
 		return nil, fmt.Errorf("PERSISTED_DOCUMENTS: %w", err)
 	}
-	legacy := compat.New(resolver.Query(), tokens, compat.Options{
+	legacy := compat.New(resolver.Query(), authenticator, compat.Options{
 		MediaURL: mediaURL, Admission: admitted, Timeout: c.Clients.RequestTimeout, Log: log,
 	})
 	router := &router{
@@ -179,7 +179,7 @@ func (c *serveCommand) graphQL(resolver *graph.Resolver, admitted *admission.Adm
 		return nil, err
 	}
 	return &graphqlhttp.Handler{
-		Executor: graph.NewExecutor(schema, log), Documents: documents, Limits: c.Limits, Tokens: resolver.Tokens, Admission: admitted,
+		Executor: graph.NewExecutor(schema, log), Documents: documents, Limits: c.Limits, Auth: resolver.Auth, Admission: admitted,
 		Authorize: graph.Authorize, PresentError: graph.PresentError(log),
 		MediaURL: mediaURL, MaxUpload: c.MediaMaxBytes, MaxValues: c.Clients.MaxValues, MaxResponse: c.Clients.MaxResponse,
 		Timeout: c.Clients.RequestTimeout, UploadTimeout: c.Clients.UploadTimeout, StallTimeout: c.Clients.StallTimeout, Log: log,

@@ -22,7 +22,7 @@ import (
 // Resolver resolves the fields of the schema from the database.
 type Resolver struct {
 	DB       *db.DB
-	Tokens   *auth.Authenticator // to invalidate after changes of users and tokens
+	Auth     *auth.Authenticator // to invalidate after changes of users and tokens
 	Pictures *imaging.Pictures   // nil to disable uploads
 }
 

@@ -135,7 +135,7 @@ func (r *mutationResolver) SetUserPermissions(ctx context.Context, input model.S
 	if err != nil {
 		return nil, err
 	}
-	r.Tokens.Invalidate()
+	r.Auth.Invalidate()
 	return &model.SetUserPermissionsPayload{User: user}, nil
 }
 
@@ -165,7 +165,7 @@ func (r *mutationResolver) RevokeToken(ctx context.Context, input model.RevokeTo
 	if err != nil {
 		return nil, err
 	}
-	r.Tokens.Invalidate()
+	r.Auth.Invalidate()
 	return &model.RevokeTokenPayload{Token: token}, nil
 }
 

@@ -63,8 +63,8 @@ func DefaultLimits(t testing.TB) document.Limits {
 // change.
 func NewHandler(t testing.TB, resolver *graph.Resolver, change func(*Options)) *graphqlhttp.Handler {
 	t.Helper()
-	if resolver.Tokens == nil {
-		resolver.Tokens = auth.NewAuthenticator(resolver.DB, time.Minute, 0)
+	if resolver.Auth == nil {
+		resolver.Auth = auth.NewAuthenticator(resolver.DB, time.Minute, 0)
 	}
 	o := Options{
 		Options: document.Options{Limits: DefaultLimits(t), Introspection: document.IntrospectionOn},
@@ -86,7 +86,7 @@ func NewHandler(t testing.TB, resolver *graph.Resolver, change func(*Options)) *
 		t.Fatal(err)
 	}
 	h := &o.Handler
-	h.Executor, h.Documents, h.Limits, h.Tokens = graph.NewExecutor(o.Schema, h.Log), documents, o.Options.Limits, resolver.Tokens
+	h.Executor, h.Documents, h.Limits, h.Auth = graph.NewExecutor(o.Schema, h.Log), documents, o.Options.Limits, resolver.Auth
 	h.Authorize, h.PresentError = graph.Authorize, graph.PresentError(h.Log)
 	return h
 }

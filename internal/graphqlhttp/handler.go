@@ -26,7 +26,7 @@ type Handler struct {
 	Executor     *executor.Executor
 	Documents    *document.Cache
 	Limits       document.Limits
-	Tokens       *auth.Authenticator
+	Auth         *auth.Authenticator
 	Admission    *admission.Admission
 	Authorize    func(context.Context, *ast.FieldDefinition) error // may the viewer select the field?
 	PresentError graphql.ErrorPresenterFunc
@@ -279,7 +279,7 @@ func (h *Handler) viewer(r *http.Request) (*auth.Viewer, error) {
 	if err != nil || scheme != "token" && scheme != "bearer" {
 		return nil, auth.ErrInvalidToken
 	}
-	return h.Tokens.Viewer(r.Context(), key)
+	return h.Auth.Viewer(r.Context(), key)
 }
 
 // unauthenticated returns the response to a token that is invalid or could not
