@@ -289,7 +289,7 @@ func TestFullDisk(t *testing.T) {
 		full := filepath.Join(small, "full")
 		_ = os.WriteFile(full, make([]byte, 1<<20), 0o600)
 		status, body := (&process{url: server.url}).upload(key, photograph(t, 300, 200))
-		if status != http.StatusServiceUnavailable || !strings.Contains(body, `"message":"The media store is unavailable. Try again later.","path":["uploadImage"]`) {
+		if status != http.StatusServiceUnavailable || !strings.Contains(body, `"message":"File storage is unavailable. Try again later.","path":["uploadImage"]`) {
 			t.Errorf("an upload: %d %s", status, body)
 		}
 		for {

@@ -50,7 +50,7 @@ type commands struct {
 
 type serveCommand struct {
 	Addr string `env:"ADDR" default:"127.0.0.1:8000" placeholder:"HOST:PORT" help:"Address to listen on (${default})."`
-	pictureSettings
+	imageSettings
 	MediaURL   string `env:"MEDIA_URL" placeholder:"URL" help:"Base URL of files, such as that of a CDN. Unset: the host of the request and /media/."`
 	Playground string `env:"PLAYGROUND" default:"on" enum:"on,off" help:"Serve the GraphQL playground at /: on or off (${default})."`
 	Migrate    bool   `help:"Migrate a PostgreSQL database first."`

@@ -15,7 +15,7 @@ import (
 
 	"portfolio/db/dbtest"
 	"portfolio/internal/demo"
-	"portfolio/internal/imaging"
+	"portfolio/internal/storage"
 )
 
 // newRoutes serves the demo as the settings on the command line say, without a
@@ -30,7 +30,7 @@ func newRoutes(t testing.TB, args ...string) (http.Handler, string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	store, err := imaging.Open("file:" + t.TempDir())
+	store, err := storage.Open("file:" + t.TempDir())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -9,7 +9,7 @@ import (
 
 	"portfolio/compat"
 	"portfolio/internal/health"
-	"portfolio/internal/imaging"
+	"portfolio/internal/storage"
 )
 
 // sdl is the schema in the schema definition language.
@@ -34,7 +34,7 @@ func (r *router) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 		r.graphql.ServeHTTP(w, req)
 	case path == "/graphql/schema.graphql" && r.schema != nil:
 		r.schema.ServeHTTP(w, req)
-	case strings.HasPrefix(path, imaging.Prefix):
+	case strings.HasPrefix(path, storage.Prefix):
 		_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(downloadTimeout))
 		r.media.ServeHTTP(w, req)
 	case path == "/api/openapi.json":

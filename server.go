@@ -25,7 +25,7 @@ import (
 	"portfolio/internal/document"
 	"portfolio/internal/graphqlhttp"
 	"portfolio/internal/health"
-	"portfolio/internal/imaging"
+	"portfolio/internal/images"
 	"portfolio/internal/middleware"
 	"portfolio/internal/storage"
 )
@@ -116,7 +116,7 @@ func (c *serveCommand) Run(ctx context.Context, flags *globalFlags, out streams)
 const sqlitePages = 16 << 20
 
 // handler constructs the handlers of all paths and wraps them in middleware.
-func (c *serveCommand) handler(database *db.DB, store imaging.Store, demoKey string, log *slog.Logger) (http.Handler, error) {
+func (c *serveCommand) handler(database *db.DB, store storage.Store, demoKey string, log *slog.Logger) (http.Handler, error) {
 	mediaURL, err := storage.ParseBaseURL(c.MediaURL)
 	if err != nil {
 		return nil, fmt.Errorf("MEDIA_URL: %w", err)
@@ -133,10 +133,9 @@ func (c *serveCommand) handler(database *db.DB, store imaging.Store, demoKey str
 	admitted := admission.New(int(c.Clients.MaxConcurrent), database.Connections(), int64(c.Clients.MaxResponse), memory.Hold)
 	authenticator := auth.NewAuthenticator(database, c.Clients.RequestTimeout, c.Clients.FailedLogins)
 	limiter := middleware.NewRateLimiter(middleware.Limit{PerSecond: c.Clients.RateLimit, Burst: c.Clients.RateBurst}, authenticator.WasValid)
-	pictures := imaging.NewPictures(store, c.MediaMaxBytes, c.MediaMemory)
-	atWork := int64(0)
-	pictures.AtWork = func(bytes int64) { memory.Hold(bytes - atWork); atWork = bytes }
-	resolver := &graph.Resolver{DB: database, Auth: authenticator, Pictures: pictures}
+	service := images.NewService(store, c.MediaMaxBytes, c.MediaMemory)
+	service.OnMemoryChange = memory.Hold
+	resolver := &graph.Resolver{DB: database, Auth: authenticator, Images: service}
 	graphql, err := c.graphQL(resolver, admitted, mediaURL, log)
 	if err != nil {
 		return nil, fmt.Errorf("PERSISTED_DOCUMENTS: %w", err)

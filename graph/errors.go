@@ -14,7 +14,7 @@ import (
 	"portfolio/db"
 	"portfolio/internal/apierror"
 	"portfolio/internal/auth"
-	"portfolio/internal/imaging"
+	"portfolio/internal/storage"
 )
 
 var (
@@ -33,7 +33,7 @@ var publicErrors = []struct {
 	{auth.ErrInvalidToken, apierror.Unauthenticated, "The token is invalid."},
 	{auth.ErrInactiveUser, apierror.Unauthenticated, "The user is inactive."},
 	{db.ErrUnavailable, apierror.Unavailable, "The database is unavailable. Try again later."},
-	{imaging.ErrUnavailable, apierror.Unavailable, "The media store is unavailable. Try again later."},
+	{storage.ErrUnavailable, apierror.Unavailable, "File storage is unavailable. Try again later."},
 	{db.ErrConflict, apierror.Conflict, "Already exists."},
 	{db.ErrStale, apierror.Conflict, "The object has changed since it was last read."},
 	{db.ErrNotFound, apierror.NotFound, "Not found."},

@@ -16,14 +16,14 @@ import (
 	"portfolio/internal/admission"
 	"portfolio/internal/auth"
 	"portfolio/internal/document"
-	"portfolio/internal/imaging"
+	"portfolio/internal/images"
 )
 
 // Resolver resolves the fields of the schema from the database.
 type Resolver struct {
-	DB       *db.DB
-	Auth     *auth.Authenticator // to invalidate after changes of users and tokens
-	Pictures *imaging.Pictures   // nil to disable uploads
+	DB     *db.DB
+	Auth   *auth.Authenticator // to invalidate after changes of users and tokens
+	Images *images.Service     // nil to disable uploads
 }
 
 // NewSchema returns the executable schema of a resolver.

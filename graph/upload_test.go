@@ -22,7 +22,8 @@ import (
 	"portfolio/db/dbtest"
 	"portfolio/graph"
 	"portfolio/graph/graphtest"
-	"portfolio/internal/imaging"
+	"portfolio/internal/images"
+	"portfolio/internal/storage"
 )
 
 const maxUpload = 20_000 // bytes
@@ -30,7 +31,7 @@ const maxUpload = 20_000 // bytes
 // uploads is a server that takes pictures.
 type uploads struct {
 	*httptest.Server
-	store    imaging.Store
+	store    storage.Store
 	database *db.DB
 	dsn      string
 	spool    string // the folder of what is being received
@@ -42,17 +43,17 @@ func eachUploads(t *testing.T, test func(t *testing.T, server uploads)) {
 		dbtest.LoadFile(t, dsn, "testdata/uploads.json")
 		spool := t.TempDir()
 		t.Setenv("TMPDIR", spool)
-		store, err := imaging.Open("file:" + t.TempDir())
+		store, err := storage.Open("file:" + t.TempDir())
 		if err != nil {
 			t.Fatal(err)
 		}
 		t.Cleanup(func() { _ = store.Close() })
 		database := dbtest.Open(t, dsn)
-		resolver := &graph.Resolver{DB: database, Pictures: imaging.NewPictures(store, maxUpload, 512<<20)}
+		resolver := &graph.Resolver{DB: database, Images: images.NewService(store, maxUpload, 512<<20)}
 		handler := graphtest.NewHandler(t, resolver, nil)
 		mux := http.NewServeMux()
 		mux.Handle("/", handler)
-		mux.Handle(imaging.Prefix, store.Handler())
+		mux.Handle(storage.Prefix, store.Handler())
 		server := httptest.NewServer(mux)
 		t.Cleanup(server.Close)
 		test(t, uploads{server, store, database, dsn, spool})
@@ -115,7 +116,7 @@ func (u uploads) count(t *testing.T) (files, rows int) {
 
 func picture(t *testing.T, name string) string {
 	t.Helper()
-	content, err := os.ReadFile("../internal/imaging/testdata/pictures/" + name)
+	content, err := os.ReadFile("../internal/imaging/testdata/images/" + name)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -253,7 +254,7 @@ func TestUploadRefused(t *testing.T) {
 		{"large headers", graphtest.Admin, []part{operations, mapping, {"0", strings.Repeat("x", 100<<10), "x"}}, 400, badInput("The body is not well-formed multipart/form-data.")},
 
 		{"no picture", graphtest.Admin, []part{operations, mapping, {"0", "a.jpg", "<html>"}}, 200, fmt.Sprintf(inField, "image must be a JPEG, PNG, GIF or WebP picture.", `,"field":["input","image"]`, "BAD_USER_INPUT")},
-		{"half a picture", graphtest.Admin, []part{operations, mapping, {"0", "a.jpg", picture(t, "cmyk.jpg")[:2000]}}, 200, fmt.Sprintf(inField, "image is a broken or cut off picture.", `,"field":["input","image"]`, "BAD_USER_INPUT")},
+		{"half a picture", graphtest.Admin, []part{operations, mapping, {"0", "a.jpg", picture(t, "cmyk.jpg")[:2000]}}, 200, fmt.Sprintf(inField, "image is corrupt or truncated.", `,"field":["input","image"]`, "BAD_USER_INPUT")},
 		{"zero bytes", graphtest.Admin, []part{operations, mapping, {"0", "a.jpg", ""}}, 200, fmt.Sprintf(inField, "image must be a JPEG, PNG, GIF or WebP picture.", `,"field":["input","image"]`, "BAD_USER_INPUT")},
 		{"not permitted", graphtest.Staff, []part{operations, mapping, file}, 200, forbidden},
 		{"not permitted, in a fragment", graphtest.Staff, []part{{"operations", "", strings.Replace(uploadMutation, "{ uploadImage(input: {image: $i}) { image { ...F } } }", "{ ...on Mutation { a: uploadImage(input: {image: $i}) { image { ...F } } } }", 1)}, mapping, file}, 200, forbidden},
@@ -316,8 +317,8 @@ func TestUploadFails(t *testing.T) {
 func TestClientGoesAway(t *testing.T) {
 	eachUploads(t, func(t *testing.T, server uploads) {
 		ctx, cancel := context.WithCancel(t.Context())
-		pictures := imaging.NewPictures(server.store, maxUpload, 512<<20)
-		_, err := graph.SavePicture(ctx, pictures, "a.png", strings.NewReader(picture(t, "scene.png")), func(ctx context.Context, image *db.Image) error {
+		service := images.NewService(server.store, maxUpload, 512<<20)
+		_, err := service.Save(ctx, "a.png", strings.NewReader(picture(t, "scene.png")), func(ctx context.Context, image *db.Image) error {
 			cancel()
 			return server.database.CreateImage(ctx, image)
 		})
@@ -332,13 +333,13 @@ func TestClientGoesAway(t *testing.T) {
 func FuzzMultipart(f *testing.F) {
 	dsn := dbtest.SQLite(f)
 	dbtest.LoadFile(f, dsn, "testdata/uploads.json")
-	store, err := imaging.Open("file:" + f.TempDir())
+	store, err := storage.Open("file:" + f.TempDir())
 	if err != nil {
 		f.Fatal(err)
 	}
 	f.Cleanup(func() { _ = store.Close() })
 	database := dbtest.Open(f, dsn)
-	handler := graphtest.NewHandler(f, &graph.Resolver{DB: database, Pictures: imaging.NewPictures(store, maxUpload, 512<<20)}, nil)
+	handler := graphtest.NewHandler(f, &graph.Resolver{DB: database, Images: images.NewService(store, maxUpload, 512<<20)}, nil)
 	disposition := func(name string) string {
 		return "--b\r\nContent-Disposition: form-data; name=\"" + name + "\"\r\n\r\n"
 	}

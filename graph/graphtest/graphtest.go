@@ -74,8 +74,8 @@ func NewHandler(t testing.TB, resolver *graph.Resolver, change func(*Options)) *
 		},
 		Schema: graph.NewSchema(resolver),
 	}
-	if resolver.Pictures != nil {
-		o.MaxUpload = resolver.Pictures.MaxBytes()
+	if resolver.Images != nil {
+		o.MaxUpload = resolver.Images.MaxBytes()
 	}
 	if change != nil {
 		change(&o)

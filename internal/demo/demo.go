@@ -1,5 +1,5 @@
-// Package demo holds the example of the legacy documentation: one portfolio,
-// one link, one image with four thumbnails, and the files behind them.
+// Package demo holds the example in the documentation of the legacy system: a
+// portfolio, a link, an image with four thumbnails, and their files.
 package demo
 
 import (
@@ -15,13 +15,13 @@ import (
 
 	"portfolio/db"
 	"portfolio/internal/auth"
-	"portfolio/internal/imaging"
+	"portfolio/internal/storage"
 )
 
 //go:embed media
 var files embed.FS
 
-// PortfolioID and LinkID are the documented example's.
+// IDs of the documented example.
 const (
 	PortfolioID = 1
 	LinkID      = 4
@@ -29,10 +29,10 @@ const (
 
 const username = "demo"
 
-// Load puts the example into an empty database and its files into the store.
-// A database with users or portfolios is left alone. It returns the key of
-// the demo's token, which it keeps in keyFile, or "" if that no longer works.
-func Load(ctx context.Context, database *db.DB, store imaging.Store, keyFile string) (string, error) {
+// Load writes the example into the database and its files into the store,
+// unless the database has users or portfolios. It returns the key of the demo's
+// token, which it stores in keyFile, or "" if the token is no longer valid.
+func Load(ctx context.Context, database *db.DB, store storage.Store, keyFile string) (string, error) {
 	key, err := readKey(keyFile)
 	if err != nil {
 		return "", err
@@ -45,7 +45,7 @@ func Load(ctx context.Context, database *db.DB, store imaging.Store, keyFile str
 		if err := writeFiles(ctx, store); err != nil {
 			return "", err
 		}
-		if err := database.Load(ctx, rows(key)...); err != nil && !errors.Is(err, db.ErrConflict) { // another process was first
+		if err := database.Load(ctx, rows(key)...); err != nil && !errors.Is(err, db.ErrConflict) { // another process loaded it
 			return "", err
 		}
 	}
@@ -58,7 +58,7 @@ func Load(ctx context.Context, database *db.DB, store imaging.Store, keyFile str
 	return key, nil
 }
 
-// readKey reads the key, and makes one on a first start.
+// readKey reads the key from keyFile, which it creates if needed.
 func readKey(keyFile string) (string, error) {
 	key, err := os.ReadFile(keyFile)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -71,7 +71,7 @@ func readKey(keyFile string) (string, error) {
 	return strings.TrimSpace(string(key)), nil
 }
 
-func writeFiles(ctx context.Context, store imaging.Store) error {
+func writeFiles(ctx context.Context, store storage.Store) error {
 	return fs.WalkDir(files, "media", func(path string, entry fs.DirEntry, err error) error {
 		if err != nil || entry.IsDir() {
 			return err
@@ -81,7 +81,7 @@ func writeFiles(ctx context.Context, store imaging.Store) error {
 			return err
 		}
 		err = store.Create(ctx, strings.TrimPrefix(path, "media/"), bytes.NewReader(content), int64(len(content)))
-		if errors.Is(err, imaging.ErrExists) {
+		if errors.Is(err, storage.ErrExists) {
 			return nil
 		}
 		return err
@@ -89,29 +89,27 @@ func writeFiles(ctx context.Context, store imaging.Store) error {
 }
 
 func rows(key string) []any {
-	pointer := func(i int) *int { return &i }
-	text := func(s string) *string { return &s }
 	created := db.Time{Time: time.Date(2026, 1, 13, 10, 5, 43, 296270000, time.UTC)}
 	updated := db.Time{Time: time.Date(2026, 1, 13, 10, 5, 43, 296310000, time.UTC)}
 	hash, imageID := auth.HashKey(key), int64(6)
 	loaded := []any{
 		&db.User{ID: 1, Username: username, IsActive: true, IsStaff: true, CreatedAt: created},
 		&db.UserPermission{UserID: 1, Code: auth.PortfolioLinkCode},
-		&db.Token{ID: 1, UserID: 1, KeyHash: hash[:], CreatedAt: created, Label: text("demo")},
+		&db.Token{ID: 1, UserID: 1, KeyHash: hash[:], CreatedAt: created, Label: new("demo")},
 		&db.Portfolio{ID: PortfolioID, Name: "دمو", CreatedAt: created, UpdatedAt: updated},
 		&db.Image{
 			ID: imageID, Type: "image", Name: "technology", Path: "core_media/2025/12/02/technology.png",
-			Size: 5123, Width: pointer(225), Height: pointer(225), Mode: text("P"), CreatedAt: created,
+			Size: 5123, Width: new(225), Height: new(225), Mode: new("P"), CreatedAt: created,
 		},
 	}
 	for i, size := range []int{64, 128, 512, 1080} {
 		loaded = append(loaded, &db.Thumbnail{
-			ID: int64(213 + i), ImageID: imageID, Size: pointer(size),
+			ID: int64(213 + i), ImageID: imageID, Size: new(size),
 			Path: db.MediaPath(fmt.Sprintf("core_media/2026/02/02/thumbnails/test2_ecH0zVV_thumbnail_%dx%d.jpg", size, size)),
 		})
 	}
 	return append(loaded, &db.PortfolioLink{
 		ID: LinkID, PortfolioID: PortfolioID, ImageID: &imageID, Name: "دمو پروژه",
-		URL: text("https://moeinsoft.com/demo"), Description: text("لینک مشاهده دمو"), CreatedAt: created, UpdatedAt: updated,
+		URL: new("https://moeinsoft.com/demo"), Description: new("لینک مشاهده دمو"), CreatedAt: created, UpdatedAt: updated,
 	})
 }

@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"portfolio/db"
-	"portfolio/internal/imaging"
+	"portfolio/internal/storage"
 )
 
 const (
@@ -20,7 +20,7 @@ const (
 // that rows and files can be written.
 type Checker struct {
 	database *db.DB
-	store    imaging.Store
+	store    storage.Store
 
 	mu      sync.Mutex
 	checked time.Time
@@ -28,7 +28,7 @@ type Checker struct {
 }
 
 // NewChecker returns a Checker of a database and a store of files.
-func NewChecker(database *db.DB, store imaging.Store) *Checker {
+func NewChecker(database *db.DB, store storage.Store) *Checker {
 	return &Checker{database: database, store: store}
 }
 

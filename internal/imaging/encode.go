@@ -10,75 +10,75 @@ import (
 	"image/png"
 )
 
-// encoder writes pictures of one format.
+// encoder encodes images of one format.
 type encoder struct {
 	extension    string // .jpg or .png
 	quality      int    // of JPEG
-	keepSampling bool   // of JPEG: not 4:2:0 where there is more chroma
-	colours      []byte // as the format says them
+	keepSampling bool   // of JPEG: keep the chroma subsampling instead of 4:2:0
+	colors       []byte // segments or chunks of the color space
 }
 
-func (e *encoder) say(colours colours, grey bool) {
-	if e.extension == ".jpg" {
-		e.colours = colours.jpegSegments(grey)
-	} else {
-		e.colours = colours.pngChunks(grey)
+func newEncoder(extension string, colors colorSpace, gray bool) encoder {
+	if extension == ".jpg" {
+		return encoder{extension: extension, quality: thumbnailQuality, colors: colors.jpegSegments(gray)}
 	}
+	return encoder{extension: extension, colors: colors.pngChunks(gray)}
 }
 
-func (e encoder) encode(picture image.Image) ([]byte, error) {
-	const startOfImage, endOfIHDR = 2, 8 + 25
+func (e encoder) encode(img image.Image) ([]byte, error) {
+	const endOfSOI = 2
 	var err error
-	encoded := insertion{at: endOfIHDR, content: e.colours}
+	encoded := insertBuffer{at: endOfIHDR, content: e.colors}
 	switch {
 	case e.extension == ".png":
-		err = png.Encode(&encoded, picture)
+		err = png.Encode(&encoded, img)
 	case e.keepSampling:
-		encoded.at = startOfImage
-		err = encodeSampled(&encoded, picture, e.quality)
+		encoded.at = endOfSOI
+		err = encodeSampled(&encoded, img, e.quality)
 	default:
-		encoded.at = startOfImage
-		err = jpeg.Encode(&encoded, picture, &jpeg.Options{Quality: e.quality})
+		encoded.at = endOfSOI
+		err = jpeg.Encode(&encoded, img, &jpeg.Options{Quality: e.quality})
 	}
 	return encoded.Bytes(), err
 }
 
-// insertion is a buffer with content that nobody wrote behind its first bytes.
-type insertion struct {
+// insertBuffer is a buffer that inserts content after the first at bytes.
+type insertBuffer struct {
 	bytes.Buffer
 	at      int
 	content []byte
 }
 
-func (i *insertion) Write(p []byte) (int, error) {
-	start := i.at - i.Len()
+func (b *insertBuffer) Write(p []byte) (int, error) {
+	start := b.at - b.Len()
 	if start < 0 || start > len(p) {
-		return i.Buffer.Write(p)
+		return b.Buffer.Write(p)
 	}
-	i.Buffer.Write(p[:start])
-	i.Buffer.Write(i.content)
-	i.at = -1
-	i.Buffer.Write(p[start:])
+	b.Buffer.Write(p[:start])
+	b.Buffer.Write(b.content)
+	b.at = -1
+	b.Buffer.Write(p[start:])
 	return len(p), nil
 }
 
-// encodeSampled encodes a JPEG that keeps the subsampling. Package jpeg writes
-// colours as 4:2:0 alone, but the scan of a picture in grey is that of a
-// component too, which sections A.2.2 and B.2 of ITU-T T.81 let stand apart.
-func encodeSampled(into *insertion, picture image.Image, quality int) error {
+// encodeSampled encodes a JPEG and keeps its chroma subsampling. Package jpeg
+// writes color as 4:2:0 only, so each component is encoded as a gray image and
+// its scan is copied: sections A.2.2 and B.2 of ITU-T T.81 allow a scan per
+// component.
+func encodeSampled(into *insertBuffer, img image.Image, quality int) error {
 	options := &jpeg.Options{Quality: quality}
-	if isGrey(picture) {
-		return jpeg.Encode(into, picture, options)
+	if isGray(img) {
+		return jpeg.Encode(into, img, options)
 	}
-	yCbCr, ok := picture.(*image.YCbCr)
+	yCbCr, ok := img.(*image.YCbCr)
 	if !ok {
-		yCbCr = toYCbCr(picture)
+		yCbCr = toYCbCr(img)
 	}
 	if yCbCr.SubsampleRatio == image.YCbCrSubsampleRatio420 {
 		return jpeg.Encode(into, yCbCr, options)
 	}
 	planes := yCbCrPlanes(yCbCr)
-	var start bytes.Buffer // of a file whose planes are all of grey
+	var start bytes.Buffer // whose tables suit each component
 	if err := jpeg.Encode(&start, image.NewGray(image.Rect(0, 0, 1, 1)), options); err != nil {
 		return err
 	}
@@ -87,9 +87,9 @@ func encodeSampled(into *insertion, picture image.Image, quality int) error {
 	for tables[scanAt+1] != sos {
 		segment := tables[scanAt:][:2+int(binary.BigEndian.Uint16(tables[scanAt+2:]))]
 		scanAt += len(segment)
-		if segment[1] == sof {
+		if segment[1] == sof0 {
 			across, down := subsampling(yCbCr.SubsampleRatio)
-			segment = []byte{0xff, sof, 0, 17, 8}
+			segment = []byte{0xff, sof0, 0, 17, 8}
 			segment = binary.BigEndian.AppendUint16(segment, uint16(planes[0].height))
 			segment = binary.BigEndian.AppendUint16(segment, uint16(planes[0].width))
 			segment = append(segment, 3, 1, byte(across<<4|down), 0, 2, 0x11, 0, 3, 0x11, 0)
@@ -103,22 +103,20 @@ func encodeSampled(into *insertion, picture image.Image, quality int) error {
 		}
 		scan := into.Bytes()[at:]
 		copy(scan, scan[scanAt:])
-		scan[5] = byte(i + 1) // of which component
+		scan[5] = byte(i + 1) // component
 		into.Truncate(at + len(scan) - scanAt - len(endOfImage))
 	}
 	_, err := into.WriteString(endOfImage)
 	return err
 }
 
-const endOfImage = "\xff\xd9"
-
-// toYCbCr converts a few rows at a time, and gives each pixel chroma of its own.
-func toYCbCr(picture image.Image) *image.YCbCr {
-	bounds := picture.Bounds()
+// toYCbCr converts to 4:4:4, row by row.
+func toYCbCr(img image.Image) *image.YCbCr {
+	bounds := img.Bounds()
 	converted := image.NewYCbCr(image.Rectangle{Max: bounds.Size()}, image.YCbCrSubsampleRatio444)
 	row := image.NewRGBA(image.Rect(0, 0, bounds.Dx(), 1))
 	for y := range bounds.Dy() {
-		draw.Draw(row, row.Rect, picture, bounds.Min.Add(image.Pt(0, y)), draw.Src)
+		draw.Draw(row, row.Rect, img, bounds.Min.Add(image.Pt(0, y)), draw.Src)
 		at := y * converted.YStride
 		for pix := row.Pix; len(pix) > 0; pix = pix[4:] {
 			converted.Y[at], converted.Cb[at], converted.Cr[at] = color.RGBToYCbCr(pix[0], pix[1], pix[2])

@@ -19,50 +19,51 @@ func newPlane(width, height, channels int) plane {
 
 func (p plane) row(y int) []byte { return p.pix[y*p.stride:][:p.width*p.channels] }
 
-// planes is a picture taken apart: one plane of grey, one of premultiplied
-// RGBA, or one of luma and two of chroma. Resizing these apart saves the way
-// to RGB and back, which a JPEG would take otherwise.
+// planes holds the samples of an image: one plane of gray, one of premultiplied
+// RGBA, or one of luma and two of chroma. Resizing luma and chroma separately
+// saves converting a JPEG to RGB and back.
 type planes struct {
-	width, height float64 // in samples of the first plane; of a shrunken picture a fraction
+	width, height float64 // in samples of the first plane; a fraction after downsampling
 	ratio         image.YCbCrSubsampleRatio
-	each          []plane
+	list          []plane
 }
 
-// shrink takes a picture apart and averages squares of factor x factor
-// samples, which is the fast half of making a picture smaller.
-func shrink(picture image.Image, factor int) planes {
-	bounds := picture.Bounds()
+// downsample splits an image into planes and averages squares of factor x
+// factor samples. It is much faster than resize, but coarse.
+func downsample(img image.Image, factor int) planes {
+	bounds := img.Bounds()
 	small := planes{width: float64(bounds.Dx()) / float64(factor), height: float64(bounds.Dy()) / float64(factor)}
-	switch picture := picture.(type) {
+	switch img := img.(type) {
 	case *image.YCbCr:
-		small.ratio = picture.SubsampleRatio
-		for _, full := range yCbCrPlanes(picture) {
-			small.each = append(small.each, full.shrunk(factor))
+		small.ratio = img.SubsampleRatio
+		for _, full := range yCbCrPlanes(img) {
+			small.list = append(small.list, full.downsample(factor))
 		}
 	case *image.Gray:
-		small.each = []plane{plane{picture.Pix, picture.Stride, bounds.Dx(), bounds.Dy(), 1}.shrunk(factor)}
+		small.list = []plane{plane{img.Pix, img.Stride, bounds.Dx(), bounds.Dy(), 1}.downsample(factor)}
 	case *image.Gray16:
 		strip := image.NewGray(image.Rect(0, 0, bounds.Dx(), min(factor, bounds.Dy())))
-		small.each = []plane{convertShrunk(picture, factor, strip, plane{strip.Pix, strip.Stride, bounds.Dx(), 0, 1})}
+		small.list = []plane{downsampleConverted(img, factor, strip, plane{strip.Pix, strip.Stride, bounds.Dx(), 0, 1})}
 	default:
 		strip := image.NewRGBA(image.Rect(0, 0, bounds.Dx(), min(factor, bounds.Dy())))
-		small.each = []plane{convertShrunk(picture, factor, strip, plane{strip.Pix, strip.Stride, bounds.Dx(), 0, 4})}
+		small.list = []plane{downsampleConverted(img, factor, strip, plane{strip.Pix, strip.Stride, bounds.Dx(), 0, 4})}
 	}
 	return small
 }
 
-func yCbCrPlanes(picture *image.YCbCr) []plane {
-	width, height := picture.Rect.Dx(), picture.Rect.Dy()
-	across, down := subsampling(picture.SubsampleRatio)
+func yCbCrPlanes(img *image.YCbCr) []plane {
+	width, height := img.Rect.Dx(), img.Rect.Dy()
+	across, down := subsampling(img.SubsampleRatio)
 	chromaWidth, chromaHeight := (width+across-1)/across, (height+down-1)/down
 	return []plane{
-		{picture.Y, picture.YStride, width, height, 1},
-		{picture.Cb, picture.CStride, chromaWidth, chromaHeight, 1},
-		{picture.Cr, picture.CStride, chromaWidth, chromaHeight, 1},
+		{img.Y, img.YStride, width, height, 1},
+		{img.Cb, img.CStride, chromaWidth, chromaHeight, 1},
+		{img.Cr, img.CStride, chromaWidth, chromaHeight, 1},
 	}
 }
 
-// subsampling is how many samples of luma share one of chroma.
+// subsampling returns how many samples of luma, per row and per column, share
+// one of chroma.
 func subsampling(ratio image.YCbCrSubsampleRatio) (across, down int) {
 	switch ratio {
 	case image.YCbCrSubsampleRatio422:
@@ -79,15 +80,15 @@ func subsampling(ratio image.YCbCrSubsampleRatio) (across, down int) {
 	return 1, 1
 }
 
-// convertShrunk converts a few rows at a time, into a strip whose samples are
-// those of rows, so that a large picture is never there twice.
-func convertShrunk(picture image.Image, factor int, strip draw.Image, rows plane) plane {
-	bounds := picture.Bounds()
+// downsampleConverted converts a few rows at a time into strip, whose samples
+// rows shares, so that a large image is never in memory twice.
+func downsampleConverted(img image.Image, factor int, strip draw.Image, rows plane) plane {
+	bounds := img.Bounds()
 	small := newPlane(ceilDiv(bounds.Dx(), factor), ceilDiv(bounds.Dy(), factor), rows.channels)
 	sums := make([]uint32, small.width*rows.channels)
 	for y := range small.height {
 		rows.height = min(factor, bounds.Dy()-y*factor)
-		draw.Draw(strip, image.Rect(0, 0, bounds.Dx(), rows.height), picture, bounds.Min.Add(image.Pt(0, y*factor)), draw.Src)
+		draw.Draw(strip, image.Rect(0, 0, bounds.Dx(), rows.height), img, bounds.Min.Add(image.Pt(0, y*factor)), draw.Src)
 		averageRow(small.row(y), rows, factor, sums)
 	}
 	return small
@@ -95,7 +96,7 @@ func convertShrunk(picture image.Image, factor int, strip draw.Image, rows plane
 
 func ceilDiv(a, b int) int { return (a + b - 1) / b }
 
-func (p plane) shrunk(factor int) plane {
+func (p plane) downsample(factor int) plane {
 	if factor == 1 {
 		return p
 	}
@@ -110,15 +111,15 @@ func (p plane) shrunk(factor int) plane {
 	return small
 }
 
-// averageRow averages all rows of a plane, and in each factor samples, into
-// one row.
+// averageRow averages blocks of factor samples in all rows of a plane into one
+// row.
 func averageRow(into []byte, rows plane, factor int, sums []uint32) {
 	clear(sums)
 	whole := rows.width / factor
 	for y := range rows.height {
 		row := rows.row(y)
 		switch {
-		case rows.channels == 1 && factor == 2: // a photograph of 8 to 20 megapixels
+		case rows.channels == 1 && factor == 2: // photographs of 8 to 20 megapixels
 			for x, pair := 0, row[:whole*2]; len(pair) >= 2; x, pair = x+1, pair[2:] {
 				sums[x] += uint32(pair[0]) + uint32(pair[1])
 			}
@@ -141,7 +142,7 @@ func averageRow(into []byte, rows plane, factor int, sums []uint32) {
 				sum[0], sum[1], sum[2], sum[3] = sum[0]+a, sum[1]+b, sum[2]+c, sum[3]+d
 			}
 		}
-		for at := whole * factor * rows.channels; at < len(row); at++ { // the rest, fewer than factor
+		for at := whole * factor * rows.channels; at < len(row); at++ { // the last block, of fewer than factor
 			sums[whole*rows.channels+at%rows.channels] += uint32(row[at])
 		}
 	}
@@ -155,30 +156,30 @@ func divide(into []byte, sums []uint32, by uint32) {
 	}
 }
 
-// resized scales to a size in samples of the first plane.
-func (p planes) resized(width, height int) planes {
+// resize scales to a size in samples of the first plane.
+func (p planes) resize(width, height int) planes {
 	scaleX, scaleY := p.width/float64(width), p.height/float64(height)
 	across, down := 1, 1
-	if len(p.each) == 3 {
+	if len(p.list) == 3 {
 		across, down = subsampling(p.ratio)
 	}
 	scaled := planes{width: float64(width), height: float64(height), ratio: p.ratio}
-	for i, each := range p.each {
+	for i, from := range p.list {
 		to := [2]int{width, height}
 		if i > 0 {
 			to = [2]int{ceilDiv(width, across), ceilDiv(height, down)}
 		}
-		scaled.each = append(scaled.each, each.resized(to[0], to[1], scaleX, scaleY))
+		scaled.list = append(scaled.list, from.resize(to[0], to[1], scaleX, scaleY))
 	}
 	return scaled
 }
 
-func (p plane) resized(width, height int, scaleX, scaleY float64) plane {
+func (p plane) resize(width, height int, scaleX, scaleY float64) plane {
 	across := newPlane(width, p.height, p.channels)
 	filters := catmullRom(p.width, width, scaleX)
 	for y := range p.height {
 		if p.channels == 1 {
-			filterGrey(across.row(y), p.row(y), filters)
+			filterGray(across.row(y), p.row(y), filters)
 		} else {
 			filterRGBA(across.row(y), p.row(y), filters)
 		}
@@ -203,8 +204,8 @@ func (p plane) resized(width, height int, scaleX, scaleY float64) plane {
 	return down
 }
 
-// clampToAlpha ends what the filter's overshoot began: of premultiplied
-// colour no channel is above alpha.
+// clampToAlpha restores the invariant of premultiplied color, that no channel
+// exceeds alpha, which overshoot of the filter may violate.
 func clampToAlpha(rgba []byte) {
 	for i := 0; i+3 < len(rgba); i += 4 {
 		alpha := rgba[i+3]
@@ -212,7 +213,7 @@ func clampToAlpha(rgba []byte) {
 	}
 }
 
-// filter says which samples make one, in parts of 1 << weightBits.
+// filter holds the weights of adjacent samples, in units of 1 / 1<<weightBits.
 type filter struct {
 	first   int
 	weights []int32
@@ -220,22 +221,22 @@ type filter struct {
 
 const weightBits = 14
 
-// catmullRom makes the filters that turn count samples into size, one each.
-// Where scale is above 1 the kernel is stretched by it.
+// catmullRom returns a filter for each of size samples made from count. A scale
+// above 1 stretches the kernel.
 func catmullRom(count, size int, scale float64) []filter {
 	stretch := max(scale, 1)
 	filters := make([]filter, size)
 	for i := range filters {
-		centre := (float64(i)+0.5)*scale - 0.5
-		first := max(0, int(math.Ceil(centre-2*stretch)))
-		last := min(count-1, int(math.Floor(centre+2*stretch)))
+		center := (float64(i)+0.5)*scale - 0.5
+		first := max(0, int(math.Ceil(center-2*stretch)))
+		last := min(count-1, int(math.Floor(center+2*stretch)))
 		first = min(first, last)
 		exact, sum := make([]float64, last-first+1), 0.0
 		for k := range exact {
-			exact[k] = kernel((float64(first+k) - centre) / stretch)
+			exact[k] = kernel((float64(first+k) - center) / stretch)
 			sum += exact[k]
 		}
-		if sum == 0 { // a plane's edge, beyond its last sample
+		if sum == 0 { // beyond the last sample of a plane
 			exact[0], sum = 1, 1
 		}
 		weights, left := make([]int32, len(exact)), int32(1<<weightBits)
@@ -247,7 +248,7 @@ func catmullRom(count, size int, scale float64) []filter {
 				heaviest = k
 			}
 		}
-		weights[heaviest] += left // so that an even surface stays as it is
+		weights[heaviest] += left // so that the sum is exact and a uniform color stays the same
 		filters[i] = filter{first, weights}
 	}
 	return filters
@@ -263,7 +264,7 @@ func kernel(x float64) float64 {
 	return 0
 }
 
-func filterGrey(into, from []byte, filters []filter) {
+func filterGray(into, from []byte, filters []filter) {
 	for i, filter := range filters {
 		sum := int32(0)
 		samples := from[filter.first:][:len(filter.weights)]
@@ -290,15 +291,15 @@ func rounded(sum int32) byte {
 	return byte(min(max((sum+1<<(weightBits-1))>>weightBits, 0), 255))
 }
 
-// image puts the planes together.
+// image returns the planes as an image that shares their samples.
 func (p planes) image() image.Image {
-	first := p.each[0]
+	first := p.list[0]
 	rect := image.Rect(0, 0, first.width, first.height)
 	switch {
-	case len(p.each) == 3:
+	case len(p.list) == 3:
 		return &image.YCbCr{
-			Y: first.pix, Cb: p.each[1].pix, Cr: p.each[2].pix,
-			YStride: first.stride, CStride: p.each[1].stride, SubsampleRatio: p.ratio, Rect: rect,
+			Y: first.pix, Cb: p.list[1].pix, Cr: p.list[2].pix,
+			YStride: first.stride, CStride: p.list[1].stride, SubsampleRatio: p.ratio, Rect: rect,
 		}
 	case first.channels == 1:
 		return &image.Gray{Pix: first.pix, Stride: first.stride, Rect: rect}

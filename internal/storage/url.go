@@ -1,4 +1,3 @@
-// Package storage keeps files.
 package storage
 
 import (
@@ -27,7 +26,7 @@ func BaseURLFor(configured, host string) string {
 	if configured != "" {
 		return configured
 	}
-	return "http://" + host + "/media/"
+	return "http://" + host + Prefix
 }
 
 type baseURLKey struct{}

@@ -1,0 +1,89 @@
+package images
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"time"
+
+	"portfolio/db"
+	"portfolio/internal/storage"
+)
+
+// GarbageCollector finds files without a row, and rows without a file.
+type GarbageCollector struct {
+	Database *db.DB
+	Store    storage.Store
+	MinAge   time.Duration // of files; the upload of younger ones may be in progress
+	Delete   bool          // what is found
+	Output   io.Writer     // receives a line for each file or row
+}
+
+// Run lists the files before the rows. An image that is uploaded meanwhile then
+// has rows whose files are not listed, for which the store is asked again, but
+// never files whose rows are not listed.
+func (c *GarbageCollector) Run(ctx context.Context) error {
+	youngest := time.Now().Add(-c.MinAge)
+	modified := map[string]time.Time{} // by key
+	for file, err := range c.Store.Files(ctx) {
+		if err != nil {
+			return err
+		}
+		modified[file.Key] = file.Modified
+	}
+	var missing []db.StoredFile
+	orphaned := maps.Clone(modified)
+	for row, err := range c.Database.StoredFiles(ctx) {
+		if err != nil {
+			return err
+		}
+		key := storage.Key(string(row.Path))
+		delete(orphaned, key)
+		if _, listed := modified[key]; !listed {
+			missing = append(missing, row)
+		}
+	}
+	if len(modified) == 0 && len(missing) > 0 && c.Delete {
+		return errors.New("MEDIA_STORE: there is no file at all, so this is not the store of these rows")
+	}
+	maps.DeleteFunc(orphaned, func(_ string, modified time.Time) bool { return modified.After(youngest) })
+	for _, key := range slices.Sorted(maps.Keys(orphaned)) {
+		if err := c.collectFile(ctx, key); err != nil {
+			return err
+		}
+	}
+	for _, row := range missing {
+		if err := c.collectRow(ctx, row); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (c *GarbageCollector) collectFile(ctx context.Context, key string) error {
+	_, _ = fmt.Fprintf(c.Output, "file without a row: %s\n", key)
+	if !c.Delete {
+		return nil
+	}
+	return c.Store.Remove(ctx, key)
+}
+
+// collectRow does nothing if the file of the row was created meanwhile.
+func (c *GarbageCollector) collectRow(ctx context.Context, row db.StoredFile) error {
+	found, err := c.Store.Exists(ctx, storage.Key(string(row.Path)))
+	if err != nil || found {
+		return err
+	}
+	table, id := "image", row.ImageID
+	if row.ThumbnailID != nil {
+		table, id = "thumbnail", *row.ThumbnailID
+	}
+	_, _ = fmt.Fprintf(c.Output, "row without a file: %s %d, %s\n", table, id, row.Path)
+	if !c.Delete {
+		return nil
+	}
+	return c.Database.DeleteStoredFile(ctx, row)
+}

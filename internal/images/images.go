@@ -1,0 +1,178 @@
+// Package images takes images in: it checks and renders them, stores their
+// files and commits those together with the rows that name them.
+package images
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"golang.org/x/sync/semaphore"
+
+	"portfolio/db"
+	"portfolio/internal/imaging"
+	"portfolio/internal/storage"
+)
+
+const commitTimeout = 10 * time.Second
+
+// Service renders images and stores their files.
+type Service struct {
+	store     storage.Store
+	maxBytes  int64
+	maxMemory int64
+	memory    *semaphore.Weighted // of maxMemory bytes
+
+	// OnMemoryChange is called, possibly concurrently, with each change, in bytes,
+	// of the memory that is reserved for images.
+	OnMemoryChange func(delta int64)
+}
+
+// NewService returns a Service for files of at most maxBytes. All images that
+// are rendered concurrently may take maxMemory bytes.
+func NewService(store storage.Store, maxBytes, maxMemory int64) *Service {
+	return &Service{
+		store: store, maxBytes: maxBytes, maxMemory: maxMemory,
+		memory: semaphore.NewWeighted(maxMemory), OnMemoryChange: func(int64) {},
+	}
+}
+
+// MaxBytes returns the maximum size of a file.
+func (s *Service) MaxBytes() int64 { return s.maxBytes }
+
+// Save stages an image, calls insert to write its rows, and commits. The context
+// of insert is not canceled with ctx, so that a disconnect cannot interrupt the
+// commit. If insert fails the files are removed, unless the error is
+// db.ErrUnavailable: the rows may have been written then.
+func (s *Service) Save(ctx context.Context, filename string, content io.ReadSeeker, insert func(context.Context, *db.Image) error) (_ *db.Image, err error) {
+	staged, err := s.Stage(ctx, filename, content)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, staged.Discard(ctx)) }()
+	commit, cancel := context.WithTimeout(context.WithoutCancel(ctx), commitTimeout)
+	defer cancel()
+	switch err := insert(commit, staged.Image); {
+	case errors.Is(err, db.ErrUnavailable):
+		staged.Commit()
+		return nil, fmt.Errorf("it is not known whether the rows were written: %w", err)
+	case err != nil:
+		return nil, err
+	}
+	staged.Commit()
+	return staged.Image, nil
+}
+
+// Staged is an image whose files are stored, but whose rows are not written
+// yet.
+type Staged struct {
+	Image *db.Image // with its thumbnails
+
+	store storage.Store
+	keys  []string // of the files to discard
+}
+
+// Commit keeps the files.
+func (s *Staged) Commit() { s.keys = nil }
+
+// Discard removes the files unless they were committed, even if ctx is
+// canceled.
+func (s *Staged) Discard(ctx context.Context) error {
+	var err error
+	for _, key := range s.keys {
+		err = errors.Join(err, s.store.Remove(context.WithoutCancel(ctx), key))
+	}
+	s.keys = nil
+	return err
+}
+
+// Stage checks and renders an image that the client names filename, and stores
+// its files. It waits, until ctx ends, for the memory that this takes. The error
+// is an imaging.InputError for a file that is not an image, or that takes too
+// many bytes or too much memory.
+func (s *Service) Stage(ctx context.Context, filename string, content io.ReadSeeker) (*Staged, error) {
+	source, err := imaging.Read(content, s.maxBytes)
+	if err != nil {
+		return nil, err
+	}
+	reserved := source.Memory()
+	if reserved > s.maxMemory {
+		const mebibyte = 1 << 20
+		return nil, imaging.InputError(fmt.Sprintf("takes %d MiB of memory to decode, of which there are %d", (reserved+mebibyte-1)/mebibyte, s.maxMemory/mebibyte))
+	}
+	if err := s.memory.Acquire(ctx, reserved); err != nil {
+		return nil, err
+	}
+	s.OnMemoryChange(reserved)
+	defer func() { s.releaseMemory(reserved) }()
+	renditions, err := source.Render()
+	if err != nil {
+		return nil, err
+	}
+	files := min(int64(len(renditions.Original.Content)), reserved) // the rest is garbage
+	s.releaseMemory(reserved - files)
+	reserved = files
+
+	name := displayName(filename)
+	staged := &Staged{Image: newImage(name, source, renditions), store: s.store}
+	if err := staged.writeFiles(ctx, name, renditions); err != nil {
+		return nil, errors.Join(err, staged.Discard(ctx))
+	}
+	return staged, nil
+}
+
+func (s *Service) releaseMemory(bytes int64) {
+	s.OnMemoryChange(-bytes)
+	s.memory.Release(bytes)
+}
+
+func newImage(name string, source *imaging.Source, renditions *imaging.Renditions) *db.Image {
+	original, size := &renditions.Original, int64(len(renditions.Original.Content))
+	image := &db.Image{
+		Type: "image", Name: name, Size: size, Width: &original.Width, Height: &original.Height,
+		Mode: &renditions.Mode, MimeType: &renditions.MIMEType, Placeholder: &renditions.Placeholder, SourceHash: source.Hash[:],
+	}
+	for i, box := range imaging.Boxes {
+		thumbnail, size := &renditions.Thumbnails[i], int64(len(renditions.Thumbnails[i].Content))
+		image.Thumbnails = append(image.Thumbnails, &db.Thumbnail{
+			Size: &box, Width: &thumbnail.Width, Height: &thumbnail.Height, FileSize: &size,
+		})
+	}
+	return image
+}
+
+// writeFiles stores the files and sets their paths.
+func (s *Staged) writeFiles(ctx context.Context, name string, renditions *imaging.Renditions) error {
+	original := renditions.Original
+	key, err := s.writeFile(ctx, dateDirectory(time.Now())+"/"+safeFilename(name)+original.Extension, original.Content)
+	if err != nil {
+		return err
+	}
+	s.Image.Path = db.MediaPath(key)
+	for i, thumbnail := range renditions.Thumbnails {
+		key, err := s.writeFile(ctx, thumbnailKey(key, imaging.Boxes[i], thumbnail.Extension), thumbnail.Content)
+		if err != nil {
+			return err
+		}
+		s.Image.Thumbnails[i].Path = db.MediaPath(key)
+	}
+	return nil
+}
+
+// writeFile stores a file under the key, or under an alternate key if that is
+// taken.
+func (s *Staged) writeFile(ctx context.Context, key string, content []byte) (string, error) {
+	for free := key; ; free = alternateKey(key) {
+		err := s.store.Create(ctx, free, bytes.NewReader(content), int64(len(content)))
+		if errors.Is(err, storage.ErrExists) {
+			continue
+		}
+		if err == nil {
+			s.keys = append(s.keys, free)
+		}
+		return free, err
+	}
+}

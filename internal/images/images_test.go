@@ -1,0 +1,302 @@
+package images_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"image"
+	"image/jpeg"
+	"image/png"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"portfolio/db"
+	"portfolio/internal/images"
+	"portfolio/internal/imaging"
+	"portfolio/internal/storage"
+	"portfolio/internal/storage/storagetest"
+)
+
+const maxBytes, maxMemory = 20 << 20, 512 << 20
+
+// encodePNG returns a PNG of white pixels.
+func encodePNG(t testing.TB, width, height int) []byte {
+	t.Helper()
+	img := image.NewNRGBA(image.Rect(0, 0, width, height))
+	for i := range img.Pix {
+		img.Pix[i] = 255
+	}
+	var encoded bytes.Buffer
+	if err := png.Encode(&encoded, img); err != nil {
+		t.Fatal(err)
+	}
+	return encoded.Bytes()
+}
+
+func encodeJPEG(t testing.TB, width, height int) []byte {
+	t.Helper()
+	var encoded bytes.Buffer
+	if err := jpeg.Encode(&encoded, image.NewGray(image.Rect(0, 0, width, height)), nil); err != nil {
+		t.Fatal(err)
+	}
+	return encoded.Bytes()
+}
+
+// save saves a valid image without rows.
+func save(t testing.TB, store storage.Store, filename string, content []byte) *db.Image {
+	t.Helper()
+	service := images.NewService(store, maxBytes, maxMemory)
+	image, err := service.Save(t.Context(), filename, bytes.NewReader(content), func(context.Context, *db.Image) error { return nil })
+	if err != nil {
+		t.Fatal(err)
+	}
+	return image
+}
+
+func read(t testing.TB, store storage.Store, path db.MediaPath) []byte {
+	t.Helper()
+	w := httptest.NewRecorder()
+	store.Handler().ServeHTTP(w, httptest.NewRequest(http.MethodGet, storage.URL(storage.Prefix, string(path)), nil))
+	if w.Code != http.StatusOK {
+		t.Fatalf("GET %s: %d", path, w.Code)
+	}
+	return w.Body.Bytes()
+}
+
+func checkFileCount(t testing.TB, store storage.Store, want int) {
+	t.Helper()
+	if keys := storagetest.Keys(t, store); len(keys) != want {
+		t.Errorf("%d files, want %d: %q", len(keys), want, keys)
+	}
+}
+
+// TestSavedFiles compares the rows of an image with its files.
+func TestSavedFiles(t *testing.T) {
+	t.Parallel()
+	store := storagetest.Directory(t)
+	saved := save(t, store, "a.png", encodePNG(t, 300, 200))
+	if size := len(read(t, store, saved.Path)); int64(size) != saved.Size {
+		t.Errorf("size %d, but the file has %d bytes", saved.Size, size)
+	}
+	got := []string{fmt.Sprintf("%s %s %s %dx%d", saved.Type, *saved.MimeType, *saved.Mode, *saved.Width, *saved.Height)}
+	for _, thumbnail := range saved.Thumbnails {
+		content := read(t, store, thumbnail.Path)
+		if int64(len(content)) != *thumbnail.FileSize {
+			t.Errorf("%s: file size %d, but the file has %d bytes", thumbnail.Path, *thumbnail.FileSize, len(content))
+		}
+		config, format, err := image.DecodeConfig(bytes.NewReader(content))
+		if err != nil || config.Width != *thumbnail.Width || config.Height != *thumbnail.Height {
+			t.Errorf("%s: %d x %d, %v", thumbnail.Path, config.Width, config.Height, err)
+		}
+		got = append(got, fmt.Sprintf("%d %s %dx%d", *thumbnail.Size, format, config.Width, config.Height))
+	}
+	want := []string{"image image/png RGB 300x200", "64 jpeg 64x43", "128 jpeg 128x85", "512 jpeg 300x200", "1080 jpeg 300x200"}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestSaveInEachStore(t *testing.T) {
+	storagetest.Each(t, func(t *testing.T, store storage.Store) {
+		content := encodePNG(t, 160, 120)
+		for _, want := range []int{5, 10} {
+			save(t, store, "a.png", content)
+			checkFileCount(t, store, want)
+		}
+		failed := errors.New("failed")
+		service := images.NewService(store, maxBytes, maxMemory)
+		if _, err := service.Save(t.Context(), "a.png", bytes.NewReader(content), func(context.Context, *db.Image) error { return failed }); !errors.Is(err, failed) {
+			t.Error(err)
+		}
+		checkFileCount(t, store, 10)
+	})
+}
+
+// TestInsertFails checks which files are left if writing the rows fails, even
+// if the client has disconnected.
+func TestInsertFails(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		err   error
+		files int
+	}{
+		"not written":   {errors.New("no"), 0},
+		"maybe written": {fmt.Errorf("%w: lost", db.ErrUnavailable), 5},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			store := storagetest.Directory(t)
+			ctx, cancel := context.WithCancel(t.Context())
+			service := images.NewService(store, maxBytes, maxMemory)
+			_, err := service.Save(ctx, "a.png", bytes.NewReader(encodePNG(t, 160, 120)), func(ctx context.Context, _ *db.Image) error {
+				checkFileCount(t, store, 5)
+				cancel()
+				if deadline, ok := ctx.Deadline(); ctx.Err() != nil || !ok || time.Until(deadline) > 10*time.Second {
+					t.Errorf("the context of the commit: %v, %v", ctx.Err(), deadline)
+				}
+				return c.err
+			})
+			if !errors.Is(err, c.err) {
+				t.Errorf("the error is %v", err)
+			}
+			checkFileCount(t, store, c.files)
+		})
+	}
+}
+
+func TestStage(t *testing.T) {
+	t.Parallel()
+	store := storagetest.Directory(t)
+	service := images.NewService(store, maxBytes, maxMemory)
+	for _, commit := range []bool{false, true} {
+		staged, err := service.Stage(t.Context(), "a.png", bytes.NewReader(encodePNG(t, 160, 120)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		checkFileCount(t, store, 5)
+		want := 0
+		if commit {
+			staged.Commit()
+			want = 5
+		}
+		for range 2 {
+			if err := staged.Discard(t.Context()); err != nil {
+				t.Error(err)
+			}
+			checkFileCount(t, store, want)
+		}
+	}
+}
+
+// failingStore fails to create the file number left + 1.
+type failingStore struct {
+	storage.Store
+	left int
+}
+
+func (s *failingStore) Create(ctx context.Context, key string, content io.Reader, size int64) error {
+	if s.left--; s.left < 0 {
+		return storage.ErrUnavailable
+	}
+	return s.Store.Create(ctx, key, content, size)
+}
+
+func TestStageFails(t *testing.T) {
+	t.Parallel()
+	store := storagetest.Directory(t)
+	for created := range 5 {
+		service := images.NewService(&failingStore{store, created}, maxBytes, maxMemory)
+		if _, err := service.Stage(t.Context(), "a.png", bytes.NewReader(encodePNG(t, 160, 120))); !errors.Is(err, storage.ErrUnavailable) {
+			t.Errorf("after %d files: %v", created, err)
+		}
+		checkFileCount(t, store, 0)
+	}
+}
+
+// TestRejected checks that no file is stored for an invalid image.
+func TestRejected(t *testing.T) {
+	t.Parallel()
+	store := storagetest.Directory(t)
+	service := images.NewService(store, 10_000, 10<<20)
+	truncated := encodePNG(t, 160, 120)
+	for name, c := range map[string]struct {
+		content []byte
+		want    imaging.InputError
+	}{
+		"too many bytes":  {make([]byte, 10_001), "may have at most 10000 bytes"},
+		"HTML":            {[]byte("<html>"), "must be a JPEG, PNG, GIF or WebP picture"},
+		"truncated":       {truncated[:len(truncated)-50], "is corrupt or truncated"},
+		"too much memory": {encodePNG(t, 1000, 1000), "takes 20 MiB of memory to decode, of which there are 10"},
+	} {
+		if _, err := service.Stage(t.Context(), "a.png", bytes.NewReader(c.content)); !errors.Is(err, c.want) {
+			t.Errorf("%s: %v, want %s", name, err, c.want)
+		}
+	}
+	checkFileCount(t, store, 0)
+}
+
+// TestMemoryIsReserved checks that an image waits for memory until its context
+// ends, and that all memory is released.
+func TestMemoryIsReserved(t *testing.T) {
+	t.Parallel()
+	content := encodePNG(t, 400, 400)
+	var reserved, most atomic.Int64
+	onChange := func(delta int64) { most.Store(max(most.Load(), reserved.Add(delta))) }
+	alone := images.NewService(storagetest.Directory(t), maxBytes, maxMemory)
+	alone.OnMemoryChange = onChange
+	if _, err := alone.Stage(t.Context(), "a.png", bytes.NewReader(content)); err != nil {
+		t.Fatal(err)
+	}
+	if most.Load() < 8<<20 || reserved.Load() != 0 {
+		t.Errorf("at most %d bytes were reserved, finally %d", most.Load(), reserved.Load())
+	}
+
+	blocking := &blockingStore{Store: storagetest.Directory(t), entered: make(chan struct{}), leave: make(chan struct{})}
+	service := images.NewService(blocking, maxBytes, most.Load())
+	service.OnMemoryChange = onChange
+	done := make(chan error)
+	go func() {
+		_, err := service.Stage(t.Context(), "a.png", bytes.NewReader(content))
+		done <- err
+	}()
+	<-blocking.entered
+	if got := reserved.Load(); got <= 0 || got > int64(len(content)) {
+		t.Errorf("%d bytes are reserved while the files are written", got)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+	defer cancel()
+	if _, err := service.Stage(ctx, "b.png", bytes.NewReader(content)); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("the second image: %v", err)
+	}
+	close(blocking.leave)
+	if err := <-done; err != nil || reserved.Load() != 0 {
+		t.Errorf("%v, %d bytes are reserved", err, reserved.Load())
+	}
+}
+
+// blockingStore blocks while it creates the first file.
+type blockingStore struct {
+	storage.Store
+	once           sync.Once
+	entered, leave chan struct{}
+}
+
+func (s *blockingStore) Create(ctx context.Context, key string, content io.Reader, size int64) error {
+	s.once.Do(func() { close(s.entered) })
+	<-s.leave
+	return s.Store.Create(ctx, key, content, size)
+}
+
+// TestSameName saves images with one name: no file replaces another.
+func TestSameName(t *testing.T) {
+	t.Parallel()
+	store := storagetest.Directory(t)
+	first := save(t, store, "a.png", encodePNG(t, 160, 120))
+	before := read(t, store, first.Path)
+	save(t, store, "a.png", encodePNG(t, 50, 50))
+	save(t, store, "a.jpg", encodeJPEG(t, 40, 40))
+	checkFileCount(t, store, 15)
+	if !bytes.Equal(before, read(t, store, first.Path)) {
+		t.Error("the first image was replaced")
+	}
+	day := time.Now().UTC().Format("core_media/2006/01/02/")
+	want := []string{day + "a.png"}
+	for _, box := range []string{"64x64", "128x128", "512x512", "1080x1080"} {
+		want = append(want, day+"thumbnails/a_thumbnail_"+box+".jpg")
+	}
+	got := []string{string(first.Path)}
+	for _, thumbnail := range first.Thumbnails {
+		got = append(got, string(thumbnail.Path))
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+}

@@ -1,0 +1,166 @@
+package imaging
+
+import (
+	"bytes"
+	"compress/zlib"
+	"encoding/binary"
+	"hash/crc32"
+	"io"
+	"math"
+	"slices"
+)
+
+const (
+	pngMagic  = "\x89PNG\r\n\x1a\n"
+	endOfIHDR = len(pngMagic) + 25 // bytes
+)
+
+// readPNGInfo reads the chunk IHDR, section 11.2.1 of the PNG specification.
+func readPNGInfo(r io.Reader) (imageInfo, error) {
+	var start [29]byte
+	if _, err := io.ReadFull(r, start[:]); err != nil || string(start[12:16]) != "IHDR" {
+		return imageInfo{}, errCorrupt
+	}
+	width, height := binary.BigEndian.Uint32(start[16:]), binary.BigEndian.Uint32(start[20:])
+	depth, colorType := start[24], start[25]
+	mode := pngMode(depth, colorType)
+	if width > math.MaxInt32 || height > math.MaxInt32 || mode == "" {
+		return imageInfo{}, errCorrupt
+	}
+	info := imageInfo{width: int(width), height: int(height), mode: mode, pixelBytes: 4}
+	switch {
+	case depth == 16:
+		info.pixelBytes = 8
+	case mode == "P":
+		info.pixelBytes = 1
+	}
+	info.decodeBytes = info.pixelBytes
+	if start[28] != 0 { // interlaced: the passes are decoded beside the image
+		info.decodeBytes *= 2
+	}
+	return info, nil
+}
+
+// pngMode returns the mode as Pillow names it, "" for an unknown color type.
+func pngMode(depth, colorType byte) string {
+	switch {
+	case colorType == 0 && depth == 1:
+		return "1"
+	case colorType == 0 && depth == 16:
+		return "I;16"
+	case colorType == 0:
+		return "L"
+	case colorType == 2:
+		return "RGB"
+	case colorType == 3:
+		return "P"
+	case colorType == 4 && depth == 8:
+		return "LA"
+	case colorType == 4, colorType == 6:
+		return "RGBA"
+	}
+	return ""
+}
+
+// stripPNG keeps the chunks that decide how the image looks.
+func stripPNG(file []byte) (stripped []byte, orientation int, err error) {
+	stripped, orientation = file[:len(pngMagic)], 1
+	for at, frames := len(pngMagic), 0; ; {
+		if at+12 > len(file) {
+			return nil, 0, errCorrupt
+		}
+		length := int(binary.BigEndian.Uint32(file[at:]))
+		end := at + 12 + length
+		if length < 0 || length > len(file) || end > len(file) {
+			return nil, 0, errCorrupt
+		}
+		name, data := string(file[at+4:at+8]), file[at+8:end-4]
+		if name == "eXIf" && binary.BigEndian.Uint32(file[end-4:]) == crc32.ChecksumIEEE(file[at+4:end-4]) {
+			orientation = exifOrientation(data)
+		}
+		if name == "fcTL" {
+			if frames++; frames > maxFrames {
+				return nil, 0, errFrames
+			}
+		}
+		if slices.Contains(keptChunks, name) {
+			stripped = append(stripped, file[at:end]...)
+		}
+		if name == "IEND" {
+			return stripped, orientation, nil
+		}
+		at = end
+	}
+}
+
+var keptChunks = []string{
+	"IHDR", "PLTE", "IDAT", "IEND", "tRNS", "gAMA", "cHRM", "sRGB", "iCCP", "cICP", "mDCV", "cLLI", "sBIT", "bKGD", "pHYs",
+	"acTL", "fcTL", "fdAT", // animation
+}
+
+// readPNGColors reads the chunks of section 11.3.2 of the PNG specification, in
+// their order of precedence.
+func readPNGColors(stripped []byte) (colorSpace, error) {
+	data, whole := map[string][]byte{}, map[string][]byte{}
+	for at := len(pngMagic); ; {
+		end := at + 12 + int(binary.BigEndian.Uint32(stripped[at:]))
+		name := string(stripped[at+4 : at+8])
+		if name == "IDAT" || name == "IEND" {
+			break
+		}
+		if whole[name] == nil { // of duplicates the first counts
+			data[name], whole[name] = stripped[at+8:end-4], stripped[at:end]
+		}
+		at = end
+	}
+	if data["cICP"] != nil {
+		return newColorSpace(nil, slices.Concat(whole["cICP"], whole["mDCV"], whole["cLLI"]))
+	}
+	if profile, ok := inflateProfile(data["iCCP"]); ok {
+		return newColorSpace(profile, nil)
+	}
+	if data["sRGB"] != nil || isNilOr(data["gAMA"], srgbGamma) && isNilOr(data["cHRM"], srgbPoints) {
+		return colorSpace{}, nil
+	}
+	return newColorSpace(nil, slices.Concat(whole["gAMA"], whole["cHRM"]))
+}
+
+// Gamma, white point and primaries of sRGB, as in gAMA and cHRM.
+const (
+	srgbGamma  = "\x00\x00\xb1\x8f"
+	srgbPoints = "\x00\x00\x7a\x26\x00\x00\x80\x84\x00\x00\xfa\x00\x00\x00\x80\xe8" +
+		"\x00\x00\x75\x30\x00\x00\xea\x60\x00\x00\x3a\x98\x00\x00\x17\x70"
+)
+
+func isNilOr(data []byte, value string) bool { return data == nil || string(data) == value }
+
+// inflateProfile returns the profile in the data of a chunk iCCP, or the first
+// maxProfile + 1 bytes of it. It reports false if there is none.
+func inflateProfile(chunk []byte) (profile []byte, ok bool) {
+	_, compressed, ok := bytes.Cut(chunk, []byte{0})
+	if !ok || len(compressed) == 0 {
+		return nil, false
+	}
+	reader, err := zlib.NewReader(bytes.NewReader(compressed[1:]))
+	if err != nil {
+		return nil, false
+	}
+	profile, err = io.ReadAll(io.LimitReader(reader, maxProfile+1))
+	return profile, err == nil
+}
+
+// pngChunks returns the chunks to insert after IHDR.
+func (c colorSpace) pngChunks(gray bool) []byte {
+	profile := c.profileFor(gray)
+	if profile == nil {
+		return c.chunks
+	}
+	var data bytes.Buffer
+	data.WriteString("iCCPICC profile\x00\x00")
+	w := zlib.NewWriter(&data)
+	_, _ = w.Write(profile) // to memory
+	_ = w.Close()
+	chunk := binary.BigEndian.AppendUint32(nil, uint32(data.Len()-4))
+	chunk = append(chunk, data.Bytes()...)
+	return binary.BigEndian.AppendUint32(chunk, crc32.ChecksumIEEE(data.Bytes()))
+}

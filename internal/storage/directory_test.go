@@ -1,0 +1,143 @@
+package storage_test
+
+import (
+	"errors"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"portfolio/internal/storage"
+	"portfolio/internal/storage/storagetest"
+)
+
+func openNew(t *testing.T) (store storage.Store, directory string) {
+	t.Helper()
+	directory = filepath.Join(t.TempDir(), "new", "media")
+	return storagetest.Open(t, "file:"+directory), directory
+}
+
+func TestCreate(t *testing.T) {
+	t.Parallel()
+	store, directory := openNew(t)
+	if err := create(t, store, "a/b/c.png", "first"); err != nil {
+		t.Fatal(err)
+	}
+	if err := create(t, store, "a/b/c.png", "second"); !errors.Is(err, storage.ErrExists) {
+		t.Errorf("create the same key again: %v", err)
+	}
+	for _, key := range []string{"../up.png", "/etc/up.png", "a/../../up.png", "a/b/c.png/d", "nul\x00.png"} {
+		if err := create(t, store, key, "x"); err == nil {
+			t.Errorf("%q was created", key)
+		}
+	}
+	got, err := os.ReadFile(filepath.Join(directory, "a/b/c.png"))
+	if err != nil || string(got) != "first" {
+		t.Errorf("%q, %v", got, err)
+	}
+	entries, err := os.ReadDir(filepath.Join(directory, "a/b"))
+	if err != nil || len(entries) != 1 {
+		t.Errorf("left behind: %v, %v", entries, err)
+	}
+}
+
+func TestDirectoryHandler(t *testing.T) {
+	t.Parallel()
+	server := serveDirectory(t)
+	target := storage.URL("/media/", "a b/تصویر.png")
+	first, _ := roundTrip(t, "GET", server, target, nil)
+	etag := first.Header.Get("ETag")
+	for _, c := range []struct {
+		method, path      string
+		header            http.Header
+		status            int
+		contentType, body string
+	}{
+		{"GET", target, nil, 200, "image/png", "content"},
+		{"HEAD", target, nil, 200, "image/png", ""},
+		{"GET", target, http.Header{"Range": {"bytes=1-3"}}, 206, "image/png", "ont"},
+		{"GET", target, http.Header{"Range": {"bytes=99-"}}, 416, "text/plain; charset=utf-8", "invalid range: failed to overlap\n"},
+		{"GET", target, http.Header{"If-None-Match": {etag}}, 304, "", ""},
+		{"GET", target, http.Header{"If-None-Match": {`"other"`}}, 200, "image/png", "content"},
+		{"GET", "/media/page.html", nil, 200, "application/octet-stream", "<script>"},
+		{"GET", "/media/drawing.svg", nil, 200, "application/octet-stream", "<svg>"},
+		{"POST", target, nil, 405, "text/plain; charset=utf-8", "Method not allowed.\n"},
+	} {
+		response, body := roundTrip(t, c.method, server, c.path, c.header)
+		if response.StatusCode != c.status || body != c.body || response.Header.Get("Content-Type") != c.contentType {
+			t.Errorf("%s %s %v: %d %s %q", c.method, c.path, c.header, response.StatusCode, response.Header.Get("Content-Type"), body)
+		}
+		cache := ""
+		if c.status < 400 {
+			cache = "public, max-age=31536000, immutable"
+		}
+		if got := response.Header.Get("Cache-Control"); got != cache {
+			t.Errorf("%s %s %v: Cache-Control: %s", c.method, c.path, c.header, got)
+		}
+		if c.status == 200 && (response.Header.Get("X-Content-Type-Options") != "nosniff" || response.Header.Get("ETag") == "") {
+			t.Errorf("%s %s: headers %v", c.method, c.path, response.Header)
+		}
+	}
+}
+
+func TestDirectoryHandlerNotFound(t *testing.T) {
+	t.Parallel()
+	server := serveDirectory(t)
+	for _, path := range []string{
+		"/media/", "/media/a%20b", "/media/a%20b/", "/media/missing.png", "/media/.hidden.png", "/media/link.png",
+		"/media/../secret.png", "/media/..%2fsecret.png", "/media/%2e%2e/secret.png", "/media/a%20b/../../secret.png",
+		"/media//etc/passwd", "/media/%2fetc%2fpasswd", "/media/x%00.png", `/media/..\secret.png`, "/media/page.html/x",
+	} {
+		if response, body := roundTrip(t, "GET", server, path, nil); response.StatusCode != http.StatusNotFound || strings.Contains(body, "secret") {
+			t.Errorf("%s: %d %q", path, response.StatusCode, body)
+		}
+	}
+}
+
+// serveDirectory serves a directory with a secret beside it, to which a
+// symbolic link leads.
+func serveDirectory(t *testing.T) (url string) {
+	t.Helper()
+	store, directory := openNew(t)
+	for key, content := range map[string]string{"a b/تصویر.png": "content", "page.html": "<script>", "drawing.svg": "<svg>", ".hidden.png": "x"} {
+		if err := create(t, store, key, content); err != nil {
+			t.Fatal(err)
+		}
+	}
+	secret := filepath.Join(filepath.Dir(directory), "secret.png")
+	if err := os.WriteFile(secret, []byte("secret"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(secret, filepath.Join(directory, "link.png")); err != nil {
+		t.Fatal(err)
+	}
+	server := httptest.NewServer(store.Handler())
+	t.Cleanup(server.Close)
+	return server.URL
+}
+
+// roundTrip sends a request with the path exactly as given.
+func roundTrip(t *testing.T, method, server, path string, header http.Header) (*http.Response, string) {
+	t.Helper()
+	request, err := http.NewRequest(method, server, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	request.URL.Opaque = path
+	if header != nil {
+		request.Header = header
+	}
+	response, err := http.DefaultTransport.RoundTrip(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = response.Body.Close() }()
+	body, err := io.ReadAll(response.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return response, string(body)
+}

@@ -1,0 +1,94 @@
+// Package storage stores files in a directory or in an S3 bucket, serves them
+// over HTTP and builds their URLs.
+package storage
+
+import (
+	"context"
+	"errors"
+	"io"
+	"io/fs"
+	"iter"
+	"mime"
+	"net/http"
+	"path"
+	"strings"
+	"time"
+)
+
+// Prefix is the URL path below which files are served.
+const Prefix = "/media/"
+
+// cacheForever is a Cache-Control for files: a key is never reused for other
+// content.
+const cacheForever = "public, max-age=31536000, immutable"
+
+var (
+	// ErrExists means that a file with the key already exists.
+	ErrExists = errors.New("file already exists")
+	// ErrUnavailable means that a file could not be written. Trying again later
+	// may help.
+	ErrUnavailable = errors.New("file storage is unavailable")
+)
+
+// Store stores files under keys such as core_media/2025/12/02/technology.png.
+type Store interface {
+	// Create writes a new file of size bytes. It returns ErrExists if the key is
+	// taken, and an error wrapping ErrUnavailable if the file cannot be written.
+	// The file is durable when Create returns, and never visible half written.
+	Create(ctx context.Context, key string, content io.Reader, size int64) error
+	// Exists reports whether a file with the key exists.
+	Exists(ctx context.Context, key string) (bool, error)
+	// Remove deletes a file. It returns nil if the file does not exist.
+	Remove(ctx context.Context, key string) error
+	// Files iterates over all files, including those that a killed process left
+	// half written.
+	Files(ctx context.Context) iter.Seq2[File, error]
+	// Check returns an error unless files can be written.
+	Check(ctx context.Context) error
+	// Handler returns a handler that serves the files below Prefix.
+	Handler() http.Handler
+	Close() error
+}
+
+// File describes a file in a Store.
+type File struct {
+	Key      string
+	Modified time.Time
+}
+
+// Open opens the store named by location: file:PATH for a directory, which is
+// created if needed, or s3://BUCKET?endpoint=URL&region=NAME.
+func Open(location string) (Store, error) {
+	switch scheme, rest, _ := strings.Cut(location, ":"); {
+	case scheme == "file" && rest != "":
+		return openDirectory(rest)
+	case scheme == "s3":
+		return openS3(location)
+	}
+	return nil, errors.New("not file:PATH or s3://BUCKET?endpoint=URL&region=NAME")
+}
+
+// keyFromRequest returns the key of the requested file. If there is none, it
+// replies with an error and returns false.
+func keyFromRequest(w http.ResponseWriter, r *http.Request) (key string, ok bool) {
+	if r.Method != http.MethodGet && r.Method != http.MethodHead {
+		w.Header().Set("Allow", "GET, HEAD")
+		http.Error(w, "Method not allowed.", http.StatusMethodNotAllowed)
+		return "", false
+	}
+	key = strings.TrimPrefix(r.URL.Path, Prefix)
+	if !fs.ValidPath(key) || strings.HasPrefix(path.Base(key), ".") {
+		http.NotFound(w, r)
+		return "", false
+	}
+	return key, true
+}
+
+// contentType returns the media type for a key by its extension. Everything
+// but a raster image is application/octet-stream, which no browser runs.
+func contentType(key string) string {
+	if kind := mime.TypeByExtension(path.Ext(key)); strings.HasPrefix(kind, "image/") && !strings.HasPrefix(kind, "image/svg") {
+		return kind
+	}
+	return "application/octet-stream"
+}
