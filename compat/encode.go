@@ -8,6 +8,7 @@ import (
 	"unicode/utf8"
 
 	"portfolio/db"
+	"portfolio/internal/jsonenc"
 )
 
 // appendLink appends link as JSON with its keys in the documented order.
@@ -22,8 +23,8 @@ func appendLink(b []byte, link *db.PortfolioLink, urls mediaURLs) []byte {
 		b = appendImage(b, link.ImageData, urls)
 	}
 	b = appendNullable(append(b, `,"description":`...), link.Description)
-	b = db.AppendTime(append(b, `,"created_at":"`...), link.CreatedAt.Time)
-	b = db.AppendTime(append(b, `","updated_at":"`...), link.UpdatedAt.Time)
+	b = jsonenc.AppendTime(append(b, `,"created_at":"`...), link.CreatedAt.Time)
+	b = jsonenc.AppendTime(append(b, `","updated_at":"`...), link.UpdatedAt.Time)
 	return append(b, `"}`...)
 }
 
@@ -32,10 +33,10 @@ func appendImage(b []byte, image *db.Image, urls mediaURLs) []byte {
 	b = appendString(append(b, `,"type":`...), image.Type)
 	b = appendString(append(b, `,"name":`...), image.Name)
 	b = strconv.AppendInt(append(b, `,"size":`...), image.Size, 10)
-	b = append(db.AppendHumanSize(append(b, `,"human_readable_size":"`...), image.Size), '"')
+	b = append(jsonenc.AppendHumanSize(append(b, `,"human_readable_size":"`...), image.Size), '"')
 	b = urls.append(append(b, `,"f":`...), image.Path)
-	b = appendInt(append(b, `,"width":`...), image.Width)
-	b = appendInt(append(b, `,"height":`...), image.Height)
+	b = jsonenc.AppendInt(append(b, `,"width":`...), image.Width)
+	b = jsonenc.AppendInt(append(b, `,"height":`...), image.Height)
 	b = appendNullable(append(b, `,"mode":`...), image.Mode)
 	b = append(b, `,"thumbnails":[`...)
 	for i, thumbnail := range image.Thumbnails {
@@ -44,24 +45,12 @@ func appendImage(b []byte, image *db.Image, urls mediaURLs) []byte {
 		}
 		b = strconv.AppendInt(append(b, `{"id":`...), thumbnail.ID, 10)
 		b = urls.append(append(b, `,"f":`...), thumbnail.Path)
-		b = append(appendInt(append(b, `,"size":`...), thumbnail.Size), '}')
+		b = append(jsonenc.AppendInt(append(b, `,"size":`...), thumbnail.Size), '}')
 	}
 	return append(b, "]}"...)
 }
 
-func appendNullable(b []byte, s *string) []byte {
-	if s == nil {
-		return append(b, "null"...)
-	}
-	return appendString(b, *s)
-}
-
-func appendInt(b []byte, i *int) []byte {
-	if i == nil {
-		return append(b, "null"...)
-	}
-	return strconv.AppendInt(b, int64(*i), 10)
-}
+func appendNullable(b []byte, s *string) []byte { return jsonenc.AppendNullable(b, s, appendString) }
 
 // appendString appends s as JSON. It escapes what Python's encoder does with
 // ensure_ascii=False, and the two line separators that the legacy framework

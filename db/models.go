@@ -5,10 +5,11 @@ import (
 	"fmt"
 	"math"
 	"slices"
-	"strconv"
 	"time"
 
 	"github.com/uptrace/bun"
+
+	"portfolio/internal/jsonenc"
 )
 
 // User is somebody who may hold tokens.
@@ -195,18 +196,7 @@ func (i *Image) widthOf(thumbnail *Thumbnail) (width int, known bool) {
 // HumanReadableSize is the size as the legacy system words it: two decimals
 // and a unit from B to TB, whatever the size.
 func (i *Image) HumanReadableSize() string {
-	return string(AppendHumanSize(nil, i.Size))
-}
-
-// AppendHumanSize appends what HumanReadableSize says of a size in bytes.
-func AppendHumanSize(b []byte, bytes int64) []byte {
-	units := [...]string{" B", " KB", " MB", " GB", " TB"}
-	size, unit := float64(bytes), 0
-	for size >= 1024 && unit < len(units)-1 {
-		size /= 1024
-		unit++
-	}
-	return append(strconv.AppendFloat(b, size, 'f', 2, 64), units[unit]...)
+	return string(jsonenc.AppendHumanSize(nil, i.Size))
 }
 
 // Time is an instant in UTC with microseconds, which is what both databases
@@ -239,14 +229,4 @@ func (t *Time) Scan(src any) error {
 		}
 	}
 	return fmt.Errorf("not a time: %v", src)
-}
-
-// AppendTime appends the time as both APIs show it: UTC, and a fraction of
-// six digits unless it is zero.
-func AppendTime(b []byte, t time.Time) []byte {
-	t = t.UTC()
-	if t.Nanosecond() < 1000 {
-		return t.AppendFormat(b, "2006-01-02T15:04:05Z")
-	}
-	return t.AppendFormat(b, timeLayout)
 }

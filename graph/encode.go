@@ -13,6 +13,7 @@ import (
 	"portfolio/db"
 	"portfolio/graph/model"
 	"portfolio/internal/admission"
+	"portfolio/internal/jsonenc"
 	"portfolio/internal/storage"
 )
 
@@ -261,7 +262,7 @@ var imageEncoder = &objectEncoder[db.Image]{"Image", map[string]fieldEncoder[db.
 	"type":              scalarField(func(b []byte, i *db.Image) []byte { return model.AppendString(b, i.Type) }),
 	"name":              scalarField(func(b []byte, i *db.Image) []byte { return model.AppendString(b, i.Name) }),
 	"size":              scalarField(func(b []byte, i *db.Image) []byte { return strconv.AppendInt(b, i.Size, 10) }),
-	"humanReadableSize": scalarField(func(b []byte, i *db.Image) []byte { return append(db.AppendHumanSize(append(b, '"'), i.Size), '"') }),
+	"humanReadableSize": scalarField(func(b []byte, i *db.Image) []byte { return appendHumanSize(b, i.Size) }),
 	"url":               urlField(func(i *db.Image) db.MediaPath { return i.Path }),
 	"width":             scalarField(func(b []byte, i *db.Image) []byte { return appendInt(b, i.Width) }),
 	"height":            scalarField(func(b []byte, i *db.Image) []byte { return appendInt(b, i.Height) }),
@@ -287,20 +288,16 @@ func appendID(b []byte, id int64) []byte {
 	return append(strconv.AppendInt(append(b, '"'), id, 10), '"')
 }
 
-func appendInt[T int | int64](b []byte, i *T) []byte {
-	if i == nil {
-		return append(b, "null"...)
-	}
-	return strconv.AppendInt(b, int64(*i), 10)
-}
+func appendInt[T int | int64](b []byte, i *T) []byte { return jsonenc.AppendInt(b, i) }
 
 func appendTime(b []byte, t time.Time) []byte {
-	return append(db.AppendTime(append(b, '"'), t), '"')
+	return append(jsonenc.AppendTime(append(b, '"'), t), '"')
+}
+
+func appendHumanSize(b []byte, bytes int64) []byte {
+	return append(jsonenc.AppendHumanSize(append(b, '"'), bytes), '"')
 }
 
 func appendNullable(b []byte, s *string) []byte {
-	if s == nil {
-		return append(b, "null"...)
-	}
-	return model.AppendString(b, *s)
+	return jsonenc.AppendNullable(b, s, model.AppendString)
 }

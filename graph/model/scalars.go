@@ -12,6 +12,7 @@ import (
 
 	"portfolio/db"
 	"portfolio/internal/apierror"
+	"portfolio/internal/jsonenc"
 	"portfolio/internal/storage"
 )
 
@@ -69,7 +70,7 @@ type dateTime struct{ time.Time }
 func MarshalDateTime(t db.Time) graphql.Marshaler { return dateTime{t.Time} }
 
 func (t dateTime) MarshalGQL(w io.Writer) {
-	b := db.AppendTime(append(make([]byte, 0, 30), '"'), t.Time)
+	b := jsonenc.AppendTime(append(make([]byte, 0, 30), '"'), t.Time)
 	_, _ = w.Write(append(b, '"'))
 }
 
