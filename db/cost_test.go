@@ -34,12 +34,21 @@ func BenchmarkSQLite(b *testing.B) {
 			b.Fatal(err)
 		}
 		defer func() { _ = bare.Close() }()
-		statement, err := bare.Prepare(database.lookups.byIDs[0].text)
+		statement, err := bare.Prepare(database.linksByIDs[0].text)
 		if err != nil {
 			b.Fatal(err)
 		}
 		defer func() { _ = statement.Close() }()
-		columns := make([]any, 17)
+		rows, err := statement.Query(4)
+		if err != nil {
+			b.Fatal(err)
+		}
+		names, err := rows.Columns()
+		if err != nil {
+			b.Fatal(err)
+		}
+		_ = rows.Close()
+		columns := make([]any, len(names))
 		into := make([]any, len(columns))
 		for i := range columns {
 			into[i] = &columns[i]

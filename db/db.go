@@ -48,7 +48,8 @@ type DB struct {
 	// lists leaves a quarter of the connections to lookups and changes.
 	lists *semaphore.Weighted
 
-	lookups        lookups
+	linkLookups    batcher[int64, *PortfolioLink]
+	linksByIDs     [7]statement // for up to maxBatch ids
 	imageByID      statement
 	portfolioByID  statement
 	portfoliosByID statement
@@ -168,7 +169,7 @@ func newBun(connections *sql.DB, dialect schema.Dialect) *bun.DB {
 func (db *DB) prepare() {
 	spared := max(1, db.Connections()/4)
 	db.lists = semaphore.NewWeighted(int64(max(1, db.Connections()-spared)))
-	db.renderLookups()
+	db.prepareLinkLookups()
 	db.imageByID.render(db.images().Where("image.id = $1"))
 	db.portfolioByID.render(db.portfolios().Where("portfolio.id = $1"))
 	db.portfoliosByID.render(db.portfolios().Where("portfolio.id IN (SELECT parent.value FROM " + db.parents() + ")"))

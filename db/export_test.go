@@ -6,36 +6,36 @@ import (
 	"time"
 )
 
-// HoldLookups pretends that a statement is under way, until release, behind
-// which others wait for so long.
-func (db *DB) HoldLookups(patience time.Duration) (release func()) {
-	db.lookups.patience = patience
-	_ = db.wait(0)
-	return db.ended
+// HoldLookups pretends that a lookup is in flight until release is called;
+// others wait for it for at most maxWait.
+func (db *DB) HoldLookups(maxWait time.Duration) (release func()) {
+	db.linkLookups.maxWait = maxWait
+	_ = db.linkLookups.enqueue(0)
+	return db.linkLookups.release
 }
 
-// ReadTogether reads links by one statement, and reports whether it could.
-func (db *DB) ReadTogether(ids ...int64) (links []*PortfolioLink, ok bool) {
-	batch := make([]*lookup, len(ids))
+// FetchBatch fetches links with one statement and reports whether it succeeded.
+func (db *DB) FetchBatch(ids ...int64) (links []*PortfolioLink, ok bool) {
+	calls := make([]*call[int64, *PortfolioLink], len(ids))
 	for i, id := range ids {
-		batch[i] = &lookup{id: id, done: make(chan struct{})}
+		calls[i] = &call[int64, *PortfolioLink]{key: id, done: make(chan struct{})}
 	}
-	db.lookups.mu.Lock()
-	db.lookups.underWay++
-	db.lookups.mu.Unlock()
-	db.readTogether(batch)
+	db.linkLookups.mu.Lock()
+	db.linkLookups.inFlight++
+	db.linkLookups.mu.Unlock()
+	db.linkLookups.run(calls)
 	ok = true
-	for _, lookup := range batch {
-		links, ok = append(links, lookup.link), ok && lookup.answered
+	for _, c := range calls {
+		links, ok = append(links, c.value), ok && c.ok
 	}
 	return links, ok
 }
 
-// Waiting is how many look-ups wait.
-func (db *DB) Waiting() int {
-	db.lookups.mu.Lock()
-	defer db.lookups.mu.Unlock()
-	return len(db.lookups.waiting)
+// WaitingLookups returns the number of lookups that wait for a batch.
+func (db *DB) WaitingLookups() int {
+	db.linkLookups.mu.Lock()
+	defer db.linkLookups.mu.Unlock()
+	return len(db.linkLookups.waiting)
 }
 
 // ExplainLinks is the plan of the statement that reads the rows of a page of

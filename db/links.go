@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"math/bits"
 	"strconv"
 	"strings"
 
@@ -74,16 +75,69 @@ func (r *imageRow) read(id int64) (*Image, error) {
 	return &r.image, err
 }
 
-// PortfolioLink finds a link with its image and thumbnails, or ErrNotFound.
-// It runs one statement, or shares one with others that ask at the same time;
-// nobody may change the link, which may be theirs too. With a portfolioID, a
-// link of another portfolio is not found either.
+// prepareLinkLookups renders the queries of linkBatches. They are for 1, 2, 4
+// and so on up to maxBatch ids, the last of which may be repeated: PostgreSQL
+// caches their plans, but plans a query of an array each time.
+func (db *DB) prepareLinkLookups() {
+	for i := range db.linksByIDs {
+		placeholders := make([]string, 1<<i)
+		for n := range placeholders {
+			placeholders[n] = "$" + strconv.Itoa(n+1)
+		}
+		db.linksByIDs[i].render(db.links("portfolio_links AS link").Where("link.id IN (" + strings.Join(placeholders, ", ") + ")"))
+	}
+	db.linkLookups.fetchOne, db.linkLookups.fetchBatch, db.linkLookups.maxWait = db.fetchLink, db.fetchLinks, maxBatchWait
+}
+
+// PortfolioLink returns a link with its image and thumbnails, or ErrNotFound.
+// It runs one statement, on PostgreSQL shared with concurrent calls. The link
+// may be shared too: callers must not modify it. With a portfolioID, a link of
+// another portfolio is not found either.
 func (db *DB) PortfolioLink(ctx context.Context, portfolioID *int64, id int64) (*PortfolioLink, error) {
-	link, err := db.link(ctx, id)
+	link, err := db.lookUpLink(ctx, id)
 	if err == nil && portfolioID != nil && *portfolioID != link.PortfolioID {
 		return nil, ErrNotFound
 	}
 	return link, err
+}
+
+func (db *DB) lookUpLink(ctx context.Context, id int64) (*PortfolioLink, error) {
+	if !db.Postgres() { // SQLite has no round trips to save
+		return db.fetchLink(ctx, id)
+	}
+	link, batched, err := db.linkLookups.load(ctx, id)
+	switch {
+	case !batched:
+		return link, err
+	case err != nil:
+		return nil, wrap(err)
+	}
+	countStatement(ctx)
+	if link == nil {
+		return nil, ErrNotFound
+	}
+	return link, nil
+}
+
+func (db *DB) fetchLink(ctx context.Context, id int64) (*PortfolioLink, error) {
+	return queryOne(ctx, db, &db.linksByIDs[0], scanLink, id)
+}
+
+func (db *DB) fetchLinks(ctx context.Context, calls []*call[int64, *PortfolioLink]) error {
+	size := bits.Len(uint(len(calls) - 1))
+	ids := make([]any, 1<<size)
+	for i := range ids {
+		ids[i] = calls[min(i, len(calls)-1)].key
+	}
+	return db.query(ctx, &db.linksByIDs[size], ids, func(row row) error {
+		link, err := scanLink(row)
+		for _, c := range calls {
+			if c.key == link.ID {
+				c.value = link
+			}
+		}
+		return err
+	})
 }
 
 func (db *DB) images() *bun.SelectQuery {

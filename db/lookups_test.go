@@ -70,7 +70,7 @@ func TestLookupsTogether(t *testing.T) {
 				}
 			}
 			t.Run("by one statement", func(t *testing.T) {
-				links, ok := alone.ReadTogether(ids...)
+				links, ok := alone.FetchBatch(ids...)
 				if broken := slices.Contains(ids, brokenLink); ok == broken {
 					t.Fatalf("read: %v, with a broken link: %v", ok, broken)
 				}
@@ -85,7 +85,7 @@ func TestLookupsTogether(t *testing.T) {
 				release := database.HoldLookups(time.Hour)
 				if len(ids) < 64 { // so many do not wait for the end
 					go func() {
-						for database.Waiting() < len(ids) {
+						for database.WaitingLookups() < len(ids) {
 							runtime.Gosched()
 						}
 						release()
@@ -115,7 +115,7 @@ func TestLookupGivesUp(t *testing.T) {
 		_, err := database.PortfolioLink(ctx, nil, 4)
 		left <- err
 	}()
-	for database.Waiting() < 1 {
+	for database.WaitingLookups() < 1 {
 		runtime.Gosched()
 	}
 	cancel()
@@ -123,7 +123,7 @@ func TestLookupGivesUp(t *testing.T) {
 		t.Error(err)
 	}
 	go func() {
-		for database.Waiting() < 1+len(ids) {
+		for database.WaitingLookups() < 1+len(ids) {
 			runtime.Gosched()
 		}
 		release()
