@@ -208,7 +208,7 @@ func TestLocked(t *testing.T) {
 // TestStalled: while PostgreSQL says nothing every request gets its answer, and
 // afterwards all succeed.
 func TestStalled(t *testing.T) {
-	line, dsn := dbtest.NewLine(t, dbtest.Postgres(t))
+	line, dsn := dbtest.NewProxy(t, dbtest.Postgres(t))
 	server, key := startDatabase(t, dsn, "--request-timeout=500ms")
 	requests := []struct{ path, authorization string }{
 		{linkPath, "Authorization: Token " + key},

@@ -92,7 +92,7 @@ func rowsOf(t testing.TB, dsn string) []string {
 	t.Helper()
 	database := dbtest.Open(t, dsn)
 	paths := []string{}
-	for row, err := range database.StoredFiles(t.Context()) {
+	for row, err := range database.FileRefs(t.Context()) {
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -31,7 +31,7 @@ func (c *tokenImportCommand) Run(ctx context.Context, flags *globalFlags, out st
 	}
 	return flags.withDB(ctx, false, func(database *db.DB) error {
 		added, err := database.ImportTokens(ctx, tokens)
-		if failed, ok := errors.AsType[*db.ImportError](err); ok {
+		if failed, ok := errors.AsType[*db.TokenImportError](err); ok {
 			return fmt.Errorf("line %d: %w; nothing was imported", lines[failed.Index], err)
 		}
 		if err != nil {

@@ -366,7 +366,7 @@ func TestReadyWithoutDatabase(t *testing.T) {
 func TestDatabaseGoesAway(t *testing.T) {
 	dsn := dbtest.Postgres(t)
 	dbtest.LoadFile(t, dsn, "compat/testdata/fixtures.json")
-	line, through := dbtest.NewLine(t, dsn)
+	line, through := dbtest.NewProxy(t, dsn)
 	t.Chdir(t.TempDir())
 	server := start(t, "--database-url="+through)
 	const (
@@ -390,9 +390,9 @@ func TestDatabaseGoesAway(t *testing.T) {
 	}
 	for _, away := range []bool{false, true, false} {
 		if away {
-			line.Cut()
+			line.Disconnect()
 		} else {
-			line.Mend()
+			line.Reconnect()
 		}
 		for _, r := range requests {
 			wantStatus, want := r.well, r.wellBody

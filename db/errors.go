@@ -13,7 +13,7 @@ import (
 	sqlite3 "modernc.org/sqlite/lib"
 )
 
-// What callers may tell apart; every other error is a fault of the server.
+// Errors that callers can handle. Every other error is a fault of the server.
 var (
 	ErrNotFound    = errors.New("not found")
 	ErrConflict    = errors.New("already exists")
@@ -23,7 +23,7 @@ var (
 	ErrUnavailable = errors.New("the database does not answer")
 )
 
-// wrap makes one of the errors above of a driver's error, by its code.
+// wrap maps the errors of the drivers to the errors above.
 func wrap(err error) error {
 	if err == nil {
 		return nil
@@ -57,7 +57,7 @@ func kind(err error) error {
 	return nil
 }
 
-// postgresKind knows codes of appendix A of the PostgreSQL manual.
+// postgresKind maps codes of appendix A of the PostgreSQL manual.
 func postgresKind(code string) error {
 	switch {
 	case code == "23505": // unique_violation

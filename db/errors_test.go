@@ -7,28 +7,27 @@ import (
 	"testing"
 	"time"
 
-	"github.com/jackc/pgx/v5"
-
 	"portfolio/db"
 	"portfolio/db/dbtest"
 )
 
-// TestDeadline: what waits for a lock ends with its context, and the connection
-// is good for the next statement.
+// TestDeadline checks that a statement that waits for a lock ends with its
+// context, and that its connection stays usable.
 func TestDeadline(t *testing.T) {
+	t.Parallel()
 	dbtest.EachURL(t, func(t *testing.T, dsn string) {
 		database := dbtest.Open(t, dsn)
 		dbtest.Exec(t, dsn, "INSERT INTO portfolios (id, name) VALUES (1, 'one')")
-		release := dbtest.Lock(t, dsn, "portfolios")
+		release, changed := dbtest.Lock(t, dsn, "portfolios"), "changed"
 		for range 2 * database.Connections() {
 			ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
-			_, err := database.UpdatePortfolio(ctx, 1, nil, func(portfolio *db.Portfolio) { portfolio.Name = "changed" })
+			_, err := database.UpdatePortfolio(ctx, 1, nil, db.PortfolioUpdate{Name: &changed})
 			if !errors.Is(err, db.ErrUnavailable) {
-				t.Errorf("a change: %v", err)
+				t.Errorf("change: %v", err)
 			}
 			if database.Postgres() {
 				if _, err := database.Portfolio(ctx, 1); !errors.Is(err, db.ErrUnavailable) {
-					t.Errorf("a lookup: %v", err)
+					t.Errorf("lookup: %v", err)
 				}
 			}
 			cancel()
@@ -40,33 +39,10 @@ func TestDeadline(t *testing.T) {
 	})
 }
 
-// TestInterrupted: a statement that works for long is ended on the server too.
-func TestInterrupted(t *testing.T) {
-	dsn := dbtest.Postgres(t)
-	database := dbtest.Open(t, dsn)
-	dbtest.Exec(t, dsn, "CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(3600); RETURN NEW; END $$")
-	dbtest.Exec(t, dsn, "CREATE TRIGGER slow BEFORE INSERT ON portfolios FOR EACH ROW EXECUTE FUNCTION slow()")
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
-	defer cancel()
-	if _, err := database.CreatePortfolio(ctx, "x"); !errors.Is(err, db.ErrUnavailable) {
-		t.Errorf("%v", err)
-	}
-	connection, err := pgx.Connect(t.Context(), dsn)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = connection.Close(context.Background()) }()
-	for active := 1; active > 0; { // the request to cancel may be on its way
-		const statement = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND state = 'active' AND query LIKE 'INSERT%'"
-		if err := connection.QueryRow(t.Context(), statement).Scan(&active); err != nil {
-			t.Fatal(err)
-		}
-	}
-}
-
-// TestSearchIsInterrupted: a search that looks at every row ends with its
-// context, however late the next row that it finds.
-func TestSearchIsInterrupted(t *testing.T) {
+// TestSearchIsCanceled checks that a search that reads every row ends with its
+// context, even if it finds no further row.
+func TestSearchIsCanceled(t *testing.T) {
+	t.Parallel()
 	dbtest.EachURL(t, func(t *testing.T, dsn string) {
 		database := dbtest.Open(t, dsn)
 		dbtest.Exec(t, dsn, "INSERT INTO portfolios (id, name) VALUES (1, 'one')")
@@ -82,19 +58,4 @@ func TestSearchIsInterrupted(t *testing.T) {
 			}
 		}
 	})
-}
-
-// TestTimeoutsOfTheServer: what the operator's own time-outs end may be tried
-// again.
-func TestTimeoutsOfTheServer(t *testing.T) {
-	dsn := dbtest.Postgres(t)
-	dbtest.Exec(t, dsn, "INSERT INTO portfolios (id, name) VALUES (1, 'one')")
-	release := dbtest.Lock(t, dsn, "portfolios")
-	defer release()
-	for _, setting := range []string{"statement_timeout", "lock_timeout"} {
-		database := dbtest.Open(t, dsn+"&"+setting+"=20")
-		if _, err := database.Portfolio(t.Context(), 1); !errors.Is(err, db.ErrUnavailable) {
-			t.Errorf("%s: %v", setting, err)
-		}
-	}
 }

@@ -38,30 +38,32 @@ func (db *DB) WaitingLookups() int {
 	return len(db.linkLookups.waiting)
 }
 
-// ExplainLinks is the plan of the statement that reads the rows of a page of
-// each portfolio's links, of all links without a portfolio.
+// LinkQuery returns the SQL that looks up one link.
+func (db *DB) LinkQuery() string { return db.linksByIDs[0].text }
+
+// ExplainLinks returns the plan for the rows of a page of each portfolio's
+// links, or of all links if there is no portfolio.
 func (db *DB) ExplainLinks(ctx context.Context, list List, portfolioIDs ...int64) (string, error) {
-	of := db.linkList(list.WithImages)
+	spec := db.linkList(list.WithImages)
 	if len(portfolioIDs) == 0 {
-		of.within = ""
+		spec.parentColumn = ""
 	}
-	return explain(ctx, db, of, list, portfolioIDs)
+	return explain(ctx, db, spec, list, portfolioIDs)
 }
 
-// ExplainPortfolios is the plan of the statement that reads a page of
-// portfolios.
+// ExplainPortfolios returns the plan for the rows of a page of portfolios.
 func (db *DB) ExplainPortfolios(ctx context.Context, list List) (string, error) {
 	return explain(ctx, db, db.portfolioList(), list, nil)
 }
 
-func explain[R any](ctx context.Context, db *DB, of listed[R], list List, parents []int64) (string, error) {
-	s, args := rowsOf(db, of, list, whereOf(db, of, list.Filter, parents), len(parents) > 1)
+func explain[R any](ctx context.Context, db *DB, spec listSpec[R], list List, parents []int64) (string, error) {
+	q, args := rowQuery(db, spec, list, newWhere(db, spec, list.Filter, parents), len(parents) > 1)
 	prefix, dest := "EXPLAIN ", []any{new(string)}
 	if !db.Postgres() {
 		prefix, dest = "EXPLAIN QUERY PLAN ", []any{new(int), new(int), new(int), new(string)}
 	}
 	var plan strings.Builder
-	err := db.query(ctx, &statement{text: prefix + s.text, rare: true}, args, func(row row) error {
+	err := db.query(ctx, &preparedQuery{text: prefix + q.text, unprepared: true}, args, func(row row) error {
 		err := row.Scan(dest...)
 		plan.WriteString(*dest[len(dest)-1].(*string) + "\n")
 		return err

@@ -1,11 +1,105 @@
 package db
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"iter"
+	"strconv"
+	"strings"
 
 	"github.com/uptrace/bun"
 )
+
+// imageColumns selects what imageRow reads, NULL or zero if there is no image.
+// Thumbnails are encoded as one text, so that an image is one row of one
+// statement: "ID SIZE WIDTH HEIGHT BYTES LENGTH PATH" for each. SIZE may be
+// empty, and so may the next three together; LENGTH counts the bytes of PATH.
+const imageColumns = `coalesce(image.type, ''), coalesce(image.name, ''), coalesce(image.path, ''), coalesce(image.size, 0),
+	image.width, image.height, image.mode, image.mime_type, image.placeholder, image.created_at,
+	(SELECT string_agg(t.id || ' ' || coalesce(CAST(t.size AS text), '') || ' ' ||
+			coalesce(t.width || ' ' || t.height || ' ' || t.file_size, '  ') || ' ' || octet_length(t.path) || ' ' || t.path, '' ORDER BY t.id)
+		FROM thumbnails AS t WHERE t.image_id = image.id)`
+
+func (db *DB) selectImages() *bun.SelectQuery {
+	return db.read.NewSelect().TableExpr("images AS image").ColumnExpr("image.id").ColumnExpr(imageColumns)
+}
+
+// imageRow scans imageColumns.
+type imageRow struct {
+	image      Image
+	created    *Time
+	thumbnails *string // encoded
+}
+
+func (r *imageRow) scanArgs() []any {
+	return []any{&r.image.Type, &r.image.Name, &r.image.Path, &r.image.Size,
+		&r.image.Width, &r.image.Height, &r.image.Mode, &r.image.MimeType, &r.image.Placeholder, &r.created, &r.thumbnails}
+}
+
+func (r *imageRow) read(id int64) (*Image, error) {
+	r.image.ID, r.image.CreatedAt = id, *r.created
+	var err error
+	r.image.Thumbnails, err = parseThumbnails(id, r.thumbnails)
+	return &r.image, err
+}
+
+// Image returns an image with its thumbnails, or ErrNotFound. It runs one
+// statement.
+func (db *DB) Image(ctx context.Context, id int64) (*Image, error) {
+	return queryOne(ctx, db, &db.imageByID, func(row row) (*Image, error) {
+		var image imageRow
+		if err := row.Scan(append([]any{&id}, image.scanArgs()...)...); err != nil {
+			return nil, err
+		}
+		return image.read(id)
+	}, id)
+}
+
+var errThumbnails = errors.New("thumbnails: not encoded as in imageColumns")
+
+func parseThumbnails(imageID int64, encoded *string) ([]*Thumbnail, error) {
+	if encoded == nil {
+		return []*Thumbnail{}, nil
+	}
+	thumbnails := make([]*Thumbnail, 0, 4)
+	for rest := *encoded; rest != ""; {
+		var words [6]string
+		for i := range words {
+			words[i], rest, _ = strings.Cut(rest, " ")
+		}
+		id, idErr := strconv.ParseInt(words[0], 10, 64)
+		size, sizeErr := parseOptional[int](words[1])
+		width, widthErr := parseOptional[int](words[2])
+		height, heightErr := parseOptional[int](words[3])
+		fileSize, fileSizeErr := parseOptional[int64](words[4])
+		length, lengthErr := strconv.Atoi(words[5])
+		if cmp.Or(idErr, sizeErr, widthErr, heightErr, fileSizeErr, lengthErr) != nil || length < 0 || length > len(rest) {
+			return nil, errThumbnails
+		}
+		thumbnails = append(thumbnails, &Thumbnail{
+			ID: id, ImageID: imageID, Path: MediaPath(rest[:length]), Size: size, Width: width, Height: height, FileSize: fileSize,
+		})
+		rest = rest[length:]
+	}
+	return thumbnails, nil
+}
+
+func parseOptional[T int | int64](word string) (*T, error) {
+	if word == "" {
+		return nil, nil
+	}
+	number, err := strconv.ParseInt(word, 10, 64)
+	return new(T(number)), err
+}
+
+// ImageBySource returns an image, without its thumbnails, that was made from a
+// file with this SHA-256, or ErrNotFound.
+func (db *DB) ImageBySource(ctx context.Context, hash [32]byte) (*Image, error) {
+	var image Image
+	err := db.read.NewSelect().Model(&image).Where("source_hash = ?", hash[:]).Order("id").Limit(1).Scan(ctx)
+	return &image, wrap(err)
+}
 
 // CreateImage stores an image and its thumbnails and sets their ids.
 func (db *DB) CreateImage(ctx context.Context, image *Image) error {
@@ -13,7 +107,7 @@ func (db *DB) CreateImage(ctx context.Context, image *Image) error {
 }
 
 func (db *DB) insertImage(ctx context.Context, tx bun.Tx, image *Image) error {
-	image.ID, image.CreatedAt = 0, Now() // the transaction may be a second try
+	image.ID, image.CreatedAt = 0, Now() // an earlier try of the transaction may have set the id
 	if err := db.insert(ctx, tx, "images", image, &image.ID); err != nil {
 		return err
 	}
@@ -26,8 +120,8 @@ func (db *DB) insertImage(ctx context.Context, tx bun.Tx, image *Image) error {
 	return nil
 }
 
-// insertNewImage stores the image that a link was given and no row has.
-func (db *DB) insertNewImage(ctx context.Context, tx bun.Tx, link *PortfolioLink) error {
+// insertImageOf stores the image of a link, if it has ImageData.
+func (db *DB) insertImageOf(ctx context.Context, tx bun.Tx, link *PortfolioLink) error {
 	if link.ImageData == nil {
 		return nil
 	}
@@ -38,52 +132,44 @@ func (db *DB) insertNewImage(ctx context.Context, tx bun.Tx, link *PortfolioLink
 	return nil
 }
 
-// ImageBySource finds an image, without its thumbnails, that was made of a
-// file with this SHA-256, or returns ErrNotFound.
-func (db *DB) ImageBySource(ctx context.Context, hash [32]byte) (*Image, error) {
-	var image Image
-	err := db.read.NewSelect().Model(&image).Where("source_hash = ?", hash[:]).Order("id").Limit(1).Scan(ctx)
-	return &image, wrap(err)
-}
-
-// StoredFile is a row that names a file: a thumbnail where ThumbnailID is
-// set, else an image.
-type StoredFile struct {
+// FileRef is a row that refers to a file: a thumbnail if ThumbnailID is set,
+// otherwise an image.
+type FileRef struct {
 	Path        MediaPath
 	ImageID     int64
 	ThumbnailID *int64
 }
 
-// StoredFiles lists the rows that name a file.
-func (db *DB) StoredFiles(ctx context.Context) iter.Seq2[StoredFile, error] {
-	return func(yield func(StoredFile, error) bool) {
+// FileRefs returns the rows that refer to files.
+func (db *DB) FileRefs(ctx context.Context) iter.Seq2[FileRef, error] {
+	return func(yield func(FileRef, error) bool) {
 		thumbnails := db.read.NewSelect().Table("thumbnails").ColumnExpr("path, image_id, id").Where("path <> ''")
 		rows, err := db.read.NewSelect().Table("images").ColumnExpr("path, id AS image_id, CAST(NULL AS bigint)").Where("path <> ''").
 			UnionAll(thumbnails).Rows(ctx)
 		if err != nil {
-			yield(StoredFile{}, wrap(err))
+			yield(FileRef{}, wrap(err))
 			return
 		}
 		defer func() { _ = rows.Close() }()
 		for rows.Next() {
-			var file StoredFile
-			err := rows.Scan(&file.Path, &file.ImageID, &file.ThumbnailID)
-			if !yield(file, wrap(err)) || err != nil {
+			var ref FileRef
+			err := rows.Scan(&ref.Path, &ref.ImageID, &ref.ThumbnailID)
+			if !yield(ref, wrap(err)) || err != nil {
 				return
 			}
 		}
 		if err := rows.Err(); err != nil {
-			yield(StoredFile{}, wrap(err))
+			yield(FileRef{}, wrap(err))
 		}
 	}
 }
 
-// DeleteStoredFile deletes the row that names a file. With an image its
-// thumbnails go, and links lose it.
-func (db *DB) DeleteStoredFile(ctx context.Context, file StoredFile) error {
-	query := db.write.NewDelete().Model((*Image)(nil)).Where("id = ?", file.ImageID)
-	if file.ThumbnailID != nil {
-		query = db.write.NewDelete().Model((*Thumbnail)(nil)).Where("id = ?", *file.ThumbnailID)
+// DeleteFileRef deletes the row that refers to a file. Deleting an image
+// deletes its thumbnails and removes it from links.
+func (db *DB) DeleteFileRef(ctx context.Context, ref FileRef) error {
+	query := db.write.NewDelete().Model((*Image)(nil)).Where("id = ?", ref.ImageID)
+	if ref.ThumbnailID != nil {
+		query = db.write.NewDelete().Model((*Thumbnail)(nil)).Where("id = ?", *ref.ThumbnailID)
 	}
 	_, err := query.Exec(ctx)
 	return wrap(err)

@@ -1,38 +1,27 @@
 package db
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"math/bits"
+	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/uptrace/bun"
 )
 
-const linkColumns = "link.id, link.portfolio_id, link.image_id, link.name, link.url, link.description, link.created_at, link.updated_at"
-
-// imageColumns are what imageRow reads, NULL or zero where there is no image.
-// Thumbnails come packed into one text, "ID SIZE WIDTH HEIGHT BYTES LENGTH
-// PATH" each (SIZE may be empty, and so may the next three together; LENGTH
-// counts the bytes of PATH), so that an image with everything is one row of
-// one statement.
-const imageColumns = `coalesce(image.type, ''), coalesce(image.name, ''), coalesce(image.path, ''), coalesce(image.size, 0),
-	image.width, image.height, image.mode, image.mime_type, image.placeholder, image.created_at,
-	(SELECT string_agg(t.id || ' ' || coalesce(CAST(t.size AS text), '') || ' ' ||
-			coalesce(t.width || ' ' || t.height || ' ' || t.file_size, '  ') || ' ' || octet_length(t.path) || ' ' || t.path, '' ORDER BY t.id)
-		FROM thumbnails AS t WHERE t.image_id = image.id)`
-
-// links selects from a table or query named link what scanLink reads.
-func (db *DB) links(from string, args ...any) *bun.SelectQuery {
-	return db.bareLinks(from, args...).
+// selectLinks selects what scanLink reads from a table or subquery named link.
+func (db *DB) selectLinks(from string, args ...any) *bun.SelectQuery {
+	return db.selectBareLinks(from, args...).
 		Join("LEFT JOIN images AS image ON image.id = link.image_id").
 		ColumnExpr(imageColumns)
 }
 
-func (db *DB) bareLinks(from string, args ...any) *bun.SelectQuery {
-	return db.read.NewSelect().TableExpr(from, args...).ColumnExpr(linkColumns)
+// selectBareLinks selects what scanBareLink reads: links without their images.
+func (db *DB) selectBareLinks(from string, args ...any) *bun.SelectQuery {
+	return db.read.NewSelect().TableExpr(from, args...).
+		ColumnExpr("link.id, link.portfolio_id, link.image_id, link.name, link.url, link.description, link.created_at, link.updated_at")
 }
 
 func scanLink(row row) (*PortfolioLink, error) {
@@ -40,7 +29,7 @@ func scanLink(row row) (*PortfolioLink, error) {
 		link  PortfolioLink
 		image imageRow
 	)
-	err := row.Scan(append(link.dest(), image.dest()...)...)
+	err := row.Scan(append(link.scanArgs(), image.scanArgs()...)...)
 	if err == nil && link.ImageID != nil {
 		link.ImageData, err = image.read(*link.ImageID)
 	}
@@ -49,42 +38,23 @@ func scanLink(row row) (*PortfolioLink, error) {
 
 func scanBareLink(row row) (*PortfolioLink, error) {
 	link := new(PortfolioLink)
-	return link, row.Scan(link.dest()...)
+	return link, row.Scan(link.scanArgs()...)
 }
 
-func (l *PortfolioLink) dest() []any {
+func (l *PortfolioLink) scanArgs() []any {
 	return []any{&l.ID, &l.PortfolioID, &l.ImageID, &l.Name, &l.URL, &l.Description, &l.CreatedAt, &l.UpdatedAt}
 }
 
-// imageRow is an image as imageColumns has it.
-type imageRow struct {
-	image   Image
-	created *Time
-	packed  *string
-}
-
-func (r *imageRow) dest() []any {
-	return []any{&r.image.Type, &r.image.Name, &r.image.Path, &r.image.Size,
-		&r.image.Width, &r.image.Height, &r.image.Mode, &r.image.MimeType, &r.image.Placeholder, &r.created, &r.packed}
-}
-
-func (r *imageRow) read(id int64) (*Image, error) {
-	r.image.ID, r.image.CreatedAt = id, *r.created
-	var err error
-	r.image.Thumbnails, err = unpackThumbnails(id, r.packed)
-	return &r.image, err
-}
-
-// prepareLinkLookups renders the queries of linkBatches. They are for 1, 2, 4
-// and so on up to maxBatch ids, the last of which may be repeated: PostgreSQL
-// caches their plans, but plans a query of an array each time.
+// prepareLinkLookups renders the queries for 1, 2, 4 ... maxBatch ids; the last
+// id may be repeated. PostgreSQL keeps their plans, but plans a query for an
+// array of ids each time.
 func (db *DB) prepareLinkLookups() {
 	for i := range db.linksByIDs {
 		placeholders := make([]string, 1<<i)
 		for n := range placeholders {
 			placeholders[n] = "$" + strconv.Itoa(n+1)
 		}
-		db.linksByIDs[i].render(db.links("portfolio_links AS link").Where("link.id IN (" + strings.Join(placeholders, ", ") + ")"))
+		db.linksByIDs[i].render(db.selectLinks("portfolio_links AS link").Where("link.id IN (" + strings.Join(placeholders, ", ") + ")"))
 	}
 	db.linkLookups.fetchOne, db.linkLookups.fetchBatch, db.linkLookups.maxWait = db.fetchLink, db.fetchLinks, maxBatchWait
 }
@@ -112,7 +82,7 @@ func (db *DB) lookUpLink(ctx context.Context, id int64) (*PortfolioLink, error) 
 	case err != nil:
 		return nil, wrap(err)
 	}
-	countStatement(ctx)
+	recordQuery(ctx)
 	if link == nil {
 		return nil, ErrNotFound
 	}
@@ -140,55 +110,200 @@ func (db *DB) fetchLinks(ctx context.Context, calls []*call[int64, *PortfolioLin
 	})
 }
 
-func (db *DB) images() *bun.SelectQuery {
-	return db.read.NewSelect().TableExpr("images AS image").ColumnExpr("image.id").ColumnExpr(imageColumns)
+// PortfolioLinks reads a page of the links of a portfolio, or of all links if
+// portfolioID is nil.
+func (db *DB) PortfolioLinks(ctx context.Context, portfolioID *int64, list List) (*Page[*PortfolioLink], error) {
+	spec, parent := db.linkList(list.WithImages), int64(noParent)
+	if portfolioID != nil {
+		parent = *portfolioID
+	} else {
+		spec.parentColumn, spec.parentOf = "", func(*PortfolioLink) int64 { return noParent }
+	}
+	pages, err := readPages(ctx, db, spec, list, parent)
+	if err != nil {
+		return nil, err
+	}
+	page := pages[parent]
+	shared := &linkPage{rows: page.Rows}
+	for _, link := range page.Rows {
+		link.page = shared
+	}
+	return page, nil
 }
 
-// Image finds an image with its thumbnails, or ErrNotFound. It runs one
-// statement.
-func (db *DB) Image(ctx context.Context, id int64) (*Image, error) {
-	return queryOne(ctx, db, &db.imageByID, func(row row) (*Image, error) {
-		var image imageRow
-		if err := row.Scan(append([]any{&id}, image.dest()...)...); err != nil {
-			return nil, err
-		}
-		return image.read(id)
-	}, id)
+func (db *DB) linkList(withImages bool) listSpec[*PortfolioLink] {
+	spec := listSpec[*PortfolioLink]{
+		table: "portfolio_links", alias: "link", searched: []string{"name", "description"},
+		query: db.selectBareLinks, scan: scanBareLink, size: (*PortfolioLink).size,
+		parentColumn: "portfolio_id",
+		parentOf:     func(link *PortfolioLink) int64 { return link.PortfolioID },
+	}
+	if withImages {
+		spec.query, spec.scan = db.selectLinks, scanLink
+	}
+	return spec
 }
 
-var errPacked = errors.New("thumbnails: not as packed by links")
-
-func unpackThumbnails(imageID int64, packed *string) ([]*Thumbnail, error) {
-	if packed == nil {
-		return []*Thumbnail{}, nil
-	}
-	thumbnails := make([]*Thumbnail, 0, 4)
-	for rest := *packed; rest != ""; {
-		var words [6]string
-		for i := range words {
-			words[i], rest, _ = strings.Cut(rest, " ")
-		}
-		id, idErr := strconv.ParseInt(words[0], 10, 64)
-		size, sizeErr := unpackNumber[int](words[1])
-		width, widthErr := unpackNumber[int](words[2])
-		height, heightErr := unpackNumber[int](words[3])
-		fileSize, fileSizeErr := unpackNumber[int64](words[4])
-		length, lengthErr := strconv.Atoi(words[5])
-		if cmp.Or(idErr, sizeErr, widthErr, heightErr, fileSizeErr, lengthErr) != nil || length < 0 || length > len(rest) {
-			return nil, errPacked
-		}
-		thumbnails = append(thumbnails, &Thumbnail{
-			ID: id, ImageID: imageID, Path: MediaPath(rest[:length]), Size: size, Width: width, Height: height, FileSize: fileSize,
-		})
-		rest = rest[length:]
-	}
-	return thumbnails, nil
+// linkPage holds links that were read together, and their portfolios.
+type linkPage struct {
+	rows       []*PortfolioLink
+	portfolios pageCache[*Portfolio]
 }
 
-func unpackNumber[T int | int64](word string) (*T, error) {
-	if word == "" {
-		return nil, nil
+// PortfolioOf reads the portfolio of a link, and that of every link that was
+// read together with it.
+func (db *DB) PortfolioOf(ctx context.Context, link *PortfolioLink) (*Portfolio, error) {
+	if link.portfolio != nil {
+		return link.portfolio, nil
 	}
-	number, err := strconv.ParseInt(word, 10, 64)
-	return new(T(number)), err
+	if link.page == nil {
+		return db.Portfolio(ctx, link.PortfolioID)
+	}
+	portfolios, err := link.page.portfolios.load(nil, func() (map[int64]*Portfolio, error) {
+		return db.portfoliosOfPage(ctx, link.page.rows)
+	})
+	if err == nil && portfolios[link.PortfolioID] == nil {
+		err = ErrNotFound
+	}
+	return portfolios[link.PortfolioID], err
+}
+
+func (db *DB) portfoliosOfPage(ctx context.Context, links []*PortfolioLink) (map[int64]*Portfolio, error) {
+	ids := make([]int64, len(links))
+	for i, link := range links {
+		ids[i] = link.PortfolioID
+	}
+	slices.Sort(ids)
+	var portfolios []*Portfolio
+	byID := map[int64]*Portfolio{}
+	err := db.query(ctx, &db.portfoliosByID, []any{db.idTableArg(slices.Compact(ids))}, func(row row) error {
+		portfolio, err := scanPortfolio(row)
+		portfolios, byID[portfolio.ID] = append(portfolios, portfolio), portfolio
+		return err
+	})
+	sharePage(portfolios)
+	return byID, err
+}
+
+// CreateLink stores a link and sets its id and times. ImageData, if set, is
+// stored as a new image. The error contains ErrNoPortfolio or ErrNoImage, or
+// both, if the link refers to a row that does not exist.
+func (db *DB) CreateLink(ctx context.Context, link *PortfolioLink) error {
+	link.CreatedAt = Now()
+	link.UpdatedAt = link.CreatedAt
+	return db.transaction(ctx, func(ctx context.Context, tx bun.Tx) error {
+		if err := db.lockReferences(ctx, tx, &link.PortfolioID, link.ImageID); err != nil {
+			return err
+		}
+		if err := db.insertImageOf(ctx, tx, link); err != nil {
+			return err
+		}
+		if err := db.insert(ctx, tx, "portfolio_links", link, &link.ID); err != nil {
+			return err
+		}
+		return readImage(ctx, tx, link)
+	})
+}
+
+// LinkUpdate holds changes of a link. A nil field is not changed; a pointer to
+// nil sets null.
+type LinkUpdate struct {
+	PortfolioID *int64
+	ImageID     **int64
+	Image       *Image // stored as a new image
+	Name        *string
+	URL         **string
+	Description **string
+}
+
+// UpdateLink changes a link. It returns the errors of UpdatePortfolio, and
+// those of CreateLink about the portfolio and the image of the update.
+func (db *DB) UpdateLink(ctx context.Context, id int64, expected *Time, update LinkUpdate) (*PortfolioLink, error) {
+	var imageID *int64
+	assign(&imageID, update.ImageID)
+	var link PortfolioLink
+	err := db.transaction(ctx, func(ctx context.Context, tx bun.Tx) error {
+		link = PortfolioLink{}
+		// DeletePortfolio locks the portfolio first too: the same order avoids deadlocks.
+		if err := db.lockReferences(ctx, tx, update.PortfolioID, imageID); err != nil {
+			return err
+		}
+		if err := db.lockUnchanged(ctx, tx, &link, id, expected); err != nil {
+			return err
+		}
+		assign(&link.PortfolioID, update.PortfolioID)
+		assign(&link.ImageID, update.ImageID)
+		assign(&link.Name, update.Name)
+		assign(&link.URL, update.URL)
+		assign(&link.Description, update.Description)
+		link.ImageData = update.Image
+		if err := db.insertImageOf(ctx, tx, &link); err != nil {
+			return err
+		}
+		link.UpdatedAt = nextUpdatedAt(link.UpdatedAt)
+		if _, err := tx.NewUpdate().Model(&link).ExcludeColumn("created_at").WherePK().Exec(ctx); err != nil {
+			return err
+		}
+		return readImage(ctx, tx, &link)
+	})
+	return &link, err
+}
+
+// DeleteLink deletes a link and returns it, or the errors of UpdatePortfolio.
+func (db *DB) DeleteLink(ctx context.Context, id int64, expected *Time) (*PortfolioLink, error) {
+	var link PortfolioLink
+	err := db.transaction(ctx, func(ctx context.Context, tx bun.Tx) error {
+		link = PortfolioLink{}
+		if err := db.lockUnchanged(ctx, tx, &link, id, expected); err != nil {
+			return err
+		}
+		if _, err := tx.NewDelete().Model(&link).WherePK().Exec(ctx); err != nil {
+			return err
+		}
+		return readImage(ctx, tx, &link)
+	})
+	return &link, err
+}
+
+// lockReferences prevents the rows that a link refers to from being deleted. A
+// nil id refers to none.
+func (db *DB) lockReferences(ctx context.Context, tx bun.IDB, portfolioID, imageID *int64) error {
+	var missing []error
+	for _, reference := range []struct {
+		id    *int64
+		model any
+		err   error
+	}{
+		{portfolioID, new(Portfolio), ErrNoPortfolio},
+		{imageID, new(Image), ErrNoImage},
+	} {
+		if reference.id == nil {
+			continue
+		}
+		err := db.lock(ctx, tx, reference.model, *reference.id, "KEY SHARE")
+		if errors.Is(err, ErrNotFound) {
+			missing = append(missing, reference.err)
+		} else if err != nil {
+			return err
+		}
+	}
+	return errors.Join(missing...)
+}
+
+// CheckReferences returns the errors of CreateLink about a portfolio and an
+// image. A nil id refers to none.
+func (db *DB) CheckReferences(ctx context.Context, portfolioID, imageID *int64) error {
+	return db.lockReferences(ctx, db.read, portfolioID, imageID)
+}
+
+// readImage sets ImageData in the transaction that changed the link: if it
+// fails, so does the change.
+func readImage(ctx context.Context, tx bun.Tx, link *PortfolioLink) error {
+	if link.ImageID == nil {
+		return nil
+	}
+	link.ImageData = new(Image)
+	return tx.NewSelect().Model(link.ImageData).Where("image.id = ?", *link.ImageID).
+		Relation("Thumbnails", func(thumbnails *bun.SelectQuery) *bun.SelectQuery { return thumbnails.Order("thumbnail.id") }).
+		Scan(ctx)
 }

@@ -14,19 +14,19 @@ import (
 //go:embed migrations
 var migrations embed.FS
 
-// advisoryLock is the key of the PostgreSQL lock that migrations hold; any
-// number does that nobody else uses.
+// advisoryLock is the key of the PostgreSQL lock that migrations hold. It is an
+// arbitrary number that nothing else uses.
 const advisoryLock = 0x706f7274666f6c69
 
-// ErrSchemaBehind means that Migrate has work to do.
+// ErrSchemaBehind means that migrations have not been applied.
 var ErrSchemaBehind = errors.New("the database's schema is behind")
 
 func (db *DB) migrator(on *bun.DB) (*migrate.Migrator, error) {
-	folder := "migrations/sqlite"
+	directory := "migrations/sqlite"
 	if db.Postgres() {
-		folder = "migrations/postgres"
+		directory = "migrations/postgres"
 	}
-	files, err := fs.Sub(migrations, folder)
+	files, err := fs.Sub(migrations, directory)
 	if err != nil {
 		return nil, err
 	}
@@ -37,7 +37,7 @@ func (db *DB) migrator(on *bun.DB) (*migrate.Migrator, error) {
 	return migrate.NewMigrator(on, found, migrate.WithMarkAppliedOnSuccess(true)), nil
 }
 
-// CheckSchema returns ErrSchemaBehind unless every migration was applied.
+// CheckSchema returns ErrSchemaBehind unless all migrations have been applied.
 func (db *DB) CheckSchema(ctx context.Context) error {
 	migrator, err := db.migrator(db.read)
 	if err != nil {
@@ -47,14 +47,14 @@ func (db *DB) CheckSchema(ctx context.Context) error {
 	switch err := wrap(err); {
 	case errors.Is(err, ErrUnavailable), ctx.Err() != nil:
 		return err
-	case err != nil, len(known.Unapplied()) > 0: // an error: there is no table of migrations
+	case err != nil, len(known.Unapplied()) > 0: // on an error, the table of migrations does not exist
 		return ErrSchemaBehind
 	}
 	return nil
 }
 
-// Migrate brings the schema up to date and returns the names of what it
-// applied. Processes that start at once wait for each other.
+// Migrate applies the missing migrations and returns their names. Concurrent
+// processes wait for each other.
 func (db *DB) Migrate(ctx context.Context) (names []string, err error) {
 	unlock, err := db.lockSchema(ctx)
 	if err != nil {
@@ -78,24 +78,24 @@ func (db *DB) Migrate(ctx context.Context) (names []string, err error) {
 	return names, nil
 }
 
-// lockSchema makes other processes wait in Migrate until unlock.
-func (db *DB) lockSchema(ctx context.Context) (unlock func(done bool) error, err error) {
+// lockSchema makes other processes wait in Migrate until unlock is called.
+func (db *DB) lockSchema(ctx context.Context) (unlock func(commit bool) error, err error) {
 	if !db.Postgres() {
-		// The writer's only connection: what Migrate runs on it is in this transaction.
+		// The writer has one connection, so Migrate runs in this transaction.
 		if _, err := db.write.ExecContext(ctx, "BEGIN IMMEDIATE"); err != nil {
 			return nil, err
 		}
-		return func(done bool) error {
+		return func(commit bool) error {
 			end := "COMMIT"
-			if !done {
+			if !commit {
 				end = "ROLLBACK"
 			}
 			_, err := db.write.ExecContext(context.WithoutCancel(ctx), end)
 			return wrap(err)
 		}, nil
 	}
-	// Held by a transaction, the lock also works through a pooler that gives
-	// each transaction another connection.
+	// A lock of a transaction also works through a pooler that gives each
+	// transaction another connection.
 	tx, err := db.pool.Begin(ctx)
 	if err != nil {
 		return nil, err

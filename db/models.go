@@ -12,7 +12,7 @@ import (
 	"portfolio/internal/jsonenc"
 )
 
-// User is somebody who may hold tokens.
+// User is an account, which can own tokens.
 type User struct {
 	bun.BaseModel `bun:"users,alias:u"`
 
@@ -26,7 +26,7 @@ type User struct {
 	Codes []int `bun:"-"` // permission codes, ascending
 }
 
-// UserPermission is one permission code held by a user.
+// UserPermission is a permission code of a user.
 type UserPermission struct {
 	bun.BaseModel `bun:"user_permissions,alias:p"`
 
@@ -34,7 +34,7 @@ type UserPermission struct {
 	Code   int   `bun:",pk"`
 }
 
-// Token is an API key, of which only the SHA-256 is known.
+// Token is an API key, of which only the SHA-256 is stored.
 type Token struct {
 	bun.BaseModel `bun:"tokens,alias:t"`
 
@@ -48,7 +48,7 @@ type Token struct {
 	User *User `bun:"rel:belongs-to,join:user_id=id"`
 }
 
-// Username is the name of the token's user.
+// Username returns the name of the token's user.
 func (t *Token) Username() string { return t.User.Username }
 
 // Portfolio is a named set of links.
@@ -60,7 +60,7 @@ type Portfolio struct {
 	CreatedAt Time `bun:",nullzero,default:current_timestamp"`
 	UpdatedAt Time `bun:",nullzero,default:current_timestamp"`
 
-	siblings *portfolioSiblings // nil if read alone
+	page *portfolioPage // nil if not read with a page
 }
 
 // PortfolioLink is one entry of a portfolio.
@@ -78,11 +78,14 @@ type PortfolioLink struct {
 
 	ImageData *Image `bun:"rel:belongs-to,join:image_id=id"`
 
-	siblings  *linkSiblings // nil if read alone
-	portfolio *Portfolio    // nil if not read yet
+	page      *linkPage  // nil if not read with a page
+	portfolio *Portfolio // nil if not read yet
 }
 
-const rowSize = 200 // bytes of a row without its texts, about
+const rowSize = 200 // approximate bytes of a row without its texts
+
+func (p *Portfolio) updated() Time     { return p.UpdatedAt }
+func (l *PortfolioLink) updated() Time { return l.UpdatedAt }
 
 func (p *Portfolio) size() int { return rowSize + len(p.Name) }
 
@@ -104,7 +107,7 @@ func textSize(text *string) int {
 	return len(*text)
 }
 
-// Image is a stored picture.
+// Image is a stored image file and its metadata.
 type Image struct {
 	bun.BaseModel `bun:"images,alias:image"`
 
@@ -120,7 +123,7 @@ type Image struct {
 
 	MimeType    *string
 	Placeholder *string // blurhash
-	SourceHash  []byte  // SHA-256 of the file as it was sent
+	SourceHash  []byte  // SHA-256 of the uploaded file
 
 	Thumbnails []*Thumbnail `bun:"rel:has-many,join:id=image_id"`
 }
@@ -134,7 +137,7 @@ type Thumbnail struct {
 	Path    MediaPath
 	Size    *int // side of the bounding box, pixels
 
-	// Of thumbnails that this system made; nil together otherwise.
+	// Unknown, all of them, for thumbnails of the legacy system.
 	Width, Height *int   // pixels
 	FileSize      *int64 // bytes
 }
@@ -143,8 +146,8 @@ type Thumbnail struct {
 // core_media/2025/12/02/technology.png.
 type MediaPath string
 
-// Thumbnail is the smallest with a bounding box of at least size pixels, nil
-// where there is none.
+// Thumbnail returns the smallest thumbnail with a bounding box of at least size
+// pixels, or nil if there is none.
 func (i *Image) Thumbnail(size int) *Thumbnail {
 	var found *Thumbnail
 	for _, thumbnail := range i.Thumbnails {
@@ -155,24 +158,24 @@ func (i *Image) Thumbnail(size int) *Thumbnail {
 	return found
 }
 
-// Srcset lists files of one picture with their widths in pixels.
+// Srcset lists files of one image by width.
 type Srcset []SrcsetFile
 
-// SrcsetFile is an entry of a Srcset.
+// SrcsetFile is a file with its width in pixels.
 type SrcsetFile struct {
 	Path  MediaPath
 	Width int
 }
 
-// Srcset lists the thumbnails and the image itself by ascending width, one of
-// each width. It is nil where no width is known.
+// Srcset returns the thumbnails and the image itself by ascending width, one of
+// each width. It returns nil if no width is known.
 func (i *Image) Srcset() Srcset {
 	var files Srcset
 	if i.Width != nil {
 		files = Srcset{{i.Path, *i.Width}}
 	}
 	for _, thumbnail := range i.Thumbnails {
-		if width, known := i.widthOf(thumbnail); known && !slices.ContainsFunc(files, func(file SrcsetFile) bool { return file.Width == width }) {
+		if width, ok := i.thumbnailWidth(thumbnail); ok && !slices.ContainsFunc(files, func(file SrcsetFile) bool { return file.Width == width }) {
 			files = append(files, SrcsetFile{thumbnail.Path, width})
 		}
 	}
@@ -180,9 +183,9 @@ func (i *Image) Srcset() Srcset {
 	return files
 }
 
-// widthOf knows of a thumbnail from the legacy system that it fits into its
-// box and was never enlarged.
-func (i *Image) widthOf(thumbnail *Thumbnail) (width int, known bool) {
+// thumbnailWidth returns the width of a thumbnail in pixels, if it is known.
+// Those of the legacy system fit into their box and were never enlarged.
+func (i *Image) thumbnailWidth(thumbnail *Thumbnail) (width int, ok bool) {
 	if thumbnail.Width != nil {
 		return *thumbnail.Width, true
 	}
@@ -193,28 +196,27 @@ func (i *Image) widthOf(thumbnail *Thumbnail) (width int, known bool) {
 	return int(math.Round(float64(*i.Width) * scale)), true
 }
 
-// HumanReadableSize is the size as the legacy system words it: two decimals
-// and a unit from B to TB, whatever the size.
+// HumanReadableSize returns the size as the legacy system formats it: two
+// decimals and a unit between B and TB.
 func (i *Image) HumanReadableSize() string {
 	return string(jsonenc.AppendHumanSize(nil, i.Size))
 }
 
-// Time is an instant in UTC with microseconds, which is what both databases
-// keep. SQLite holds it as text of fixed width, so that its order is the
-// order of time.
+// Time is an instant in UTC with the precision of both databases, a
+// microsecond. SQLite stores it as text of fixed width, which sorts by time.
 type Time struct{ time.Time }
 
 const timeLayout = "2006-01-02T15:04:05.000000Z"
 
-// Now is the current instant, cut to what the databases keep.
+// Now returns the current time with the precision of the databases.
 func Now() Time { return Time{time.Now().UTC().Truncate(time.Microsecond)} }
 
-// Value writes the time for either database.
+// Value implements driver.Valuer for both databases.
 func (t Time) Value() (driver.Value, error) {
 	return t.UTC().Format(timeLayout), nil
 }
 
-// Scan reads what either database returns.
+// Scan implements sql.Scanner for both databases.
 func (t *Time) Scan(src any) error {
 	switch src := src.(type) {
 	case time.Time:

@@ -11,8 +11,8 @@ import (
 	"portfolio/db/dbtest"
 )
 
-// loadMany loads 1,000 portfolios, and 1,000 links for each of the first 100 of
-// them, every second with an image.
+// loadMany inserts 1,000 portfolios, and 1,000 links into each of the first 100.
+// Every second link has an image.
 func loadMany(t testing.TB, dsn string) {
 	t.Helper()
 	numbers := func(n int) string { return fmt.Sprintf("generate_series(CAST(1 AS bigint), %d) AS n (n)", n) }
@@ -39,10 +39,10 @@ func loadMany(t testing.TB, dsn string) {
 	}
 }
 
-// TestPlans looks at how each order is read, both ways, from the beginning
-// and from the middle: always in the order of an index, until the page is
-// full.
+// TestPlans checks that pages of each order, in both directions, from the start
+// and from the middle, are read in the order of an index until they are full.
 func TestPlans(t *testing.T) {
+	t.Parallel()
 	dbtest.EachURL(t, func(t *testing.T, dsn string) {
 		loadMany(t, dsn)
 		database := dbtest.Open(t, dsn)
@@ -54,7 +54,7 @@ func TestPlans(t *testing.T) {
 		}
 		check := func(list db.List, plan string, err error) {
 			t.Helper()
-			byRow := !database.Postgres() && list.Order.Field == db.OrderByID && strings.Contains(plan, "\nSCAN portfolio") // rows are kept by id
+			byRow := !database.Postgres() && list.Order.Field == db.OrderByID && strings.Contains(plan, "\nSCAN portfolio") // rows are stored by id
 			if err != nil || !inOrder.MatchString(plan) && !byRow || wrong.MatchString(plan) {
 				t.Errorf("%+v: %v\n%s", list, err, plan)
 			}
@@ -62,8 +62,8 @@ func TestPlans(t *testing.T) {
 		middle := sql.Null[db.Cursor]{V: db.Cursor{ID: 50_000, Name: "Link 50000", Time: db.Now()}, Valid: true}
 		for _, field := range []db.OrderField{db.OrderByID, db.OrderByName, db.OrderByCreatedAt, db.OrderByUpdatedAt} {
 			for _, direction := range []db.Direction{db.Ascending, db.Descending} {
-				for _, from := range []sql.Null[db.Cursor]{{}, middle} {
-					list := db.List{Order: db.Order{Field: field, Direction: direction}, From: from, Limit: 20, WithRows: true, WithImages: true}
+				for _, cursor := range []sql.Null[db.Cursor]{{}, middle} {
+					list := db.List{Order: db.Order{Field: field, Direction: direction}, Cursor: cursor, Limit: 20, WithRows: true, WithImages: true}
 					plan, err := database.ExplainPortfolios(t.Context(), list)
 					check(list, plan, err)
 					for _, portfolios := range [][]int64{nil, {5}, {5, 6, 7}} {

@@ -3,16 +3,13 @@ package db
 import (
 	"context"
 	"slices"
-	"sync"
 
 	"github.com/uptrace/bun"
 )
 
-func (db *DB) portfolios() *bun.SelectQuery {
-	return db.portfoliosIn("portfolios AS portfolio")
-}
-
-func (db *DB) portfoliosIn(from string, args ...any) *bun.SelectQuery {
+// selectPortfolios selects what scanPortfolio reads from a table or subquery
+// named portfolio.
+func (db *DB) selectPortfolios(from string, args ...any) *bun.SelectQuery {
 	return db.read.NewSelect().
 		TableExpr(from, args...).
 		ColumnExpr("portfolio.id, portfolio.name, portfolio.created_at, portfolio.updated_at")
@@ -23,164 +20,124 @@ func scanPortfolio(row row) (*Portfolio, error) {
 	return portfolio, row.Scan(&portfolio.ID, &portfolio.Name, &portfolio.CreatedAt, &portfolio.UpdatedAt)
 }
 
-// Portfolio finds a portfolio, or ErrNotFound.
+// Portfolio returns a portfolio, or ErrNotFound.
 func (db *DB) Portfolio(ctx context.Context, id int64) (*Portfolio, error) {
 	return queryOne(ctx, db, &db.portfolioByID, scanPortfolio, id)
 }
 
 // Portfolios reads a page of all portfolios.
 func (db *DB) Portfolios(ctx context.Context, list List) (*Page[*Portfolio], error) {
-	found, err := pages(ctx, db, db.portfolioList(), list, all)
+	pages, err := readPages(ctx, db, db.portfolioList(), list, noParent)
 	if err != nil {
 		return nil, err
 	}
-	page := found[all]
-	asSiblings(page.Rows)
+	page := pages[noParent]
+	sharePage(page.Rows)
 	return page, nil
 }
 
-func (db *DB) portfolioList() listed[*Portfolio] {
-	return listed[*Portfolio]{
+func (db *DB) portfolioList() listSpec[*Portfolio] {
+	return listSpec[*Portfolio]{
 		table: "portfolios", alias: "portfolio", searched: []string{"name"},
-		query: db.portfoliosIn, scan: scanPortfolio, size: (*Portfolio).size,
-		parent: func(*Portfolio) int64 { return all },
+		query: db.selectPortfolios, scan: scanPortfolio, size: (*Portfolio).size,
+		parentOf: func(*Portfolio) int64 { return noParent },
 	}
 }
 
-// PortfolioLinks reads a page of the links of a portfolio, or of all links if
-// portfolioID is nil.
-func (db *DB) PortfolioLinks(ctx context.Context, portfolioID *int64, list List) (*Page[*PortfolioLink], error) {
-	of, parent := db.linkList(list.WithImages), int64(all)
-	if portfolioID != nil {
-		parent = *portfolioID
-	} else {
-		of.within, of.parent = "", func(*PortfolioLink) int64 { return all }
-	}
-	found, err := pages(ctx, db, of, list, parent)
-	if err != nil {
-		return nil, err
-	}
-	page := found[parent]
-	siblings := &linkSiblings{rows: page.Rows}
-	for _, link := range page.Rows {
-		link.siblings = siblings
-	}
-	return page, nil
-}
-
-func (db *DB) linkList(images bool) listed[*PortfolioLink] {
-	of := listed[*PortfolioLink]{
-		table: "portfolio_links", alias: "link", searched: []string{"name", "description"},
-		query: db.bareLinks, scan: scanBareLink, size: (*PortfolioLink).size,
-		within: "portfolio_id",
-		parent: func(link *PortfolioLink) int64 { return link.PortfolioID },
-	}
-	if images {
-		of.query, of.scan = db.links, scanLink
-	}
-	return of
-}
-
-// together shares what is read for rows that were read together. The first
-// that asks has it read for all of them, so that the number of statements
-// does not depend on the number of rows.
-type together[V any] struct {
-	mu    sync.Mutex
-	reads map[any]func() (map[int64]V, error)
-}
-
-func (t *together[V]) once(key any, read func() (map[int64]V, error)) (map[int64]V, error) {
-	t.mu.Lock()
-	found := t.reads[key]
-	if found == nil {
-		if t.reads == nil {
-			t.reads = map[any]func() (map[int64]V, error){}
-		}
-		found = sync.OnceValues(read)
-		t.reads[key] = found
-	}
-	t.mu.Unlock()
-	return found()
-}
-
-type portfolioSiblings struct {
+// portfolioPage holds portfolios that were read together, and their links.
+type portfolioPage struct {
 	rows  []*Portfolio
-	links together[*Page[*PortfolioLink]]
+	links pageCache[*Page[*PortfolioLink]]
 }
 
-func asSiblings(portfolios []*Portfolio) {
-	siblings := &portfolioSiblings{rows: portfolios}
+// sharePage tells portfolios that they were read together.
+func sharePage(portfolios []*Portfolio) {
+	page := &portfolioPage{rows: portfolios}
 	for _, portfolio := range portfolios {
-		portfolio.siblings = siblings
+		portfolio.page = page
 	}
 }
 
 // Links reads a page of a portfolio's links, and the same page for every
-// portfolio that was read with it.
+// portfolio that was read together with it.
 func (db *DB) Links(ctx context.Context, portfolio *Portfolio, list List) (*Page[*PortfolioLink], error) {
-	siblings := portfolio.siblings
-	if siblings == nil {
-		siblings = &portfolioSiblings{rows: []*Portfolio{portfolio}}
+	page := portfolio.page
+	if page == nil {
+		page = &portfolioPage{rows: []*Portfolio{portfolio}}
 	}
-	found, err := siblings.links.once(list, func() (map[int64]*Page[*PortfolioLink], error) {
-		return db.linksOfAll(ctx, siblings.rows, list)
+	pages, err := page.links.load(list, func() (map[int64]*Page[*PortfolioLink], error) {
+		return db.linksOfPage(ctx, page.rows, list)
 	})
-	return found[portfolio.ID], err
+	return pages[portfolio.ID], err
 }
 
-func (db *DB) linksOfAll(ctx context.Context, portfolios []*Portfolio, list List) (map[int64]*Page[*PortfolioLink], error) {
+func (db *DB) linksOfPage(ctx context.Context, portfolios []*Portfolio, list List) (map[int64]*Page[*PortfolioLink], error) {
 	ids := make([]int64, len(portfolios))
 	for i, portfolio := range portfolios {
 		ids[i] = portfolio.ID
 	}
-	found, err := pages(ctx, db, db.linkList(list.WithImages), list, ids...)
+	pages, err := readPages(ctx, db, db.linkList(list.WithImages), list, ids...)
 	if err != nil {
 		return nil, err
 	}
 	for _, portfolio := range portfolios {
-		for _, link := range found[portfolio.ID].Rows {
+		for _, link := range pages[portfolio.ID].Rows {
 			link.portfolio = portfolio
 		}
 	}
-	return found, nil
+	return pages, nil
 }
 
-type linkSiblings struct {
-	rows       []*PortfolioLink
-	portfolios together[*Portfolio]
-}
-
-// PortfolioOf reads the portfolio of a link, and that of every link that was
-// read with it.
-func (db *DB) PortfolioOf(ctx context.Context, link *PortfolioLink) (*Portfolio, error) {
-	if link.portfolio != nil {
-		return link.portfolio, nil
-	}
-	if link.siblings == nil {
-		return db.Portfolio(ctx, link.PortfolioID)
-	}
-	found, err := link.siblings.portfolios.once(nil, func() (map[int64]*Portfolio, error) {
-		return db.portfoliosOfAll(ctx, link.siblings.rows)
+// CreatePortfolio stores a portfolio.
+func (db *DB) CreatePortfolio(ctx context.Context, name string) (*Portfolio, error) {
+	now := Now()
+	portfolio := &Portfolio{Name: name, CreatedAt: now, UpdatedAt: now}
+	err := db.transaction(ctx, func(ctx context.Context, tx bun.Tx) error {
+		return db.insert(ctx, tx, "portfolios", portfolio, &portfolio.ID)
 	})
-	if err == nil && found[link.PortfolioID] == nil {
-		err = ErrNotFound
-	}
-	return found[link.PortfolioID], err
+	return portfolio, err
 }
 
-func (db *DB) portfoliosOfAll(ctx context.Context, links []*PortfolioLink) (map[int64]*Portfolio, error) {
-	ids := make([]int64, len(links))
-	for i, link := range links {
-		ids[i] = link.PortfolioID
-	}
-	slices.Sort(ids)
-	var portfolios []*Portfolio
-	found := map[int64]*Portfolio{}
-	err := db.query(ctx, &db.portfoliosByID, []any{db.parentsArg(slices.Compact(ids))}, func(row row) error {
-		portfolio, err := scanPortfolio(row)
-		portfolios, found[portfolio.ID] = append(portfolios, portfolio), portfolio
+// PortfolioUpdate holds changes of a portfolio. A nil field is not changed.
+type PortfolioUpdate struct {
+	Name *string
+}
+
+// UpdatePortfolio changes a portfolio. It returns ErrNotFound, or ErrStale if
+// the portfolio was not updated at the expected time.
+func (db *DB) UpdatePortfolio(ctx context.Context, id int64, expected *Time, update PortfolioUpdate) (*Portfolio, error) {
+	var portfolio Portfolio
+	err := db.transaction(ctx, func(ctx context.Context, tx bun.Tx) error {
+		portfolio = Portfolio{}
+		if err := db.lockUnchanged(ctx, tx, &portfolio, id, expected); err != nil {
+			return err
+		}
+		assign(&portfolio.Name, update.Name)
+		portfolio.UpdatedAt = nextUpdatedAt(portfolio.UpdatedAt)
+		_, err := tx.NewUpdate().Model(&portfolio).ExcludeColumn("created_at").WherePK().Exec(ctx)
 		return err
 	})
-	asSiblings(portfolios)
-	return found, err
+	return &portfolio, err
+}
+
+// DeletePortfolio deletes a portfolio with its links. It returns the portfolio
+// and the ids of the links, ascending, or the errors of UpdatePortfolio.
+func (db *DB) DeletePortfolio(ctx context.Context, id int64, expected *Time) (*Portfolio, []int64, error) {
+	var (
+		portfolio Portfolio
+		links     []int64
+	)
+	err := db.transaction(ctx, func(ctx context.Context, tx bun.Tx) error {
+		portfolio, links = Portfolio{}, []int64{}
+		if err := db.lockUnchanged(ctx, tx, &portfolio, id, expected); err != nil {
+			return err
+		}
+		if err := tx.NewDelete().Model((*PortfolioLink)(nil)).Where("portfolio_id = ?", id).Returning("id").Scan(ctx, &links); err != nil {
+			return err
+		}
+		slices.Sort(links)
+		_, err := tx.NewDelete().Model(&portfolio).WherePK().Exec(ctx)
+		return err
+	})
+	return &portfolio, links, err
 }

@@ -8,16 +8,16 @@ import (
 	"golang.org/x/text/unicode/norm"
 )
 
-// A text matches a search that it contains, in upper or lower case and whether
-// accented letters are composed or decomposed. What the databases know of case
-// depends on how they were built and set up, so the rule is in patterns made
-// here. The indexes of trigrams give candidates: they may hold too many rows,
-// and never too few.
+// A text matches a search if it contains it, regardless of case and of whether
+// accented letters are composed or decomposed. How the databases fold case
+// depends on how they were built and configured, so the rule is in patterns
+// built here. The trigram indexes only select candidates, which may be too many
+// rows but never too few.
 
-// maxTrigrams bounds those of a search that an index is asked for.
+// maxTrigrams bounds the trigrams of a search that are looked up in an index.
 const maxTrigrams = 8
 
-// searchForms returns the search as it was sent, composed and decomposed.
+// searchForms returns the search as given, composed and decomposed.
 func searchForms(search string) []string {
 	forms := []string{search}
 	for _, form := range []string{norm.NFC.String(search), norm.NFD.String(search)} {
@@ -28,7 +28,7 @@ func searchForms(search string) []string {
 	return forms
 }
 
-// trigrams returns some of the trigrams of a text, from everywhere in it.
+// trigrams returns at most maxTrigrams trigrams, spread over the text.
 func trigrams(text string) []string {
 	runes, all := []rune(text), []string{}
 	for i := range max(0, len(runes)-2) {
@@ -39,15 +39,16 @@ func trigrams(text string) []string {
 	if len(all) <= maxTrigrams {
 		return all
 	}
-	some := make([]string, maxTrigrams)
-	for i := range some {
-		some[i] = all[i*(len(all)-1)/(maxTrigrams-1)]
+	spread := make([]string, maxTrigrams)
+	for i := range spread {
+		spread[i] = all[i*(len(all)-1)/(maxTrigrams-1)]
 	}
-	return some
+	return spread
 }
 
-// postgresSearch is the condition that one of the columns holds the search. The
-// whole pattern is hidden from the index, which would take it apart for long.
+// postgresSearch returns the condition that one of the columns contains the
+// search. The complete pattern is matched against an expression without an
+// index: extracting all its trigrams for the index would take long.
 func postgresSearch(search string, columns []string) (text string, args []any) {
 	var matches []string
 	for _, form := range searchForms(search) {
@@ -63,8 +64,8 @@ func postgresSearch(search string, columns []string) (text string, args []any) {
 	return "(" + strings.Join(matches, " OR ") + ")", args
 }
 
-// sqliteSearch is the same for SQLite, where a table of its own has the
-// trigrams. A text that is too short for it is looked for in every row.
+// sqliteSearch returns the same condition for SQLite, whose trigram index is a
+// separate table. A search without trigrams reads every row.
 func sqliteSearch(search, table string, columns []string) (text string, args []any) {
 	var candidates, matches []string
 	for _, form := range searchForms(search) {
@@ -82,8 +83,8 @@ func sqliteSearch(search, table string, columns []string) (text string, args []a
 	return text, args
 }
 
-// matchExpression is FTS5's for a row with the trigrams of a text, empty where
-// it has none.
+// matchExpression returns the FTS5 query for rows with the trigrams of a text,
+// or "" if it has none.
 func matchExpression(text string) string {
 	var all []string
 	for _, trigram := range trigrams(text) {
@@ -108,17 +109,18 @@ func matchExpression(text string) string {
 	return "(" + strings.Join(all, " AND ") + ")"
 }
 
-// variants returns the characters that differ from r in case only, but of those
-// that FTS5 takes for equal one. It knows the cases of Unicode 6.
+// variants returns r and the characters that differ from it in case only. FTS5
+// folds case by Unicode 6: of the characters that it folds together, one is
+// returned.
 func variants(r rune) []rune {
 	var found []rune
 	for variant := unicode.SimpleFold(r); ; variant = unicode.SimpleFold(variant) {
-		one := variant
+		folded := variant
 		if variant < 0x250 || variant >= 0x386 && variant < 0x528 || variant >= 0x531 && variant < 0x588 { // Latin, Greek and Cyrillic, Armenian
-			one = unicode.ToLower(variant)
+			folded = unicode.ToLower(variant)
 		}
-		if !slices.Contains(found, one) {
-			found = append(found, one)
+		if !slices.Contains(found, folded) {
+			found = append(found, folded)
 		}
 		if variant == r {
 			return found
@@ -126,7 +128,7 @@ func variants(r rune) []rune {
 	}
 }
 
-// globPattern finds text in any case by SQLite's GLOB.
+// globPattern returns the pattern for SQLite's GLOB that finds text in any case.
 func globPattern(text string) string {
 	return "*" + casePattern(text, func(r rune) string {
 		if strings.ContainsRune("*?[", r) {
@@ -136,7 +138,7 @@ func globPattern(text string) string {
 	}) + "*"
 }
 
-// regexPattern finds text in any case by a regular expression.
+// regexPattern returns the regular expression that finds text in any case.
 func regexPattern(text string) string {
 	return casePattern(text, func(r rune) string {
 		if r < unicode.MaxASCII && !unicode.IsLetter(r) && !unicode.IsDigit(r) {
@@ -146,12 +148,14 @@ func regexPattern(text string) string {
 	})
 }
 
-func casePattern(text string, plain func(rune) string) string {
+// casePattern replaces each letter by the class of its cases, and each other
+// character by its quoted form.
+func casePattern(text string, quote func(rune) string) string {
 	var pattern strings.Builder
 	for _, r := range text {
 		folded := unicode.SimpleFold(r)
 		if folded == r {
-			pattern.WriteString(plain(r))
+			pattern.WriteString(quote(r))
 			continue
 		}
 		pattern.WriteByte('[')

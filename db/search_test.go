@@ -6,7 +6,6 @@ import (
 	"os"
 	"strings"
 	"testing"
-	"time"
 	"unicode"
 	"unicode/utf8"
 
@@ -17,18 +16,18 @@ import (
 	"portfolio/db/dbtest"
 )
 
-// fold makes texts equal that differ in case only.
+// fold maps texts that differ in case only to the same text.
 func fold(text string) string {
 	return strings.Map(func(r rune) rune {
-		least := r
-		for folded := unicode.SimpleFold(r); folded != r; folded = unicode.SimpleFold(folded) {
-			least = min(least, folded)
+		folded := r
+		for other := unicode.SimpleFold(r); other != r; other = unicode.SimpleFold(other) {
+			folded = min(folded, other)
 		}
-		return least
+		return folded
 	}, text)
 }
 
-// matches is the rule of matching.
+// matches reports whether a search finds a text.
 func matches(text, search string) bool {
 	for _, form := range []string{search, norm.NFC.String(search), norm.NFD.String(search)} {
 		if strings.Contains(fold(text), fold(form)) {
@@ -38,8 +37,8 @@ func matches(text, search string) bool {
 	return false
 }
 
-// FuzzSearch: both databases find a text in another if it is there in any
-// case, composed or decomposed, and then only.
+// FuzzSearch checks that both databases find what matches reports, with and
+// without an index.
 func FuzzSearch(f *testing.F) {
 	for _, seed := range [][2]string{
 		{"Demo", "dEMO"}, {"100%", "%"}, {"a_b", "_"}, {"axb", "a_b"}, {`a\b`, `\`}, {`\d`, `\D`}, {"5", `\d`}, {"[a]", "[A]"}, {"^a$", "^A$"}, {"a.b", "a.B"}, {"ab", "a.b"},
@@ -49,11 +48,11 @@ func FuzzSearch(f *testing.F) {
 	} {
 		f.Add(seed[0], seed[1])
 	}
-	plain := dbtest.PostgresLike(f, "LOCALE 'C' TEMPLATE template0") // which knows the case of ASCII only
+	plain := dbtest.EmptyPostgresWith(f, "LOCALE 'C' TEMPLATE template0") // which folds the case of ASCII only
 	if _, err := dbtest.Open(f, plain).Migrate(f.Context()); err != nil {
 		f.Fatal(err)
 	}
-	const indexed = "&enable_seqscan=off&enable_indexscan=off" // which a few rows are not worth
+	const indexed = "&enable_seqscan=off&enable_indexscan=off" // the planner would not use an index for a few rows
 	databases := []*db.DB{
 		dbtest.Open(f, dbtest.SQLite(f)), dbtest.Open(f, dbtest.Postgres(f)),
 		dbtest.Open(f, dbtest.Postgres(f)+indexed), dbtest.Open(f, plain+indexed),
@@ -69,95 +68,23 @@ func FuzzSearch(f *testing.F) {
 			}
 			page, err := database.Portfolios(t.Context(), db.List{
 				Filter: db.Filter{Search: search}, Order: db.Order{Field: db.OrderByID, Direction: db.Descending}, Limit: 1,
-				WithRows: true, WithBeyond: true, From: sql.Null[db.Cursor]{V: db.Cursor{ID: portfolio.ID + 1}, Valid: true},
+				WithRows: true, WithPreceding: true, Cursor: sql.Null[db.Cursor]{V: db.Cursor{ID: portfolio.ID + 1}, Valid: true},
 			})
 			if err != nil {
 				t.Fatal(err)
 			}
 			found := len(page.Rows) > 0 && page.Rows[0].ID == portfolio.ID
 			if want := matches(name, search); found != want {
-				t.Errorf("PostgreSQL %t: %q in %q is %t, want %t", database.Postgres(), search, name, found, want)
+				t.Errorf("PostgreSQL %t: found %q in %q: %t, want %t", database.Postgres(), search, name, found, want)
 			}
 		}
 	})
 }
 
-// TestLoadedTimes: rows that others load are listed in the order of time,
-// however the time is written.
-func TestLoadedTimes(t *testing.T) {
-	dbtest.EachURL(t, func(t *testing.T, dsn string) {
-		written := []string{
-			"2026-01-13T10:05:43.296270Z", "2026-01-13T10:05:43Z", "2026-01-13 10:05:43.5", "2026-01-13 10:05:43.123+00:00",
-			"2026-01-13T13:35:44.000001+03:30", "2026-01-13T10:05:43.999999Z", "0001-01-01T00:00:00Z", "9999-12-31T23:59:59.999999Z", "2026-01-13 10:05:43.1+00:00",
-		}
-		for _, text := range written {
-			dbtest.Exec(t, dsn, "INSERT INTO portfolios (name, created_at, updated_at) VALUES ($1, $2, $2)", text, text)
-		}
-		page, err := dbtest.Open(t, dsn).Portfolios(t.Context(), db.List{Order: db.Order{Field: db.OrderByCreatedAt, Direction: db.Ascending}, Limit: 100, WithRows: true})
-		if err != nil {
-			t.Fatal(err)
-		}
-		var got []string
-		for _, portfolio := range page.Rows {
-			got = append(got, portfolio.CreatedAt.Format(time.RFC3339Nano))
-		}
-		if diff := cmp.Diff([]string{
-			"0001-01-01T00:00:00Z", "2026-01-13T10:05:43Z", "2026-01-13T10:05:43.1Z", "2026-01-13T10:05:43.123Z", "2026-01-13T10:05:43.29627Z",
-			"2026-01-13T10:05:43.5Z", "2026-01-13T10:05:43.999999Z", "2026-01-13T10:05:44.000001Z", "9999-12-31T23:59:59.999999Z",
-		}, got); diff != "" {
-			t.Error(diff)
-		}
-	})
-}
-
-// TestListsWithoutPreparing: with default_query_exec_mode=exec PostgreSQL is
-// not asked for the types of the arguments.
-func TestListsWithoutPreparing(t *testing.T) {
-	dsn := dbtest.Postgres(t)
-	dbtest.LoadFile(t, dsn, "../compat/testdata/fixtures.json")
-	database := dbtest.Open(t, dsn+"&default_query_exec_mode=exec")
-	for _, field := range []db.OrderField{db.OrderByID, db.OrderByName, db.OrderByCreatedAt, db.OrderByUpdatedAt} {
-		start := sql.Null[db.Time]{V: db.Time{Time: time.Unix(0, 0).UTC()}, Valid: true}
-		list := db.List{
-			Filter: db.Filter{Search: "LINK", CreatedFrom: start, UpdatedFrom: start, HasImage: sql.Null[bool]{V: true, Valid: true}},
-			Order:  db.Order{Field: field, Direction: db.Ascending}, Limit: 3, WithRows: true, WithImages: true, WithTotal: true, WithBeyond: true,
-		}
-		var one, two []int64
-		for range 3 {
-			page, err := database.PortfolioLinks(t.Context(), nil, list)
-			if err != nil {
-				t.Fatal(field, err)
-			}
-			for _, link := range page.Rows {
-				one = append(one, link.ID)
-			}
-			list.From = sql.Null[db.Cursor]{V: page.Rows[len(page.Rows)-1].Cursor(field), Valid: true}
-		}
-		list.From, list.Limit = sql.Null[db.Cursor]{}, 9
-		portfolios, err := database.Portfolios(t.Context(), db.List{Order: list.Order, Limit: 10, WithRows: true})
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, portfolio := range portfolios.Rows {
-			page, err := database.Links(t.Context(), portfolio, list)
-			if err != nil {
-				t.Fatal(field, err)
-			}
-			for _, link := range page.Rows {
-				if portfolio.ID == 1 {
-					two = append(two, link.ID)
-				}
-			}
-		}
-		if diff := cmp.Diff(one, two); diff != "" || len(one) != 9 {
-			t.Errorf("%s: %s", field, diff)
-		}
-	}
-}
-
-// TestSearchFollowsRows: the index holds what the tables hold, whoever changes
-// them.
-func TestSearchFollowsRows(t *testing.T) {
+// TestSearchIndexIsCurrent checks that the index follows changes of the tables
+// by any program.
+func TestSearchIndexIsCurrent(t *testing.T) {
+	t.Parallel()
 	dbtest.EachURL(t, func(t *testing.T, dsn string) {
 		database := dbtest.Open(t, dsn)
 		replace := func(id int, name string) string {
@@ -194,25 +121,18 @@ func TestSearchFollowsRows(t *testing.T) {
 				got = append(got, link.ID)
 			}
 			if diff := cmp.Diff(step.want, got); diff != "" || page.Total != len(got) {
-				t.Errorf("after %s: %d in all, %s", step.statement, page.Total, diff)
+				t.Errorf("after %s: total %d, %s", step.statement, page.Total, diff)
 			}
 		}
 	})
 }
 
-// TestEncoding: a database of another encoding is refused.
-func TestEncoding(t *testing.T) {
-	dsn := dbtest.PostgresLike(t, "ENCODING 'SQL_ASCII' LOCALE 'C' TEMPLATE template0")
-	if _, err := db.Open(t.Context(), dsn); err == nil || err.Error() != "the database's encoding is SQL_ASCII: it must be UTF8" {
-		t.Error(err)
-	}
-}
-
-// TestWithoutTrigrams: where the extension cannot be created there is no index,
-// and the same is found.
-func TestWithoutTrigrams(t *testing.T) {
+// TestSearchWithoutExtension checks that searches work without an index if the
+// role may not create the extension.
+func TestSearchWithoutExtension(t *testing.T) {
+	t.Parallel()
 	dsn := dbtest.EmptyPostgres(t)
-	role := fmt.Sprintf("plain_%d", os.Getpid()) // who may create tables, and no extension
+	role := fmt.Sprintf("plain_%d", os.Getpid()) // may create tables but no extension
 	dbtest.Exec(t, dsn, "CREATE ROLE "+role)
 	dbtest.Exec(t, dsn, "GRANT ALL ON SCHEMA public TO "+role)
 	defer func() { dbtest.Exec(t, dsn, "DROP OWNED BY "+role); dbtest.Exec(t, dsn, "DROP ROLE "+role) }()

@@ -54,14 +54,14 @@ func (p pageArgs) list(ctx context.Context, name string, filter db.Filter, errs 
 	}
 	if from != nil {
 		cursor, ok := order.Decode(*from)
-		if list.From = (sql.Null[db.Cursor]{V: cursor, Valid: true}); !ok {
+		if list.Cursor = (sql.Null[db.Cursor]{V: cursor, Valid: true}); !ok {
 			errs.add("is not a cursor of this list in this order", fromName)
 		}
 	}
 	list.WithRows = graphql.AnyFieldRequested(ctx, "nodes", "edges", "pageInfo")
 	list.WithImages = graphql.AnyFieldRequested(ctx, "nodes.imageData", "edges.node.imageData")
 	list.WithTotal = graphql.FieldRequested(ctx, "totalCount")
-	list.WithBeyond = graphql.FieldRequested(ctx, oppositeField)
+	list.WithPreceding = graphql.FieldRequested(ctx, oppositeField)
 	return list, order, errs.err()
 }
 

@@ -37,9 +37,7 @@ func (r *mutationResolver) UpdatePortfolio(ctx context.Context, input model.Upda
 	if err := errs.err(); err != nil {
 		return nil, err
 	}
-	portfolio, err := r.DB.UpdatePortfolio(ctx, input.ID, input.ExpectedUpdatedAt, func(portfolio *db.Portfolio) {
-		setIf(&portfolio.Name, name)
-	})
+	portfolio, err := r.DB.UpdatePortfolio(ctx, input.ID, input.ExpectedUpdatedAt, db.PortfolioUpdate{Name: name})
 	if err != nil {
 		return nil, err
 	}
@@ -60,7 +58,7 @@ func (r *mutationResolver) CreatePortfolioLink(ctx context.Context, input model.
 	link, errs := newLink(input)
 	var err error
 	if len(errs) > 0 {
-		err = r.DB.CheckNamed(ctx, &link.PortfolioID, link.ImageID)
+		err = r.DB.CheckReferences(ctx, &link.PortfolioID, link.ImageID)
 	} else {
 		err = r.withUpload(ctx, input.Image, func(ctx context.Context, image *db.Image) error {
 			link.ImageData = image
@@ -75,19 +73,17 @@ func (r *mutationResolver) CreatePortfolioLink(ctx context.Context, input model.
 
 // UpdatePortfolioLink updates a link.
 func (r *mutationResolver) UpdatePortfolioLink(ctx context.Context, input model.UpdatePortfolioLinkInput) (*model.UpdatePortfolioLinkPayload, error) {
-	portfolioID, change, errs := linkChanges(input)
+	update, errs := linkUpdate(input)
 	var (
 		link *db.PortfolioLink
 		err  error
 	)
 	if len(errs) > 0 {
-		err = r.DB.CheckNamed(ctx, portfolioID, input.ImageID.Value())
+		err = r.DB.CheckReferences(ctx, update.PortfolioID, input.ImageID.Value())
 	} else {
 		err = r.withUpload(ctx, input.Image, func(ctx context.Context, image *db.Image) (err error) {
-			link, err = r.DB.UpdateLink(ctx, input.ID, input.ExpectedUpdatedAt, portfolioID, input.ImageID.Value(), func(link *db.PortfolioLink) {
-				change(link)
-				link.ImageData = image
-			})
+			update.Image = image
+			link, err = r.DB.UpdateLink(ctx, input.ID, input.ExpectedUpdatedAt, update)
 			return err
 		})
 	}
@@ -127,11 +123,11 @@ func (r *mutationResolver) CreateUser(ctx context.Context, input model.CreateUse
 
 // SetUserPermissions updates the permissions of a user.
 func (r *mutationResolver) SetUserPermissions(ctx context.Context, input model.SetUserPermissionsInput) (*model.SetUserPermissionsPayload, error) {
-	change, errs := userChanges(input)
+	update, errs := userUpdate(input)
 	if err := errs.err(); err != nil {
 		return nil, err
 	}
-	user, err := r.DB.UpdateUser(ctx, input.Username, change)
+	user, err := r.DB.UpdateUser(ctx, input.Username, update)
 	if err != nil {
 		return nil, err
 	}

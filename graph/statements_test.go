@@ -79,7 +79,7 @@ func TestStatements(t *testing.T) {
 						t.Fatal(err)
 					}
 					tokens.Invalidate() // so that the token always costs one statement
-					ctx, statements := db.WithCounter(t.Context())
+					ctx, statements := db.WithQueryCounter(t.Context())
 					request := httptest.NewRequestWithContext(ctx, http.MethodPost, "/graphql", strings.NewReader(string(body)))
 					request.Header.Set("Content-Type", "application/json")
 					request.Header.Set("Authorization", "Token "+graphtest.Staff4242)

@@ -105,7 +105,7 @@ func (u uploads) count(t *testing.T) (files, rows int) {
 		}
 		files++
 	}
-	for _, err := range u.database.StoredFiles(t.Context()) {
+	for _, err := range u.database.FileRefs(t.Context()) {
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -122,11 +122,12 @@ func requireNonNull[T any](e *inputErrors, value graphql.Omittable[*T], name str
 	return value.Value()
 }
 
-// setIf sets a field to a value unless that is nil.
-func setIf[T any](to, value *T) {
-	if value != nil {
-		*to = *value
+// pointerTo returns a pointer to the value of a field, or nil if it is omitted.
+func pointerTo[T any](value graphql.Omittable[T]) *T {
+	if value, ok := value.ValueOK(); ok {
+		return &value
 	}
+	return nil
 }
 
 func (e *inputErrors) changedName(value graphql.Omittable[*string]) *string {
@@ -147,27 +148,19 @@ func newLink(i model.CreatePortfolioLinkInput) (*db.PortfolioLink, inputErrors) 
 	return &db.PortfolioLink{PortfolioID: i.PortfolioID, ImageID: i.ImageID, Name: name, URL: i.URL, Description: i.Description}, errs
 }
 
-func linkChanges(i model.UpdatePortfolioLinkInput) (portfolioID *int64, change func(*db.PortfolioLink), errs inputErrors) {
-	portfolioID = requireNonNull(&errs, i.PortfolioID, "portfolioId")
-	name := errs.changedName(i.Name)
+func linkUpdate(i model.UpdatePortfolioLinkInput) (db.LinkUpdate, inputErrors) {
+	var errs inputErrors
+	update := db.LinkUpdate{
+		PortfolioID: requireNonNull(&errs, i.PortfolioID, "portfolioId"),
+		ImageID:     pointerTo(i.ImageID),
+		Name:        errs.changedName(i.Name),
+		URL:         pointerTo(i.URL),
+		Description: pointerTo(i.Description),
+	}
 	errs.url(i.URL.Value(), "input", "url")
 	errs.optional(i.Description.Value(), maxDescription, "input", "description")
 	errs.checkExclusive(i.ImageID.Value(), i.Image)
-	return portfolioID, func(link *db.PortfolioLink) {
-		setIf(&link.PortfolioID, portfolioID)
-		setIf(&link.Name, name)
-		for _, field := range []struct {
-			to    **string
-			value graphql.Omittable[*string]
-		}{{&link.URL, i.URL}, {&link.Description, i.Description}} {
-			if field.value.IsSet() {
-				*field.to = field.value.Value()
-			}
-		}
-		if i.ImageID.IsSet() {
-			link.ImageID = i.ImageID.Value()
-		}
-	}, errs
+	return update, errs
 }
 
 func (e *inputErrors) checkExclusive(id *int64, upload *graphql.Upload) {
@@ -176,21 +169,18 @@ func (e *inputErrors) checkExclusive(id *int64, upload *graphql.Upload) {
 	}
 }
 
-func userChanges(i model.SetUserPermissionsInput) (func(*db.User), inputErrors) {
+func userUpdate(i model.SetUserPermissionsInput) (db.UserUpdate, inputErrors) {
 	var errs inputErrors
 	errs.text(i.Username, 1, maxUsername, "input", "username")
-	active, staff, admin := requireNonNull(&errs, i.IsActive, "isActive"), requireNonNull(&errs, i.IsStaff, "isStaff"), requireNonNull(&errs, i.IsAdmin, "isAdmin")
-	codes, isSet := i.Codes.ValueOK()
-	if isSet && codes == nil {
+	update := db.UserUpdate{
+		IsActive: requireNonNull(&errs, i.IsActive, "isActive"),
+		IsStaff:  requireNonNull(&errs, i.IsStaff, "isStaff"),
+		IsAdmin:  requireNonNull(&errs, i.IsAdmin, "isAdmin"),
+		Codes:    pointerTo(i.Codes),
+	}
+	if update.Codes != nil && *update.Codes == nil {
 		errs.add("must not be null", "input", "codes")
 	}
-	errs.codes(codes)
-	return func(user *db.User) {
-		setIf(&user.IsActive, active)
-		setIf(&user.IsStaff, staff)
-		setIf(&user.IsAdmin, admin)
-		if isSet {
-			user.Codes = codes
-		}
-	}, errs
+	errs.codes(i.Codes.Value())
+	return update, errs
 }

@@ -1,5 +1,5 @@
-// Package dbtest gives tests real databases: SQLite in a file, and a
-// PostgreSQL server that lives as long as the test binary.
+// Package dbtest provides real databases for tests: SQLite in a file, and a
+// PostgreSQL server that runs as long as the test binary.
 package dbtest
 
 import (
@@ -23,21 +23,21 @@ import (
 	"portfolio/db"
 )
 
-// Each runs a test as a subtest per kind of database, each time on a database
-// of its own with the current schema.
+// Each runs a test as one subtest for each kind of database, on a new database
+// with the current schema.
 func Each(t *testing.T, test func(t *testing.T, database *db.DB)) {
 	t.Helper()
 	EachURL(t, func(t *testing.T, dsn string) { test(t, Open(t, dsn)) })
 }
 
-// EachURL is Each for tests that open the database themselves.
+// EachURL is like Each for tests that open the database themselves.
 func EachURL(t *testing.T, test func(t *testing.T, dsn string)) {
 	t.Helper()
 	t.Run("sqlite", func(t *testing.T) { test(t, SQLite(t)) })
 	t.Run("postgres", func(t *testing.T) { test(t, Postgres(t)) })
 }
 
-// Open opens a database until the test ends.
+// Open opens a database and closes it when the test ends.
 func Open(t testing.TB, dsn string) *db.DB {
 	t.Helper()
 	database, err := db.Open(t.Context(), dsn)
@@ -52,7 +52,7 @@ func Open(t testing.TB, dsn string) *db.DB {
 	return database
 }
 
-// SQLite is the address of a new database with the current schema.
+// SQLite returns the URL of a new database with the current schema.
 func SQLite(t testing.TB) string {
 	t.Helper()
 	dsn := EmptySQLite(t)
@@ -60,13 +60,13 @@ func SQLite(t testing.TB) string {
 	return dsn
 }
 
-// EmptySQLite is the address of a new database without tables.
+// EmptySQLite returns the URL of a new database without tables.
 func EmptySQLite(t testing.TB) string {
 	return "sqlite:" + filepath.Join(t.TempDir(), "test.db")
 }
 
-// Postgres is the address of a new database with the current schema. Where
-// there is no PostgreSQL the test is skipped, but in CI it fails.
+// Postgres returns the URL of a new database with the current schema. Without
+// PostgreSQL the test is skipped; in CI it fails.
 func Postgres(t testing.TB) string {
 	t.Helper()
 	dsn := EmptyPostgres(t)
@@ -74,14 +74,14 @@ func Postgres(t testing.TB) string {
 	return dsn
 }
 
-// EmptyPostgres is the address of a new database without tables.
+// EmptyPostgres returns the URL of a new database without tables.
 func EmptyPostgres(t testing.TB) string {
 	t.Helper()
 	return postgres(t).create(t, "")
 }
 
-// PostgresLike is EmptyPostgres with options of CREATE DATABASE.
-func PostgresLike(t testing.TB, options string) string {
+// EmptyPostgresWith is like EmptyPostgres with options of CREATE DATABASE.
+func EmptyPostgresWith(t testing.TB, options string) string {
 	t.Helper()
 	return postgres(t).create(t, options)
 }
@@ -100,9 +100,9 @@ func migrate(t testing.TB, dsn string) {
 	}
 }
 
-// server is a PostgreSQL server in which databases may be created.
+// server is a PostgreSQL server on which databases can be created.
 type server struct {
-	address *url.URL
+	url     *url.URL
 	created atomic.Int64 // databases
 }
 
@@ -111,7 +111,7 @@ func postgres(t testing.TB) *server {
 	server, err := start()
 	switch {
 	case errors.Is(err, errNoPostgres) && os.Getenv("CI") == "":
-		t.Skip("PostgreSQL is not tested: install its programs (Debian: apt-get install postgresql) or set TEST_DATABASE_URL")
+		t.Skip("skipped without PostgreSQL: install its programs (Debian: apt-get install postgresql) or set TEST_DATABASE_URL")
 	case err != nil:
 		t.Fatal(err)
 	}
@@ -120,41 +120,41 @@ func postgres(t testing.TB) *server {
 
 var errNoPostgres = errors.New("there is neither initdb nor TEST_DATABASE_URL")
 
-// start finds or starts the server, once for the test binary.
+// start finds or starts the server once for the test binary.
 var start = sync.OnceValues(func() (*server, error) {
-	address := os.Getenv("TEST_DATABASE_URL")
-	if address == "" {
+	dsn := os.Getenv("TEST_DATABASE_URL")
+	if dsn == "" {
 		var err error
-		if address, err = startServer(); err != nil {
+		if dsn, err = startServer(); err != nil {
 			return nil, err
 		}
 	}
-	parsed, err := url.Parse(address)
+	parsed, err := url.Parse(dsn)
 	if err != nil {
-		return nil, errors.New("TEST_DATABASE_URL is not an address")
+		return nil, errors.New("TEST_DATABASE_URL is not a URL")
 	}
-	return &server{address: parsed}, nil
+	return &server{url: parsed}, nil
 })
 
-// startServer makes a cluster in a folder of its own. A shell stops it and
-// removes the folder when this process ends, however it ends: then its
-// standard input does.
+// startServer starts a cluster in a temporary directory. A shell stops it and
+// removes the directory when this process ends, even by a crash: the shell's
+// standard input is then closed.
 func startServer() (string, error) {
 	initdb, err := program("initdb")
 	if err != nil {
 		return "", err
 	}
-	folder, err := os.MkdirTemp("", "pg")
+	directory, err := os.MkdirTemp("", "pg")
 	if err != nil {
 		return "", err
 	}
-	attributes, err := unprivileged(folder)
+	attributes, err := unprivileged(directory)
 	if err != nil {
 		return "", err
 	}
 	shell := func(script string) *exec.Cmd {
-		command := exec.Command("sh", "-c", script, "sh", filepath.Dir(initdb), folder)
-		command.Dir, command.SysProcAttr = folder, attributes
+		command := exec.Command("sh", "-c", script, "sh", filepath.Dir(initdb), directory)
+		command.Dir, command.SysProcAttr = directory, attributes
 		return command
 	}
 	output, err := shell(`"$1/initdb" -D "$2/data" -U postgres -A trust -E UTF8 --locale=C.UTF-8 --no-sync &&
@@ -171,11 +171,11 @@ func startServer() (string, error) {
 		return "", err
 	}
 	go func() { _ = watcher.Wait() }()
-	return "postgres:///postgres?user=postgres&host=" + url.QueryEscape(folder), nil
+	return "postgres:///postgres?user=postgres&host=" + url.QueryEscape(directory), nil
 }
 
 func program(name string) (string, error) {
-	found, _ := filepath.Glob("/usr/lib/postgresql/*/bin/" + name) // Debian's place, off the PATH
+	found, _ := filepath.Glob("/usr/lib/postgresql/*/bin/" + name) // Debian's directory, not in PATH
 	if len(found) > 0 {
 		return found[len(found)-1], nil
 	}
@@ -186,9 +186,9 @@ func program(name string) (string, error) {
 	return filepath.EvalSymlinks(path)
 }
 
-// unprivileged is how to run a program that refuses to run as root; the
-// folder becomes its own.
-func unprivileged(folder string) (*syscall.SysProcAttr, error) {
+// unprivileged returns the attributes to run a program that refuses to run as
+// root, and makes it the owner of the directory.
+func unprivileged(directory string) (*syscall.SysProcAttr, error) {
 	if os.Geteuid() != 0 {
 		return nil, nil //nolint:nilnil // nothing to change
 	}
@@ -200,13 +200,13 @@ func unprivileged(folder string) (*syscall.SysProcAttr, error) {
 	}
 	uid, uidErr := strconv.Atoi(account.Uid)
 	gid, gidErr := strconv.Atoi(account.Gid)
-	if err := cmp.Or(uidErr, gidErr, os.Chown(folder, uid, gid)); err != nil {
+	if err := cmp.Or(uidErr, gidErr, os.Chown(directory, uid, gid)); err != nil {
 		return nil, err
 	}
 	return &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}}, nil
 }
 
-// create makes a database, which is dropped when the test ends.
+// create creates a database and drops it when the test ends.
 func (s *server) create(t testing.TB, options string) string {
 	t.Helper()
 	name := fmt.Sprintf("test_%d_%d", os.Getpid(), s.created.Add(1))
@@ -218,13 +218,13 @@ func (s *server) create(t testing.TB, options string) string {
 			t.Error(err)
 		}
 	})
-	address := *s.address
-	address.Path = "/" + name
-	return address.String()
+	database := *s.url
+	database.Path = "/" + name
+	return database.String()
 }
 
 func (s *server) exec(ctx context.Context, statement string) error {
-	connection, err := pgx.Connect(ctx, s.address.String())
+	connection, err := pgx.Connect(ctx, s.url.String())
 	if err != nil {
 		return err
 	}

@@ -14,8 +14,7 @@ import (
 	_ "github.com/jackc/pgx/v5/stdlib" // the driver named "pgx"
 )
 
-// Exec runs SQL as somebody with a shell of the database would, beside what
-// is under test.
+// Exec runs SQL on a connection of its own, beside the code under test.
 func Exec(t testing.TB, dsn, statement string, args ...any) {
 	t.Helper()
 	connections := connect(t, dsn)
@@ -23,7 +22,7 @@ func Exec(t testing.TB, dsn, statement string, args ...any) {
 	run(t, connections, statement, args...)
 }
 
-// Lock keeps others from reading a table of PostgreSQL, or from writing to
+// Lock prevents others from reading a table of PostgreSQL, or from writing to
 // SQLite, until release is called.
 func Lock(t testing.TB, dsn, table string) (release func()) {
 	t.Helper()
@@ -63,8 +62,8 @@ func run(t testing.TB, connections *sql.DB, statement string, args ...any) {
 	}
 }
 
-// LoadFile inserts the rows of a JSON file, an object of tables, by plain SQL.
-// A token's plain "key" is hashed.
+// LoadFile inserts the rows of a JSON file, an object of tables, with plain SQL.
+// The "key" of a token is hashed.
 func LoadFile(t testing.TB, dsn, file string) {
 	t.Helper()
 	text, err := os.ReadFile(file)
@@ -95,14 +94,14 @@ func LoadFile(t testing.TB, dsn, file string) {
 
 func insert(t testing.TB, connections *sql.DB, table string, row map[string]any) {
 	t.Helper()
-	var names, places []string
+	var names, placeholders []string
 	var args []any
 	for name, value := range row {
 		if number, ok := value.(json.Number); ok {
 			value, _ = number.Int64()
 		}
 		names, args = append(names, name), append(args, value)
-		places = append(places, "$"+strconv.Itoa(len(args)))
+		placeholders = append(placeholders, "$"+strconv.Itoa(len(args)))
 	}
-	run(t, connections, "INSERT INTO "+table+" ("+strings.Join(names, ", ")+") VALUES ("+strings.Join(places, ", ")+")", slices.Clip(args)...)
+	run(t, connections, "INSERT INTO "+table+" ("+strings.Join(names, ", ")+") VALUES ("+strings.Join(placeholders, ", ")+")", slices.Clip(args)...)
 }

@@ -11,30 +11,29 @@ import (
 	"testing"
 )
 
-// PgBouncer is the address of the database through a pooler in transaction
-// mode with two connections. Where there is no pgbouncer the test is skipped,
-// but in CI it fails.
+// PgBouncer returns the URL of the database through a pooler in transaction mode
+// with two connections. Without PgBouncer the test is skipped; in CI it fails.
 func PgBouncer(t *testing.T, dsn string) string {
 	t.Helper()
 	program, err := exec.LookPath("pgbouncer")
 	if err != nil && os.Getenv("CI") == "" {
-		t.Skip("PgBouncer is not tested: install it (Debian: apt-get install pgbouncer)")
+		t.Skip("skipped without PgBouncer: install it (Debian: apt-get install pgbouncer)")
 	}
 	if err != nil {
 		t.Fatal(err)
 	}
-	address, err := url.Parse(dsn)
+	database, err := url.Parse(dsn)
 	if err != nil {
 		t.Fatal(err)
 	}
-	folder, err := os.MkdirTemp("", "pgbouncer")
+	directory, err := os.MkdirTemp("", "pgbouncer")
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = os.RemoveAll(folder) })
-	host := address.Query().Get("host")
+	t.Cleanup(func() { _ = os.RemoveAll(directory) })
+	host := database.Query().Get("host")
 	if host == "" {
-		host = address.Hostname()
+		host = database.Hostname()
 	}
 	port := freePort(t)
 	settings := fmt.Sprintf(`[databases]
@@ -47,11 +46,11 @@ auth_type = any
 pool_mode = transaction
 default_pool_size = 2
 `, host, port)
-	file := filepath.Join(folder, "pgbouncer.ini")
+	file := filepath.Join(directory, "pgbouncer.ini")
 	if err := os.WriteFile(file, []byte(settings), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	attributes, err := unprivileged(folder)
+	attributes, err := unprivileged(directory)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -61,14 +60,14 @@ default_pool_size = 2
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = pooler.Process.Kill(); _ = pooler.Wait() })
-	through := "127.0.0.1:" + strconv.Itoa(port)
+	pooled := "127.0.0.1:" + strconv.Itoa(port)
 	for t.Context().Err() == nil { // until it listens
-		if connection, err := net.Dial("tcp", through); err == nil {
+		if connection, err := net.Dial("tcp", pooled); err == nil {
 			_ = connection.Close()
 			break
 		}
 	}
-	return "postgres://postgres@" + through + address.Path + "?sslmode=disable"
+	return "postgres://postgres@" + pooled + database.Path + "?sslmode=disable"
 }
 
 func freePort(t *testing.T) int {

@@ -70,9 +70,9 @@ func (e *Edge[R]) Cursor() string { return e.cursors.cursorOf(e.Node) }
 
 // NewConnection returns the connection of a page that was read for list.
 func NewConnection[R Node](page *db.Page[R], list db.List, cursors CursorCodec) *Connection[R] {
-	connection := &Connection[R]{TotalCount: page.Total, rows: page.Rows, cursors: cursors, hasNext: page.More, hasPrevious: page.Beyond}
+	connection := &Connection[R]{TotalCount: page.Total, rows: page.Rows, cursors: cursors, hasNext: page.HasMore, hasPrevious: page.HasPreceding}
 	if list.Backward {
-		connection.hasNext, connection.hasPrevious = page.Beyond, page.More
+		connection.hasNext, connection.hasPrevious = page.HasPreceding, page.HasMore
 	}
 	return connection
 }

@@ -70,7 +70,7 @@ func TestCacheTTL(t *testing.T) {
 		authenticator, clock := newTestAuthenticator(database, 0)
 		key, id := createToken(t, database, db.User{Username: "staff", IsActive: true, IsStaff: true}, nil)
 		view := func() (*Viewer, int64, error) {
-			ctx, statements := db.WithCounter(t.Context())
+			ctx, statements := db.WithQueryCounter(t.Context())
 			viewer, err := authenticator.Viewer(ctx, key)
 			return viewer, statements.Load(), err
 		}

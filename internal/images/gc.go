@@ -34,9 +34,9 @@ func (c *GarbageCollector) Run(ctx context.Context) error {
 		}
 		modified[file.Key] = file.Modified
 	}
-	var missing []db.StoredFile
+	var missing []db.FileRef
 	orphaned := maps.Clone(modified)
-	for row, err := range c.Database.StoredFiles(ctx) {
+	for row, err := range c.Database.FileRefs(ctx) {
 		if err != nil {
 			return err
 		}
@@ -72,7 +72,7 @@ func (c *GarbageCollector) collectFile(ctx context.Context, key string) error {
 }
 
 // collectRow does nothing if the file of the row was created meanwhile.
-func (c *GarbageCollector) collectRow(ctx context.Context, row db.StoredFile) error {
+func (c *GarbageCollector) collectRow(ctx context.Context, row db.FileRef) error {
 	found, err := c.Store.Exists(ctx, storage.Key(string(row.Path)))
 	if err != nil || found {
 		return err
@@ -85,5 +85,5 @@ func (c *GarbageCollector) collectRow(ctx context.Context, row db.StoredFile) er
 	if !c.Delete {
 		return nil
 	}
-	return c.Database.DeleteStoredFile(ctx, row)
+	return c.Database.DeleteFileRef(ctx, row)
 }

@@ -58,7 +58,7 @@ func LogRequests(next http.Handler, proxies Proxies, log *slog.Logger) http.Hand
 			next.ServeHTTP(w, r.WithContext(ctx))
 			return
 		}
-		ctx, statements := db.WithCounter(ctx)
+		ctx, statements := db.WithQueryCounter(ctx)
 		recorder, start := &statusRecorder{ResponseWriter: w, status: http.StatusOK}, time.Now()
 		next.ServeHTTP(recorder, r.WithContext(ctx))
 		log.DebugContext(ctx, "request", "method", r.Method, "path", r.URL.Path, "status", recorder.status,

@@ -8,9 +8,10 @@ import (
 	"unicode"
 )
 
-// TestVariants walks every character that has another case: FTS5 must take each
-// of its cases for one of the variants that a search asks for.
+// TestVariants checks for every character with several cases that FTS5 folds
+// each of them to one of its variants.
 func TestVariants(t *testing.T) {
+	t.Parallel()
 	connections, err := sql.Open("sqlite", filepath.Join(t.TempDir(), "fold.db")+"?_synchronous=OFF")
 	if err != nil {
 		t.Fatal(err)
@@ -28,7 +29,7 @@ func TestVariants(t *testing.T) {
 	}
 	run("CREATE VIRTUAL TABLE folded USING fts5(text, tokenize='trigram')")
 	run("CREATE VIRTUAL TABLE terms USING fts5vocab(folded, 'instance')")
-	const last = 0x1ffff // no case beyond
+	const last = 0x1ffff // later characters have one case
 	for r := rune(1); r <= last; r++ {
 		if unicode.SimpleFold(r) != r {
 			run("INSERT INTO folded (rowid, text) VALUES (?, ?)", r, string([]rune{r, r, r}))
@@ -52,9 +53,9 @@ func TestVariants(t *testing.T) {
 		t.Fatal(len(folded), err)
 	}
 	for r, term := range folded {
-		for asked := unicode.SimpleFold(r); asked != r; asked = unicode.SimpleFold(asked) {
-			if !slices.ContainsFunc(variants(asked), func(variant rune) bool { return folded[variant] == term }) {
-				t.Errorf("%U is not found by %U", r, asked)
+		for search := unicode.SimpleFold(r); search != r; search = unicode.SimpleFold(search) {
+			if !slices.ContainsFunc(variants(search), func(variant rune) bool { return folded[variant] == term }) {
+				t.Errorf("%U is not found by %U", r, search)
 			}
 		}
 	}

@@ -1,0 +1,109 @@
+package dbtest
+
+import (
+	"io"
+	"net"
+	"net/url"
+	"sync"
+	"testing"
+)
+
+// Proxy forwards connections to PostgreSQL until it is disconnected or
+// stalled.
+type Proxy struct {
+	forwarding sync.RWMutex // held for writing while stalled
+
+	mu          sync.Mutex
+	up          bool
+	connections []net.Conn
+	dial        func() (net.Conn, error)
+}
+
+// NewProxy starts a proxy for the database and returns the URL through it.
+func NewProxy(t *testing.T, dsn string) (*Proxy, string) {
+	t.Helper()
+	target, err := url.Parse(dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	network, address := "tcp", target.Host
+	if directory := target.Query().Get("host"); directory != "" {
+		network, address = "unix", directory+"/.s.PGSQL.5432"
+	}
+	p := &Proxy{up: true, dial: func() (net.Conn, error) { return net.Dial(network, address) }}
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = listener.Close(); p.Disconnect() })
+	go func() {
+		for {
+			client, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			go p.forward(client)
+		}
+	}()
+	target.Host = listener.Addr().String()
+	query := target.Query()
+	query.Del("host")
+	query.Set("sslmode", "disable")
+	target.RawQuery = query.Encode()
+	return p, target.String()
+}
+
+func (p *Proxy) forward(client net.Conn) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	server, err := p.dial()
+	if err != nil || !p.up {
+		_ = client.Close()
+		return
+	}
+	p.connections = append(p.connections, client, server)
+	for _, pair := range [][2]net.Conn{{client, server}, {server, client}} {
+		go func() {
+			_, _ = io.Copy(pair[0], reader{pair[1], p})
+			_ = pair[0].Close()
+		}()
+	}
+}
+
+// reader reads from a connection unless the proxy is stalled.
+type reader struct {
+	connection net.Conn
+	proxy      *Proxy
+}
+
+func (r reader) Read(b []byte) (int, error) {
+	n, err := r.connection.Read(b)
+	r.proxy.forwarding.RLock()
+	defer r.proxy.forwarding.RUnlock()
+	return n, err
+}
+
+// Stall keeps connections open and accepts new ones, but forwards nothing until
+// resume is called.
+func (p *Proxy) Stall() (resume func()) {
+	p.forwarding.Lock()
+	return p.forwarding.Unlock
+}
+
+// Disconnect closes every connection and refuses new ones.
+func (p *Proxy) Disconnect() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.up = false
+	for _, connection := range p.connections {
+		_ = connection.Close()
+	}
+	p.connections = nil
+}
+
+// Reconnect accepts connections again.
+func (p *Proxy) Reconnect() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.up = true
+}

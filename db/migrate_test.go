@@ -1,0 +1,72 @@
+package db_test
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"portfolio/db"
+	"portfolio/db/dbtest"
+)
+
+// TestMigrateConcurrently migrates as replicas do that start together.
+func TestMigrateConcurrently(t *testing.T) {
+	t.Parallel()
+	for name, dsn := range map[string]func(testing.TB) string{"sqlite": dbtest.EmptySQLite, "postgres": dbtest.EmptyPostgres} {
+		t.Run(name, func(t *testing.T) {
+			dsn := dsn(t)
+			var (
+				processes sync.WaitGroup
+				mu        sync.Mutex
+				applied   []string
+			)
+			for range 4 {
+				database := dbtest.Open(t, dsn)
+				processes.Go(func() {
+					names, err := database.Migrate(context.Background())
+					if err != nil {
+						t.Error(err)
+					}
+					mu.Lock()
+					defer mu.Unlock()
+					applied = append(applied, names...)
+				})
+			}
+			processes.Wait()
+			if diff := cmp.Diff([]string{"20261123000000_portfolio", "20261124000000_search"}, applied); diff != "" {
+				t.Errorf("want each migration once: %s", diff)
+			}
+			if err := dbtest.Open(t, dsn).CheckSchema(t.Context()); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+func TestSchemaBehind(t *testing.T) {
+	t.Parallel()
+	for name, dsn := range map[string]func(testing.TB) string{"sqlite": dbtest.EmptySQLite, "postgres": dbtest.EmptyPostgres} {
+		t.Run(name, func(t *testing.T) {
+			if err := dbtest.Open(t, dsn(t)).CheckSchema(t.Context()); !errors.Is(err, db.ErrSchemaBehind) {
+				t.Errorf("error %v", err)
+			}
+		})
+	}
+}
+
+func TestMigrationRollsBack(t *testing.T) {
+	t.Parallel()
+	dbtest.EachURL(t, func(t *testing.T, dsn string) {
+		dbtest.Exec(t, dsn, "DELETE FROM bun_migrations") // the tables exist already
+		database := dbtest.Open(t, dsn)
+		for range 2 { // the lock is released
+			if _, err := database.Migrate(t.Context()); err == nil {
+				t.Fatal("migrated twice")
+			}
+		}
+		dbtest.Exec(t, dsn, "INSERT INTO portfolios (name) VALUES ('still writable')")
+	})
+}

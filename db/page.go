@@ -1,0 +1,336 @@
+package db
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"slices"
+	"sync"
+
+	"github.com/uptrace/bun"
+)
+
+// List selects a page of a list, and what to read of it. Equal lists are the
+// same query.
+type List struct {
+	Filter   Filter
+	Order    Order
+	Limit    int
+	Backward bool             // read the last rows, or those before Cursor
+	Cursor   sql.Null[Cursor] // the page starts after it, or ends before it
+
+	WithRows      bool
+	WithImages    bool // of links
+	WithTotal     bool
+	WithPreceding bool
+}
+
+// Page is a part of a list, in the order of the list.
+type Page[R any] struct {
+	Rows         []R
+	HasMore      bool // whether rows follow in the direction of reading
+	HasPreceding bool // whether rows precede Cursor in that direction; read if WithPreceding
+	Total        int  // rows of the list; read if WithTotal
+}
+
+// OrderField is the field by which a list is ordered. Rows with equal fields
+// are ordered by id.
+type OrderField string
+
+// The fields by which lists can be ordered.
+const (
+	OrderByID        OrderField = "ID"
+	OrderByName      OrderField = "NAME" // its first maxNameKey characters, by code point
+	OrderByCreatedAt OrderField = "CREATED_AT"
+	OrderByUpdatedAt OrderField = "UPDATED_AT"
+)
+
+// maxNameKey is the number of characters of a name that an index holds.
+const maxNameKey = 255
+
+// column returns the expression that an index holds. The table, unless empty,
+// ends in a dot.
+func (f OrderField) column(table string) string {
+	switch f {
+	case OrderByName:
+		return "substr(" + table + "name, 1, 255)"
+	case OrderByCreatedAt:
+		return table + "created_at"
+	case OrderByUpdatedAt:
+		return table + "updated_at"
+	}
+	return table + "id"
+}
+
+// Direction is the direction of an order.
+type Direction string
+
+// The directions of an order.
+const (
+	Ascending  Direction = "ASC"
+	Descending Direction = "DESC"
+)
+
+// Order is the order of a list.
+type Order struct {
+	Field     OrderField
+	Direction Direction
+}
+
+// on returns the ORDER BY expression for a table, whose name ends in a dot.
+func (o Order) on(table string) string {
+	direction := " " + string(o.Direction)
+	if o.Field == OrderByID {
+		return table + "id" + direction
+	}
+	return o.Field.column(table) + direction + ", " + table + "id" + direction
+}
+
+// Cursor is the position of a row in a list, whether or not the row still
+// exists. Name or Time is set if the list is ordered by it.
+type Cursor struct {
+	Name string
+	Time Time
+	ID   int64
+}
+
+// Cursor returns the position of the portfolio in a list ordered by a field.
+func (p *Portfolio) Cursor(by OrderField) Cursor {
+	return newCursor(by, p.ID, p.Name, p.CreatedAt, p.UpdatedAt)
+}
+
+// Cursor returns the position of the link in a list ordered by a field.
+func (l *PortfolioLink) Cursor(by OrderField) Cursor {
+	return newCursor(by, l.ID, l.Name, l.CreatedAt, l.UpdatedAt)
+}
+
+func newCursor(by OrderField, id int64, name string, created, updated Time) Cursor {
+	switch by {
+	case OrderByName:
+		return Cursor{ID: id, Name: truncateRunes(name, maxNameKey)}
+	case OrderByCreatedAt:
+		return Cursor{ID: id, Time: created}
+	case OrderByUpdatedAt:
+		return Cursor{ID: id, Time: updated}
+	}
+	return Cursor{ID: id}
+}
+
+func truncateRunes(s string, n int) string {
+	for i := range s {
+		if n == 0 {
+			return s[:i]
+		}
+		n--
+	}
+	return s
+}
+
+// listSpec describes how to list the rows of a table.
+type listSpec[R any] struct {
+	table        string
+	alias        string
+	searched     []string // columns
+	query        func(from string, args ...any) *bun.SelectQuery
+	scan         func(row) (R, error)
+	size         func(R) int   // approximate bytes of memory
+	parentColumn string        // the column with the id of a row's parent, "" to list all rows
+	parentOf     func(R) int64 // its value
+}
+
+// noParent stands for the parent in a list of all rows.
+const noParent = 0
+
+// idTable is a table of the ids in the first argument, in a column named value.
+func (db *DB) idTable() string {
+	if db.Postgres() {
+		return "unnest(CAST($1 AS bigint[])) AS parent (value)"
+	}
+	return "json_each($1) AS parent"
+}
+
+func (db *DB) idTableArg(ids []int64) any {
+	if db.Postgres() {
+		return ids
+	}
+	text, _ := json.Marshal(ids) // cannot fail for integers
+	return string(text)
+}
+
+type meterKey struct{}
+
+// WithMeter returns a context that calls meter with the size of each row of a
+// list, in bytes. An error of meter ends the statement.
+func WithMeter(ctx context.Context, meter func(bytes int) error) context.Context {
+	return context.WithValue(ctx, meterKey{}, meter)
+}
+
+// readPages reads the same page of each parent's list. It runs one statement
+// for the rows and one for the counts, whatever the number of parents.
+func readPages[R any](ctx context.Context, db *DB, spec listSpec[R], list List, parents ...int64) (map[int64]*Page[R], error) {
+	if err := db.listSlots.Acquire(ctx, 1); err != nil {
+		return nil, wrap(err)
+	}
+	defer db.listSlots.Release(1)
+	pages := make(map[int64]*Page[R], len(parents))
+	for _, id := range parents {
+		pages[id] = new(Page[R])
+	}
+	where := newWhere(db, spec, list.Filter, parents)
+	if list.WithTotal || list.WithPreceding && list.Cursor.Valid {
+		if err := readCounts(ctx, db, spec, list, where, parents, pages); err != nil {
+			return nil, err
+		}
+	}
+	if !list.WithRows {
+		return pages, nil
+	}
+	meter, _ := ctx.Value(meterKey{}).(func(bytes int) error)
+	q, args := rowQuery(db, spec, list, where, len(parents) > 1)
+	err := db.query(ctx, q, args, func(row row) error {
+		read, err := spec.scan(row)
+		if err == nil && meter != nil {
+			err = meter(spec.size(read))
+		}
+		if err != nil {
+			return err
+		}
+		page := pages[spec.parentOf(read)]
+		if page.HasMore = len(page.Rows) == list.Limit; !page.HasMore {
+			page.Rows = append(page.Rows, read)
+		}
+		return nil
+	})
+	if list.Backward {
+		for _, page := range pages {
+			slices.Reverse(page.Rows)
+		}
+	}
+	return pages, err
+}
+
+func readCounts[R any](ctx context.Context, db *DB, spec listSpec[R], list List, where whereClause, parents []int64, pages map[int64]*Page[R]) error {
+	q, args := countQuery(db, spec, list, where, len(parents) > 1)
+	return db.query(ctx, q, args, func(row row) error {
+		counted, parent := Page[R]{}, int64(0)
+		if err := row.Scan(&counted.Total, &counted.HasPreceding, &parent); err != nil {
+			return err
+		}
+		if len(parents) == 1 {
+			parent = parents[0]
+		}
+		*pages[parent] = counted
+		return nil
+	})
+}
+
+func newWhere[R any](db *DB, spec listSpec[R], filter Filter, parents []int64) whereClause {
+	var where whereClause
+	switch {
+	case spec.parentColumn == "":
+	case len(parents) == 1:
+		where.add(spec.parentColumn+" = ?", parents[0])
+	default:
+		where.args = []any{db.idTableArg(parents)}
+		where.add(spec.parentColumn + " = parent.value")
+	}
+	db.addFilter(&where, filter, spec.table, spec.searched)
+	return where
+}
+
+// reading returns the order in which rows are read, and the operators that
+// compare to the cursor the rows that follow and those that precede it.
+func (l *List) reading() (order Order, following, preceding string) {
+	if (l.Order.Direction == Descending) != l.Backward {
+		return Order{l.Order.Field, Descending}, "<", ">="
+	}
+	return Order{l.Order.Field, Ascending}, ">", "<="
+}
+
+// queryKey holds everything that determines the text of a query.
+type queryKey struct {
+	table            string
+	where, preceding string
+	order            Order
+	limit            int
+	nested, images   bool
+	filtered         bool // many rows may have to be read to fill a page
+}
+
+// rowQuery returns the query for the rows of a page, and one more to know
+// whether there are more.
+func rowQuery[R any](db *DB, spec listSpec[R], list List, where whereClause, nested bool) (*preparedQuery, []any) {
+	order, following, _ := list.reading()
+	if list.Cursor.Valid {
+		db.addCursor(&where, order, list.Cursor.V, following)
+	}
+	key := queryKey{table: spec.table, where: where.String(), order: order, limit: list.Limit, nested: nested, images: list.WithImages, filtered: list.Filter != Filter{}}
+	return db.rowQueries.get(key, list.Filter.Search != "", func() *bun.SelectQuery { return buildRowQuery(db, spec, key) }), where.args
+}
+
+// buildRowQuery selects the rows of a page before it joins anything to them.
+func buildRowQuery[R any](db *DB, spec listSpec[R], key queryKey) *bun.SelectQuery {
+	page := db.read.NewSelect().TableExpr(spec.table).Where(key.where).OrderExpr(key.order.on("")).Limit(int64(key.limit) + 1)
+	var query *bun.SelectQuery
+	switch {
+	case !key.nested && key.filtered && !db.Postgres():
+		// A deadline interrupts only the first step of a statement: it must
+		// contain the whole search.
+		query = spec.query("(WITH page AS MATERIALIZED (?) SELECT * FROM page) AS ?", page.ColumnExpr("*"), bun.Ident(spec.alias))
+	case !key.nested:
+		query = spec.query("(?) AS ?", page.ColumnExpr("*"), bun.Ident(spec.alias))
+	case db.Postgres():
+		query = spec.query(db.idTable()+" CROSS JOIN LATERAL (?) AS ?", page.ColumnExpr("*"), bun.Ident(spec.alias))
+	default: // SQLite has no LATERAL
+		query = spec.query(db.idTable()+" CROSS JOIN ? AS ?", bun.Ident(spec.table), bun.Ident(spec.alias)).
+			Where("?.id IN (?)", bun.Ident(spec.alias), page.ColumnExpr("id"))
+	}
+	return query.OrderExpr(key.order.on(spec.alias + "."))
+}
+
+// countQuery returns the query for Total and HasPreceding of each parent's
+// page.
+func countQuery[R any](db *DB, spec listSpec[R], list List, where whereClause, nested bool) (*preparedQuery, []any) {
+	key := queryKey{table: spec.table, nested: nested}
+	total, preceding := "0", "false"
+	if list.WithTotal {
+		key.where = where.String()
+		total = "(SELECT count(*) FROM " + spec.table + " WHERE " + key.where + ")"
+	}
+	if list.WithPreceding && list.Cursor.Valid {
+		order, _, operator := list.reading()
+		db.addCursor(&where, order, list.Cursor.V, operator)
+		key.preceding = where.String()
+		preceding = "EXISTS (SELECT 1 FROM " + spec.table + " WHERE " + key.preceding + ")"
+	}
+	return db.countQueries.get(key, list.Filter.Search != "", func() *bun.SelectQuery {
+		query := db.read.NewSelect().ColumnExpr(total).ColumnExpr(preceding)
+		if nested {
+			return query.ColumnExpr("parent.value").TableExpr(db.idTable())
+		}
+		return query.ColumnExpr("0")
+	}), where.args
+}
+
+// A pageCache loads data once for all rows of a page, so that the number of
+// statements does not depend on the number of rows.
+type pageCache[V any] struct {
+	mu    sync.Mutex
+	loads map[any]func() (map[int64]V, error)
+}
+
+// load calls load for the first row that needs the data of a key, and returns
+// the same to all others.
+func (c *pageCache[V]) load(key any, load func() (map[int64]V, error)) (map[int64]V, error) {
+	c.mu.Lock()
+	loaded := c.loads[key]
+	if loaded == nil {
+		if c.loads == nil {
+			c.loads = map[any]func() (map[int64]V, error){}
+		}
+		loaded = sync.OnceValues(load)
+		c.loads[key] = loaded
+	}
+	c.mu.Unlock()
+	return loaded()
+}

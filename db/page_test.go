@@ -1,0 +1,79 @@
+package db_test
+
+import (
+	"database/sql"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"portfolio/db"
+	"portfolio/db/dbtest"
+)
+
+// TestQueryCacheIsFull reads more kinds of pages than the cache of prepared
+// queries holds.
+func TestQueryCacheIsFull(t *testing.T) {
+	t.Parallel()
+	dbtest.EachURL(t, func(t *testing.T, dsn string) {
+		dbtest.LoadFile(t, dsn, "../compat/testdata/fixtures.json")
+		database := dbtest.Open(t, dsn)
+		for range 2 {
+			for limit := range 300 {
+				page, err := database.PortfolioLinks(t.Context(), nil, db.List{Order: db.Order{Field: db.OrderByID, Direction: db.Ascending}, Limit: limit + 1, WithRows: true})
+				if err != nil {
+					t.Fatal(err)
+				}
+				if want := min(limit+1, 113); len(page.Rows) != want || page.HasMore != (limit+1 < 113) {
+					t.Errorf("limit %d: %d rows, more %t", limit+1, len(page.Rows), page.HasMore)
+				}
+			}
+		}
+	})
+}
+
+// TestListsUnprepared reads lists with default_query_exec_mode=exec, in which
+// PostgreSQL is not asked for the types of the arguments.
+func TestListsUnprepared(t *testing.T) {
+	t.Parallel()
+	dsn := dbtest.Postgres(t)
+	dbtest.LoadFile(t, dsn, "../compat/testdata/fixtures.json")
+	database := dbtest.Open(t, dsn+"&default_query_exec_mode=exec")
+	for _, field := range []db.OrderField{db.OrderByID, db.OrderByName, db.OrderByCreatedAt, db.OrderByUpdatedAt} {
+		start := sql.Null[db.Time]{V: db.Time{Time: time.Unix(0, 0).UTC()}, Valid: true}
+		list := db.List{
+			Filter: db.Filter{Search: "LINK", CreatedFrom: start, UpdatedFrom: start, HasImage: sql.Null[bool]{V: true, Valid: true}},
+			Order:  db.Order{Field: field, Direction: db.Ascending}, Limit: 3, WithRows: true, WithImages: true, WithTotal: true, WithPreceding: true,
+		}
+		var one, two []int64
+		for range 3 {
+			page, err := database.PortfolioLinks(t.Context(), nil, list)
+			if err != nil {
+				t.Fatal(field, err)
+			}
+			for _, link := range page.Rows {
+				one = append(one, link.ID)
+			}
+			list.Cursor = sql.Null[db.Cursor]{V: page.Rows[len(page.Rows)-1].Cursor(field), Valid: true}
+		}
+		list.Cursor, list.Limit = sql.Null[db.Cursor]{}, 9
+		portfolios, err := database.Portfolios(t.Context(), db.List{Order: list.Order, Limit: 10, WithRows: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, portfolio := range portfolios.Rows {
+			page, err := database.Links(t.Context(), portfolio, list)
+			if err != nil {
+				t.Fatal(field, err)
+			}
+			for _, link := range page.Rows {
+				if portfolio.ID == 1 {
+					two = append(two, link.ID)
+				}
+			}
+		}
+		if diff := cmp.Diff(one, two); diff != "" || len(one) != 9 {
+			t.Errorf("%s: %s", field, diff)
+		}
+	}
+}

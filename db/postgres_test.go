@@ -1,0 +1,125 @@
+package db_test
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"portfolio/db"
+	"portfolio/db/dbtest"
+)
+
+func TestPostgresReconnects(t *testing.T) {
+	t.Parallel()
+	dsn := dbtest.Postgres(t)
+	dbtest.LoadFile(t, dsn, "../compat/testdata/fixtures.json")
+	proxy, proxied := dbtest.NewProxy(t, dsn)
+	database := dbtest.Open(t, proxied)
+	lookUp := func() error {
+		_, err := database.PortfolioLink(t.Context(), nil, 4)
+		return err
+	}
+	for range 3 {
+		if err := lookUp(); err != nil {
+			t.Fatal(err)
+		}
+		proxy.Disconnect()
+		if err := lookUp(); !errors.Is(err, db.ErrUnavailable) {
+			t.Errorf("lookup while disconnected: %v", err)
+		}
+		if err := database.CheckSchema(t.Context()); !errors.Is(err, db.ErrUnavailable) {
+			t.Errorf("schema while disconnected: %v", err)
+		}
+		proxy.Reconnect()
+	}
+	if err := lookUp(); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestPgBouncer uses a pooler that gives each transaction another connection,
+// with the setting from the README.
+func TestPgBouncer(t *testing.T) {
+	t.Parallel()
+	dsn := dbtest.PgBouncer(t, dbtest.EmptyPostgres(t)) + "&default_query_exec_mode=exec"
+	if _, err := dbtest.Open(t, dsn).Migrate(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	dbtest.LoadFile(t, dsn, "../compat/testdata/fixtures.json")
+	database := dbtest.Open(t, dsn)
+	var clients sync.WaitGroup
+	for client := range 20 {
+		clients.Go(func() {
+			ctx := context.Background()
+			name := fmt.Sprintf("user %d", client)
+			if err := database.CreateUser(ctx, &db.User{ID: int64(1000 + client), Username: name, Codes: []int{1}}); err != nil {
+				t.Error(err)
+			}
+			for range 20 {
+				if link, err := database.PortfolioLink(ctx, nil, 4); err != nil || link.ID != 4 {
+					t.Error(link, err)
+				}
+				if user, err := database.UserByToken(ctx, sha256.Sum256([]byte("be995b582c8bf952546d3819251020d1ad1b2eb1"))); err != nil || user.Username != "admin" {
+					t.Error(user, err)
+				}
+			}
+		})
+	}
+	clients.Wait()
+}
+
+func TestPostgresEncoding(t *testing.T) {
+	t.Parallel()
+	dsn := dbtest.EmptyPostgresWith(t, "ENCODING 'SQL_ASCII' LOCALE 'C' TEMPLATE template0")
+	if _, err := db.Open(t.Context(), dsn); err == nil || err.Error() != "the database's encoding is SQL_ASCII: it must be UTF8" {
+		t.Error(err)
+	}
+}
+
+// TestPostgresCancels checks that a running statement is also canceled on the
+// server.
+func TestPostgresCancels(t *testing.T) {
+	t.Parallel()
+	dsn := dbtest.Postgres(t)
+	database := dbtest.Open(t, dsn)
+	dbtest.Exec(t, dsn, "CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(3600); RETURN NEW; END $$")
+	dbtest.Exec(t, dsn, "CREATE TRIGGER slow BEFORE INSERT ON portfolios FOR EACH ROW EXECUTE FUNCTION slow()")
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+	defer cancel()
+	if _, err := database.CreatePortfolio(ctx, "x"); !errors.Is(err, db.ErrUnavailable) {
+		t.Errorf("%v", err)
+	}
+	connection, err := pgx.Connect(t.Context(), dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = connection.Close(context.Background()) }()
+	for active := 1; active > 0; { // the cancel request may still be in transit
+		const statement = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND state = 'active' AND query LIKE 'INSERT%'"
+		if err := connection.QueryRow(t.Context(), statement).Scan(&active); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// TestPostgresTimeouts checks the error of a statement that a timeout set by the
+// operator ends.
+func TestPostgresTimeouts(t *testing.T) {
+	t.Parallel()
+	dsn := dbtest.Postgres(t)
+	dbtest.Exec(t, dsn, "INSERT INTO portfolios (id, name) VALUES (1, 'one')")
+	release := dbtest.Lock(t, dsn, "portfolios")
+	defer release()
+	for _, setting := range []string{"statement_timeout", "lock_timeout"} {
+		database := dbtest.Open(t, dsn+"&"+setting+"=20")
+		if _, err := database.Portfolio(t.Context(), 1); !errors.Is(err, db.ErrUnavailable) {
+			t.Errorf("%s: %v", setting, err)
+		}
+	}
+}

@@ -1,0 +1,154 @@
+package db
+
+import (
+	"context"
+	"database/sql"
+	"sync"
+	"sync/atomic"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/uptrace/bun"
+)
+
+// A preparedQuery is a query that many requests run. Bun renders its text once,
+// with placeholders, and each connection prepares it once; a text that contains
+// the arguments would be planned anew each time.
+type preparedQuery struct {
+	text       string
+	sqlite     atomic.Pointer[sql.Stmt] // prepared at first use, when the tables exist
+	unprepared bool                     // because the cache is full
+	search     bool                     // planned with the text searched for
+}
+
+func (q *preparedQuery) render(query *bun.SelectQuery) { q.text = query.String() }
+
+// row is the current row of a result.
+type row interface{ Scan(dest ...any) error }
+
+// query runs a query and calls each for every row. It may change args.
+func (db *DB) query(ctx context.Context, q *preparedQuery, args []any, each func(row) error) error {
+	recordQuery(ctx)
+	if db.pool == nil {
+		return wrap(db.querySQLite(ctx, q, args, each))
+	}
+	for i, arg := range args {
+		if time, ok := arg.(Time); ok {
+			args[i] = time.Time
+		}
+	}
+	err := db.queryPostgres(ctx, q, args, each)
+	if err != nil && pgconn.SafeToRetry(err) { // an idle connection had died
+		err = db.queryPostgres(ctx, q, args, each)
+	}
+	return wrap(err)
+}
+
+// queryOne runs a query that returns at most one row. If there is none it
+// returns ErrNotFound.
+func queryOne[T any](ctx context.Context, db *DB, q *preparedQuery, scan func(row) (*T, error), args ...any) (*T, error) {
+	var found *T
+	err := db.query(ctx, q, args, func(row row) (err error) {
+		found, err = scan(row)
+		return err
+	})
+	if err == nil && found == nil {
+		err = ErrNotFound
+	}
+	return found, err
+}
+
+func (db *DB) queryPostgres(ctx context.Context, q *preparedQuery, args []any, each func(row) error) error {
+	mode := db.execMode
+	if q.search && mode == pgx.QueryExecModeCacheStatement {
+		mode = pgx.QueryExecModeExec
+	}
+	rows, err := db.pool.Query(ctx, q.text, append([]any{mode}, args...)...)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	if err := eachRow(rows, each); err != nil {
+		return err
+	}
+	return rows.Err()
+}
+
+func (db *DB) querySQLite(ctx context.Context, q *preparedQuery, args []any, each func(row) error) error {
+	rows, err := db.startSQLite(ctx, q, args)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = rows.Close() }()
+	if err := eachRow(rows, each); err != nil {
+		return err
+	}
+	return rows.Err()
+}
+
+func (db *DB) startSQLite(ctx context.Context, q *preparedQuery, args []any) (*sql.Rows, error) {
+	if q.unprepared {
+		return db.read.DB.QueryContext(ctx, q.text, args...)
+	}
+	stmt := q.sqlite.Load()
+	if stmt == nil {
+		var err error
+		if stmt, err = db.read.DB.PrepareContext(ctx, q.text); err != nil {
+			return nil, err
+		}
+		if !q.sqlite.CompareAndSwap(nil, stmt) { // a concurrent request was first
+			_ = stmt.Close()
+			stmt = q.sqlite.Load()
+		}
+	}
+	return stmt.QueryContext(ctx, args...)
+}
+
+func eachRow(rows interface {
+	row
+	Next() bool
+}, each func(row) error) error {
+	for rows.Next() {
+		if err := each(rows); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// maxCachedQueries bounds a queryCache. Clients can choose among many filters
+// and orders, but use few of them.
+const maxCachedQueries = 256
+
+// A queryCache holds prepared queries by what determines their text.
+type queryCache struct {
+	mu      sync.RWMutex
+	queries map[any]*preparedQuery
+}
+
+// get returns the query of a key, which it builds at first. A query that no
+// longer fits is not prepared.
+func (c *queryCache) get(key any, search bool, build func() *bun.SelectQuery) *preparedQuery {
+	c.mu.RLock()
+	cached := c.queries[key]
+	c.mu.RUnlock()
+	if cached != nil {
+		return cached
+	}
+	built := &preparedQuery{search: search}
+	built.render(build())
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if cached := c.queries[key]; cached != nil { // a concurrent request was first
+		return cached
+	}
+	if len(c.queries) >= maxCachedQueries {
+		built.unprepared = true
+		return built
+	}
+	if c.queries == nil {
+		c.queries = map[any]*preparedQuery{}
+	}
+	c.queries[key] = built
+	return built
+}

@@ -1,0 +1,176 @@
+package db
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/uptrace/bun"
+)
+
+// TokenOwner is the user who holds a token.
+type TokenOwner struct {
+	User
+	TokenID   int64
+	ExpiresAt *Time
+}
+
+func (db *DB) selectTokenOwners() *bun.SelectQuery {
+	return db.read.NewSelect().
+		TableExpr("tokens AS t").
+		Join("JOIN users AS u ON u.id = t.user_id").
+		ColumnExpr("t.id, t.expires_at, u.id, u.username, u.is_active, u.is_staff, u.is_admin, u.created_at").
+		ColumnExpr("(SELECT string_agg(CAST(p.code AS text), ' ' ORDER BY p.code) FROM user_permissions AS p WHERE p.user_id = u.id)")
+}
+
+// UserByToken returns the owner of the key with this SHA-256, or ErrNotFound.
+// It checks neither whether the token has expired nor whether the user is
+// active.
+func (db *DB) UserByToken(ctx context.Context, keyHash [32]byte) (*TokenOwner, error) {
+	return queryOne(ctx, db, &db.userByToken, scanTokenOwner, keyHash[:])
+}
+
+func scanTokenOwner(row row) (*TokenOwner, error) {
+	var (
+		user  TokenOwner
+		codes *string
+	)
+	if err := row.Scan(&user.TokenID, &user.ExpiresAt, &user.ID, &user.Username, &user.IsActive, &user.IsStaff, &user.IsAdmin, &user.CreatedAt, &codes); err != nil {
+		return nil, err
+	}
+	if codes != nil {
+		for word := range strings.SplitSeq(*codes, " ") {
+			code, err := strconv.Atoi(word)
+			if err != nil {
+				return nil, fmt.Errorf("permission code: %w", err)
+			}
+			user.Codes = append(user.Codes, code)
+		}
+	}
+	return &user, nil
+}
+
+// CreateToken stores a token for the user of that name, or returns
+// ErrNotFound. It sets the token's user and id.
+func (db *DB) CreateToken(ctx context.Context, username string, token *Token) error {
+	token.CreatedAt = Now()
+	return db.transaction(ctx, func(ctx context.Context, tx bun.Tx) error {
+		var user User
+		query := tx.NewSelect().Model(&user).Where("username = ?", username)
+		if err := db.selectLocked(ctx, query, "KEY SHARE"); err != nil {
+			return err
+		}
+		token.UserID, token.User = user.ID, &user
+		return db.insert(ctx, tx, "tokens", token, &token.ID)
+	})
+}
+
+// Tokens returns every token with its user, oldest first.
+func (db *DB) Tokens(ctx context.Context) ([]*Token, error) {
+	var tokens []*Token
+	err := db.read.NewSelect().Model(&tokens).Relation("User").Order("t.id").Scan(ctx)
+	return tokens, wrap(err)
+}
+
+// RevokeToken deletes a token and returns it with its user, or ErrNotFound.
+func (db *DB) RevokeToken(ctx context.Context, id int64) (*Token, error) {
+	var token Token
+	err := db.transaction(ctx, func(ctx context.Context, tx bun.Tx) error {
+		token = Token{}
+		if err := tx.NewSelect().Model(&token).Relation("User").Where("t.id = ?", id).Scan(ctx); err != nil {
+			return err
+		}
+		result, err := tx.NewDelete().Model(&token).WherePK().Exec(ctx)
+		if err != nil {
+			return err
+		}
+		if deleted, err := result.RowsAffected(); err != nil || deleted == 0 { // a concurrent request was first
+			return errors.Join(ErrNotFound, err)
+		}
+		return nil
+	})
+	return &token, err
+}
+
+// ImportedToken is a token issued by another system.
+type ImportedToken struct {
+	KeyHash  [32]byte
+	Username string
+}
+
+// TokenImportError reports the token that could not be imported, by its index.
+type TokenImportError struct {
+	Index int
+	Err   error
+}
+
+func (e *TokenImportError) Error() string { return e.Err.Error() }
+
+// Unwrap returns the cause.
+func (e *TokenImportError) Unwrap() error { return e.Err }
+
+var errOtherUser = errors.New("the key belongs to another user")
+
+// ImportTokens stores the tokens that do not exist yet, all or none, and returns
+// how many those are. If a user is unknown, or a key belongs to another user,
+// the error is a *TokenImportError.
+func (db *DB) ImportTokens(ctx context.Context, imported []ImportedToken) (added int, err error) {
+	err = db.transaction(ctx, func(ctx context.Context, tx bun.Tx) error {
+		tokens, err := newTokens(ctx, tx, imported)
+		if err != nil {
+			return err
+		}
+		added = len(tokens)
+		for len(tokens) > 0 {
+			batch := tokens[:min(len(tokens), 1000)]
+			if _, err := tx.NewInsert().Model(&batch).Exec(ctx); err != nil {
+				return err
+			}
+			tokens = tokens[len(batch):]
+		}
+		return nil
+	})
+	if err != nil {
+		return 0, err
+	}
+	return added, nil
+}
+
+func newTokens(ctx context.Context, tx bun.Tx, imported []ImportedToken) ([]*Token, error) {
+	var users []User
+	if err := tx.NewSelect().Model(&users).Column("id", "username").Scan(ctx); err != nil {
+		return nil, err
+	}
+	ids := map[string]int64{}
+	for _, user := range users {
+		ids[user.Username] = user.ID
+	}
+	var stored []Token
+	if err := tx.NewSelect().Model(&stored).Column("key_hash", "user_id").Scan(ctx); err != nil {
+		return nil, err
+	}
+	holders := map[string]int64{}
+	for _, token := range stored {
+		holders[string(token.KeyHash)] = token.UserID
+	}
+	var added []*Token
+	now := Now()
+	for i, token := range imported {
+		userID, ok := ids[token.Username]
+		if !ok {
+			return nil, &TokenImportError{i, fmt.Errorf("there is no user %q", token.Username)}
+		}
+		hash := string(token.KeyHash[:])
+		holder, known := holders[hash]
+		if known && holder != userID {
+			return nil, &TokenImportError{i, errOtherUser}
+		}
+		if !known {
+			holders[hash] = userID
+			added = append(added, &Token{UserID: userID, KeyHash: token.KeyHash[:], CreatedAt: now})
+		}
+	}
+	return added, nil
+}

@@ -1,0 +1,110 @@
+package db
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/uptrace/bun"
+)
+
+// maxTries bounds how often a transaction runs on PostgreSQL.
+const maxTries = 5
+
+// transaction runs do in a transaction. It runs do again if the transaction
+// conflicted with a concurrent one, or if a generated id was already loaded.
+func (db *DB) transaction(ctx context.Context, do func(context.Context, bun.Tx) error) error {
+	for try := 1; ; try++ {
+		err := db.write.RunInTx(ctx, nil, do)
+		refused, ok := errors.AsType[*pgconn.PgError](err)
+		if !ok || try == maxTries {
+			return wrap(err)
+		}
+		switch {
+		case refused.Code == "40001", refused.Code == "40P01": // serialization_failure, deadlock_detected
+		case refused.Code == "23505" && strings.HasSuffix(refused.ConstraintName, "_pkey"):
+			if err := db.resetSequence(ctx, refused.TableName); err != nil {
+				return wrap(err)
+			}
+		default:
+			return wrap(err)
+		}
+	}
+}
+
+// maxGenerated bounds generated ids. A row may be loaded with the largest id
+// that exists; ids are still generated after it.
+const maxGenerated = 1 << 62
+
+// resetSequence makes PostgreSQL generate ids greater than those of the rows.
+// Rows loaded with ids do not advance the sequence.
+func (db *DB) resetSequence(ctx context.Context, table string) error {
+	return db.write.RunInTx(ctx, nil, func(ctx context.Context, tx bun.Tx) error {
+		// The lock excludes inserts that have generated an id but not stored it.
+		if _, err := tx.ExecContext(ctx, "LOCK TABLE ? IN SHARE ROW EXCLUSIVE MODE", bun.Ident(table)); err != nil {
+			return err
+		}
+		_, err := tx.NewRaw("SELECT setval(s, greatest(nextval(s), (SELECT max(id) FROM ? WHERE id < ?))) FROM pg_get_serial_sequence(?, 'id') AS s",
+			bun.Ident(table), int64(maxGenerated), table).Exec(ctx)
+		return err
+	})
+}
+
+// insert stores a new row and sets its id, a field of the model, unless it is
+// already set.
+func (db *DB) insert(ctx context.Context, tx bun.Tx, table string, model any, id *int64) error {
+	if *id == 0 && !db.Postgres() { // SQLite generates none after a row with the largest id
+		err := tx.NewRaw(`SELECT 1 + coalesce(max(id), 0) FROM (
+			SELECT max(id) AS id FROM ? WHERE id < ? UNION ALL SELECT seq FROM sqlite_sequence WHERE name = ? AND seq < ?)`,
+			bun.Ident(table), int64(maxGenerated), table, int64(maxGenerated)).Scan(ctx, id)
+		if err != nil {
+			return err
+		}
+	}
+	_, err := tx.NewInsert().Model(model).Exec(ctx)
+	return err
+}
+
+// lock selects a row, or returns ErrNotFound. Until the transaction ends no
+// other can change the row, or with mode KEY SHARE no other can delete it.
+func (db *DB) lock(ctx context.Context, tx bun.IDB, model any, id int64, mode string) error {
+	return db.selectLocked(ctx, tx.NewSelect().Model(model).Where("id = ?", id), mode)
+}
+
+// lockUnchanged locks a row for a change. It returns ErrNotFound, or ErrStale
+// if the row was not updated at the expected time.
+func (db *DB) lockUnchanged(ctx context.Context, tx bun.Tx, model interface{ updated() Time }, id int64, expected *Time) error {
+	if err := db.lock(ctx, tx, model, id, "UPDATE"); err != nil {
+		return err
+	}
+	if expected != nil && !model.updated().Equal(expected.Time) {
+		return ErrStale
+	}
+	return nil
+}
+
+func (db *DB) selectLocked(ctx context.Context, query *bun.SelectQuery, mode string) error {
+	if db.Postgres() { // SQLite has a single writer
+		query = query.For(mode)
+	}
+	return wrap(query.Scan(ctx))
+}
+
+// nextUpdatedAt returns the current time, or a microsecond after previous if
+// that is later.
+func nextUpdatedAt(previous Time) Time {
+	now, next := Now(), Time{previous.Add(time.Microsecond)}
+	if now.After(previous.Time) || next.Year() > 9999 {
+		return now
+	}
+	return next
+}
+
+// assign sets a field unless value is nil.
+func assign[T any](field, value *T) {
+	if value != nil {
+		*field = *value
+	}
+}
