@@ -115,7 +115,7 @@ type mediaURLs struct {
 }
 
 // append appends the URL of a file as JSON, null for an empty path.
-func (u mediaURLs) append(b []byte, path db.MediaPath) []byte {
+func (u mediaURLs) append(b []byte, path db.FileKey) []byte {
 	if path == "" {
 		return append(b, "null"...)
 	}

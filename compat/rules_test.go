@@ -190,7 +190,7 @@ func TestValidHost(t *testing.T) {
 }
 
 func TestMediaURL(t *testing.T) {
-	for path, want := range map[db.MediaPath]string{
+	for path, want := range map[db.FileKey]string{
 		"":                      `null`,
 		"a/b.png":               `"http://h/media/a/b.png"`,
 		"with space/%20+.png":   `"http://h/media/with%20space/%2520%2B.png"`,
@@ -236,8 +236,8 @@ func FuzzEncode(f *testing.F) {
 		}
 		pixels := int(int32(size))
 		link := db.PortfolioLink{ID: id, Name: text, URL: &text, CreatedAt: at, UpdatedAt: at, ImageData: &db.Image{
-			ID: id, Type: text, Name: text, Path: db.MediaPath(path), Size: size, Width: &pixels, Mode: &text,
-			Thumbnails: []*db.Thumbnail{{ID: id, Path: db.MediaPath(path), Size: &pixels}, {ID: id}},
+			ID: id, Type: text, Name: text, Path: db.FileKey(path), Size: size, Width: &pixels, Mode: &text,
+			Thumbnails: []*db.Thumbnail{{ID: id, Path: db.FileKey(path), Size: &pixels}, {ID: id}},
 		}}
 		body := appendLink(nil, &link, mediaURLs{"http://h/media/", "/api/portfolios/1/links/4"})
 		for _, width := range []int{0, 3} {

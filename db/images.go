@@ -78,7 +78,7 @@ func parseThumbnails(imageID int64, encoded *string) ([]*Thumbnail, error) {
 			return nil, errThumbnails
 		}
 		thumbnails = append(thumbnails, &Thumbnail{
-			ID: id, ImageID: imageID, Path: MediaPath(rest[:length]), Size: size, Width: width, Height: height, FileSize: fileSize,
+			ID: id, ImageID: imageID, Path: FileKey(rest[:length]), Size: size, Width: width, Height: height, FileSize: fileSize,
 		})
 		rest = rest[length:]
 	}
@@ -135,7 +135,7 @@ func (db *DB) insertImageOf(ctx context.Context, tx bun.Tx, link *PortfolioLink)
 // FileRef is a row that refers to a file: a thumbnail if ThumbnailID is set,
 // otherwise an image.
 type FileRef struct {
-	Path        MediaPath
+	Path        FileKey
 	ImageID     int64
 	ThumbnailID *int64
 }

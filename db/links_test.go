@@ -34,7 +34,7 @@ func TestPortfolioLink(t *testing.T) {
 		}
 		created, updated := at("2026-01-13T10:05:43.296270Z"), at("2026-01-13T10:05:43.296310Z")
 		imageID := func(id int64) *int64 { return &id }
-		const file = db.MediaPath("core_media/2025/12/02/technology.png")
+		const file = db.FileKey("core_media/2025/12/02/technology.png")
 		for name, want := range map[string]*db.PortfolioLink{
 			"no url, description or image": {ID: 10, PortfolioID: 1, Name: "link", CreatedAt: created, UpdatedAt: updated},
 			"no width, height, mode or thumbnails": {

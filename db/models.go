@@ -114,7 +114,7 @@ type Image struct {
 	ID        int64 `bun:",pk,autoincrement"`
 	Type      string
 	Name      string
-	Path      MediaPath
+	Path      FileKey
 	Size      int64 // bytes
 	Width     *int  // pixels
 	Height    *int  // pixels
@@ -134,7 +134,7 @@ type Thumbnail struct {
 
 	ID      int64 `bun:",pk,autoincrement"`
 	ImageID int64
-	Path    MediaPath
+	Path    FileKey
 	Size    *int // side of the bounding box, pixels
 
 	// Unknown, all of them, for thumbnails of the legacy system.
@@ -142,9 +142,9 @@ type Thumbnail struct {
 	FileSize      *int64 // bytes
 }
 
-// MediaPath is the key of a file under the media root, such as
+// FileKey is the key of a file under the media root, such as
 // core_media/2025/12/02/technology.png.
-type MediaPath string
+type FileKey string
 
 // Thumbnail returns the smallest thumbnail with a bounding box of at least size
 // pixels, or nil if there is none.
@@ -163,7 +163,7 @@ type Srcset []SrcsetFile
 
 // SrcsetFile is a file with its width in pixels.
 type SrcsetFile struct {
-	Path  MediaPath
+	Path  FileKey
 	Width int
 }
 

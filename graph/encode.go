@@ -159,7 +159,7 @@ func scalarField[T any](encode appendFunc[T]) fieldEncoder[T] {
 }
 
 // urlField encodes the URL of a stored file.
-func urlField[T any](path func(*T) db.MediaPath) fieldEncoder[T] {
+func urlField[T any](path func(*T) db.FileKey) fieldEncoder[T] {
 	return func(p *encoding, _ ast.SelectionSet) appendFunc[T] {
 		return func(b []byte, value *T) []byte {
 			return model.AppendString(b, storage.URL(p.baseURL, string(path(value))))
@@ -263,7 +263,7 @@ var imageEncoder = &objectEncoder[db.Image]{"Image", map[string]fieldEncoder[db.
 	"name":              scalarField(func(b []byte, i *db.Image) []byte { return model.AppendString(b, i.Name) }),
 	"size":              scalarField(func(b []byte, i *db.Image) []byte { return strconv.AppendInt(b, i.Size, 10) }),
 	"humanReadableSize": scalarField(func(b []byte, i *db.Image) []byte { return appendHumanSize(b, i.Size) }),
-	"url":               urlField(func(i *db.Image) db.MediaPath { return i.Path }),
+	"url":               urlField(func(i *db.Image) db.FileKey { return i.Path }),
 	"width":             scalarField(func(b []byte, i *db.Image) []byte { return appendInt(b, i.Width) }),
 	"height":            scalarField(func(b []byte, i *db.Image) []byte { return appendInt(b, i.Height) }),
 	"mode":              scalarField(func(b []byte, i *db.Image) []byte { return appendNullable(b, i.Mode) }),
@@ -277,7 +277,7 @@ var imageEncoder = &objectEncoder[db.Image]{"Image", map[string]fieldEncoder[db.
 
 var thumbnailEncoder = &objectEncoder[db.Thumbnail]{"Thumbnail", map[string]fieldEncoder[db.Thumbnail]{
 	"id":       scalarField(func(b []byte, t *db.Thumbnail) []byte { return appendID(b, t.ID) }),
-	"url":      urlField(func(t *db.Thumbnail) db.MediaPath { return t.Path }),
+	"url":      urlField(func(t *db.Thumbnail) db.FileKey { return t.Path }),
 	"size":     scalarField(func(b []byte, t *db.Thumbnail) []byte { return appendInt(b, t.Size) }),
 	"width":    scalarField(func(b []byte, t *db.Thumbnail) []byte { return appendInt(b, t.Width) }),
 	"height":   scalarField(func(b []byte, t *db.Thumbnail) []byte { return appendInt(b, t.Height) }),

@@ -2961,8 +2961,8 @@ func (ec *executionContext) _Image_url(ctx context.Context, field graphql.Collec
 			return obj.Path, nil
 		},
 		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v db.MediaPath) graphql.Marshaler {
-			return ec.marshalNURL2portfolioᚋdbᚐMediaPath(ctx, selections, v)
+		func(ctx context.Context, selections ast.SelectionSet, v db.FileKey) graphql.Marshaler {
+			return ec.marshalNURL2portfolioᚋdbᚐFileKey(ctx, selections, v)
 		},
 		true,
 		true,
@@ -4875,8 +4875,8 @@ func (ec *executionContext) _Thumbnail_url(ctx context.Context, field graphql.Co
 			return obj.Path, nil
 		},
 		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v db.MediaPath) graphql.Marshaler {
-			return ec.marshalNURL2portfolioᚋdbᚐMediaPath(ctx, selections, v)
+		func(ctx context.Context, selections ast.SelectionSet, v db.FileKey) graphql.Marshaler {
+			return ec.marshalNURL2portfolioᚋdbᚐFileKey(ctx, selections, v)
 		},
 		true,
 		true,
@@ -9433,12 +9433,12 @@ func (ec *executionContext) marshalNToken2ᚖportfolioᚋdbᚐToken(ctx context.
 	return ec._Token(ctx, sel, v)
 }
 
-func (ec *executionContext) unmarshalNURL2portfolioᚋdbᚐMediaPath(ctx context.Context, v any) (db.MediaPath, error) {
+func (ec *executionContext) unmarshalNURL2portfolioᚋdbᚐFileKey(ctx context.Context, v any) (db.FileKey, error) {
 	res, err := model.UnmarshalMediaURL(ctx, v)
 	return res, graphql.ErrorOnPath(ctx, err)
 }
 
-func (ec *executionContext) marshalNURL2portfolioᚋdbᚐMediaPath(ctx context.Context, sel ast.SelectionSet, v db.MediaPath) graphql.Marshaler {
+func (ec *executionContext) marshalNURL2portfolioᚋdbᚐFileKey(ctx context.Context, sel ast.SelectionSet, v db.FileKey) graphql.Marshaler {
 	_ = sel
 	res := model.MarshalMediaURL(v)
 	if res == graphql.Null {

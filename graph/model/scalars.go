@@ -85,10 +85,10 @@ func UnmarshalDateTime(v any) (db.Time, error) {
 	return db.Time{Time: t}, nil
 }
 
-type mediaURL db.MediaPath
+type mediaURL db.FileKey
 
 // MarshalMediaURL writes the URL of a stored file.
-func MarshalMediaURL(path db.MediaPath) graphql.ContextMarshaler { return mediaURL(path) }
+func MarshalMediaURL(path db.FileKey) graphql.ContextMarshaler { return mediaURL(path) }
 
 func (path mediaURL) MarshalGQLContext(ctx context.Context, w io.Writer) error {
 	graphql.MarshalString(storage.URL(storage.BaseURL(ctx), string(path))).MarshalGQL(w)
@@ -96,7 +96,7 @@ func (path mediaURL) MarshalGQLContext(ctx context.Context, w io.Writer) error {
 }
 
 // UnmarshalMediaURL returns an error: no argument has this type.
-func UnmarshalMediaURL(context.Context, any) (db.MediaPath, error) {
+func UnmarshalMediaURL(context.Context, any) (db.FileKey, error) {
 	return "", apierror.Invalid("cannot be given")
 }
 

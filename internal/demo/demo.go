@@ -105,7 +105,7 @@ func rows(key string) []any {
 	for i, size := range []int{64, 128, 512, 1080} {
 		loaded = append(loaded, &db.Thumbnail{
 			ID: int64(213 + i), ImageID: imageID, Size: new(size),
-			Path: db.MediaPath(fmt.Sprintf("core_media/2026/02/02/thumbnails/test2_ecH0zVV_thumbnail_%dx%d.jpg", size, size)),
+			Path: db.FileKey(fmt.Sprintf("core_media/2026/02/02/thumbnails/test2_ecH0zVV_thumbnail_%dx%d.jpg", size, size)),
 		})
 	}
 	return append(loaded, &db.PortfolioLink{

@@ -151,13 +151,13 @@ func (s *Staged) writeFiles(ctx context.Context, name string, renditions *imagin
 	if err != nil {
 		return err
 	}
-	s.Image.Path = db.MediaPath(key)
+	s.Image.Path = db.FileKey(key)
 	for i, thumbnail := range renditions.Thumbnails {
 		key, err := s.writeFile(ctx, thumbnailKey(key, imaging.Boxes[i], thumbnail.Extension), thumbnail.Content)
 		if err != nil {
 			return err
 		}
-		s.Image.Thumbnails[i].Path = db.MediaPath(key)
+		s.Image.Thumbnails[i].Path = db.FileKey(key)
 	}
 	return nil
 }

@@ -61,7 +61,7 @@ func save(t testing.TB, store storage.Store, filename string, content []byte) *d
 	return image
 }
 
-func read(t testing.TB, store storage.Store, path db.MediaPath) []byte {
+func read(t testing.TB, store storage.Store, path db.FileKey) []byte {
 	t.Helper()
 	w := httptest.NewRecorder()
 	store.Handler().ServeHTTP(w, httptest.NewRequest(http.MethodGet, storage.URL(storage.Prefix, string(path)), nil))
