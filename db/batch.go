@@ -7,9 +7,9 @@ import (
 )
 
 const (
-	maxBatch     = 64
-	maxBatchWait = 2 * time.Millisecond
-	batchTimeout = 10 * time.Second
+	maxBatch     = 64                   // lookups
+	maxBatchWait = 2 * time.Millisecond // for the fetches in flight
+	batchTimeout = 10 * time.Second     // of a batch, which has no request's deadline
 )
 
 // A batcher merges concurrent lookups. A lookup that arrives while a fetch is
@@ -20,8 +20,8 @@ type batcher[K, V any] struct {
 	// fetchOne fetches the value of a key for one caller.
 	fetchOne func(ctx context.Context, key K) (V, error)
 	// fetchBatch sets the values of up to maxBatch calls. The value of a key
-	// that does not exist stays zero. Its context has a deadline of
-	// batchTimeout and is independent of the callers.
+	// that does not exist stays zero. Its context does not depend on the
+	// callers.
 	fetchBatch func(ctx context.Context, calls []*call[K, V]) error
 	// maxWait bounds how long a lookup waits for the fetches in flight.
 	maxWait time.Duration
@@ -40,9 +40,8 @@ type call[K, V any] struct {
 	done  chan struct{} // closed when value and ok are set
 }
 
-// load fetches the value of a key. It reports whether the value came with a
-// batch, or whether ctx ended while waiting for one; then an error is that of
-// ctx, and a value that does not exist is zero.
+// load returns the value of a key, and whether it waited for a batch. If it did,
+// a value that does not exist is zero, and the only error is that of ctx.
 func (b *batcher[K, V]) load(ctx context.Context, key K) (value V, batched bool, err error) {
 	c := b.enqueue(key) //nolint:contextcheck // a batch must not end with the request of one caller
 	if c == nil {

@@ -50,7 +50,7 @@ type portfolioPage struct {
 	links pageCache[*Page[*PortfolioLink]]
 }
 
-// sharePage tells portfolios that they were read together.
+// sharePage records that portfolios were read together.
 func sharePage(portfolios []*Portfolio) {
 	page := &portfolioPage{rows: portfolios}
 	for _, portfolio := range portfolios {

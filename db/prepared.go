@@ -126,8 +126,8 @@ type queryCache struct {
 	queries map[any]*preparedQuery
 }
 
-// get returns the query of a key, which it builds at first. A query that no
-// longer fits is not prepared.
+// get returns the query of a key and builds it at first use. If the cache is
+// full, the query is not prepared.
 func (c *queryCache) get(key any, search bool, build func() *bun.SelectQuery) *preparedQuery {
 	c.mu.RLock()
 	cached := c.queries[key]

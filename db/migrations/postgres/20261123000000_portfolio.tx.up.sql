@@ -99,8 +99,8 @@ CREATE INDEX portfolio_links_image_id ON portfolio_links (image_id);
 
 --bun:split
 
--- Lists are read in the order of an index. A name may be longer than an entry
--- of an index; what people write is up to 255 characters.
+-- Lists are read in the order of an index. A name can be longer than an index
+-- entry, so the index holds the 255 characters that the API accepts.
 CREATE INDEX portfolios_name ON portfolios (substr(name, 1, 255), id);
 
 --bun:split

@@ -1,5 +1,5 @@
--- Searches look for trigrams. The owner of a database may create the extension;
--- where it cannot be had, searches look at every row.
+-- Searches use an index of trigrams. The owner of a database may create the
+-- extension; without it, searches read every row.
 DO $$
 BEGIN
   CREATE EXTENSION IF NOT EXISTS pg_trgm;

@@ -99,8 +99,8 @@ CREATE INDEX portfolio_links_image_id ON portfolio_links (image_id);
 
 --bun:split
 
--- Lists are read in the order of an index. A name may be longer than an entry
--- of an index; what people write is up to 255 characters.
+-- Lists are read in the order of an index. A name can be longer than an index
+-- entry, so the index holds the 255 characters that the API accepts.
 CREATE INDEX portfolios_name ON portfolios (substr(name, 1, 255), id);
 
 --bun:split
@@ -137,8 +137,8 @@ CREATE INDEX portfolio_links_portfolio_id_updated_at ON portfolio_links (portfol
 
 --bun:split
 
--- Times are text whose order is the order of time only in one form: UTC, six
--- digits. Rows that others load may hold another.
+-- Times are text, which sorts by time only in one format: UTC with six
+-- fractional digits. Rows loaded by other programs may use another.
 CREATE TRIGGER portfolios_insert_times AFTER INSERT ON portfolios
 WHEN NEW.created_at NOT GLOB '????-??-??T??:??:??.??????Z' OR NEW.updated_at NOT GLOB '????-??-??T??:??:??.??????Z'
 BEGIN

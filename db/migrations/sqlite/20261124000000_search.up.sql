@@ -1,7 +1,6 @@
--- Searches look for trigrams, in tables that triggers keep: rows may come from
--- any program, so there is nothing here that SQLite 3.34 does not know. A row
--- that is replaced leaves the trigrams of the old one: what a search finds by
--- them is checked.
+-- Searches use tables of trigrams that triggers maintain. Other programs may
+-- write rows, so this needs SQLite 3.34 only. REPLACE leaves the trigrams of the
+-- old row behind, so searches check the rows that they find.
 CREATE VIRTUAL TABLE portfolios_search USING fts5(name, content='portfolios', content_rowid='id', detail=none, tokenize='trigram');
 
 --bun:split
