@@ -2,15 +2,12 @@ package main
 
 import (
 	"bufio"
-	"bytes"
-	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strconv"
 	"strings"
 	"sync"
@@ -24,45 +21,11 @@ const (
 	linkPath        = "/api/portfolios/1/links/4"
 )
 
-// startDatabase serves a database with the recorded rows, and returns the
-// token of an admin.
-func startDatabase(t *testing.T, dsn string, args ...string) (server *started, key string) {
-	t.Helper()
-	t.Chdir(t.TempDir())
-	dbtest.LoadFile(t, dsn, filepath.Join(projectDirectory, "compat/testdata/fixtures.json"))
-	return start(t, append([]string{"--database-url=" + dsn}, args...)...), "be995b582c8bf952546d3819251020d1ad1b2eb1"
-}
-
-var projectDirectory, _ = os.Getwd()
-
-// post sends a query and returns the status, the header and the body.
-func (s *started) post(key, query string, variables any) (int, http.Header, string) {
-	s.t.Helper()
-	body, err := json.Marshal(map[string]any{"query": query, "variables": variables})
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	header := http.Header{"Content-Type": {"application/json"}}
-	if key != "" {
-		header.Set("Authorization", "Bearer "+key)
-	}
-	return s.exchange(http.MethodPost, "/graphql", header, bytes.NewReader(body))
-}
-
-// allocated returns how many bytes do allocates, the client's own included.
-func allocated(do func()) uint64 {
-	var before, after runtime.MemStats
-	runtime.ReadMemStats(&before)
-	do()
-	runtime.ReadMemStats(&after)
-	return after.TotalAlloc - before.TotalAlloc
-}
-
-// TestBombs: a body that would take many times its size in memory is refused
-// before it is decoded.
+// TestBombs checks that a body which would take many times its size in memory is
+// refused before it is decoded.
 func TestBombs(t *testing.T) {
 	t.Chdir(t.TempDir())
-	server := start(t)
+	server := startServer(t)
 	for _, c := range []struct {
 		name, key string
 		size      int
@@ -70,7 +33,7 @@ func TestBombs(t *testing.T) {
 	}{
 		{"anonymous, a megabyte", "", 1 << 20, 413},
 		{"anonymous", "", 120 << 10, 400},
-		{"a viewer's", server.key(), 1 << 20, 400},
+		{"a viewer's", server.demoKey(), 1 << 20, 400},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			const prefix, suffix = `{"query":"{__typename}","variables":{"a":[`, `0]}}`
@@ -80,7 +43,7 @@ func TestBombs(t *testing.T) {
 				header.Set("Authorization", "Token "+c.key)
 			}
 			taken := allocated(func() {
-				if status, _, body := server.exchange(http.MethodPost, "/graphql", header, strings.NewReader(bomb)); status != c.status {
+				if status, _, body := server.send(http.MethodPost, "/graphql", header, strings.NewReader(bomb)); status != c.status {
 					t.Errorf("%d %s", status, body)
 				}
 			})
@@ -92,12 +55,12 @@ func TestBombs(t *testing.T) {
 	}
 }
 
-// TestLongAccept: a header that is too long to be read is not read.
+// TestLongAccept checks that an Accept header above the limit is not parsed.
 func TestLongAccept(t *testing.T) {
 	t.Chdir(t.TempDir())
-	server := start(t)
+	server := startServer(t)
 	for _, parameters := range []int{1_000, 1_200, 8_000} {
-		accept := "*/*" + numbered(parameters, ";a#=1")
+		accept := "*/*" + repeatNumbered(parameters, ";a#=1")
 		want := map[string]int{linkPath: http.StatusUnauthorized, "/graphql?query={__typename}": http.StatusOK}
 		if len(accept) > 8_190 {
 			want = map[string]int{linkPath: http.StatusBadRequest, "/graphql?query={__typename}": http.StatusNotAcceptable}
@@ -110,21 +73,21 @@ func TestLongAccept(t *testing.T) {
 	}
 }
 
-// TestLargeResponse: a document within every other limit may ask for a response
-// of any size. It is built to the limit, and not further.
+// TestLargeResponse checks that a response is built only up to its limit, as a
+// document within the other limits may select any number of bytes.
 func TestLargeResponse(t *testing.T) {
 	dbtest.EachURL(t, func(t *testing.T, dsn string) {
-		server, key := startDatabase(t, dsn)
+		server, key := startRecorded(t, dsn)
 		dbtest.Exec(t, dsn, "INSERT INTO portfolios (id, name) VALUES (70, 'large')")
 		for i := range 100 {
 			dbtest.Exec(t, dsn, "INSERT INTO portfolio_links (id, portfolio_id, name, description) VALUES ($1, 70, $2, $3)", 1000+i, strconv.Itoa(i), strings.Repeat("x", 10_000))
 		}
 		const tooLarge = `{"errors":[{"message":"The response would have more than 8388608 bytes. Ask for smaller pages or fewer fields.","extensions":{"code":"BAD_USER_INPUT"}}]}`
 		for name, query := range map[string]string{
-			"plain":      "{portfolioLinks(portfolioId:70,first:100){nodes{" + numbered(98, "a#:description ") + "}}}",
-			"not plain":  "{portfolioLinks(portfolioId:70,first:100){nodes{portfolio{id} " + numbered(90, "a#:description ") + "}}}",
-			"many lists": "{" + numbered(15, "a#:portfolioLinks(portfolioId:70,first:100){nodes{description}} ") + "}",
-			"many rows":  "{" + numbered(15, "a#:portfolioLinks(portfolioId:70,first:100){nodes{id}} ") + "}",
+			"plain":      "{portfolioLinks(portfolioId:70,first:100){nodes{" + repeatNumbered(98, "a#:description ") + "}}}",
+			"not plain":  "{portfolioLinks(portfolioId:70,first:100){nodes{portfolio{id} " + repeatNumbered(90, "a#:description ") + "}}}",
+			"many lists": "{" + repeatNumbered(15, "a#:portfolioLinks(portfolioId:70,first:100){nodes{description}} ") + "}",
+			"many rows":  "{" + repeatNumbered(15, "a#:portfolioLinks(portfolioId:70,first:100){nodes{id}} ") + "}",
 		} {
 			t.Run(name, func(t *testing.T) {
 				taken := allocated(func() {
@@ -138,21 +101,21 @@ func TestLargeResponse(t *testing.T) {
 				}
 			})
 		}
-		status, _, body := server.post(key, "{portfolioLinks(portfolioId:70,first:100){nodes{"+numbered(7, "a#:description ")+"}}}", nil)
+		status, _, body := server.post(key, "{portfolioLinks(portfolioId:70,first:100){nodes{"+repeatNumbered(7, "a#:description ")+"}}}", nil)
 		if status != http.StatusOK || len(body) < 7_000_000 {
 			t.Errorf("a response within the limit: %d, %d bytes", status, len(body))
 		}
 	})
 }
 
-// TestSlowReader: a client that does not read its response loses it, and what
-// the response took is given back.
+// TestSlowReader checks that a client which does not read its response is
+// disconnected, and that the memory of the response is released.
 func TestSlowReader(t *testing.T) {
 	dbtest.EachURL(t, func(t *testing.T, dsn string) {
-		server, key := startDatabase(t, dsn, "--stall-timeout=100ms", "--max-response=20000000")
+		server, key := startRecorded(t, dsn, "--stall-timeout=100ms", "--max-response=20000000")
 		dbtest.Exec(t, dsn, "INSERT INTO portfolios (id, name) VALUES (70, 'large')")
 		dbtest.Exec(t, dsn, "INSERT INTO portfolio_links (id, portfolio_id, name, description) VALUES (1000, 70, 'large', $1)", strings.Repeat("x", 1<<20))
-		large := `{"query":"{portfolioLinks(portfolioId:70){nodes{` + numbered(18, "a#:description ") + `}}}"}`
+		large := `{"query":"{portfolioLinks(portfolioId:70){nodes{` + repeatNumbered(18, "a#:description ") + `}}}"}`
 		var bodies []io.Reader
 		for len(bodies) < 8 { // twice as many as there is room for
 			connection := server.dial()
@@ -175,11 +138,11 @@ func TestSlowReader(t *testing.T) {
 	})
 }
 
-// TestLocked: what waits for a lock is answered in time, and all is well once
-// the lock has gone.
+// TestLocked checks that a request which waits for a lock times out, and succeeds
+// once the lock is released.
 func TestLocked(t *testing.T) {
 	dbtest.EachURL(t, func(t *testing.T, dsn string) {
-		server, key := startDatabase(t, dsn, "--request-timeout=300ms")
+		server, key := startRecorded(t, dsn, "--request-timeout=300ms")
 		const (
 			change = `mutation{updatePortfolioLink(input:{id:4,name:"changed"}){portfolioLink{name}}}`
 			gone   = `{"errors":[{"message":"The database is unavailable. Try again later.","path":["updatePortfolioLink"],"locations":[{"line":1,"column":10}],"extensions":{"code":"UNAVAILABLE"}}],"data":{"updatePortfolioLink":null}}`
@@ -193,7 +156,7 @@ func TestLocked(t *testing.T) {
 			t.Errorf("a change of what is locked: %d %s", status, body)
 		}
 		if strings.HasPrefix(dsn, "postgres") { // of SQLite a lock lets others read
-			status, header, body := server.exchange(http.MethodGet, linkPath, http.Header{"Authorization": {"Token " + key}}, nil)
+			status, header, body := server.send(http.MethodGet, linkPath, http.Header{"Authorization": {"Token " + key}}, nil)
 			if status != http.StatusServiceUnavailable || body != unavailableREST || header.Get("Retry-After") != "1" || header.Get("Content-Type") != "application/json" {
 				t.Errorf("a link that is locked: %d %s %v", status, body, header)
 			}
@@ -205,11 +168,11 @@ func TestLocked(t *testing.T) {
 	})
 }
 
-// TestStalled: while PostgreSQL says nothing every request gets its answer, and
-// afterwards all succeed.
+// TestStalled checks that every request gets a response while PostgreSQL stalls,
+// and that all succeed afterwards.
 func TestStalled(t *testing.T) {
 	line, dsn := dbtest.NewProxy(t, dbtest.Postgres(t))
-	server, key := startDatabase(t, dsn, "--request-timeout=500ms")
+	server, key := startRecorded(t, dsn, "--request-timeout=500ms")
 	requests := []struct{ path, authorization string }{
 		{linkPath, "Authorization: Token " + key},
 		{linkPath, "Authorization: Token unknown"},
@@ -244,11 +207,11 @@ func TestStalled(t *testing.T) {
 	}
 }
 
-// TestUploadIsRefusedBeforeItsFiles: who may not upload is told so before the
-// first byte of a file was sent.
+// TestUploadIsRefusedBeforeItsFiles checks that an upload without permission is
+// refused before a file is sent.
 func TestUploadIsRefusedBeforeItsFiles(t *testing.T) {
 	dbtest.EachURL(t, func(t *testing.T, dsn string) {
-		server, admin := startDatabase(t, dsn)
+		server, admin := startRecorded(t, dsn)
 		const staff = "65502ab9351a915b620189ad2c3b42e945937fcc" // without permission 4242
 		for _, c := range []struct{ name, key, operations, want string }{
 			{"without permission", staff, `{"query":"mutation($i:Upload!){uploadImage(input:{image:$i}){image{id}}}","variables":{"i":null}}`, "FORBIDDEN"},
@@ -266,7 +229,7 @@ func TestUploadIsRefusedBeforeItsFiles(t *testing.T) {
 	})
 }
 
-// TestFullDisk: what cannot be written is said, and nothing else suffers.
+// TestFullDisk checks the responses while the disk of the media store is full.
 func TestFullDisk(t *testing.T) {
 	small := t.TempDir()
 	if output, err := exec.Command("mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", small).CombinedOutput(); err != nil {
@@ -282,7 +245,7 @@ func TestFullDisk(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		server, key := startDatabase(t, dsn, "--media-store=file:"+directory)
+		server, key := startRecorded(t, dsn, "--media-store=file:"+directory)
 		if status, body := server.get("/readyz"); status != http.StatusOK {
 			t.Fatal(status, body)
 		}

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bufio"
 	"bytes"
 	"encoding/json"
 	"errors"
@@ -11,7 +10,6 @@ import (
 	"net/http"
 	"net/url"
 	"os"
-	"regexp"
 	"runtime"
 	"strconv"
 	"strings"
@@ -22,46 +20,7 @@ import (
 	"portfolio/db/dbtest"
 )
 
-// exchange sends one request and returns the status, the header and the body.
-func (s *started) exchange(method, target string, header http.Header, body io.Reader) (int, http.Header, string) {
-	s.t.Helper()
-	request, err := http.NewRequest(method, s.url+target, body)
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	request.Header = header
-	response, err := http.DefaultClient.Do(request)
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	defer func() { _ = response.Body.Close() }()
-	text, err := io.ReadAll(response.Body)
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	return response.StatusCode, response.Header, string(text)
-}
-
-// key is the demo's token.
-func (s *started) key() string {
-	s.t.Helper()
-	found := regexp.MustCompile(`Token (\w+)'`).FindStringSubmatch(s.output)
-	if found == nil {
-		s.t.Fatalf("no token in %q", s.output)
-	}
-	return found[1]
-}
-
-// numbered repeats a text, in which # is the number of the copy.
-func numbered(n int, text string) string {
-	var b strings.Builder
-	for i := range n {
-		b.WriteString(strings.ReplaceAll(text, "#", strconv.Itoa(i)))
-	}
-	return b.String()
-}
-
-// fan is a chain of fragments, each of which spreads the next one so often.
+// fan returns a chain of fragments, each of which spreads the next one often.
 func fan(often, length int) string {
 	var b strings.Builder
 	b.WriteString("{...F0}")
@@ -71,14 +30,14 @@ func fan(often, length int) string {
 	return b.String() + fmt.Sprintf(" fragment F%d on Query{__typename}", length)
 }
 
-// TestHostileDocuments: whatever is sent as a document, the server hardly
-// allocates for it, and answers shortly.
+// TestHostileDocuments checks that no document makes the server allocate much or
+// send a long response.
 func TestHostileDocuments(t *testing.T) {
 	repeat := strings.Repeat
 	cases := []struct{ name, document, want string }{
 		{"fragments that double 60 times", fan(2, 60), "more than 20 fields of one name in one object"},
 		{"fragments that fan out 7 times 10", fan(10, 7), "more than 20 fields of one name in one object"},
-		{"one fragment in 20 places", "{" + numbered(20, "a#:viewer{...F} ") + "} fragment F on Viewer{" + numbered(60, "b# ") + "}", "more than 1000 fields"},
+		{"one fragment in 20 places", "{" + repeatNumbered(20, "a#:viewer{...F} ") + "} fragment F on Viewer{" + repeatNumbered(60, "b# ") + "}", "more than 1000 fields"},
 		{"a circle of fragments", "{...F0} fragment F0 on Query{...F1} fragment F1 on Query{...F0}", "spreads itself"},
 		{"a chain of 240 fragments", fan(1, 240) + "{a}", "anonymous operation"},
 		{"a circle of 240 fragments", strings.TrimSuffix(fan(1, 240), "fragment F240 on Query{__typename}") + "fragment F240 on Query{...F0}", "spreads itself"},
@@ -86,18 +45,18 @@ func TestHostileDocuments(t *testing.T) {
 		{"a circle through a field", "{...F} fragment F on Query{viewer{...V}} fragment V on Viewer{id ...V}", "spreads itself"},
 		{"10000 times one field", "{" + repeat("__typename ", 10_000) + "}", "more than"},
 		{"900 times one field", "{" + repeat("__typename ", 900) + "}", "more than 20 fields of one name"},
-		{"10000 unknown fields", "{" + numbered(10_000, "a# ") + "}", "token limit"},
-		{"900 unknown fields", "{viewer{" + numbered(900, "a# ") + "}}", "Cannot query field"},
+		{"10000 unknown fields", "{" + repeatNumbered(10_000, "a# ") + "}", "token limit"},
+		{"900 unknown fields", "{viewer{" + repeatNumbered(900, "a# ") + "}}", "Cannot query field"},
 		{"10000 unknown directives", "{__typename " + repeat("@a ", 10_000) + "}", "token limit"},
 		{"900 unknown directives", "{__typename " + repeat("@a ", 900) + "}", "more than 50 directives"},
 		{"4000 inline fragments", "{" + repeat("...{viewer{permissions}} ", 4000) + "}", "more than"},
-		{"500 introspections", "{" + numbered(500, "a#:__schema{types{fields{name}}} ") + "}", "token limit"},
-		{"3 introspections", "{" + numbered(3, "a#:__schema{types{fields{name}}} ") + "}", "more than 2 introspections"},
-		{"aliases in an introspection", "{__schema{types{fields{" + numbered(90, "a#:name ") + "}}}}", "an alias in an introspection"},
+		{"500 introspections", "{" + repeatNumbered(500, "a#:__schema{types{fields{name}}} ") + "}", "token limit"},
+		{"3 introspections", "{" + repeatNumbered(3, "a#:__schema{types{fields{name}}} ") + "}", "more than 2 introspections"},
+		{"aliases in an introspection", "{__schema{types{fields{" + repeatNumbered(90, "a#:name ") + "}}}}", "an alias in an introspection"},
 		{"an introspection in a circle", "{__schema{types{fields{type{fields{type{fields{name}}}}}}}}", "Maximum introspection depth exceeded"},
-		{"1000 aliases", "{" + numbered(1000, "a#:portfolioLink(id:#){id} ") + "}", "token limit"},
-		{"30 root fields", "{" + numbered(30, "a#:viewer{id} ") + "}", "more than 20 root fields"},
-		{"150 aliases", "{viewer{" + numbered(150, "a#:id ") + "}}", "more than 100 aliases"},
+		{"1000 aliases", "{" + repeatNumbered(1000, "a#:portfolioLink(id:#){id} ") + "}", "token limit"},
+		{"30 root fields", "{" + repeatNumbered(30, "a#:viewer{id} ") + "}", "more than 20 root fields"},
+		{"150 aliases", "{viewer{" + repeatNumbered(150, "a#:id ") + "}}", "more than 100 aliases"},
 		{"a long alias", "{" + repeat("a", 60_000) + ":__typename}", "an alias of more than 100 bytes"},
 		{"a long name", "{" + repeat("a", 60_000) + "}", "Cannot query field"},
 		{"a longer name", "{" + repeat("a", 100_000) + "}", "more than 65536 bytes"},
@@ -106,15 +65,15 @@ func TestHostileDocuments(t *testing.T) {
 		{"900 levels", repeat("{a", 900) + repeat("}", 900), "token limit"},
 		{"30000 levels", repeat("{a", 30_000), "nesting depth"},
 		{"30000 lists", "{a(b:" + repeat("[", 30_000), "nesting depth"},
-		{"600 arguments", "{viewer(" + numbered(600, "a#:1 ") + "){id}}", "Unknown argument"},
-		{"400 variables", "query(" + numbered(400, "$a#:Nothing ") + "){viewer{id}}", "Unknown type"},
-		{"600 input fields", "{portfolioLink(id:{" + numbered(600, "a#:1 ") + "}){id}}", "is not defined by type"},
-		{"300 operations", numbered(300, "query Q#{__typename} "), "operationName is required"},
+		{"600 arguments", "{viewer(" + repeatNumbered(600, "a#:1 ") + "){id}}", "Unknown argument"},
+		{"400 variables", "query(" + repeatNumbered(400, "$a#:Nothing ") + "){viewer{id}}", "Unknown type"},
+		{"600 input fields", "{portfolioLink(id:{" + repeatNumbered(600, "a#:1 ") + "}){id}}", "is not defined by type"},
+		{"300 operations", repeatNumbered(300, "query Q#{__typename} "), "operationName is required"},
 		{"64 KB of comments", repeat("#\n", 32_000), "token limit"},
 		{"60 KB of text", `{portfolioLink(id:"` + repeat("x", 60_000) + `"){id}}`, "id must be a whole number"},
 	}
 	t.Chdir(t.TempDir())
-	server := start(t)
+	server := startServer(t)
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
 			body, err := json.Marshal(map[string]string{"query": c.document})
@@ -123,7 +82,7 @@ func TestHostileDocuments(t *testing.T) {
 			}
 			var before, after runtime.MemStats
 			runtime.ReadMemStats(&before)
-			_, _, answer := server.exchange(http.MethodPost, "/graphql", http.Header{"Content-Type": {"application/json"}}, bytes.NewReader(body))
+			_, _, answer := server.send(http.MethodPost, "/graphql", http.Header{"Content-Type": {"application/json"}}, bytes.NewReader(body))
 			runtime.ReadMemStats(&after)
 			allocated := after.TotalAlloc - before.TotalAlloc
 			t.Logf("%d bytes in, %d bytes out, %d KB allocated: %.100s", len(body), len(answer), allocated>>10, answer)
@@ -137,8 +96,8 @@ func TestHostileDocuments(t *testing.T) {
 	}
 }
 
-// TestHostileRequests: what is no question is refused, shortly and without
-// echo.
+// TestHostileRequests checks that malformed requests get a short error that does
+// not repeat them.
 func TestHostileRequests(t *testing.T) {
 	const marker = "zzzzzzzzzz"
 	garbage := strings.Repeat(marker, 100_000)
@@ -175,10 +134,10 @@ func TestHostileRequests(t *testing.T) {
 		{"profiles", "GET", "/debug/pprof/", http.Header{}, nil, 404},
 	}
 	t.Chdir(t.TempDir())
-	server := start(t)
+	server := startServer(t)
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
-			status, _, answer := server.exchange(c.method, c.target, c.header, c.body)
+			status, _, answer := server.send(c.method, c.target, c.header, c.body)
 			if status != c.status || len(answer) > 1000 || strings.Contains(answer, marker) {
 				t.Errorf("%d %.1000s", status, answer)
 			}
@@ -186,10 +145,10 @@ func TestHostileRequests(t *testing.T) {
 	}
 }
 
-// TestLongNamesAreNotEchoed: an error may name what is wrong, in short.
+// TestLongNamesAreNotEchoed checks that errors shorten the names of clients.
 func TestLongNamesAreNotEchoed(t *testing.T) {
 	t.Chdir(t.TempDir())
-	server := start(t)
+	server := startServer(t)
 	long := strings.Repeat("z", 500_000)
 	for _, body := range []string{
 		`{"query":"query A{__typename} query B{__typename}","operationName":"` + long + `"}`,
@@ -199,17 +158,18 @@ func TestLongNamesAreNotEchoed(t *testing.T) {
 		`{"documentId":"` + long + `"}`,
 		`{"extensions":{"persistedQuery":{"sha256Hash":"` + long + `"}}}`,
 	} {
-		_, _, answer := server.exchange(http.MethodPost, "/graphql", http.Header{"Content-Type": {"application/json"}}, strings.NewReader(body))
+		_, _, answer := server.send(http.MethodPost, "/graphql", http.Header{"Content-Type": {"application/json"}}, strings.NewReader(body))
 		if len(answer) > 1000 {
 			t.Errorf("%.100s: %d bytes: %.300s", body, len(answer), answer)
 		}
 	}
 }
 
-// TestSlowClients: each is waited for only so long, and none keeps others out.
+// TestSlowClients checks that slow clients are disconnected in time and that none
+// keeps others waiting.
 func TestSlowClients(t *testing.T) {
 	t.Chdir(t.TempDir())
-	server := start(t, "--header-timeout=200ms", "--body-timeout=400ms", "--idle-timeout=300ms")
+	server := startServer(t, "--header-timeout=200ms", "--body-timeout=400ms", "--idle-timeout=300ms")
 	idle := make([]net.Conn, 200)
 	for i := range idle {
 		idle[i] = server.dial()
@@ -240,43 +200,14 @@ func TestSlowClients(t *testing.T) {
 	}
 }
 
-func (s *started) dial() net.Conn {
-	s.t.Helper()
-	connection, err := net.Dial("tcp", strings.TrimPrefix(s.url, "http://"))
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	s.t.Cleanup(func() { _ = connection.Close() })
-	return connection
-}
-
-// raw sends a head that net/http would not, and returns status and body.
-func (s *started) raw(head string) (int, string) {
-	s.t.Helper()
-	connection := s.dial()
-	if _, err := io.WriteString(connection, head); err != nil {
-		s.t.Fatal(err)
-	}
-	response, err := http.ReadResponse(bufio.NewReader(connection), nil)
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	defer func() { _ = response.Body.Close() }()
-	body, err := io.ReadAll(response.Body)
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	return response.StatusCode, string(body)
-}
-
-// TestRateLimit: each room refuses in its own words.
+// TestRateLimit checks the response of each API above the limit.
 func TestRateLimit(t *testing.T) {
 	const (
 		graphql = `{"errors":[{"message":"Too many requests. Try again later.","extensions":{"code":"RATE_LIMITED"}}]}`
 		legacy  = `{"detail":"Request was throttled. Expected available in 1000 seconds."}`
 	)
 	t.Chdir(t.TempDir())
-	server := start(t, "--rate-limit=0.001", "--rate-burst=1", "--trusted-proxies=127.0.0.0/8")
+	server := startServer(t, "--rate-limit=0.001", "--rate-burst=1", "--trusted-proxies=127.0.0.0/8")
 	for i, c := range []struct {
 		path, client string
 		status       int
@@ -288,18 +219,18 @@ func TestRateLimit(t *testing.T) {
 		{"/healthz", "192.0.2.1", 200, "ok\n"},
 		{"/graphql?query={__typename}", "192.0.2.2", 200, `{"data":{"__typename":"Query"}}`},
 	} {
-		status, header, body := server.exchange(http.MethodGet, c.path, http.Header{"X-Forwarded-For": {c.client}}, nil)
+		status, header, body := server.send(http.MethodGet, c.path, http.Header{"X-Forwarded-For": {c.client}}, nil)
 		if status != c.status || body != c.body || status == 429 && (header.Get("Retry-After") != "1000" || header.Get("RateLimit-Remaining") != "0" || header.Get("RateLimit-Limit") != "1") {
 			t.Errorf("%d: %d %s %v", i, status, body, header)
 		}
 	}
 }
 
-// TestFailedLogins are counted together for both endpoints.
+// TestFailedLogins checks that failed logins of both APIs are counted together.
 func TestFailedLogins(t *testing.T) {
 	t.Chdir(t.TempDir())
-	server := start(t, "--failed-logins=3")
-	good := "Authorization: Token " + server.key()
+	server := startServer(t, "--failed-logins=3")
+	good := "Authorization: Token " + server.demoKey()
 	if status, body := server.get("/graphql?query={__typename}", good); status != http.StatusOK {
 		t.Fatal(status, body)
 	}
@@ -326,7 +257,7 @@ func TestFailedLogins(t *testing.T) {
 		}
 	}
 	// A change of users empties the memory of viewers, and of nothing else.
-	if _, _, body := server.post(server.key(), `mutation{createUser(input:{username:"a"}){user{id}} setUserPermissions(input:{username:"a",isStaff:true}){user{id}}}`, nil); strings.Contains(body, "errors") {
+	if _, _, body := server.post(server.demoKey(), `mutation{createUser(input:{username:"a"}){user{id}} setUserPermissions(input:{username:"a",isStaff:true}){user{id}}}`, nil); strings.Contains(body, "errors") {
 		t.Error(body)
 	}
 	if status, body := server.get("/api/portfolios/1/links/4", good); status != http.StatusOK {
@@ -336,9 +267,9 @@ func TestFailedLogins(t *testing.T) {
 
 func TestCORS(t *testing.T) {
 	t.Chdir(t.TempDir())
-	server := start(t, "--cors-origins=https://app.test")
+	server := startServer(t, "--cors-origins=https://app.test")
 	preflight := http.Header{"Origin": {"https://app.test"}, "Access-Control-Request-Method": {"POST"}, "Access-Control-Request-Headers": {"authorization,content-type"}}
-	status, header, body := server.exchange(http.MethodOptions, "/graphql", preflight, nil)
+	status, header, body := server.send(http.MethodOptions, "/graphql", preflight, nil)
 	got := map[string]string{}
 	for _, name := range []string{"Access-Control-Allow-Origin", "Access-Control-Allow-Methods", "Access-Control-Allow-Headers", "Access-Control-Allow-Credentials"} {
 		got[name] = header.Get(name)
@@ -350,11 +281,11 @@ func TestCORS(t *testing.T) {
 	if diff := cmp.Diff(want, got); status != http.StatusNoContent || body != "" || diff != "" {
 		t.Errorf("%d %s %s", status, body, diff)
 	}
-	_, header, _ = server.exchange(http.MethodGet, "/graphql?query="+url.QueryEscape("{__typename}"), http.Header{"Origin": {"https://app.test"}}, nil)
+	_, header, _ = server.send(http.MethodGet, "/graphql?query="+url.QueryEscape("{__typename}"), http.Header{"Origin": {"https://app.test"}}, nil)
 	if got := strings.Join(header.Values("Vary"), ", "); got != "Origin, Accept, Authorization" {
 		t.Errorf("Vary: %s", got)
 	}
-	_, header, _ = server.exchange(http.MethodGet, "/api/portfolios/1/links/4", http.Header{"Origin": {"https://app.test"}}, nil)
+	_, header, _ = server.send(http.MethodGet, "/api/portfolios/1/links/4", http.Header{"Origin": {"https://app.test"}}, nil)
 	if header.Get("Access-Control-Allow-Origin") != "" || header.Get("Vary") != "" {
 		t.Errorf("the legacy endpoint: %v", header)
 	}
@@ -365,7 +296,7 @@ func TestOnlyPersisted(t *testing.T) {
 	if err := os.WriteFile("manifest.json", []byte(`{"sha256:1":"{a:__typename}"}`), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	server := start(t, "--persisted-documents=manifest.json", "--only-persisted")
+	server := startServer(t, "--persisted-documents=manifest.json", "--only-persisted")
 	for path, want := range map[string]string{
 		"/graphql?documentId=sha256:1":  `{"data":{"a":"Query"}}`,
 		"/graphql?query={a:__typename}": `{"data":{"a":"Query"}}`,
@@ -377,17 +308,18 @@ func TestOnlyPersisted(t *testing.T) {
 	}
 }
 
-// TestSecurityHeaders are on every answer that is not the old system's.
+// TestSecurityHeaders checks the headers of every response except those of the
+// legacy endpoint.
 func TestSecurityHeaders(t *testing.T) {
 	t.Chdir(t.TempDir())
-	server := start(t)
+	server := startServer(t)
 	for path, policy := range map[string]string{
 		"/":                           "default-src 'none'; script-src 'sha256-",
 		"/graphql":                    "default-src 'none'; frame-ancestors 'none'; sandbox",
 		"/media/none.png":             "default-src 'none'; frame-ancestors 'none'; sandbox",
 		"/graphql?query={__typename}": "default-src 'none'; frame-ancestors 'none'; sandbox",
 	} {
-		_, header, _ := server.exchange(http.MethodGet, path, http.Header{"Accept": {"*/*"}}, nil)
+		_, header, _ := server.send(http.MethodGet, path, http.Header{"Accept": {"*/*"}}, nil)
 		if !strings.HasPrefix(header.Get("Content-Security-Policy"), policy) || header.Get("X-Content-Type-Options") != "nosniff" ||
 			header.Get("X-Frame-Options") != "DENY" || header.Get("Referrer-Policy") != "same-origin" {
 			t.Errorf("%s: %v", path, header)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"os"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -15,7 +16,9 @@ import (
 	"portfolio/db"
 	"portfolio/internal/auth"
 	"portfolio/internal/document"
+	"portfolio/internal/images"
 	"portfolio/internal/middleware"
+	"portfolio/internal/storage"
 )
 
 const dataDirectory = "data"
@@ -275,5 +278,91 @@ func (c *tokenRevokeCommand) Run(ctx context.Context, flags *globalFlags, out st
 		}
 		_, err = fmt.Fprintf(out.stdout, "Revoked token %d.\n", c.ID)
 		return err
+	})
+}
+
+type tokenImportCommand struct {
+	File string `arg:"" help:"CSV file with lines of key,username; - is standard input."`
+}
+
+func (c *tokenImportCommand) Run(ctx context.Context, flags *globalFlags, out streams) error {
+	input := io.Reader(os.Stdin)
+	if c.File != "-" {
+		file, err := os.Open(c.File)
+		if err != nil {
+			return err
+		}
+		defer func() { _ = file.Close() }()
+		input = file
+	}
+	tokens, lines, err := auth.ReadTokens(input)
+	if err != nil {
+		return err
+	}
+	return flags.withDB(ctx, false, func(database *db.DB) error {
+		added, err := database.ImportTokens(ctx, tokens)
+		if failed, ok := errors.AsType[*db.TokenImportError](err); ok {
+			return fmt.Errorf("line %d: %w; nothing was imported", lines[failed.Index], err)
+		}
+		if err != nil {
+			return err
+		}
+		_, err = fmt.Fprintf(out.stdout, "Imported %d tokens; %d were there already.\n", added, len(tokens)-added)
+		return err
+	})
+}
+
+type storeSettings struct {
+	MediaStore string `env:"MEDIA_STORE" default:"file:data/media" placeholder:"STORE" help:"Where files are stored (${default}): file:PATH, or s3://BUCKET?endpoint=URL&region=NAME with keys from AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY."`
+}
+
+func (s *storeSettings) open() (storage.Store, error) {
+	store, err := storage.Open(s.MediaStore)
+	if err != nil {
+		return nil, fmt.Errorf("MEDIA_STORE: %w", err)
+	}
+	return store, nil
+}
+
+// withStore opens the database and the store, calls fn and closes both.
+func (s *storeSettings) withStore(ctx context.Context, flags *globalFlags, fn func(*db.DB, storage.Store) error) error {
+	return flags.withDB(ctx, false, func(database *db.DB) error {
+		store, err := s.open()
+		if err != nil {
+			return err
+		}
+		defer func() { _ = store.Close() }()
+		return fn(database, store)
+	})
+}
+
+type imageSettings struct {
+	storeSettings
+	MediaMemory   int64 `env:"MEDIA_MEMORY" default:"536870912" placeholder:"BYTES" help:"Maximum memory for all images that are processed concurrently (${default}). An image that takes more is rejected."`
+	MediaMaxBytes int64 `env:"MEDIA_MAX_BYTES" default:"20971520" placeholder:"BYTES" help:"Maximum size of an image file (${default})."`
+}
+
+type imagesCreateCommand struct {
+	imageSettings
+	File []string `arg:"" help:"JPEG, PNG, GIF or WebP files. Those that were stored before are skipped."`
+}
+
+func (c *imagesCreateCommand) Run(ctx context.Context, flags *globalFlags, out streams) error {
+	return c.withStore(ctx, flags, func(database *db.DB, store storage.Store) error {
+		service := images.NewService(store, c.MediaMaxBytes, c.MediaMemory)
+		return images.Import(ctx, service, database, c.File, out.stdout, out.stderr)
+	})
+}
+
+type mediaSweepCommand struct {
+	storeSettings
+	Delete bool          `help:"Delete orphaned files and rows. Affected links lose their image."`
+	Grace  time.Duration `default:"1h" help:"Minimum age of a file (${default}). The upload of younger ones may be in progress."`
+}
+
+func (c *mediaSweepCommand) Run(ctx context.Context, flags *globalFlags, out streams) error {
+	return c.withStore(ctx, flags, func(database *db.DB, store storage.Store) error {
+		collector := images.GarbageCollector{Database: database, Store: store, MinAge: c.Grace, Delete: c.Delete, Output: out.stdout}
+		return collector.Run(ctx)
 	})
 }

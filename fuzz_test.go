@@ -18,8 +18,8 @@ import (
 	"portfolio/internal/storage"
 )
 
-// newRoutes serves the demo as the settings on the command line say, without a
-// listener. KEY stands for its token.
+// newRoutes returns the handler of the demo with the given flags, and the key of
+// the demo.
 func newRoutes(t testing.TB, args ...string) (http.Handler, string) {
 	t.Helper()
 	var line commands
@@ -48,8 +48,8 @@ func newRoutes(t testing.TB, args ...string) (http.Handler, string) {
 	return handler, key
 }
 
-// FuzzHTTP sends any request that can be read: no answer is 500, and what says
-// that it is JSON is.
+// FuzzHTTP sends any request that can be parsed. No response is a 500, and JSON
+// responses are valid.
 func FuzzHTTP(f *testing.F) {
 	handler, key := newRoutes(f, "--failed-logins=0")
 	const (
@@ -91,11 +91,11 @@ func FuzzHTTP(f *testing.F) {
 		}
 		graphql := request.URL.Path == "/graphql" && answer.StatusCode != http.StatusNotModified && method != http.MethodHead
 		promised := strings.Contains(answer.Header.Get("Content-Type"), "json")
-		if graphql && !promised || promised && recorded.Body.Len() > 0 && method != http.MethodHead && !partial(answer) && !json.Valid(recorded.Body.Bytes()) {
+		if graphql && !promised || promised && recorded.Body.Len() > 0 && method != http.MethodHead && !isPartial(answer) && !json.Valid(recorded.Body.Bytes()) {
 			t.Errorf("%d %s %q", answer.StatusCode, answer.Header.Get("Content-Type"), recorded.Body)
 		}
 	})
 }
 
-// partial reports whether the answer is a part of a document.
-func partial(answer *http.Response) bool { return answer.StatusCode == http.StatusPartialContent }
+// isPartial reports whether the response is a part of a document.
+func isPartial(response *http.Response) bool { return response.StatusCode == http.StatusPartialContent }

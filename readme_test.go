@@ -214,7 +214,7 @@ func TestReadmeLinks(t *testing.T) {
 // TestReadmeSettings checks the table of settings in docs/operations.md: the
 // names and defaults are those of the help.
 func TestReadmeSettings(t *testing.T) {
-	help, _ := command(t, 0, "serve", "--help")
+	help, _ := runCommand(t, 0, "serve", "--help")
 	rows := map[string]string{} // name to default
 	for _, row := range regexp.MustCompile("(?m)^\\| `([A-Z_]+)` \\| (?:`(.*)`|unset) \\|").FindAllStringSubmatch(guides(t)["docs/operations.md"], -1) {
 		rows[row[1]] = row[2]

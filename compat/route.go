@@ -126,28 +126,29 @@ func requestHost(r *http.Request) (string, bool) {
 // ^([a-z0-9.-]+|\[[a-f0-9]*:[a-f0-9.:]+\])(:[0-9]+)?$ in any case and is not
 // a lone dot.
 func validHost(host string) bool {
-	name, rest := host, ""
+	name, port, valid := host, "", isHostname
 	if strings.HasPrefix(host, "[") {
 		end := strings.IndexByte(host, ']')
 		if end < 0 {
 			return false
 		}
-		name, rest = host[1:end], host[end+1:]
-		first, second, ok := strings.Cut(name, ":")
-		if !ok || second == "" || !containsOnly(first, isHex) || !containsOnly(second, func(c byte) bool { return isHex(c) || c == '.' || c == ':' }) {
-			return false
-		}
+		name, port, valid = host[1:end], host[end+1:], isIPv6
 	} else if colon := strings.IndexByte(host, ':'); colon >= 0 {
-		name, rest = host[:colon], host[colon:]
+		name, port = host[:colon], host[colon:]
 	}
-	if rest != "" && (rest[0] != ':' || !isDigits(rest[1:])) {
-		return false
-	}
-	if host[:min(1, len(host))] == "[" {
-		return true
-	}
+	return valid(name) && (port == "" || port[0] == ':' && isDigits(port[1:]))
+}
+
+func isHostname(name string) bool {
 	return name != "" && name != "." && containsOnly(name, func(c byte) bool {
 		return isLetter(c) || isDigit(c) || c == '.' || c == '-'
+	})
+}
+
+func isIPv6(name string) bool {
+	first, second, ok := strings.Cut(name, ":")
+	return ok && second != "" && containsOnly(first, isHex) && containsOnly(second, func(c byte) bool {
+		return isHex(c) || c == '.' || c == ':'
 	})
 }
 

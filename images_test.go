@@ -43,7 +43,7 @@ func TestKilled(t *testing.T) {
 			}
 		}
 		left := storagetest.Keys(t, store)
-		command(t, 0, "media", "sweep", "--media-store="+location, "--delete", "--grace=0s")
+		runCommand(t, 0, "media", "sweep", "--media-store="+location, "--delete", "--grace=0s")
 		if diff := cmp.Diff(rowsOf(t, dsn), storagetest.Keys(t, store)); diff != "" {
 			t.Error(diff)
 		}
@@ -142,7 +142,7 @@ func TestSweep(t *testing.T) {
 			{[]string{"--delete", "--grace=0s"}, "file without a row: young.png\n"},
 			{[]string{"--delete", "--grace=0s"}, ""},
 		} {
-			output, _ := command(t, 0, append([]string{"media", "sweep", "--media-store=file:" + directory}, c.args...)...)
+			output, _ := runCommand(t, 0, append([]string{"media", "sweep", "--media-store=file:" + directory}, c.args...)...)
 			if diff := cmp.Diff(c.want, output); diff != "" {
 				t.Errorf("%v: %s", c.args, diff)
 			}
@@ -150,7 +150,7 @@ func TestSweep(t *testing.T) {
 		if diff := cmp.Diff([]string{"/kept.png", "kept_64.png"}, rowsOf(t, dsn)); diff != "" {
 			t.Error(diff)
 		}
-		_, stderr := command(t, 1, "media", "sweep", "--delete", "--media-store=file:"+t.TempDir())
+		_, stderr := runCommand(t, 1, "media", "sweep", "--delete", "--media-store=file:"+t.TempDir())
 		if want := "portfolio: MEDIA_STORE: there is no file at all, so this is not the store of these rows\n"; stderr != want {
 			t.Errorf("another store: %q", stderr)
 		}
@@ -178,7 +178,7 @@ func TestImagesCreate(t *testing.T) {
 			t.Fatal(err)
 		}
 		create := func(code int, files ...string) (lines []string, stderr string) {
-			stdout, stderr := command(t, code, append([]string{"images", "create", "--media-store=file:media"}, files...)...)
+			stdout, stderr := runCommand(t, code, append([]string{"images", "create", "--media-store=file:media"}, files...)...)
 			stdout = regexp.MustCompile(`\t\d+\tcore_media/\d{4}/\d\d/\d\d/`).ReplaceAllString(stdout, "\tID\tDIRECTORY/")
 			return slices.Collect(strings.Lines(stdout)), stderr
 		}
