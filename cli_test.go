@@ -13,6 +13,29 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
+// checkFails runs a command that must fail with one line of error.
+func checkFails(t *testing.T, want string, args ...string) {
+	t.Helper()
+	if _, stderr := runCommand(t, 1, args...); stderr != "portfolio: "+want+"\n" {
+		t.Errorf("%s: %q", strings.Join(args, " "), stderr)
+	}
+}
+
+// insertDocumented inserts the documented rows by plain SQL.
+func insertDocumented(t *testing.T, dsn string) {
+	t.Helper()
+	for _, statement := range []string{
+		`INSERT INTO portfolios (id, name) VALUES (1, 'دمو')`,
+		`INSERT INTO images (id, type, name, path, size, width, height, mode) VALUES (6, 'image', 'technology', 'core_media/2025/12/02/technology.png', 5123, 225, 225, 'P')`,
+		`INSERT INTO portfolio_links (id, portfolio_id, image_id, name, url, description, created_at, updated_at) VALUES (4, 1, 6, 'دمو پروژه', 'https://moeinsoft.com/demo', 'لینک مشاهده دمو', '2026-01-13T10:05:43.296270Z', '2026-01-13T10:05:43.296310Z')`,
+	} {
+		dbtest.Exec(t, dsn, statement)
+	}
+	for i, size := range []int{64, 128, 512, 1080} {
+		dbtest.Exec(t, dsn, fmt.Sprintf(`INSERT INTO thumbnails (id, image_id, path, size) VALUES (%d, 6, 'core_media/2026/02/02/thumbnails/test2_ecH0zVV_thumbnail_%dx%d.jpg', %d)`, 213+i, size, size, size))
+	}
+}
+
 // TestNamedDatabase sets up a database as an operator does: migrations, users,
 // tokens, rows by plain SQL. It gets no demo.
 func TestNamedDatabase(t *testing.T) {
@@ -22,10 +45,7 @@ func TestNamedDatabase(t *testing.T) {
 			dsn := dsn(t)
 			t.Setenv("DATABASE_URL", dsn)
 			if name == "postgres" {
-				_, stderr := runCommand(t, 1, "serve", "--addr=127.0.0.1:0")
-				if want := "portfolio: the database's schema is behind: run \"portfolio migrate\" first\n"; stderr != want {
-					t.Errorf("said %q", stderr)
-				}
+				checkFails(t, "the database's schema is behind: run \"portfolio migrate\" first", "serve", "--addr=127.0.0.1:0")
 			}
 			for range 2 {
 				if stdout, _ := runCommand(t, 0, "migrate"); stdout != "The schema is up to date.\n" {
@@ -33,25 +53,13 @@ func TestNamedDatabase(t *testing.T) {
 				}
 			}
 			runCommand(t, 0, "user", "create", "sara", "--staff", "--permission", "4242", "--permission", "7")
-			_, stderr := runCommand(t, 1, "user", "create", "sara")
-			if want := "portfolio: the user \"sara\" already exists\n"; stderr != want {
-				t.Errorf("said %q", stderr)
-			}
+			checkFails(t, `the user "sara" already exists`, "user", "create", "sara")
 			key, _ := runCommand(t, 0, "token", "create", "sara", "--label", "CI", "--expires", "720h")
 			if !regexp.MustCompile(`^[0-9a-f]{40}\n$`).MatchString(key) {
 				t.Errorf("printed %q", key)
 			}
 			authorization := "Authorization: Token " + strings.TrimSpace(key)
-			for _, statement := range []string{
-				`INSERT INTO portfolios (id, name) VALUES (1, 'دمو')`,
-				`INSERT INTO images (id, type, name, path, size, width, height, mode) VALUES (6, 'image', 'technology', 'core_media/2025/12/02/technology.png', 5123, 225, 225, 'P')`,
-				`INSERT INTO portfolio_links (id, portfolio_id, image_id, name, url, description, created_at, updated_at) VALUES (4, 1, 6, 'دمو پروژه', 'https://moeinsoft.com/demo', 'لینک مشاهده دمو', '2026-01-13T10:05:43.296270Z', '2026-01-13T10:05:43.296310Z')`,
-			} {
-				dbtest.Exec(t, dsn, statement)
-			}
-			for i, size := range []int{64, 128, 512, 1080} {
-				dbtest.Exec(t, dsn, fmt.Sprintf(`INSERT INTO thumbnails (id, image_id, path, size) VALUES (%d, 6, 'core_media/2026/02/02/thumbnails/test2_ecH0zVV_thumbnail_%dx%d.jpg', %d)`, 213+i, size, size, size))
-			}
+			insertDocumented(t, dsn)
 			server := startServer(t)
 			if strings.Contains(server.output, "curl") {
 				t.Errorf("a demo in %s", server.output)
@@ -66,10 +74,7 @@ func TestNamedDatabase(t *testing.T) {
 				t.Errorf("listed %s", list)
 			}
 			runCommand(t, 0, "token", "revoke", "1")
-			_, stderr = runCommand(t, 1, "token", "revoke", "1")
-			if want := "portfolio: the token 1 does not exist\n"; stderr != want {
-				t.Errorf("said %q", stderr)
-			}
+			checkFails(t, "the token 1 does not exist", "token", "revoke", "1")
 			if code := server.stop(); code != 0 {
 				t.Errorf("exit code %d", code)
 			}
