@@ -155,7 +155,7 @@ func TestStartRefuses(t *testing.T) {
 	}{
 		{[]string{"--addr=" + taken.Addr().String()}, "portfolio: ADDR: listen tcp " + taken.Addr().String() + ": bind: address already in use"},
 		{[]string{"--addr=nonsense"}, "portfolio: ADDR: listen tcp: address nonsense: missing port in address"},
-		{[]string{"--database-url=postgres://me:secret@127.0.0.1:1/x"}, "portfolio: DATABASE_URL: the database does not answer"},
+		{[]string{"--database-url=postgres://me:secret@127.0.0.1:1/x"}, "portfolio: DATABASE_URL: the database is unavailable"},
 		{[]string{"--database-url=mysql://me:secret@h/x"}, "portfolio: DATABASE_URL: not postgres://... or sqlite:PATH"},
 		{[]string{"--media-store=ftp://x"}, "portfolio: MEDIA_STORE: not file:PATH"},
 		{[]string{"--media-url=cdn.example"}, "portfolio: MEDIA_URL: not an absolute http or https URL"},

@@ -195,7 +195,7 @@ func TestDatabaseGoesAway(t *testing.T) {
 		{rest, unknown, 401, 503, `{"detail":"Invalid token."}`, `{"detail":"Service temporarily unavailable, try again later."}`},
 		{graphql, known, 200, 503, `{"data":{"portfolioLink":{"name":"دمو پروژه"}}}`, `{"errors":[{` + gone + `,"path":["portfolioLink"],"locations":[{"line":1,"column":2}],"extensions":{"code":"UNAVAILABLE"}}],"data":{"portfolioLink":null}}`},
 		{graphql, unknown, 401, 503, `{"errors":[{"message":"The token is invalid.","extensions":{"code":"UNAUTHENTICATED"}}]}`, `{"errors":[{` + gone + `,"extensions":{"code":"UNAVAILABLE"}}]}`},
-		{"/readyz", known, 200, 503, "ok\n", "the database does not answer\n"},
+		{"/readyz", known, 200, 503, "ok\n", "the database is unavailable\n"},
 		{"/healthz", known, 200, 200, "ok\n", "ok\n"},
 	}
 	for _, away := range []bool{false, true, false} {

@@ -15,9 +15,9 @@ func TestOpenErrors(t *testing.T) {
 		{"empty", "", "not postgres://... or sqlite:PATH"},
 		{"unknown scheme", "mysql://localhost/x", "not postgres://... or sqlite:PATH"},
 		{"no path", "sqlite:", "needs a path"},
-		{"directory", "sqlite:" + t.TempDir(), "does not answer"},
+		{"directory", "sqlite:" + t.TempDir(), "is unavailable"},
 		{"invalid URL", "postgres://secret@%zz", "not a PostgreSQL URL"},
-		{"unreachable server", "postgres://nobody:secret@127.0.0.1:1/x", "does not answer"},
+		{"unreachable server", "postgres://nobody:secret@127.0.0.1:1/x", "is unavailable"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			_, err := db.Open(t.Context(), c.dsn)

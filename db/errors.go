@@ -20,7 +20,7 @@ var (
 	ErrStale       = errors.New("changed since it was read")
 	ErrNoPortfolio = errors.New("no such portfolio")
 	ErrNoImage     = errors.New("no such image")
-	ErrUnavailable = errors.New("the database does not answer")
+	ErrUnavailable = errors.New("the database is unavailable")
 )
 
 // wrap maps the errors of the drivers to the errors above.

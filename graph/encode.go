@@ -18,13 +18,12 @@ import (
 )
 
 // gqlgen gives each field a context, a field context and a closure, and each
-// element of a list a goroutine. Objects that were read whole need none of
-// that: encodeResult writes them straight from their rows, three to ten times
-// faster. It does what gqlgen would do; where it cannot, gqlgen does it.
+// element of a list a goroutine. Rows that were read whole need none of that:
+// encodeResult encodes them directly, three to ten times faster.
 
-// encodeResult returns what a field's resolver returned, encoded already where
-// its selections hold plain data only. gqlgen takes a Marshaler in the place
-// of the value. The error is of a response that has grown too large.
+// encodeResult returns the result of a resolver. If its selections need no
+// further resolver, it returns a Marshaler with the encoded result, which gqlgen
+// accepts in its place. The error is that of the meter.
 func encodeResult(ctx context.Context, resolved any) (any, error) {
 	switch value := resolved.(type) {
 	case *db.Image:
@@ -41,7 +40,7 @@ func encodeResult(ctx context.Context, resolved any) (any, error) {
 	return resolved, admission.MeterFrom(ctx).AddEncoded(ctx, sizeOf(ctx, resolved))
 }
 
-// sizeOf is about how many bytes gqlgen will encode of a field.
+// sizeOf estimates the bytes that gqlgen encodes for a field.
 func sizeOf(ctx context.Context, resolved any) int {
 	size := len(graphql.GetFieldContext(ctx).Field.Alias) + 20
 	switch value := resolved.(type) {
@@ -61,20 +60,20 @@ func encodeObject[T any](ctx context.Context, object *objectEncoder[T], value *T
 	if value == nil {
 		return value, nil
 	}
-	p := encoding{ctx: ctx, operation: graphql.GetOperationContext(ctx), baseURL: storage.BaseURL(ctx), meter: admission.MeterFrom(ctx)}
-	encode := object.prepare(&p, graphql.GetFieldContext(ctx).Field.Selections)
+	e := encoding{ctx: ctx, operation: graphql.GetOperationContext(ctx), baseURL: storage.BaseURL(ctx), meter: admission.MeterFrom(ctx)}
+	encode := object.prepare(&e, graphql.GetFieldContext(ctx).Field.Selections)
 	if encode == nil {
 		return value, nil
 	}
 	buffer := buffers.Get().(*[]byte)
 	*buffer = encode((*buffer)[:0], value)
-	p.count(len(*buffer))
-	return rawJSON{buffer}, p.err
+	e.count(len(*buffer))
+	return rawJSON{buffer}, e.err
 }
 
 var buffers = sync.Pool{New: func() any { return new([]byte) }}
 
-// maxPooled bounds the buffers that are kept for the next answer, in bytes.
+// maxPooled is the maximum size of a pooled buffer in bytes.
 const maxPooled = 256 << 10
 
 // rawJSON is an encoded value. gqlgen writes each value once, after which its
@@ -94,37 +93,39 @@ type encoding struct {
 	operation *graphql.OperationContext
 	baseURL   string
 	meter     *admission.Meter
-	counted   int // bytes that the meter knows of
+	counted   int // bytes that the meter has
 	err       error
 }
 
-// count tells the meter how long the encoded value has grown.
-func (p *encoding) count(length int) {
-	if p.err == nil {
-		p.err = p.meter.AddEncoded(p.ctx, length-p.counted)
-		p.counted = length
+// count adds the bytes encoded since the last call to the meter.
+func (e *encoding) count(length int) {
+	if e.err == nil {
+		e.err = e.meter.AddEncoded(e.ctx, length-e.counted)
+		e.counted = length
 	}
 }
 
 // appendFunc appends a value as JSON.
 type appendFunc[T any] func(b []byte, value *T) []byte
 
-// fieldEncoder makes the encoder of a field with the given selections, nil
-// where they hold a field that is not plain.
-type fieldEncoder[T any] func(p *encoding, selections ast.SelectionSet) appendFunc[T]
+// fieldEncoder returns the function that appends a field with the given
+// selections, or nil if they need a resolver.
+type fieldEncoder[T any] func(e *encoding, selections ast.SelectionSet) appendFunc[T]
 
-// objectEncoder is an object type with the fields that its rows hold.
+// objectEncoder encodes an object type. Its fields are those that rows hold.
 type objectEncoder[T any] struct {
 	name   string
 	fields map[string]fieldEncoder[T]
 }
 
-func (o *objectEncoder[T]) prepare(p *encoding, selections ast.SelectionSet) appendFunc[T] {
+// prepare returns the function that appends an object with the given selections,
+// or nil if they need a resolver.
+func (o *objectEncoder[T]) prepare(e *encoding, selections ast.SelectionSet) appendFunc[T] {
 	type step struct {
 		alias  string
 		encode appendFunc[T]
 	}
-	collected := graphql.CollectFields(p.operation, selections, []string{o.name})
+	collected := graphql.CollectFields(e.operation, selections, []string{o.name})
 	steps := make([]step, len(collected))
 	for i, field := range collected {
 		steps[i].alias = field.Alias
@@ -136,7 +137,7 @@ func (o *objectEncoder[T]) prepare(p *encoding, selections ast.SelectionSet) app
 		if _, guarded := requiredPermission(field.Definition); guarded || !ok {
 			return nil
 		}
-		if steps[i].encode = newField(p, field.Selections); steps[i].encode == nil {
+		if steps[i].encode = newField(e, field.Selections); steps[i].encode == nil {
 			return nil
 		}
 	}
@@ -160,17 +161,17 @@ func scalarField[T any](encode appendFunc[T]) fieldEncoder[T] {
 
 // urlField encodes the URL of a stored file.
 func urlField[T any](path func(*T) db.FileKey) fieldEncoder[T] {
-	return func(p *encoding, _ ast.SelectionSet) appendFunc[T] {
+	return func(e *encoding, _ ast.SelectionSet) appendFunc[T] {
 		return func(b []byte, value *T) []byte {
-			return model.AppendString(b, storage.URL(p.baseURL, string(path(value))))
+			return model.AppendString(b, storage.URL(e.baseURL, string(path(value))))
 		}
 	}
 }
 
 // objectField encodes an object or null.
 func objectField[T, U any](of *objectEncoder[U], get func(*T) *U) fieldEncoder[T] {
-	return func(p *encoding, selections ast.SelectionSet) appendFunc[T] {
-		encode := of.prepare(p, selections)
+	return func(e *encoding, selections ast.SelectionSet) appendFunc[T] {
+		encode := of.prepare(e, selections)
 		if encode == nil {
 			return nil
 		}
@@ -185,8 +186,8 @@ func objectField[T, U any](of *objectEncoder[U], get func(*T) *U) fieldEncoder[T
 
 // listField encodes a list of objects.
 func listField[T, U any, P ~*U](of *objectEncoder[U], get func(*T) []P) fieldEncoder[T] {
-	return func(p *encoding, selections ast.SelectionSet) appendFunc[T] {
-		encode := of.prepare(p, selections)
+	return func(e *encoding, selections ast.SelectionSet) appendFunc[T] {
+		encode := of.prepare(e, selections)
 		if encode == nil {
 			return nil
 		}
@@ -196,10 +197,10 @@ func listField[T, U any, P ~*U](of *objectEncoder[U], get func(*T) []P) fieldEnc
 				if i > 0 {
 					b = append(b, ',')
 				}
-				if len(b)-p.counted > admission.MeterStep {
-					p.count(len(b))
+				if len(b)-e.counted > admission.MeterStep {
+					e.count(len(b))
 				}
-				if p.err != nil {
+				if e.err != nil {
 					break
 				}
 				b = encode(b, (*U)(element))
@@ -238,7 +239,7 @@ var pageInfoEncoder = &objectEncoder[model.PageInfo]{"PageInfo", map[string]fiel
 	"endCursor":       scalarField(func(b []byte, i *model.PageInfo) []byte { return appendNullable(b, i.EndCursor) }),
 }}
 
-// portfolioEncoder has no links: they are not read with the portfolio.
+// portfolioEncoder has no links, which are not read with a portfolio.
 var portfolioEncoder = &objectEncoder[db.Portfolio]{"Portfolio", map[string]fieldEncoder[db.Portfolio]{
 	"id":        scalarField(func(b []byte, p *db.Portfolio) []byte { return appendID(b, p.ID) }),
 	"name":      scalarField(func(b []byte, p *db.Portfolio) []byte { return model.AppendString(b, p.Name) }),
@@ -246,7 +247,7 @@ var portfolioEncoder = &objectEncoder[db.Portfolio]{"Portfolio", map[string]fiel
 	"updatedAt": scalarField(func(b []byte, p *db.Portfolio) []byte { return appendTime(b, p.UpdatedAt.Time) }),
 }}
 
-// linkEncoder has no portfolio, for the same reason.
+// linkEncoder has no portfolio, which is not read with a link.
 var linkEncoder = &objectEncoder[db.PortfolioLink]{"PortfolioLink", map[string]fieldEncoder[db.PortfolioLink]{
 	"id":          scalarField(func(b []byte, l *db.PortfolioLink) []byte { return appendID(b, l.ID) }),
 	"name":        scalarField(func(b []byte, l *db.PortfolioLink) []byte { return model.AppendString(b, l.Name) }),
@@ -269,8 +270,8 @@ var imageEncoder = &objectEncoder[db.Image]{"Image", map[string]fieldEncoder[db.
 	"mode":              scalarField(func(b []byte, i *db.Image) []byte { return appendNullable(b, i.Mode) }),
 	"mimeType":          scalarField(func(b []byte, i *db.Image) []byte { return appendNullable(b, i.MimeType) }),
 	"placeholder":       scalarField(func(b []byte, i *db.Image) []byte { return appendNullable(b, i.Placeholder) }),
-	"srcset": func(p *encoding, _ ast.SelectionSet) appendFunc[db.Image] {
-		return func(b []byte, i *db.Image) []byte { return model.AppendSrcset(b, p.baseURL, i.Srcset()) }
+	"srcset": func(e *encoding, _ ast.SelectionSet) appendFunc[db.Image] {
+		return func(b []byte, i *db.Image) []byte { return model.AppendSrcset(b, e.baseURL, i.Srcset()) }
 	},
 	"thumbnails": listField(thumbnailEncoder, func(i *db.Image) []*db.Thumbnail { return i.Thumbnails }),
 }}
