@@ -16,7 +16,8 @@ import (
 // answer.
 func tryTo(t *testing.T, server *httptest.Server, mutation string, variables map[string]any, into any) (code string) {
 	t.Helper()
-	status, body := graphtest.Query(t, server, "Token "+graphtest.Admin, mutation, variables)
+	response, body := graphtest.Query(t, server, "Token "+graphtest.Admin, mutation, variables)
+	status := response.StatusCode
 	if status != 200 {
 		t.Errorf("%d %s", status, body)
 	}

@@ -80,10 +80,13 @@ func TestQueries(t *testing.T) {
 		{"viewer, anonymous", "", `{viewer{id}}`, nil, `{"data":{"viewer":null}}`},
 		{"introspection", "", `{__type(name:"Permission"){enumValues{name}}}`, nil, `{"data":{"__type":{"enumValues":[{"name":"PORTFOLIO_LINK"},{"name":"ADMIN"}]}}}`},
 	}
+	golden := graphtest.OpenGolden(t)
 	graphtest.Each(t, recorded, func(t *testing.T, server *httptest.Server) {
 		for _, c := range cases {
 			t.Run(c.name, func(t *testing.T) {
-				status, body := graphtest.Query(t, server, c.authorization, c.query, c.variables)
+				response, body := graphtest.Query(t, server, c.authorization, c.query, c.variables)
+				status := response.StatusCode
+				golden.Check(t, c.name, response, body)
 				if diff := cmp.Diff(c.want, body); status != http.StatusOK || diff != "" {
 					t.Errorf("%d %s", status, diff)
 				}
@@ -97,6 +100,7 @@ func TestRefusedTokens(t *testing.T) {
 		invalid = `{"errors":[{"message":"The token is invalid.","extensions":{"code":"UNAUTHENTICATED"}}]}`
 		off     = `{"errors":[{"message":"The user is inactive.","extensions":{"code":"UNAUTHENTICATED"}}]}`
 	)
+	golden := graphtest.OpenGolden(t)
 	graphtest.Each(t, recorded, func(t *testing.T, server *httptest.Server) {
 		for authorization, want := range map[string]string{
 			"Token wrong":                  invalid,
@@ -108,6 +112,14 @@ func TestRefusedTokens(t *testing.T) {
 		} {
 			header := http.Header{"Authorization": {authorization}, "Content-Type": {"application/json"}}
 			response, body := graphtest.Send(t, server, http.MethodPost, "", header, []byte(`{"query":"{viewer{id}}"}`))
+			golden.Check(t, map[string]string{
+				"Token wrong":                  "unknown key",
+				"Token":                        "no key",
+				"Token " + graphtest.Admin[1:]: "key without its first character",
+				"Basic " + graphtest.Admin:     "Basic scheme",
+				graphtest.Admin:                "no scheme",
+				"Token " + graphtest.Inactive:  "inactive user",
+			}[authorization], response, body)
 			if response.StatusCode != http.StatusUnauthorized || body != want || response.Header.Get("WWW-Authenticate") != "Token" {
 				t.Errorf("%q: %d %s", authorization, response.StatusCode, body)
 			}
@@ -131,7 +143,8 @@ func TestInternalErrorsAreHidden(t *testing.T) {
 		var logs bytes.Buffer
 		server := graphtest.Serve(t, dbtest.Open(t, dsn), func(o *graphtest.Options) { o.Log = slog.New(slog.NewJSONHandler(&logs, nil)) })
 		dbtest.Exec(t, dsn, "ALTER TABLE portfolio_links RENAME COLUMN description TO lost")
-		status, body := graphtest.Query(t, server, "Token "+graphtest.Admin, "{portfolioLink(id:4){id}}", nil)
+		response, body := graphtest.Query(t, server, "Token "+graphtest.Admin, "{portfolioLink(id:4){id}}", nil)
+		status := response.StatusCode
 		want := `{"errors":[{"message":"Internal error.","path":["portfolioLink"],"locations":[{"line":1,"column":2}],"extensions":{"code":"INTERNAL"}}],"data":{"portfolioLink":null}}`
 		if status != http.StatusOK || body != want {
 			t.Errorf("%d %s", status, body)

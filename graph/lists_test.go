@@ -46,6 +46,7 @@ func TestBadLists(t *testing.T) {
 		}}, []string{fault("portfolioLinks", "before must be after from.", bad, `["filter","createdAt","before"]`), fault("portfolioLinks", "before must be after from.", bad, `["filter","updatedAt","before"]`)}},
 		{"everything", map[string]any{"filter": map[string]any{"search": "\x00"}, "first": 0, "after": "x"}, []string{fault("portfolioLinks", nul, bad, `["filter","search"]`), first, after}},
 	}
+	golden := graphtest.OpenGolden(t)
 	graphtest.Each(t, recorded, func(t *testing.T, server *httptest.Server) {
 		var cursors struct{ Portfolio, Name, Descending connection }
 		tryTo(t, server, `{portfolio:portfolios{pageInfo{endCursor}} name:portfolioLinks(orderBy:{field:NAME}){pageInfo{endCursor}} descending:portfolioLinks(orderBy:{direction:DESC}){pageInfo{endCursor}}}`, nil, &cursors)
@@ -59,7 +60,8 @@ func TestBadLists(t *testing.T) {
 				case "ID DESC":
 					c.args["after"] = cursors.Descending.PageInfo.EndCursor
 				}
-				_, body := graphtest.Query(t, server, "Token "+graphtest.Admin, `query($filter: PortfolioLinkFilter, $first: Int, $after: String, $last: Int, $before: String) {portfolioLinks(filter: $filter, first: $first, after: $after, last: $last, before: $before) {totalCount}}`, c.args)
+				response, body := graphtest.Query(t, server, "Token "+graphtest.Admin, `query($filter: PortfolioLinkFilter, $first: Int, $after: String, $last: Int, $before: String) {portfolioLinks(filter: $filter, first: $first, after: $after, last: $last, before: $before) {totalCount}}`, c.args)
+				golden.Check(t, c.name, response, body)
 				if diff := cmp.Diff(refused("portfolioLinks", c.want...), locations.ReplaceAllString(body, "")); diff != "" {
 					t.Error(diff)
 				}
@@ -94,6 +96,7 @@ func TestFilters(t *testing.T) {
 		{"null is left out", `portfolioId:null,filter:{search:null,hasImage:null,createdAt:null},orderBy:null,first:1,after:null,last:null`, "4"},
 		{"the last 20", `before:null,last:2,orderBy:{field:ID,direction:DESC}`, "10 4"},
 	}
+	golden := graphtest.OpenGolden(t)
 	graphtest.Each(t, recorded, func(t *testing.T, server *httptest.Server) {
 		for _, c := range cases {
 			t.Run(c.name, func(t *testing.T) {
@@ -102,6 +105,8 @@ func TestFilters(t *testing.T) {
 					t.Fatal(code)
 				}
 				var ids []string
+				response, body := graphtest.Query(t, server, "Token "+graphtest.Admin, "{portfolioLinks("+c.args+"){nodes{id}}}", nil)
+				golden.Check(t, c.name, response, body)
 				for _, node := range answer.PortfolioLinks.Nodes {
 					ids = append(ids, node.ID)
 				}

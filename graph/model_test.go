@@ -76,7 +76,8 @@ type bookmark struct {
 // do runs a document with one root field, which must not fail.
 func (h *history) do(query string, variables map[string]any, into any) {
 	h.Helper()
-	status, body := graphtest.Query(h.T, h.server, "Token "+graphtest.Admin, query, variables)
+	response, body := graphtest.Query(h.T, h.server, "Token "+graphtest.Admin, query, variables)
+	status := response.StatusCode
 	if status != 200 || strings.Contains(body, `"errors"`) {
 		h.Fatalf("%s %v: %d %s", query, variables, status, body)
 	}

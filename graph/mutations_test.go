@@ -120,11 +120,16 @@ func TestMutations(t *testing.T) {
 		{"revoke a token", "revokeToken", `{token{id username label expiresAt createdAt}}`, map[string]any{"id": 12}, `{"data":{"revokeToken":{"token":{"id":"12","username":"admin-4242","label":null,"expiresAt":null,"createdAt":"2026-01-13T10:05:43.296270Z"}}}}`},
 		{"revoke twice", "revokeToken", `{token{id}}`, map[string]any{"id": 12}, refused("revokeToken", plain("revokeToken", notThere, "NOT_FOUND"))},
 	}
+	golden := graphtest.OpenGolden(t)
 	graphtest.Each(t, recorded, func(t *testing.T, server *httptest.Server) {
 		for _, c := range cases {
 			t.Run(c.name, func(t *testing.T) {
 				query := "mutation($i: " + strings.ToUpper(c.root[:1]) + c.root[1:] + "Input!) {" + c.root + "(input: $i) " + c.fields + "}"
-				status, body := graphtest.Query(t, server, "Token "+graphtest.Admin, query, map[string]any{"i": c.input})
+				response, body := graphtest.Query(t, server, "Token "+graphtest.Admin, query, map[string]any{"i": c.input})
+				status := response.StatusCode
+				if c.name != "longest" && c.name != "longest texts" {
+					golden.Check(t, c.name, response, body)
+				}
 				if diff := cmp.Diff(c.want, locations.ReplaceAllString(body, "")); status != 200 || diff != "" {
 					t.Errorf("%d %s", status, diff)
 				}
@@ -156,6 +161,7 @@ func TestURLs(t *testing.T) {
 // TestChangesCountAtOnce is about the server that made them: others notice
 // within a second.
 func TestChangesCountAtOnce(t *testing.T) {
+	golden := graphtest.OpenGolden(t)
 	graphtest.Each(t, recorded, func(t *testing.T, server *httptest.Server) {
 		var created struct {
 			CreateToken struct {
@@ -164,8 +170,12 @@ func TestChangesCountAtOnce(t *testing.T) {
 			}
 		}
 		tryTo(t, server, `mutation{createUser(input:{username:"sara"}){user{id}} createToken(input:{username:"sara"}){key token{id}}}`, nil, &created)
+		names := []string{"no permission", "permission granted", "permission removed", "user deactivated", "user activated", "token revoked"}
+		i := 0
 		asked := func() string {
-			_, body := graphtest.Query(t, server, "Bearer "+created.CreateToken.Key, `{portfolioLink(id:4){id} viewer{username permissions}}`, nil)
+			response, body := graphtest.Query(t, server, "Bearer "+created.CreateToken.Key, `{portfolioLink(id:4){id} viewer{username permissions}}`, nil)
+			golden.Check(t, names[i], response, body)
+			i++
 			return body
 		}
 		const denied = `{"errors":[{"message":"You do not have permission to do this.","path":["portfolioLink"],"locations":[{"line":1,"column":2}],"extensions":{"code":"FORBIDDEN"}}],"data":{"portfolioLink":null,"viewer":{"username":"sara","permissions":[]}}}`

@@ -65,7 +65,7 @@ type part struct{ name, filename, content string }
 
 const uploadMutation = `{"query":"mutation U($i: Upload!) { uploadImage(input: {image: $i}) { image { ...F } } } fragment F on Image { id }","variables":{"i":null}}`
 
-func (u uploads) upload(t *testing.T, key string, parts ...part) (int, string) {
+func (u uploads) upload(t *testing.T, key string, parts ...part) (*http.Response, string) {
 	t.Helper()
 	var body bytes.Buffer
 	form := multipart.NewWriter(&body)
@@ -86,14 +86,13 @@ func (u uploads) upload(t *testing.T, key string, parts ...part) (int, string) {
 	return u.send(t, key, form.FormDataContentType(), body.Bytes())
 }
 
-func (u uploads) send(t *testing.T, key, contentType string, body []byte) (int, string) {
+func (u uploads) send(t *testing.T, key, contentType string, body []byte) (*http.Response, string) {
 	t.Helper()
 	header := http.Header{"Content-Type": {contentType}}
 	if key != "" {
 		header.Set("Authorization", "Token "+key)
 	}
-	response, text := graphtest.Send(t, u.Server, http.MethodPost, "", header, body)
-	return response.StatusCode, text
+	return graphtest.Send(t, u.Server, http.MethodPost, "", header, body)
 }
 
 // count is how many files and rows of pictures there are.
@@ -131,14 +130,17 @@ func TestUpload(t *testing.T) {
 		fields = `{ type name size humanReadableSize url width height mode mimeType placeholder srcset ` +
 			`small: thumbnail(size: 65) { size } large: thumbnail(size: 1081) { size } thumbnails { url size width height fileSize } }`
 	)
+	golden2 := graphtest.OpenGolden(t)
 	varying := regexp.MustCompile(`(core_media/)[0-9/]{10}|("placeholder":")[^"]{20,40}|("fileSize":)[1-9][0-9]+`)
 	eachUploads(t, func(t *testing.T, server uploads) {
-		status, body := server.upload(t, graphtest.Staff4242,
+		response, body := server.upload(t, graphtest.Staff4242,
 			part{"operations", "", `{"query":"mutation U($in: UploadImageInput!, $i: Upload!) { a: uploadImage(input: $in) { image ` + fields +
 				` } b: uploadImage(input: {image: $i}) { image ` + fields + ` } }","variables":{"in":{"image":null},"i":null}}`},
 			part{"map", "", `{"first":["variables.in.image"],"second":["variables.i"]}`},
 			part{"first", "cmyk.jpeg", picture(t, "cmyk.jpg")},
 			part{"second", "../rgba.jpg", picture(t, "rgba.png")})
+		status := response.StatusCode
+		golden2.Check(t, "images", response, varying.ReplaceAllString(body, "$1$2$3*"))
 		want, err := os.ReadFile(golden)
 		if err != nil {
 			t.Fatal(err)
@@ -181,6 +183,7 @@ func TestImageOfLegacyRows(t *testing.T) {
 	thumbnail := func(size int) string {
 		return fmt.Sprintf("HOST/media/core_media/2026/02/02/thumbnails/test2_ecH0zVV_thumbnail_%dx%d.jpg", size, size)
 	}
+	golden := graphtest.OpenGolden(t)
 	graphtest.Each(t, recorded, func(t *testing.T, server *httptest.Server) {
 		for id, want := range map[int]string{
 			4: `{"mimeType":null,"placeholder":null,"srcset":"` + thumbnail(64) + ` 64w, ` + thumbnail(128) + ` 128w, ` +
@@ -188,7 +191,8 @@ func TestImageOfLegacyRows(t *testing.T) {
 				strings.Repeat(`,{"width":null,"height":null,"fileSize":null}`, 4)[1:] + `]}`,
 			13: `{"mimeType":null,"placeholder":null,"srcset":null,"thumbnail":null,"thumbnails":[]}`,
 		} {
-			_, body := graphtest.Query(t, server, "Token "+graphtest.Admin, fmt.Sprintf(query, id), nil)
+			response, body := graphtest.Query(t, server, "Token "+graphtest.Admin, fmt.Sprintf(query, id), nil)
+			golden.Check(t, map[int]string{4: "thumbnails without a width", 13: "no thumbnails"}[id], response, body)
 			if diff := cmp.Diff(`{"data":{"portfolioLink":{"imageData":`+want+`}}}`, body); diff != "" {
 				t.Error(diff)
 			}
@@ -263,11 +267,14 @@ func TestUploadRefused(t *testing.T) {
 		{"a file for a field of a text", graphtest.Admin, []part{{"operations", "", `{"query":"mutation($i:CreatePortfolioLinkInput!){createPortfolioLink(input:$i){portfolioLink{id}}}","variables":{"i":{"portfolioId":1,"name":{"x":null}}}}`}, {"map", "", `{"0":["variables.i.name.x"]}`}, file}, 400, noFile},
 		{"anonymous", "", []part{operations, mapping, file}, 401, `{"errors":[{"message":"Authentication is required.","extensions":{"code":"UNAUTHENTICATED"}}]}`},
 	}
+	golden := graphtest.OpenGolden(t)
 	eachUploads(t, func(t *testing.T, server uploads) {
 		files, rows := server.count(t)
 		for _, c := range cases {
 			t.Run(c.name, func(t *testing.T) {
-				status, body := server.upload(t, c.key, c.parts...)
+				response, body := server.upload(t, c.key, c.parts...)
+				status := response.StatusCode
+				golden.Check(t, c.name, response, body)
 				if diff := cmp.Diff(c.want, body); status != c.status || diff != "" {
 					t.Errorf("%d %s", status, diff)
 				}
@@ -284,7 +291,9 @@ func TestUploadRefused(t *testing.T) {
 				fmt.Sprintf(inField, "image must be a file sent as the GraphQL multipart request specification describes.", `,"field":["input","image"]`, "BAD_USER_INPUT")},
 		} {
 			t.Run(name, func(t *testing.T) {
-				if _, body := server.send(t, graphtest.Admin, c.contentType, []byte(c.body)); body != c.want {
+				response, body := server.send(t, graphtest.Admin, c.contentType, []byte(c.body))
+				golden.Check(t, name, response, body)
+				if body != c.want {
 					t.Error(cmp.Diff(c.want, body))
 				}
 			})
@@ -386,11 +395,14 @@ func TestLinkUpload(t *testing.T) {
 		{"no picture", "create", `"portfolioId":1,"name":"new"`, part{"0", "a.png", "<html>"}, failed("create", "image must be a JPEG, PNG, GIF or WebP picture.", "BAD_USER_INPUT", `,"field":["input","image"]`), 0},
 		{"two pictures", "create", `"portfolioId":1,"name":"new","imageId":1`, file, failed("create", "image cannot be given together with imageId.", "BAD_USER_INPUT", `,"field":["input","image"]`), 0},
 	}
+	golden := graphtest.OpenGolden(t)
 	eachUploads(t, func(t *testing.T, server uploads) {
 		for _, c := range cases {
 			t.Run(c.name, func(t *testing.T) {
 				filesBefore, rowsBefore := server.count(t)
-				status, body := server.upload(t, graphtest.Staff4242, operations(c.field, c.input), mapping, c.file)
+				response, body := server.upload(t, graphtest.Staff4242, operations(c.field, c.input), mapping, c.file)
+				status := response.StatusCode
+				golden.Check(t, c.name, response, body)
 				if diff := cmp.Diff(c.want, body); status != http.StatusOK || diff != "" {
 					t.Errorf("%d %s", status, diff)
 				}

@@ -109,9 +109,9 @@ func Each(t *testing.T, rows string, test func(t *testing.T, server *httptest.Se
 	})
 }
 
-// Query posts a query and returns the status and the body, in which the URL of
-// the server is HOST.
-func Query(t *testing.T, server *httptest.Server, authorization, query string, variables map[string]any) (int, string) {
+// Query posts a query and returns the response and its body, in which
+// the URL of the server is HOST.
+func Query(t *testing.T, server *httptest.Server, authorization, query string, variables map[string]any) (*http.Response, string) {
 	t.Helper()
 	body, err := json.Marshal(map[string]any{"query": query, "variables": variables})
 	if err != nil {
@@ -121,8 +121,7 @@ func Query(t *testing.T, server *httptest.Server, authorization, query string, v
 	if authorization != "" {
 		header.Set("Authorization", authorization)
 	}
-	response, text := Send(t, server, http.MethodPost, "", header, body)
-	return response.StatusCode, text
+	return Send(t, server, http.MethodPost, "", header, body)
 }
 
 // Send sends a request and returns the response and its body, in which the URL

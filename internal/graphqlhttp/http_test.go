@@ -41,7 +41,7 @@ const (
 	older = "application/json"
 )
 
-func checkExchange(t *testing.T, server *httptest.Server, e exchange) {
+func checkExchange(t *testing.T, server *httptest.Server, golden *graphtest.Golden, e exchange) {
 	t.Helper()
 	method := e.method
 	if method == "" && e.body != "" {
@@ -55,6 +55,7 @@ func checkExchange(t *testing.T, server *httptest.Server, e exchange) {
 		header.Set(name, value)
 	}
 	response, body := graphtest.Send(t, server, method, "/graphql?"+e.query, header, []byte(e.body))
+	golden.Check(t, e.name, response, body)
 	got := map[string]string{}
 	for name := range e.answers {
 		got[name] = strings.Join(response.Header.Values(name), ", ")
@@ -159,9 +160,10 @@ func TestHTTP(t *testing.T) {
 		{name: "no hash", body: `{"extensions":{"persistedQuery":{"version":1,"sha256Hash":"12"}}}`, status: 400, answer: `{"errors":[{"message":"extensions.persistedQuery.sha256Hash must be a SHA-256 hash in hexadecimal digits.","extensions":{"code":"BAD_USER_INPUT"}}]}`},
 		{name: "an id that is not known", body: `{"documentId":"sha256:1"}`, status: 200, answer: notPersisted},
 	}
+	golden := graphtest.OpenGolden(t)
 	graphtest.Each(t, graphtest.Recorded, func(t *testing.T, server *httptest.Server) {
 		for _, c := range cases {
-			t.Run(c.name, func(t *testing.T) { checkExchange(t, server, c) })
+			t.Run(c.name, func(t *testing.T) { checkExchange(t, server, golden, c) })
 		}
 	})
 }
@@ -175,6 +177,7 @@ const (
 )
 
 func TestPersistedDocuments(t *testing.T) {
+	golden := graphtest.OpenGolden(t)
 	folder := t.TempDir()
 	for name, text := range map[string]string{
 		"codegen.json":    `{"sha256:1":"query A{a:__typename}","2":"{b:__typename}"}`,
@@ -209,13 +212,17 @@ func TestPersistedDocuments(t *testing.T) {
 				{name: "its text", body: `{"query":"{d:__typename}"}`, status: 200, answer: `{"data":{"d":"Query"}}`},
 				{name: "a stranger", body: `{"query":"{__typename}"}`, status: 200, answer: stranger},
 			} {
-				t.Run(c.name, func(t *testing.T) { checkExchange(t, server, c) })
+				if onlyPersisted {
+					c.name += ", only persisted"
+				}
+				t.Run(c.name, func(t *testing.T) { checkExchange(t, server, golden, c) })
 			}
 		}
 	})
 }
 
 func TestIntrospection(t *testing.T) {
+	golden := graphtest.OpenGolden(t)
 	const (
 		schema = `{"data":{"__schema":{"queryType":{"name":"Query"}}}}`
 		off    = `{"errors":[{"message":"Introspection is off.","extensions":{"code":"FORBIDDEN"}}]}`
@@ -231,8 +238,8 @@ func TestIntrospection(t *testing.T) {
 		} {
 			server := graphtest.Serve(t, database, func(o *graphtest.Options) { o.Introspection = mode })
 			for range 2 { // the second time the document is known
-				checkExchange(t, server, exchange{body: `{"query":"{...F} fragment F on Query{__schema{queryType{name}}}"}`, status: 200, headers: map[string]string{"Authorization": "Token " + graphtest.Staff4242}, answer: want.authenticated})
-				checkExchange(t, server, exchange{body: `{"query":"{...F} fragment F on Query{__schema{queryType{name}}}"}`, status: 200, answer: want.anonymous})
+				checkExchange(t, server, golden, exchange{name: "authenticated, introspection " + string(mode), body: `{"query":"{...F} fragment F on Query{__schema{queryType{name}}}"}`, status: 200, headers: map[string]string{"Authorization": "Token " + graphtest.Staff4242}, answer: want.authenticated})
+				checkExchange(t, server, golden, exchange{name: "anonymous, introspection " + string(mode), body: `{"query":"{...F} fragment F on Query{__schema{queryType{name}}}"}`, status: 200, answer: want.anonymous})
 			}
 		}
 		server := graphtest.Serve(t, database, func(o *graphtest.Options) { o.Introspection = document.IntrospectionOff })
@@ -256,13 +263,14 @@ func TestIntrospection(t *testing.T) {
 
 // TestBusy: without a slot nothing of a request is looked at.
 func TestBusy(t *testing.T) {
+	golden := graphtest.OpenGolden(t)
 	dbtest.Each(t, func(t *testing.T, database *db.DB) {
 		server := graphtest.Serve(t, database, func(o *graphtest.Options) {
 			o.Admission.Lookups = admission.NewThrottle(0, 0, time.Minute)
 		})
 		for _, body := range []string{`{"query":"{__typename}"}`, `{"query":"{portfolioLink(id:1){nme}}"}`, `x`} {
-			checkExchange(t, server, exchange{
-				body: body, status: 503,
+			checkExchange(t, server, golden, exchange{
+				name: map[string]string{`{"query":"{__typename}"}`: "valid query", `{"query":"{portfolioLink(id:1){nme}}"}`: "invalid query", "x": "not JSON"}[body], body: body, status: 503,
 				answer:  `{"errors":[{"message":"The server is busy. Try again later.","extensions":{"code":"UNAVAILABLE"}}]}`,
 				answers: map[string]string{"Retry-After": "1"},
 			})
@@ -286,7 +294,8 @@ func TestSlotsByKind(t *testing.T) {
 		dbtest.LoadFile(t, dsn, graphtest.Recorded)
 		server := graphtest.Serve(t, dbtest.Open(t, dsn), func(o *graphtest.Options) { o.Admission.Heavy, o.Admission.Uploads = none, none })
 		for query, want := range map[string]int{lookup: 200, page: 200, write: 200, search: 503, count: 503, nested: 503} {
-			status, body := graphtest.Query(t, server, "Token "+graphtest.Admin, query, nil)
+			response, body := graphtest.Query(t, server, "Token "+graphtest.Admin, query, nil)
+			status := response.StatusCode
 			if busy := strings.Contains(body, "The server is busy."); status != want || busy != (want == 503) {
 				t.Errorf("%s: %d %.300s", query, status, body)
 			}
@@ -302,7 +311,8 @@ func TestLargeResponseIsHeavy(t *testing.T) {
 		dbtest.Exec(t, dsn, "UPDATE portfolio_links SET description = $1 WHERE id = 4", strings.Repeat("x", 1<<20))
 		server := graphtest.Serve(t, dbtest.Open(t, dsn), func(o *graphtest.Options) { o.Admission.Heavy = admission.NewThrottle(0, 0, time.Minute) })
 		for query, want := range map[string]int{`{portfolioLink(id:4){name}}`: 200, `{portfolioLink(id:4){description}}`: 503} {
-			if status, body := graphtest.Query(t, server, "Token "+graphtest.Admin, query, nil); status != want {
+			if response, body := graphtest.Query(t, server, "Token "+graphtest.Admin, query, nil); response.StatusCode != want {
+				status := response.StatusCode
 				t.Errorf("%s: %d %.300s", query, status, body)
 			}
 		}
