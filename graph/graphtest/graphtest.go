@@ -32,15 +32,15 @@ const (
 	Inactive  = "c4c792b71d7cf7da5886a9aaabb082ca71837034"
 )
 
-// Recorded is the file with the recorded rows, for tests of packages two levels
-// below the root.
+// Recorded is the path of the file with the recorded rows, for tests of packages
+// two levels below the root.
 const Recorded = "../../compat/testdata/fixtures.json"
 
 // Options are the settings of a handler.
 type Options struct {
 	document.Options
 	graphqlhttp.Handler
-	Schema graphql.ExecutableSchema // nil for that of the resolver
+	Schema graphql.ExecutableSchema // default: that of the resolver
 }
 
 // DefaultLimits returns the limits of documents that the server has by default.
@@ -59,8 +59,8 @@ func DefaultLimits(t testing.TB) document.Limits {
 	return flags.Limits
 }
 
-// NewHandler returns a handler with the default settings, which change may
-// change.
+// NewHandler returns a handler with the default settings as modified by change,
+// which may be nil.
 func NewHandler(t testing.TB, resolver *graph.Resolver, change func(*Options)) *graphqlhttp.Handler {
 	t.Helper()
 	if resolver.Auth == nil {
@@ -91,7 +91,7 @@ func NewHandler(t testing.TB, resolver *graph.Resolver, change func(*Options)) *
 	return h
 }
 
-// Serve serves a database.
+// Serve starts a server for a database and closes it when the test ends.
 func Serve(t testing.TB, database *db.DB, change func(*Options)) *httptest.Server {
 	t.Helper()
 	server := httptest.NewServer(NewHandler(t, &graph.Resolver{DB: database}, change))
@@ -99,11 +99,12 @@ func Serve(t testing.TB, database *db.DB, change func(*Options)) *httptest.Serve
 	return server
 }
 
-// Each runs a test with a server of the rows in a file, on each kind of
-// database.
+// Each runs a parallel subtest for each kind of database, with a server of the
+// rows in a file.
 func Each(t *testing.T, rows string, test func(t *testing.T, server *httptest.Server)) {
 	t.Helper()
 	dbtest.EachURL(t, func(t *testing.T, dsn string) {
+		t.Parallel()
 		dbtest.LoadFile(t, dsn, rows)
 		test(t, Serve(t, dbtest.Open(t, dsn), nil))
 	})

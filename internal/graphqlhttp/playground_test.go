@@ -12,10 +12,11 @@ import (
 	"portfolio/internal/graphqlhttp"
 )
 
-// TestPlaygroundInBrowser runs the page under its policy. Where the CDN is out
-// of reach its script ends at the first name that the CDN defines, which shows
-// as well that it was let run.
+// TestPlaygroundInBrowser runs the page under its Content Security Policy. If the
+// CDN is unreachable, the script fails at the first name that the CDN defines,
+// which shows as well that the policy allows it.
 func TestPlaygroundInBrowser(t *testing.T) {
+	t.Parallel()
 	chromium, err := exec.LookPath("chromium")
 	if err != nil && os.Getenv("CI") == "" {
 		t.Skip("the playground's policy is not tested: install chromium (Debian: apt-get install chromium)")
@@ -36,19 +37,20 @@ func TestPlaygroundInBrowser(t *testing.T) {
 	if err != nil {
 		t.Fatalf("%v\n%s", err, log.String())
 	}
-	said := regexp.MustCompile(`(?m)^.*:CONSOLE.*$`).FindAllString(log.String(), -1)
-	for _, line := range said {
+	messages := regexp.MustCompile(`(?m)^.*:CONSOLE.*$`).FindAllString(log.String(), -1)
+	for _, line := range messages {
 		if strings.Contains(line, "Content Security Policy") {
 			t.Error(line)
 		}
 	}
-	ran := strings.Contains(string(page), "graphiql-container") || strings.Contains(strings.Join(said, "\n"), "GraphiQL is not defined")
+	ran := strings.Contains(string(page), "graphiql-container") || strings.Contains(strings.Join(messages, "\n"), "GraphiQL is not defined")
 	if !ran {
-		t.Errorf("the page's script did not run: %q", said)
+		t.Errorf("the page's script did not run: %q", messages)
 	}
 }
 
 func TestPlayground(t *testing.T) {
+	t.Parallel()
 	handler, err := graphqlhttp.NewPlayground("/graphql", "KEY")
 	if err != nil {
 		t.Fatal(err)
