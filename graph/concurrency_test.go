@@ -12,68 +12,46 @@ import (
 	"portfolio/graph/graphtest"
 )
 
-// tryTo posts a mutation and returns the code of its error, or reads the
-// answer.
-func tryTo(t *testing.T, server *httptest.Server, mutation string, variables map[string]any, into any) (code string) {
-	t.Helper()
-	response, body := graphtest.Query(t, server, "Token "+graphtest.Admin, mutation, variables)
-	status := response.StatusCode
-	if status != 200 {
-		t.Errorf("%d %s", status, body)
-	}
-	var answer struct {
-		Data   any
-		Errors []struct {
-			Extensions struct{ Code string }
-		}
-	}
-	answer.Data = into
-	unmarshal(t, body, &answer)
-	if len(answer.Errors) > 0 {
-		return answer.Errors[0].Extensions.Code
-	}
-	return ""
-}
-
-// atOnce runs the same 100 times and waits.
-func atOnce(do func(i int)) {
-	var writers sync.WaitGroup
+// concurrently calls f 100 times at the same time and waits.
+func concurrently(f func(i int)) {
+	var calls sync.WaitGroup
 	for i := range 100 {
-		writers.Go(func() { do(i) })
+		calls.Go(func() { f(i) })
 	}
-	writers.Wait()
+	calls.Wait()
 }
 
-const rewrite = `mutation($i: UpdatePortfolioLinkInput!) {done: updatePortfolioLink(input: $i) {portfolioLink {description updatedAt}}}`
+const updateDescription = `mutation($i: UpdatePortfolioLinkInput!) {done: updatePortfolioLink(input: $i) {portfolioLink {description updatedAt}}}`
 
-type rewritten struct {
+type updateResult struct {
 	Done *struct {
 		PortfolioLink struct{ Description, UpdatedAt string }
 	}
 }
 
-// TestWritersAtOnce: every write is done, one after the other.
-func TestWritersAtOnce(t *testing.T) {
+// TestConcurrentUpdates checks that every update is made, one after the other.
+func TestConcurrentUpdates(t *testing.T) {
+	t.Parallel()
 	graphtest.Each(t, recorded, func(t *testing.T, server *httptest.Server) {
 		var mu sync.Mutex
-		last, times := rewritten{}, map[string]bool{}
-		atOnce(func(i int) {
-			var answer rewritten
-			if code := tryTo(t, server, rewrite, map[string]any{"i": map[string]any{"id": 4, "description": strconv.Itoa(i)}}, &answer); code != "" {
+		last, times := updateResult{}, map[string]bool{}
+		concurrently(func(i int) {
+			var result updateResult
+			if code := mutate(t, server, updateDescription, object{"i": object{"id": 4, "description": strconv.Itoa(i)}}, &result); code != "" {
 				t.Errorf("writer %d: %s", i, code)
 				return
 			}
 			mu.Lock()
 			defer mu.Unlock()
-			times[answer.Done.PortfolioLink.UpdatedAt] = true
-			if last.Done == nil || last.Done.PortfolioLink.UpdatedAt < answer.Done.PortfolioLink.UpdatedAt {
-				last = answer
+			times[result.Done.PortfolioLink.UpdatedAt] = true
+			if last.Done == nil || last.Done.PortfolioLink.UpdatedAt < result.Done.PortfolioLink.UpdatedAt {
+				last = result
 			}
 		})
 		if len(times) != 100 {
 			t.Errorf("updatedAt had %d values", len(times))
 		}
-		_, body := graphtest.Query(t, server, "Token "+graphtest.Admin, `{portfolioLink(id:4){description updatedAt}}`, nil)
+		_, body := graphtest.Query(t, server, admin, `{portfolioLink(id:4){description updatedAt}}`, nil)
 		want := fmt.Sprintf(`{"data":{"portfolioLink":{"description":%q,"updatedAt":%q}}}`, last.Done.PortfolioLink.Description, last.Done.PortfolioLink.UpdatedAt)
 		if body != want {
 			t.Errorf("%s, want %s", body, want)
@@ -81,25 +59,27 @@ func TestWritersAtOnce(t *testing.T) {
 	})
 }
 
-// TestCarefulWritersAtOnce: each adds to what it read, and begins again if
-// that was changed meanwhile. Nothing that was added is lost.
-func TestCarefulWritersAtOnce(t *testing.T) {
+// TestConcurrentOptimisticUpdates appends to a description with
+// expectedUpdatedAt, retrying on conflicts, and checks that no text is lost.
+func TestConcurrentOptimisticUpdates(t *testing.T) {
+	t.Parallel()
 	graphtest.Each(t, recorded, func(t *testing.T, server *httptest.Server) {
 		const read = `{done: viewer{id} link: portfolioLink(id:10){description updatedAt}}`
-		atOnce(func(i int) {
+		concurrently(func(i int) {
 			for {
-				var seen struct {
+				var current struct {
 					Link struct {
 						Description *string
 						UpdatedAt   string
 					}
 				}
-				tryTo(t, server, read, nil, &seen)
+				mutate(t, server, read, nil, &current)
 				description := fmt.Sprintf("[%d]", i)
-				if seen.Link.Description != nil {
-					description += *seen.Link.Description
+				if current.Link.Description != nil {
+					description += *current.Link.Description
 				}
-				code := tryTo(t, server, rewrite, map[string]any{"i": map[string]any{"id": 10, "description": description, "expectedUpdatedAt": seen.Link.UpdatedAt}}, &rewritten{})
+				input := object{"id": 10, "description": description, "expectedUpdatedAt": current.Link.UpdatedAt}
+				code := mutate(t, server, updateDescription, object{"i": input}, &updateResult{})
 				if code != "CONFLICT" {
 					if code != "" {
 						t.Errorf("writer %d: %s", i, code)
@@ -108,64 +88,68 @@ func TestCarefulWritersAtOnce(t *testing.T) {
 				}
 			}
 		})
-		_, body := graphtest.Query(t, server, "Token "+graphtest.Admin, `{portfolioLink(id:10){description}}`, nil)
+		_, body := graphtest.Query(t, server, admin, `{portfolioLink(id:10){description}}`, nil)
 		for i := range 100 {
 			if strings.Count(body, fmt.Sprintf("[%d]", i)) != 1 {
-				t.Errorf("%d is not once in %s", i, body)
+				t.Errorf("%d is not exactly once in %s", i, body)
 			}
 		}
 	})
 }
 
-// TestMoversAtOnce moves links between portfolios that are being deleted.
-func TestMoversAtOnce(t *testing.T) {
+// TestConcurrentMovesAndDeletes moves links between portfolios while those are
+// deleted.
+func TestConcurrentMovesAndDeletes(t *testing.T) {
+	t.Parallel()
 	dbtest.EachURL(t, func(t *testing.T, dsn string) {
+		t.Parallel()
 		dbtest.LoadFile(t, dsn, recorded)
 		dbtest.Exec(t, dsn, "INSERT INTO portfolios (id, name) SELECT 1000 + id, 'x' FROM images WHERE id < 200")
 		dbtest.Exec(t, dsn, "INSERT INTO portfolio_links (id, portfolio_id, name) SELECT 1000 + id, 1000 + id, 'x' FROM images WHERE id < 200")
 		server := graphtest.Serve(t, dbtest.Open(t, dsn), nil)
-		atOnce(func(i int) {
+		concurrently(func(i int) {
 			id, other := 1100+i/4%16, 1100+(i/4+1)%16
-			mutation, input := "updatePortfolioLink(input: $i) {portfolioLink {id}}", map[string]any{"id": id, "portfolioId": other}
-			kind := "UpdatePortfolioLinkInput"
+			selection, input := "{portfolioLink {id}}", object{"id": id, "portfolioId": other}
+			field := "updatePortfolioLink"
 			if i%4 == 3 {
-				mutation, kind, input = "deletePortfolio(input: $i) {deletedLinkIds}", "DeletePortfolioInput", map[string]any{"id": id}
+				field, selection, input = "deletePortfolio", "{deletedLinkIds}", object{"id": id}
 			}
-			switch code := tryTo(t, server, "mutation($i: "+kind+"!) {"+mutation+"}", map[string]any{"i": input}, nil); code {
+			switch code := mutate(t, server, "mutation($i: "+inputType(field)+"!) {"+field+"(input: $i) "+selection+"}", object{"i": input}, nil); code {
 			case "", "NOT_FOUND", "BAD_USER_INPUT":
 			default:
-				t.Errorf("%s %v: %s", mutation, input, code)
+				t.Errorf("%s %v: %s", field, input, code)
 			}
 		})
 	})
 }
 
-// TestCreateBesideLoadedRows: rows that were loaded with ids do not stand in
-// the way, not even of many at once.
-func TestCreateBesideLoadedRows(t *testing.T) {
+// TestConcurrentCreatesSkipLoadedIDs checks that rows are created although rows
+// with the next IDs of the sequences have been loaded.
+func TestConcurrentCreatesSkipLoadedIDs(t *testing.T) {
+	t.Parallel()
 	graphtest.Each(t, recorded, func(t *testing.T, server *httptest.Server) {
 		var mu sync.Mutex
 		ids := map[string]bool{}
-		atOnce(func(i int) {
-			var answer struct {
+		concurrently(func(i int) {
+			var result struct {
 				P struct{ Portfolio struct{ ID string } }
 				L struct{ PortfolioLink struct{ ID string } }
 				U struct{ User struct{ ID string } }
 				T struct{ Token struct{ ID string } }
 			}
 			name := fmt.Sprintf("writer %d", i)
-			code := tryTo(t, server, `mutation($n: String!) {
+			code := mutate(t, server, `mutation($n: String!) {
 				p: createPortfolio(input: {name: $n}) {portfolio {id}}
 				l: createPortfolioLink(input: {portfolioId: 1, name: $n}) {portfolioLink {id}}
 				u: createUser(input: {username: $n}) {user {id}}
 				t: createToken(input: {username: $n}) {token {id}}
-			}`, map[string]any{"n": name}, &answer)
+			}`, object{"n": name}, &result)
 			if code != "" {
 				t.Errorf("%s: %s", name, code)
 			}
 			mu.Lock()
 			defer mu.Unlock()
-			ids["p"+answer.P.Portfolio.ID], ids["l"+answer.L.PortfolioLink.ID], ids["u"+answer.U.User.ID], ids["t"+answer.T.Token.ID] = true, true, true, true
+			ids["p"+result.P.Portfolio.ID], ids["l"+result.L.PortfolioLink.ID], ids["u"+result.U.User.ID], ids["t"+result.T.Token.ID] = true, true, true, true
 		})
 		if len(ids) != 400 {
 			t.Errorf("%d ids", len(ids))

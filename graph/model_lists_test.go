@@ -1,0 +1,243 @@
+package graph_test
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+	"unicode"
+)
+
+// sortKey determines the position of an entry in a list.
+type sortKey struct {
+	value string
+	id    int64
+}
+
+func (k sortKey) compare(other sortKey) int {
+	return cmp.Or(strings.Compare(k.value, other.value), cmp.Compare(k.id, other.id))
+}
+
+func (e *entry) sortKey(field string) sortKey {
+	var key sortKey
+	_, _ = fmt.Sscan(e.ID, &key.id)
+	switch field {
+	case "NAME":
+		key.value = e.Name
+	case "CREATED_AT":
+		key.value = e.CreatedAt.Format("2006-01-02T15:04:05.000000")
+	case "UPDATED_AT":
+		key.value = e.UpdatedAt.Format("2006-01-02T15:04:05.000000")
+	}
+	return key
+}
+
+// savedCursor is a cursor from an earlier page.
+type savedCursor struct {
+	list, field, direction, cursor string
+	key                            sortKey
+}
+
+// fold maps each letter to the smallest one that differs in case only.
+func fold(text string) string {
+	return strings.Map(func(r rune) rune {
+		least := r
+		for folded := unicode.SimpleFold(r); folded != r; folded = unicode.SimpleFold(folded) {
+			least = min(least, folded)
+		}
+		return least
+	}, text)
+}
+
+// listQuery is a list field with its arguments.
+type listQuery struct {
+	list, field, direction, search string
+	hasImage                       any
+	portfolio                      *entry
+}
+
+func (m *modelTest) randomListQuery() listQuery {
+	q := listQuery{
+		list: "portfolioLinks", field: pick(m, "ID", "NAME", "CREATED_AT", "UPDATED_AT"), direction: pick(m, "ASC", "DESC"),
+		hasImage: pick[any](m, nil, nil, true, false),
+	}
+	if m.random.IntN(3) == 0 {
+		q.search = m.randomText()
+	}
+	switch m.random.IntN(4) {
+	case 0:
+		q.list, q.hasImage = "portfolios", nil
+	case 1, 2:
+		q.portfolio = m.anyOf(m.portfolios)
+	}
+	return q
+}
+
+// expected returns all entries of the list in order, according to the model.
+func (q listQuery) expected(m *modelTest) []*entry {
+	from, found := m.links, []*entry{}
+	if q.list == "portfolios" {
+		from = m.portfolios
+	}
+	for _, e := range from {
+		description := ""
+		if e.Description != nil {
+			description = *e.Description
+		}
+		inPortfolio := q.portfolio == nil || e.Portfolio.ID == q.portfolio.ID
+		byImage := q.hasImage == nil || (e.ImageData != nil) == q.hasImage
+		bySearch := strings.Contains(fold(e.Name), fold(q.search)) || strings.Contains(fold(description), fold(q.search))
+		if inPortfolio && byImage && bySearch {
+			found = append(found, e)
+		}
+	}
+	slices.SortFunc(found, func(a, b *entry) int {
+		if q.direction == "DESC" {
+			a, b = b, a
+		}
+		return a.sortKey(q.field).compare(b.sortKey(q.field))
+	})
+	return found
+}
+
+type connection struct {
+	TotalCount int
+	Edges      []struct {
+		Cursor string
+		Node   *entry
+	}
+	PageInfo struct {
+		HasNextPage, HasPreviousPage bool
+		StartCursor, EndCursor       string
+	}
+}
+
+// fetchPage reads a page. Its arguments are first, after, last and before.
+func (m *modelTest) fetchPage(q listQuery, arguments object) connection {
+	filter := object{"search": q.search}
+	if q.hasImage != nil {
+		filter["hasImage"] = q.hasImage
+	}
+	variables := object{"f": filter, "o": object{"field": q.field, "direction": q.direction}}
+	for _, name := range []string{"first", "after", "last", "before"} {
+		variables[name] = arguments[name]
+	}
+	filterType, id, list, end := "PortfolioLinkFilter", "", "list: "+q.list+"(", "}"
+	switch {
+	case q.list == "portfolios":
+		filterType = "PortfolioFilter"
+	case q.portfolio == nil:
+	case m.random.IntN(2) == 0:
+		id, list = ", $p: ID!", "list: portfolioLinks(portfolioId: $p, "
+	default:
+		id, list, end = ", $p: ID!", "portfolio(id: $p) {list: links(", "}}"
+	}
+	if q.portfolio != nil {
+		variables["p"] = q.portfolio.ID
+	}
+	query := "query Q($f: " + filterType + ", $o: Order, $first: Int, $after: String, $last: Int, $before: String" + id + ") {" + list +
+		"filter: $f, orderBy: $o, first: $first, after: $after, last: $last, before: $before)" +
+		"{totalCount edges{cursor node{id}} pageInfo{hasNextPage hasPreviousPage startCursor endCursor}}" + end
+	var result struct {
+		List      connection
+		Portfolio struct{ List connection }
+	}
+	m.query(query, variables, &result)
+	if end == "}}" {
+		return result.Portfolio.List
+	}
+	return result.List
+}
+
+// checkLists reads a random list forward and backward, and checks a saved cursor
+// and a lookup.
+func (m *modelTest) checkLists() {
+	q := m.randomListQuery()
+	want, size := q.expected(m), 1+m.random.IntN(6)
+	m.checkForward(q, want, size)
+	m.checkBackward(q, want, size)
+	m.checkSavedCursor()
+	m.checkLookup()
+}
+
+func (m *modelTest) checkForward(q listQuery, want []*entry, size int) {
+	read := 0
+	for arguments := (object{"first": size}); ; {
+		page := m.fetchPage(q, arguments)
+		first := read
+		read += len(page.Edges)
+		m.comparePage(q, "forward", want[min(first, len(want)):min(read, len(want))], page)
+		if page.TotalCount != len(want) || page.PageInfo.HasNextPage != (read < len(want)) || page.PageInfo.HasPreviousPage != (first > 0) {
+			m.Fatalf("%+v: %d of %d read, the page is %+v", q, read, len(want), page)
+		}
+		if !page.PageInfo.HasNextPage {
+			return
+		}
+		arguments["after"] = page.PageInfo.EndCursor
+	}
+}
+
+// checkBackward also saves the cursors.
+func (m *modelTest) checkBackward(q listQuery, want []*entry, size int) {
+	left := len(want)
+	for arguments := (object{"last": size}); ; {
+		page := m.fetchPage(q, arguments)
+		m.comparePage(q, "backward", want[max(0, left-size):left], page)
+		left -= len(page.Edges)
+		if page.PageInfo.HasPreviousPage != (left > 0) || page.PageInfo.HasNextPage != (left+len(page.Edges) < len(want)) {
+			m.Fatalf("%+v: %d of %d left, the page is %+v", q, left, len(want), page)
+		}
+		for i, edge := range page.Edges {
+			m.saved = append(m.saved, savedCursor{q.list, q.field, q.direction, edge.Cursor, want[left+i].sortKey(q.field)})
+		}
+		if !page.PageInfo.HasPreviousPage {
+			return
+		}
+		arguments["before"] = page.PageInfo.StartCursor
+	}
+}
+
+func (m *modelTest) comparePage(q listQuery, direction string, want []*entry, page connection) {
+	m.Helper()
+	var wantIDs, gotIDs []string
+	for _, e := range want {
+		wantIDs = append(wantIDs, e.ID)
+	}
+	for _, edge := range page.Edges {
+		gotIDs = append(gotIDs, edge.Node.ID)
+	}
+	if !slices.Equal(gotIDs, wantIDs) {
+		m.Fatalf("%+v %s: got %v, want %v", q, direction, gotIDs, wantIDs)
+	}
+}
+
+// checkSavedCursor reads before and after a saved cursor, whose row may have been
+// moved or deleted since.
+func (m *modelTest) checkSavedCursor() {
+	if len(m.saved) == 0 {
+		return
+	}
+	saved := pick(m, m.saved...)
+	q := listQuery{list: saved.list, field: saved.field, direction: saved.direction}
+	sign := 1
+	if saved.direction == "DESC" {
+		sign = -1
+	}
+	var before, after []*entry
+	all := q.expected(m)
+	for _, e := range all {
+		switch e.sortKey(q.field).compare(saved.key) * sign {
+		case 1:
+			after = append(after, e)
+		case -1:
+			before = append(before, e)
+		}
+	}
+	page := m.fetchPage(q, object{"first": 3, "after": saved.cursor})
+	m.comparePage(q, "after "+saved.cursor, after[:min(3, len(after))], page)
+	if page.PageInfo.HasPreviousPage != (len(all) > len(after)) || page.PageInfo.HasNextPage != (len(after) > 3) {
+		m.Fatalf("%+v after %+v: %+v", q, saved, page.PageInfo)
+	}
+	page = m.fetchPage(q, object{"last": 3, "before": saved.cursor})
+	m.comparePage(q, "before "+saved.cursor, before[max(0, len(before)-3):], page)
+}

@@ -1,0 +1,50 @@
+package graph_test
+
+import (
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/vektah/gqlparser/v2"
+	"github.com/vektah/gqlparser/v2/ast"
+)
+
+func readSchema(t *testing.T) *ast.Schema {
+	t.Helper()
+	text, err := os.ReadFile("../schema.graphqls")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return gqlparser.MustLoadSchema(&ast.Source{Name: "schema.graphqls", Input: string(text)})
+}
+
+// TestSchemaIsDescribed checks that every type, field, argument and enum value has
+// a description.
+func TestSchemaIsDescribed(t *testing.T) {
+	t.Parallel()
+	check := func(name, description string) {
+		if description == "" {
+			t.Errorf("%s has no description", name)
+		}
+	}
+	for name, definition := range readSchema(t).Types {
+		if definition.BuiltIn {
+			continue
+		}
+		if name != "Query" {
+			check(name, definition.Description)
+		}
+		for _, value := range definition.EnumValues {
+			check(name+"."+value.Name, value.Description)
+		}
+		for _, field := range definition.Fields {
+			if strings.HasPrefix(field.Name, "__") {
+				continue
+			}
+			check(name+"."+field.Name, field.Description)
+			for _, argument := range field.Arguments {
+				check(name+"."+field.Name+"("+argument.Name+")", argument.Description)
+			}
+		}
+	}
+}
