@@ -9,6 +9,7 @@ import (
 	"portfolio/db"
 )
 
+// codecs returns the codecs of all lists and orders.
 func codecs() (codecs []CursorCodec) {
 	for _, list := range []string{"portfolios", "links"} {
 		for _, field := range []db.OrderField{db.OrderByID, db.OrderByName, db.OrderByCreatedAt, db.OrderByUpdatedAt} {
@@ -21,7 +22,8 @@ func codecs() (codecs []CursorCodec) {
 }
 
 // FuzzCursor checks that a text is a cursor of at most one list and order, and
-// that a forged cursor with a valid checksum holds what both databases can store.
+// that forged cursors with a valid checksum decode to values that both databases
+// can store.
 func FuzzCursor(f *testing.F) {
 	moment := db.Time{Time: time.Date(2026, 1, 13, 10, 5, 43, 296270000, time.UTC)}
 	for _, codec := range codecs() {
@@ -31,12 +33,12 @@ func FuzzCursor(f *testing.F) {
 	f.Add("", int64(1), binary.AppendVarint(nil, 1<<62))
 	f.Add("AAAAAA\n", int64(1), []byte{0x80})
 	f.Fuzz(func(t *testing.T, text string, id int64, rest []byte) {
-		good := 0
+		valid := 0
 		for _, codec := range codecs() {
 			if cursor, ok := codec.Decode(text); ok {
-				good++
+				valid++
 				if again := codec.encode(cursor); again != text {
-					t.Errorf("%+v: %q decodes as %+v, which is %q", codec, text, cursor, again)
+					t.Errorf("%+v: %q decodes as %+v, which encodes as %q", codec, text, cursor, again)
 				}
 			}
 			position := append(binary.AppendVarint(nil, id), rest...)
@@ -45,8 +47,8 @@ func FuzzCursor(f *testing.F) {
 				t.Errorf("%+v: %q decodes as %+v", codec, forged, cursor)
 			}
 		}
-		if good > 1 {
-			t.Errorf("%q is a cursor of %d orders", text, good)
+		if valid > 1 {
+			t.Errorf("%q is a cursor of %d orders", text, valid)
 		}
 	})
 }

@@ -13,8 +13,10 @@ import (
 	"portfolio/internal/admission"
 )
 
-// limits are large enough for the documents of tools.
-var limits = Limits{Bytes: 65536, Tokens: 2000, Fields: 1000, Depth: 20, Aliases: 100, Duplicates: 20, Directives: 50, RootFields: 20, Introspections: 2, Cost: 10_000}
+// testLimits returns limits that the documents of common tools meet.
+func testLimits() Limits {
+	return Limits{Bytes: 65536, Tokens: 2000, Fields: 1000, Depth: 20, Aliases: 100, Duplicates: 20, Directives: 50, RootFields: 20, Introspections: 2, Cost: 10_000}
+}
 
 func newTestCache(t testing.TB, schema string) *Cache {
 	t.Helper()
@@ -22,7 +24,7 @@ func newTestCache(t testing.TB, schema string) *Cache {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cache, err := NewCache(parsed, Options{Limits: limits, Introspection: IntrospectionOn, Budget: admission.NewBudget(10*maxCached, nil)})
+	cache, err := NewCache(parsed, Options{Limits: testLimits(), Introspection: IntrospectionOn, Budget: admission.NewBudget(10*maxCached, nil)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -38,8 +40,9 @@ func readSchema(t testing.TB) string {
 	return string(schema)
 }
 
-// TestCacheIsBounded adds more documents than the budget has memory for.
+// TestCacheIsBounded adds more documents than fit into the budget.
 func TestCacheIsBounded(t *testing.T) {
+	t.Parallel()
 	c := newTestCache(t, pagedSchema)
 	for i := range 1000 {
 		c.add(Hash{byte(i), byte(i >> 8)}, &Document{memory: maxCached})
@@ -63,6 +66,7 @@ const pagedSchema = `
 	type Link { id: ID! }`
 
 func TestCost(t *testing.T) {
+	t.Parallel()
 	cache := newTestCache(t, pagedSchema)
 	for _, c := range []struct {
 		query     string
@@ -93,25 +97,30 @@ func TestCost(t *testing.T) {
 		{"{portfolios(first:100){nodes{links(first:100){nodes{id}}}}}", nil, 1 + 100*(1+1+100*2)},
 		{"{portfolios(first:2147483647){nodes{links(first:2147483647){nodes{id}}}}}", nil, 1 + 2147483647*(1+1+2147483647.0*2)},
 	} {
-		found, errs := cache.parse(c.query, nil)
+		document, errs := cache.parse(c.query, nil)
 		if errs != nil {
 			t.Fatal(errs)
 		}
-		got := CostOf(cache.Schema, found.Operations[0], c.variables)
+		got := CostOf(cache.Schema, document.Operations[0], c.variables)
 		if scans := strings.Contains(c.query, "totalCount") || c.want > 500 && c.want < 2000; got.Fields != c.want || got.scans != scans {
 			t.Errorf("%s costs %+v, want %.0f", c.query, got, c.want)
 		}
 	}
-	found, _ := cache.parse("{portfolios(first:100){nodes{links(first:100){nodes{id}}}}}", nil)
-	err := limits.CheckCost(CostOf(cache.Schema, found.Operations[0], nil))
+}
+
+func TestCostLimit(t *testing.T) {
+	t.Parallel()
+	cache := newTestCache(t, pagedSchema)
+	document, _ := cache.parse("{portfolios(first:100){nodes{links(first:100){nodes{id}}}}}", nil)
+	err := testLimits().CheckCost(CostOf(cache.Schema, document.Operations[0], nil))
 	if want := "The operation costs 20201, more than 10000. Ask for smaller pages or fewer fields."; err == nil || err.Message != want || err.Extensions["cost"] != 20201.0 {
 		t.Errorf("%v", err)
 	}
 }
 
-// TestToolsPass checks that the introspection queries of common tools are within
-// the limits.
-func TestToolsPass(t *testing.T) {
+// TestToolsMeetLimits checks the introspection queries of common tools.
+func TestToolsMeetLimits(t *testing.T) {
+	t.Parallel()
 	c := newTestCache(t, readSchema(t))
 	for _, query := range []string{introspection.Query, graphiQL, documentedQuery} {
 		if _, errs := c.parse(query, nil); errs != nil {
@@ -136,21 +145,21 @@ const graphiQL = `query IntrospectionQuery {
 	fragment TypeRef on __Type { kind name ofType { kind name ofType { kind name ofType { kind name ofType { kind name ofType { kind name
 		ofType { kind name ofType { kind name ofType { kind name ofType { kind name } } } } } } } } } }`
 
-// BenchmarkResolve measures all checks of a cached document.
+// BenchmarkResolve measures the lookup of a cached document and its cost.
 func BenchmarkResolve(b *testing.B) {
-	c := newTestCache(b, readSchema(b))
+	c, limits := newTestCache(b, readSchema(b)), testLimits()
 	for b.Loop() {
-		found, errs := c.Resolve(Request{Text: documentedQuery}, false)
+		document, errs := c.Resolve(Request{Text: documentedQuery}, false)
 		if errs != nil {
 			b.Fatal(errs)
 		}
-		if err := limits.CheckCost(CostOf(c.Schema, found.Operations[0], nil)); err != nil {
+		if err := limits.CheckCost(CostOf(c.Schema, document.Operations[0], nil)); err != nil {
 			b.Fatal(err)
 		}
 	}
 }
 
-// BenchmarkParse measures parsing, limits and validation of a new document.
+// BenchmarkParse measures parsing, checking and validating a new document.
 func BenchmarkParse(b *testing.B) {
 	c := newTestCache(b, readSchema(b))
 	for b.Loop() {
@@ -160,21 +169,22 @@ func BenchmarkParse(b *testing.B) {
 	}
 }
 
-// BenchmarkLimits measures the limits alone.
+// BenchmarkLimits measures checking the limits alone.
 func BenchmarkLimits(b *testing.B) {
-	c := newTestCache(b, readSchema(b))
-	found, errs := c.parse(documentedQuery, nil)
+	c, limits := newTestCache(b, readSchema(b)), testLimits()
+	document, errs := c.parse(documentedQuery, nil)
 	if errs != nil {
 		b.Fatal(errs)
 	}
 	for b.Loop() {
-		if _, err := limits.check(found.QueryDocument); err != nil {
+		if _, err := limits.check(document.QueryDocument); err != nil {
 			b.Fatal(err)
 		}
 	}
 }
 
 func TestInvalidManifests(t *testing.T) {
+	t.Parallel()
 	schema, err := gqlparser.LoadSchema(&ast.Source{Input: pagedSchema})
 	if err != nil {
 		t.Fatal(err)
@@ -190,7 +200,7 @@ func TestInvalidManifests(t *testing.T) {
 		}
 		texts, err := ReadPersisted(file)
 		if err == nil {
-			_, err = NewCache(schema, Options{Limits: limits, Persisted: texts})
+			_, err = NewCache(schema, Options{Limits: testLimits(), Persisted: texts})
 		}
 		if err == nil || !strings.HasSuffix(err.Error(), want) {
 			t.Errorf("%s: %v, want %s", content, err, want)
