@@ -20,7 +20,8 @@ var update = flag.Bool("update", false, "rewrite the golden files of the tests t
 // Golden compares responses with testdata/TestName.txtar, an archive with one
 // section for each case of a test.
 type Golden struct {
-	path string
+	path   string
+	update bool
 
 	mu      sync.Mutex
 	want    map[string]string
@@ -28,11 +29,11 @@ type Golden struct {
 }
 
 // OpenGolden reads the golden file of a test. When the test ends, sections that
-// no case has checked are reported; with -update the file is rewritten.
+// were not checked are reported; with -update the file is rewritten.
 func OpenGolden(t *testing.T) *Golden {
 	t.Helper()
-	g := &Golden{path: filepath.Join("testdata", t.Name()+".txtar"), want: map[string]string{}}
-	if !*update {
+	g := &Golden{path: filepath.Join("testdata", t.Name()+".txtar"), update: *update, want: map[string]string{}}
+	if !g.update {
 		archive, err := txtar.ParseFile(g.path)
 		if err != nil {
 			t.Fatal(err)
@@ -45,23 +46,26 @@ func OpenGolden(t *testing.T) *Golden {
 	return g
 }
 
-// Check compares a response with the section of that name. With -update the
-// first response of a name is compared with the later ones, which come from
-// another database.
+// Check compares a response with the section of that name.
 func (g *Golden) Check(t *testing.T, name string, response *http.Response, body string) {
 	t.Helper()
-	got := formatResponse(response, body)
+	if diff := g.compare(name, formatResponse(response, body)); diff != "" {
+		t.Errorf("%s: %s: -want +got:\n%s", g.path, name, diff)
+	}
+}
+
+// compare returns the differences from a section. With -update the first response
+// of a name becomes the section, so that all databases must return the same.
+func (g *Golden) compare(name, got string) string {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if !slices.Contains(g.checked, name) {
 		g.checked = append(g.checked, name)
-		if *update {
+		if g.update {
 			g.want[name] = got
 		}
 	}
-	if diff := cmp.Diff(g.want[name], got); diff != "" {
-		t.Errorf("%s: %s: -want +got:\n%s", g.path, name, diff)
-	}
+	return cmp.Diff(g.want[name], got)
 }
 
 // formatResponse returns the status line, the headers that tests compare, and the
@@ -81,21 +85,31 @@ func (g *Golden) close(t *testing.T) {
 	selected := flag.Lookup("test.run").Value.String() + flag.Lookup("test.skip").Value.String()
 	switch someCases := strings.Contains(selected, "/"); {
 	case t.Failed():
-	case *update && someCases:
+	case g.update && someCases:
 		t.Error("-update needs all cases of the test")
-	case *update:
-		archive := &txtar.Archive{Comment: []byte("Responses of " + t.Name() + ". To rewrite them: go test -run '^" + t.Name() + "$' -update\n")}
-		for _, name := range g.checked {
-			archive.Files = append(archive.Files, txtar.File{Name: name, Data: []byte(g.want[name])})
-		}
-		if err := os.WriteFile(g.path, txtar.Format(archive), 0o644); err != nil {
+	case g.update:
+		if err := os.WriteFile(g.path, g.format(t.Name()), 0o644); err != nil {
 			t.Error(err)
 		}
-	case !someCases:
-		for name := range g.want {
-			if !slices.Contains(g.checked, name) {
-				t.Errorf("%s: section %q is unused", g.path, name)
-			}
+	case !someCases && len(g.unused()) > 0:
+		t.Errorf("%s: unused sections: %q", g.path, g.unused())
+	}
+}
+
+func (g *Golden) format(test string) []byte {
+	archive := &txtar.Archive{Comment: fmt.Appendf(nil, "Responses of %s. To rewrite them: go test -run '^%[1]s$' -update\n", test)}
+	for _, name := range g.checked {
+		archive.Files = append(archive.Files, txtar.File{Name: name, Data: []byte(g.want[name])})
+	}
+	return txtar.Format(archive)
+}
+
+// unused returns the names of the sections that were not checked.
+func (g *Golden) unused() (names []string) {
+	for name := range g.want {
+		if !slices.Contains(g.checked, name) {
+			names = append(names, name)
 		}
 	}
+	return names
 }
