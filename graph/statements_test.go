@@ -74,7 +74,10 @@ func TestStatements(t *testing.T) {
 		loadLists(t, dsn)
 		database := dbtest.Open(t, dsn)
 		tokens := auth.NewAuthenticator(database, time.Minute, 0)
-		handler := graphtest.NewHandler(t, &graph.Resolver{DB: database, Auth: tokens}, func(o *graphtest.Options) { o.Options.Limits.Cost = 1_000_000 })
+		handler := graphtest.NewHandler(t, &graph.Resolver{DB: database, Auth: tokens}, func(o *graphtest.Options) {
+			o.Options.Limits.Cost = 1_000_000
+			o.Timeout = 10 * time.Minute // SQLite is up to 60 times slower with -race
+		})
 		for _, c := range cases {
 			t.Run(c.name, func(t *testing.T) {
 				for _, rows := range []int{1, 10, 100} {
