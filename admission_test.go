@@ -215,6 +215,8 @@ func TestUploadIsRefusedBeforeItsFiles(t *testing.T) {
 		const staff = "65502ab9351a915b620189ad2c3b42e945937fcc" // without permission 4242
 		for _, c := range []struct{ name, key, operations, want string }{
 			{"without permission", staff, `{"query":"mutation($i:Upload!){uploadImage(input:{image:$i}){image{id}}}","variables":{"i":null}}`, "FORBIDDEN"},
+			{"for a skipped field", staff, `{"query":"mutation($i:Upload!){__typename uploadImage(input:{image:$i}) @skip(if:true) {image{id}}}","variables":{"i":null}}`, "FORBIDDEN"},
+			{"for a skipped fragment", staff, `{"query":"mutation($i:Upload!){__typename ...F @skip(if:true)} fragment F on Mutation{uploadImage(input:{image:$i}){image{id}}}","variables":{"i":null}}`, "FORBIDDEN"},
 			{"for no operation", staff, `{"query":"{viewer{id}}","variables":{"i":null}}`, "not a file of the operation"},
 			{"for a document that is not valid", admin, `{"query":"query($i:Upload!){nothing(i:$i)}","variables":{"i":null}}`, "Cannot query field"},
 		} {

@@ -83,27 +83,45 @@ type clientLimits struct {
 	MaxConcurrent  uint          `env:"MAX_CONCURRENT" default:"256" help:"Maximum concurrent requests; up to 16 times as many queue for at most 2s."`
 }
 
-// check returns an error for settings that would reject every request.
+// check returns an error for settings that cannot be right, before anything is
+// changed.
 func (c *serveCommand) check() error {
 	if c.OnlyPersisted && c.PersistedDocuments == "" {
 		return errors.New("--only-persisted: needs PERSISTED_DOCUMENTS")
 	}
-	for name, limit := range map[string]uint{"MAX_CONCURRENT": c.Clients.MaxConcurrent, "MAX_CONNECTIONS": c.Clients.MaxConnections} {
-		if limit == 0 {
-			return errors.New(name + ": must be at least 1")
+	for _, setting := range []struct {
+		name  string
+		value int64
+	}{
+		{"MAX_DOCUMENT", int64(c.Limits.Bytes)},
+		{"MAX_TOKENS", int64(c.Limits.Tokens)},
+		{"MAX_FIELDS", int64(c.Limits.Fields)},
+		{"MAX_DEPTH", int64(c.Limits.Depth)},
+		{"MAX_DUPLICATES", int64(c.Limits.Duplicates)},
+		{"MAX_ROOT_FIELDS", int64(c.Limits.RootFields)},
+		{"MAX_COST", int64(c.Limits.Cost)},
+		{"MAX_VALUES", int64(c.Clients.MaxValues)},
+		{"MAX_RESPONSE", int64(c.Clients.MaxResponse)},
+		{"HEADER_TIMEOUT", int64(c.Clients.HeaderTimeout)},
+		{"BODY_TIMEOUT", int64(c.Clients.BodyTimeout)},
+		{"IDLE_TIMEOUT", int64(c.Clients.IdleTimeout)},
+		{"REQUEST_TIMEOUT", int64(c.Clients.RequestTimeout)},
+		{"UPLOAD_TIMEOUT", int64(c.Clients.UploadTimeout)},
+		{"STALL_TIMEOUT", int64(c.Clients.StallTimeout)},
+		{"MAX_CONNECTIONS", int64(c.Clients.MaxConnections)},
+		{"MAX_CONCURRENT", int64(c.Clients.MaxConcurrent)},
+		{"MEDIA_MAX_BYTES", c.MediaMaxBytes},
+		{"MEDIA_MEMORY", c.MediaMemory},
+	} {
+		if setting.value <= 0 {
+			return errors.New(setting.name + ": must be positive")
 		}
 	}
-	for name, timeout := range map[string]time.Duration{
-		"HEADER_TIMEOUT":  c.Clients.HeaderTimeout,
-		"BODY_TIMEOUT":    c.Clients.BodyTimeout,
-		"IDLE_TIMEOUT":    c.Clients.IdleTimeout,
-		"REQUEST_TIMEOUT": c.Clients.RequestTimeout,
-		"UPLOAD_TIMEOUT":  c.Clients.UploadTimeout,
-		"STALL_TIMEOUT":   c.Clients.StallTimeout,
-	} {
-		if timeout <= 0 {
-			return errors.New(name + ": must be positive")
-		}
+	if _, err := storage.ParseBaseURL(c.MediaURL); err != nil {
+		return fmt.Errorf("MEDIA_URL: %w", err)
+	}
+	if _, err := middleware.ParseProxies(c.Clients.TrustedProxies); err != nil {
+		return fmt.Errorf("TRUSTED_PROXIES: %w", err)
 	}
 	return nil
 }
@@ -167,13 +185,13 @@ func (f *globalFlags) open(ctx context.Context, migrate bool) (*db.DB, error) {
 	return database, nil
 }
 
-// withDB opens the database, calls do and closes the database.
-func (f *globalFlags) withDB(ctx context.Context, migrate bool, do func(*db.DB) error) error {
+// withDB opens the database, calls fn and closes the database.
+func (f *globalFlags) withDB(ctx context.Context, migrate bool, fn func(*db.DB) error) error {
 	database, err := f.open(ctx, migrate)
 	if err != nil {
 		return err
 	}
-	return errors.Join(do(database), database.Close())
+	return errors.Join(fn(database), database.Close())
 }
 
 type migrateCommand struct{}
@@ -357,7 +375,7 @@ func (c *imagesCreateCommand) Run(ctx context.Context, flags *globalFlags, out s
 type mediaSweepCommand struct {
 	storeSettings
 	Delete bool          `help:"Delete orphaned files and rows. Affected links lose their image."`
-	Grace  time.Duration `default:"1h" help:"Minimum age of a file (${default}). The upload of younger ones may be in progress."`
+	Grace  time.Duration `default:"1h" help:"Minimum age of a file (${default}). Younger files may belong to an upload in progress."`
 }
 
 func (c *mediaSweepCommand) Run(ctx context.Context, flags *globalFlags, out streams) error {

@@ -163,7 +163,7 @@ func TestStartRefuses(t *testing.T) {
 		{[]string{"--trusted-proxies=proxy.example"}, "portfolio: TRUSTED_PROXIES: \"proxy.example\" is neither an address nor a network"},
 		{[]string{"--persisted-documents=none.json"}, "portfolio: PERSISTED_DOCUMENTS: stat none.json: no such file or directory"},
 		{[]string{"--only-persisted"}, "portfolio: --only-persisted: needs PERSISTED_DOCUMENTS"},
-		{[]string{"--max-concurrent=0"}, "portfolio: MAX_CONCURRENT: must be at least 1"},
+		{[]string{"--max-concurrent=0"}, "portfolio: MAX_CONCURRENT: must be positive"},
 		{[]string{"--introspection=maybe"}, "portfolio: --introspection must be one of \"on\",\"authenticated\",\"off\" but got \"maybe\""},
 		{[]string{"--max-depth=deep"}, "portfolio: --max-depth: "},
 		{[]string{"--no-such-flag"}, "portfolio: unknown flag --no-such-flag"},

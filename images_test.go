@@ -187,7 +187,7 @@ func TestImagesCreate(t *testing.T) {
 		if diff := cmp.Diff(want, lines); diff != "" {
 			t.Error(diff)
 		}
-		for _, line := range []string{"page.jpg: must be a JPEG, PNG, GIF or WebP picture\n", "none.jpg: open none.jpg: no such file or directory\n", "portfolio: 2 of 5 files were not stored\n"} {
+		for _, line := range []string{"page.jpg: must be a JPEG, PNG, GIF or WebP file\n", "none.jpg: open none.jpg: no such file or directory\n", "portfolio: 2 of 5 files were not stored\n"} {
 			if !strings.Contains(stderr, line) {
 				t.Errorf("no line %q in %q", line, stderr)
 			}

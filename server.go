@@ -117,14 +117,8 @@ const sqlitePages = 16 << 20
 
 // handler constructs the handlers of all paths and wraps them in middleware.
 func (c *serveCommand) handler(database *db.DB, store storage.Store, demoKey string, log *slog.Logger) (http.Handler, error) {
-	mediaURL, err := storage.ParseBaseURL(c.MediaURL)
-	if err != nil {
-		return nil, fmt.Errorf("MEDIA_URL: %w", err)
-	}
-	proxies, err := middleware.ParseProxies(c.Clients.TrustedProxies)
-	if err != nil {
-		return nil, fmt.Errorf("TRUSTED_PROXIES: %w", err)
-	}
+	mediaURL, _ := storage.ParseBaseURL(c.MediaURL) // check has parsed both
+	proxies, _ := middleware.ParseProxies(c.Clients.TrustedProxies)
 	reserved := int64(0)
 	if !database.Postgres() {
 		reserved = sqlitePages
@@ -178,9 +172,9 @@ func (c *serveCommand) graphQL(resolver *graph.Resolver, admitted *admission.Adm
 		return nil, err
 	}
 	return &graphqlhttp.Handler{
-		Executor: graph.NewExecutor(schema, log), Documents: documents, Limits: c.Limits, Auth: resolver.Auth, Admission: admitted,
+		Executor: graph.NewExecutor(schema, log), Documents: documents, Auth: resolver.Auth, Admission: admitted,
 		Authorize: graph.Authorize, PresentError: graph.PresentError(log),
-		MediaURL: mediaURL, MaxUpload: c.MediaMaxBytes, MaxValues: c.Clients.MaxValues, MaxResponse: c.Clients.MaxResponse,
+		MediaURL: mediaURL, MaxUpload: resolver.Images.MaxBytes(), MaxValues: c.Clients.MaxValues, MaxResponse: c.Clients.MaxResponse,
 		Timeout: c.Clients.RequestTimeout, UploadTimeout: c.Clients.UploadTimeout, StallTimeout: c.Clients.StallTimeout, Log: log,
 	}, nil
 }

@@ -210,6 +210,9 @@ func TestDatabaseGoesAway(t *testing.T) {
 				wantStatus, want = r.away, r.awayBody
 			}
 			status, body := server.get(r.path, r.authorization)
+			for r.path == "/readyz" && status != wantStatus { // the last check counts for a second
+				status, body = server.get(r.path, r.authorization)
+			}
 			if away && r.path == graphql && body == requests[3].awayBody { // the viewer's second in memory was over
 				want = body
 			}

@@ -16,6 +16,7 @@ import (
 	"portfolio/db"
 	"portfolio/internal/admission"
 	"portfolio/internal/auth"
+	"portfolio/internal/storage"
 )
 
 //go:embed openapi.json
@@ -129,10 +130,7 @@ func (h *Handler) serveLink(ctx context.Context, r *http.Request, rt route, host
 	if link == nil {
 		return detailResponse(buffer, http.StatusNotFound, "No PortfolioLink matches the given query.")
 	}
-	base := h.options.MediaURL
-	if base == "" {
-		base = "http://" + host + "/media/"
-	}
+	base := storage.BaseURLFor(h.options.MediaURL, host)
 	return response{status: http.StatusOK, body: appendLink(buffer, link, mediaURLs{base, rt.path})}
 }
 

@@ -85,11 +85,6 @@ func (db *DB) Close() error {
 	return err
 }
 
-// Ping returns an error unless the database can be reached.
-func (db *DB) Ping(ctx context.Context) error {
-	return wrap(db.read.PingContext(ctx))
-}
-
 // CheckWritable returns an error if PostgreSQL is read-only, or if SQLite's
 // disk is full.
 func (db *DB) CheckWritable(ctx context.Context) error {

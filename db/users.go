@@ -41,7 +41,9 @@ func (db *DB) UpdateUser(ctx context.Context, username string, update UserUpdate
 		assign(&user.IsActive, update.IsActive)
 		assign(&user.IsStaff, update.IsStaff)
 		assign(&user.IsAdmin, update.IsAdmin)
-		assign(&user.Codes, update.Codes)
+		if update.Codes != nil {
+			user.Codes = slices.Clone(*update.Codes) // setCodes sorts them, and may run again
+		}
 		if _, err := tx.NewUpdate().Model(&user).ExcludeColumn("created_at").WherePK().Exec(ctx); err != nil {
 			return err
 		}

@@ -88,7 +88,7 @@ func presentInputError(ctx context.Context, located *gqlerror.Error, input *apie
 		}
 	}
 	_ = graphql.AddFieldLocationToError(ctx, located)
-	presented := apierror.Wrap(located, input.Code, input.Sentence())
+	presented := apierror.Wrap(located, input.Code, input.Error())
 	presented.Extensions["field"] = input.Field
 	return presented
 }

@@ -9,11 +9,12 @@ import (
 
 	"portfolio/db"
 	"portfolio/graph/model"
+	"portfolio/internal/document"
 )
 
 // Sizes of a page in rows.
 const (
-	defaultPageSize = 20
+	defaultPageSize = document.DefaultPageSize
 	maxPageSize     = 100
 )
 
@@ -32,16 +33,29 @@ type pageArgs struct {
 	before  *string
 }
 
+// readPage reads the page of a list that its arguments select.
+func readPage[R model.Node](ctx context.Context, args pageArgs, name string, filter db.Filter, errs inputErrors, read func(db.List) (*db.Page[R], error)) (*model.Connection[R], error) {
+	list, cursors, err := args.list(ctx, name, filter, errs)
+	if err != nil {
+		return nil, err
+	}
+	page, err := read(list)
+	if err != nil {
+		return nil, err
+	}
+	return model.NewConnection(page, list, cursors), nil
+}
+
 // list returns what to read for a list, given the arguments and the selection of
 // its field.
 func (p pageArgs) list(ctx context.Context, name string, filter db.Filter, errs inputErrors) (db.List, model.CursorCodec, error) {
-	order := model.CursorCodec{List: name, Order: db.Order{Field: db.OrderByID, Direction: db.Ascending}}
+	cursors := model.CursorCodec{List: name, Order: db.Order{Field: db.OrderByID, Direction: db.Ascending}}
 	if p.orderBy != nil {
-		order.Order = *p.orderBy
+		cursors.Order = *p.orderBy
 	}
-	list := db.List{Filter: filter, Order: order.Order, Limit: defaultPageSize, Backward: p.last != nil || p.before != nil}
+	list := db.List{Filter: filter, Order: cursors.Order, Limit: defaultPageSize, Backward: p.last != nil || p.before != nil}
 	if list.Backward && (p.first != nil || p.after != nil) {
-		errs.add("and after cannot be combined with last and before", "first")
+		errs.add("cannot be combined with last or before", "first")
 	}
 	size, sizeName, from, fromName, oppositeField := p.first, "first", p.after, "after", "pageInfo.hasPreviousPage"
 	if list.Backward {
@@ -53,7 +67,7 @@ func (p pageArgs) list(ctx context.Context, name string, filter db.Filter, errs 
 		}
 	}
 	if from != nil {
-		cursor, ok := order.Decode(*from)
+		cursor, ok := cursors.Decode(*from)
 		if list.Cursor = (sql.Null[db.Cursor]{V: cursor, Valid: true}); !ok {
 			errs.add("is not a cursor of this list in this order", fromName)
 		}
@@ -62,7 +76,7 @@ func (p pageArgs) list(ctx context.Context, name string, filter db.Filter, errs 
 	list.WithImages = graphql.AnyFieldRequested(ctx, "nodes.imageData", "edges.node.imageData")
 	list.WithTotal = graphql.FieldRequested(ctx, "totalCount")
 	list.WithPreceding = graphql.FieldRequested(ctx, oppositeField)
-	return list, order, errs.err()
+	return list, cursors, errs.err()
 }
 
 func portfolioFilter(f *model.PortfolioFilter) (filter db.Filter, errs inputErrors) {
@@ -95,7 +109,7 @@ func (e *inputErrors) timeRange(r *model.DateTimeRange, name string) (from, befo
 		return from, before
 	}
 	if r.From != nil && r.Before != nil && !r.From.Before(r.Before.Time) {
-		e.add("must be after from", "filter", name, "before")
+		e.add("must be later than from", "filter", name, "before")
 	}
 	return nullable(r.From), nullable(r.Before)
 }

@@ -26,14 +26,20 @@ func resolveField(ctx context.Context, next graphql.Resolver) (any, error) {
 // Authorize returns an error unless the viewer of the context has the permission
 // that the directive @requires of the field names.
 func Authorize(ctx context.Context, field *ast.FieldDefinition) error {
-	permission, guarded := requiredPermission(field)
-	if !guarded {
+	permission, ok := requiredPermission(field)
+	if !ok {
 		return nil
 	}
-	return authorize(auth.ViewerFrom(ctx), permission)
+	switch viewer := auth.ViewerFrom(ctx); {
+	case viewer.Allowed(permission):
+		return nil
+	case viewer == nil:
+		return errUnauthenticated
+	}
+	return errForbidden
 }
 
-func requiredPermission(field *ast.FieldDefinition) (permission auth.Permission, guarded bool) {
+func requiredPermission(field *ast.FieldDefinition) (permission auth.Permission, ok bool) {
 	if field == nil { // __typename
 		return "", false
 	}
@@ -42,14 +48,4 @@ func requiredPermission(field *ast.FieldDefinition) (permission auth.Permission,
 		return "", false
 	}
 	return auth.Permission(directive.Arguments.ForName("permission").Value.Raw), true
-}
-
-func authorize(viewer *auth.Viewer, permission auth.Permission) error {
-	switch {
-	case viewer.Allowed(permission):
-		return nil
-	case viewer == nil:
-		return errUnauthenticated
-	}
-	return errForbidden
 }

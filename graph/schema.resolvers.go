@@ -176,16 +176,10 @@ func (r *mutationResolver) UploadImage(ctx context.Context, input model.UploadIm
 
 // Links returns a page of the links of a portfolio.
 func (r *portfolioResolver) Links(ctx context.Context, obj *db.Portfolio, filter *model.PortfolioLinkFilter, orderBy *db.Order, first *int, after *string, last *int, before *string) (*model.Connection[*db.PortfolioLink], error) {
-	where, errs := linkFilter(filter)
-	list, order, err := pageArgs{orderBy, first, after, last, before}.list(ctx, linkList, where, errs)
-	if err != nil {
-		return nil, err
-	}
-	page, err := r.DB.Links(ctx, obj, list)
-	if err != nil {
-		return nil, err
-	}
-	return model.NewConnection(page, list, order), nil
+	selected, errs := linkFilter(filter)
+	return readPage(ctx, pageArgs{orderBy, first, after, last, before}, linkList, selected, errs, func(list db.List) (*db.Page[*db.PortfolioLink], error) {
+		return r.DB.Links(ctx, obj, list)
+	})
 }
 
 // Portfolio returns the portfolio of a link.
@@ -201,16 +195,10 @@ func (r *queryResolver) PortfolioLink(ctx context.Context, portfolioID *int64, i
 
 // PortfolioLinks returns a page of links.
 func (r *queryResolver) PortfolioLinks(ctx context.Context, portfolioID *int64, filter *model.PortfolioLinkFilter, orderBy *db.Order, first *int, after *string, last *int, before *string) (*model.Connection[*db.PortfolioLink], error) {
-	where, errs := linkFilter(filter)
-	list, order, err := pageArgs{orderBy, first, after, last, before}.list(ctx, linkList, where, errs)
-	if err != nil {
-		return nil, err
-	}
-	page, err := r.DB.PortfolioLinks(ctx, portfolioID, list)
-	if err != nil {
-		return nil, err
-	}
-	return model.NewConnection(page, list, order), nil
+	selected, errs := linkFilter(filter)
+	return readPage(ctx, pageArgs{orderBy, first, after, last, before}, linkList, selected, errs, func(list db.List) (*db.Page[*db.PortfolioLink], error) {
+		return r.DB.PortfolioLinks(ctx, portfolioID, list)
+	})
 }
 
 // Portfolio returns a portfolio, or nil if it does not exist.
@@ -220,16 +208,10 @@ func (r *queryResolver) Portfolio(ctx context.Context, id int64) (*db.Portfolio,
 
 // Portfolios returns a page of portfolios.
 func (r *queryResolver) Portfolios(ctx context.Context, filter *model.PortfolioFilter, orderBy *db.Order, first *int, after *string, last *int, before *string) (*model.Connection[*db.Portfolio], error) {
-	where, errs := portfolioFilter(filter)
-	list, order, err := pageArgs{orderBy, first, after, last, before}.list(ctx, portfolioList, where, errs)
-	if err != nil {
-		return nil, err
-	}
-	page, err := r.DB.Portfolios(ctx, list)
-	if err != nil {
-		return nil, err
-	}
-	return model.NewConnection(page, list, order), nil
+	selected, errs := portfolioFilter(filter)
+	return readPage(ctx, pageArgs{orderBy, first, after, last, before}, portfolioList, selected, errs, func(list db.List) (*db.Page[*db.Portfolio], error) {
+		return r.DB.Portfolios(ctx, list)
+	})
 }
 
 // Image returns an image, or nil if it does not exist.

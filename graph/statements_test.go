@@ -75,7 +75,7 @@ func TestStatements(t *testing.T) {
 		database := dbtest.Open(t, dsn)
 		tokens := auth.NewAuthenticator(database, time.Minute, 0)
 		handler := graphtest.NewHandler(t, &graph.Resolver{DB: database, Auth: tokens}, func(o *graphtest.Options) {
-			o.Options.Limits.Cost = 1_000_000
+			o.Limits.Cost = 1_000_000
 			o.Timeout = 10 * time.Minute // SQLite is up to 60 times slower with -race
 		})
 		for _, c := range cases {

@@ -86,7 +86,7 @@ func NewHandler(t testing.TB, resolver *graph.Resolver, change func(*Options)) *
 		t.Fatal(err)
 	}
 	h := &o.Handler
-	h.Executor, h.Documents, h.Limits, h.Auth = graph.NewExecutor(o.Schema, h.Log), documents, o.Options.Limits, resolver.Auth
+	h.Executor, h.Documents, h.Auth = graph.NewExecutor(o.Schema, h.Log), documents, resolver.Auth
 	h.Authorize, h.PresentError = graph.Authorize, graph.PresentError(h.Log)
 	return h
 }

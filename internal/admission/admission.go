@@ -1,5 +1,4 @@
-// Package admission bounds what all requests take together: slots by kind of
-// work, and bytes.
+// Package admission limits concurrency and memory across all requests.
 package admission
 
 import (

@@ -52,6 +52,28 @@ func TestThrottle(t *testing.T) {
 	}
 }
 
+// TestMeterReleasesRows checks what a response holds while it is sent, and after.
+func TestMeterReleasesRows(t *testing.T) {
+	a := New(1, 1, 1<<20, nil)
+	meter := a.NewMeter(1<<20, new(Slot), true)
+	if err := errors.Join(meter.AddRow(100<<10), meter.AddEncoded(t.Context(), 200<<10)); err != nil {
+		t.Fatal(err)
+	}
+	for i, want := range []int64{300 << 10, 200 << 10, 0} {
+		if got := a.Responses.taken.Load(); got != want {
+			t.Errorf("step %d: %d bytes, want %d", i, got, want)
+		}
+		if i == 0 {
+			meter.ReleaseRows()
+		} else {
+			meter.Release()
+		}
+	}
+	if err := meter.AddRow(1 << 20); !errors.Is(err, ErrTooLarge) {
+		t.Errorf("above the limit: %v", err)
+	}
+}
+
 func TestBudget(t *testing.T) {
 	told := int64(0)
 	budget := NewBudget(10, func(by int64) { told += by })

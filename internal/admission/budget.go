@@ -17,9 +17,14 @@ func NewBudget(limit int64, changed func(by int64)) *Budget {
 
 // Take takes n bytes and reports whether that many were left.
 func (b *Budget) Take(n int64) bool {
-	if b.taken.Add(n) > b.limit {
-		b.taken.Add(-n)
-		return false
+	for {
+		taken := b.taken.Load()
+		if n > b.limit-taken {
+			return false
+		}
+		if b.taken.CompareAndSwap(taken, taken+n) {
+			break
+		}
 	}
 	if b.changed != nil {
 		b.changed(n)

@@ -7,8 +7,8 @@ import (
 	"sync/atomic"
 )
 
-// MeterStep is the number of bytes after which a Meter looks at its limits. The
-// first of them are free.
+// MeterStep is the number of bytes between two checks of a Meter. Fewer bytes are
+// not counted.
 const MeterStep = 16 << 10
 
 const heavyResponse = 512 << 10 // bytes from which a response is heavy work
@@ -25,16 +25,17 @@ type Meter struct {
 
 	rows, encoded atomic.Int64
 
-	mu    sync.Mutex
-	taken int64 // bytes of the budget of all responses
-	heavy bool
-	err   error
+	mu       sync.Mutex
+	taken    int64 // bytes of the budget of all responses
+	keepSlot bool
+	err      error
 }
 
-// NewMeter returns a meter for a response of at most limit bytes, whose request
-// has the slot. Heavy work has a heavy slot already.
-func (a *Admission) NewMeter(limit int64, slot *Slot, heavy bool) *Meter {
-	return &Meter{limit: limit, admission: a, slot: slot, heavy: heavy}
+// NewMeter returns a meter for a response of at most limit bytes. If the response
+// grows large its request moves from slot to a heavy slot, unless keepSlot is
+// set.
+func (a *Admission) NewMeter(limit int64, slot *Slot, keepSlot bool) *Meter {
+	return &Meter{limit: limit, admission: a, slot: slot, keepSlot: keepSlot}
 }
 
 // AddRow counts n bytes of a row. It does not wait, as its caller has a database
@@ -53,8 +54,8 @@ func (m *Meter) AddEncoded(ctx context.Context, n int) error {
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if !m.heavy && m.err == nil {
-		m.heavy = true
+	if !m.keepSlot && m.err == nil {
+		m.keepSlot = true
 		m.err = m.slot.Move(ctx, m.admission.Heavy)
 	}
 	return m.err
@@ -94,8 +95,23 @@ func (m *Meter) Err() error {
 	return m.err
 }
 
-// Release returns the bytes to the budget once the response is sent.
-func (m *Meter) Release() { m.admission.Responses.Give(m.taken) }
+// ReleaseRows returns the bytes of rows to the budget once all are encoded.
+func (m *Meter) ReleaseRows() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if rows := m.taken - m.encoded.Load(); rows > 0 {
+		m.admission.Responses.Give(rows)
+		m.taken -= rows
+	}
+}
+
+// Release returns all bytes to the budget once the response is sent.
+func (m *Meter) Release() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.admission.Responses.Give(m.taken)
+	m.taken = 0
+}
 
 type meterKey struct{}
 

@@ -7,8 +7,8 @@ import (
 )
 
 // RetryAfter formats a wait as a Retry-After header: whole seconds, at least
-// one, rounded up. It ignores what rounding of floats has added, so that a client
-// that waits so long is accepted.
+// one, rounded up. It subtracts a microsecond first, to cancel floating-point
+// error.
 func RetryAfter(wait time.Duration) string {
 	return strconv.Itoa(max(1, int(math.Ceil((wait - time.Microsecond).Seconds()))))
 }

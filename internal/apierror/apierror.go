@@ -1,5 +1,4 @@
-// Package apierror defines the errors of the GraphQL API: their codes, and what
-// a client reads of them.
+// Package apierror defines the codes and messages of GraphQL errors.
 package apierror
 
 import (
@@ -28,10 +27,13 @@ const (
 	PersistedQueryNotFound Code = "PERSISTED_QUERY_NOT_FOUND" // Apollo's name: send the text
 )
 
-// Errors repeat what clients send, but no more than this many bytes of it.
+// MaxErrors is the maximum number of errors in a response.
+const MaxErrors = 10
+
+// Maximum bytes of client text that an error repeats.
 const (
-	maxMessage = 300
-	MaxName    = 100 // of an alias, or of a key of the variables
+	maxMessage    = 300
+	MaxClientName = 100 // of an alias, or of a key of the variables
 )
 
 // New returns an error for a client.
@@ -62,9 +64,9 @@ func Is(err *gqlerror.Error, code Code) bool { return err.Extensions["code"] == 
 // chosen by clients.
 func ShortenPath(path ast.Path) ast.Path {
 	for i, element := range path {
-		if name, ok := element.(ast.PathName); ok && len(name) > MaxName {
+		if name, ok := element.(ast.PathName); ok && len(name) > MaxClientName {
 			path = slices.Clone(path)
-			path[i] = ast.PathName(shorten(string(name), MaxName))
+			path[i] = ast.PathName(shorten(string(name), MaxClientName))
 		}
 	}
 	return path
@@ -89,10 +91,8 @@ func Invalid(message string, field ...any) *InputError {
 	return &InputError{BadUserInput, field, message}
 }
 
-func (e *InputError) Error() string { return e.Sentence() }
-
-// Sentence returns the message behind the name of the field.
-func (e *InputError) Sentence() string {
+// Error returns the name of the field followed by the message.
+func (e *InputError) Error() string {
 	for _, element := range slices.Backward(e.Field) {
 		switch element.(type) {
 		case string, ast.PathName:

@@ -46,7 +46,6 @@ const (
 	entryOverhead = 1 << 10 // bytes of memory
 	memoryFactor  = 80      // bytes of memory for a byte of text, measured on "id id id", the worst case
 	maxCached     = 2 << 20 // bytes of memory of one document
-	maxErrors     = 10
 )
 
 // Options configures a Cache.
@@ -171,7 +170,10 @@ func (c *Cache) get(hash Hash) *Document {
 func (c *Cache) add(hash Hash, parsed *Document) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if parsed.memory > maxCached || c.sent.Contains(hash) { // another request added it
+	if parsed.memory > maxCached {
+		return
+	}
+	if c.sent.Contains(hash) { // another request added it
 		return
 	}
 	for !c.options.Budget.Take(parsed.memory) {
@@ -203,7 +205,7 @@ func (c *Cache) parse(text string, introspectionErr *gqlerror.Error) (*Document,
 		ruleset = c.rulesWithoutSuggestions
 	}
 	if errs := validator.ValidateWithRules(c.Schema, query, ruleset); errs != nil {
-		errs = errs[:min(len(errs), maxErrors)]
+		errs = errs[:min(len(errs), apierror.MaxErrors)]
 		for i, err := range errs {
 			errs[i] = apierror.Wrap(err, apierror.BadUserInput, err.Message)
 		}

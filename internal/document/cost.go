@@ -7,9 +7,9 @@ import (
 	"portfolio/internal/apierror"
 )
 
-// defaultPageSize is used if neither the query nor the schema gives first or
-// last.
-const defaultPageSize = 20
+// DefaultPageSize is the size of a page if neither the query nor the schema gives
+// first or last.
+const DefaultPageSize = 20
 
 // heavyCost is the cost of more than a few milliseconds of work: a page of 100
 // links with all fields costs 2,100.
@@ -24,13 +24,13 @@ type Cost struct {
 // Heavy reports whether the operation takes more than a few milliseconds.
 func (c Cost) Heavy() bool { return c.scans || c.Fields > heavyCost }
 
-// CostOf estimates the cost of an operation. A field counts once for each row of
+// costOf estimates the cost of an operation. A field counts once for each row of
 // the pages around it, and a field or input with the directive @cost as much as
 // its weight.
-func CostOf(schema *ast.Schema, operation *ast.OperationDefinition, variables map[string]any) Cost {
+func costOf(schema *ast.Schema, operation *ast.OperationDefinition, variables map[string]any) Cost {
 	e := estimator{schema: schema, variables: variables}
-	fields := e.costOf(operation.SelectionSet)
-	return Cost{fields, e.scans}
+	once, fields := e.costOf(operation.SelectionSet)
+	return Cost{once + fields, e.scans}
 }
 
 type estimator struct {
@@ -39,19 +39,28 @@ type estimator struct {
 	scans     bool
 }
 
-func (e *estimator) costOf(set ast.SelectionSet) float64 {
-	cost := 0.0
+// costOf returns the cost of the fields of a selection that have a weight, such as
+// totalCount, which a page has once, and the cost of the others, which each row of
+// the page has.
+func (e *estimator) costOf(set ast.SelectionSet) (once, perRow float64) {
 	for _, selection := range set {
+		var inner ast.SelectionSet
 		switch selection := selection.(type) {
 		case *ast.Field:
-			cost += e.fieldCost(selection)
+			if selection.Definition != nil && selection.Definition.Directives.ForName("cost") != nil {
+				once += e.fieldCost(selection)
+			} else {
+				perRow += e.fieldCost(selection)
+			}
 		case *ast.InlineFragment:
-			cost += e.costOf(selection.SelectionSet)
+			inner = selection.SelectionSet
 		case *ast.FragmentSpread:
-			cost += e.costOf(selection.Definition.SelectionSet)
+			inner = selection.Definition.SelectionSet
 		}
+		innerOnce, innerPerRow := e.costOf(inner)
+		once, perRow = once+innerOnce, perRow+innerPerRow
 	}
-	return cost
+	return once, perRow
 }
 
 func (e *estimator) fieldCost(field *ast.Field) float64 {
@@ -68,7 +77,8 @@ func (e *estimator) fieldCost(field *ast.Field) float64 {
 		}
 	}
 	if len(field.SelectionSet) > 0 {
-		cost += pageSize(field, e.variables) * e.costOf(field.SelectionSet)
+		once, perRow := e.costOf(field.SelectionSet)
+		cost += once + pageSize(field, e.variables)*perRow
 	}
 	return cost
 }
@@ -92,8 +102,8 @@ func (e *estimator) inputCost(of *ast.Type, value any) float64 {
 	return cost
 }
 
-// weight returns the argument of the directive @cost. It marks work that scans
-// rows.
+// weight returns the weight of the directive @cost, and sets e.scans if there is
+// one.
 func (e *estimator) weight(directives ast.DirectiveList) (float64, bool) {
 	directive := directives.ForName("cost")
 	if directive == nil {
@@ -130,7 +140,7 @@ func pageSize(field *ast.Field, variables map[string]any) float64 {
 	case !paged:
 		return 1
 	case !given:
-		return defaultPageSize
+		return DefaultPageSize
 	}
 	return size
 }
@@ -144,8 +154,14 @@ func intValue(value *ast.Value, variables map[string]any) (float64, bool) {
 	return float64(n), ok
 }
 
-// CheckCost returns an error if the cost is above the limit.
-func (l Limits) CheckCost(cost Cost) *gqlerror.Error {
+// Cost returns the estimated cost of an operation, or an error if it is above the
+// limit.
+func (c *Cache) Cost(operation *ast.OperationDefinition, variables map[string]any) (Cost, *gqlerror.Error) {
+	cost := costOf(c.Schema, operation, variables)
+	return cost, c.options.Limits.checkCost(cost)
+}
+
+func (l Limits) checkCost(cost Cost) *gqlerror.Error {
 	if cost.Fields <= float64(l.Cost) {
 		return nil
 	}

@@ -74,6 +74,8 @@ func TestCost(t *testing.T) {
 		want      float64
 	}{
 		{"{portfolios(first:1){totalCount}}", nil, 1 + 50},
+		{"{portfolios(first:100){totalCount}}", nil, 1 + 50},
+		{"{portfolios(first:100){...{...F} nodes{id}}} fragment F on Portfolios{totalCount}", nil, 1 + 50 + 100*2},
 		{`{portfolios(first:1,filter:{name:"a"}){nodes{id}}}`, nil, 1 + 2},
 		{`{portfolios(first:1,filter:{search:"a"}){nodes{id}}}`, nil, 1 + 500 + 2},
 		{`{portfolios(first:1,filter:{search:null}){nodes{id}}}`, nil, 1 + 2},
@@ -86,12 +88,12 @@ func TestCost(t *testing.T) {
 		{"{portfolios(first:100){nodes{id}}}", nil, 1 + 100*2},
 		{"{portfolios(last:100){nodes{id}}}", nil, 1 + 100*2},
 		{"{portfolios(first:3,last:7){nodes{id}}}", nil, 1 + 7*2},
-		{"{portfolios{nodes{id}}}", nil, 1 + defaultPageSize*2},
-		{"{portfolios(first:null){nodes{id}}}", nil, 1 + defaultPageSize*2},
+		{"{portfolios{nodes{id}}}", nil, 1 + DefaultPageSize*2},
+		{"{portfolios(first:null){nodes{id}}}", nil, 1 + DefaultPageSize*2},
 		{"{portfolios(first:-5){nodes{id}}}", nil, 1},
 		{"{links{nodes{id}}}", nil, 1 + 50*2},
 		{"query($n:Int){portfolios(first:$n){nodes{id}}}", map[string]any{"n": int64(30)}, 1 + 30*2},
-		{"query($n:Int){portfolios(first:$n){nodes{id}}}", nil, 1 + defaultPageSize*2},
+		{"query($n:Int){portfolios(first:$n){nodes{id}}}", nil, 1 + DefaultPageSize*2},
 		{"query($n:Int=4){portfolios(first:$n){nodes{id}}}", nil, 1 + 4*2},
 		{"query($n:Int){links(first:$n){nodes{id}}}", nil, 1 + 50*2},
 		{"{portfolios(first:100){nodes{links(first:100){nodes{id}}}}}", nil, 1 + 100*(1+1+100*2)},
@@ -101,7 +103,7 @@ func TestCost(t *testing.T) {
 		if errs != nil {
 			t.Fatal(errs)
 		}
-		got := CostOf(cache.Schema, document.Operations[0], c.variables)
+		got := costOf(cache.Schema, document.Operations[0], c.variables)
 		if scans := strings.Contains(c.query, "totalCount") || c.want > 500 && c.want < 2000; got.Fields != c.want || got.scans != scans {
 			t.Errorf("%s costs %+v, want %.0f", c.query, got, c.want)
 		}
@@ -112,7 +114,7 @@ func TestCostLimit(t *testing.T) {
 	t.Parallel()
 	cache := newTestCache(t, pagedSchema)
 	document, _ := cache.parse("{portfolios(first:100){nodes{links(first:100){nodes{id}}}}}", nil)
-	err := testLimits().CheckCost(CostOf(cache.Schema, document.Operations[0], nil))
+	err := testLimits().checkCost(costOf(cache.Schema, document.Operations[0], nil))
 	if want := "The operation costs 20201, more than 10000. Ask for smaller pages or fewer fields."; err == nil || err.Message != want || err.Extensions["cost"] != 20201.0 {
 		t.Errorf("%v", err)
 	}
@@ -153,7 +155,7 @@ func BenchmarkResolve(b *testing.B) {
 		if errs != nil {
 			b.Fatal(errs)
 		}
-		if err := limits.CheckCost(CostOf(c.Schema, document.Operations[0], nil)); err != nil {
+		if err := limits.checkCost(costOf(c.Schema, document.Operations[0], nil)); err != nil {
 			b.Fatal(err)
 		}
 	}

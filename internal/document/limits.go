@@ -34,7 +34,7 @@ func limitError(what string, limit int) *gqlerror.Error {
 // visits each field once for each place in the response, and stops at the first
 // limit, so it never takes more than Fields steps.
 type limiter struct {
-	Limits
+	limits    Limits
 	fragments map[string]*ast.FragmentDefinition
 	spread    map[string]bool // fragments that were reached
 	entered   map[string]bool // fragments around the current selection
@@ -49,7 +49,7 @@ type limiter struct {
 // validated too. It returns the number of introspection fields.
 func (l Limits) check(document *ast.QueryDocument) (introspections int, err *gqlerror.Error) {
 	c := limiter{
-		Limits:    l,
+		limits:    l,
 		fragments: make(map[string]*ast.FragmentDefinition, len(document.Fragments)),
 		spread:    make(map[string]bool, len(document.Fragments)),
 		entered:   map[string]bool{},
@@ -64,7 +64,7 @@ func (l Limits) check(document *ast.QueryDocument) (introspections int, err *gql
 			c.countDirectives(variable.Directives)
 		}
 		roots := c.object([]ast.SelectionSet{operation.SelectionSet}, 1)
-		c.limit(roots, c.RootFields, "root fields")
+		c.exceeds(roots, c.limits.RootFields, "root fields")
 	}
 	for _, fragment := range document.Fragments {
 		if !c.spread[fragment.Name] {
@@ -75,7 +75,7 @@ func (l Limits) check(document *ast.QueryDocument) (introspections int, err *gql
 	return c.introspections, c.err
 }
 
-func (l *limiter) limit(count, most int, what string) {
+func (l *limiter) exceeds(count, most int, what string) {
 	if count > most && l.err == nil {
 		l.err = limitError(what, most)
 	}
@@ -91,7 +91,7 @@ type fieldGroup struct {
 // object walks the selections of one object, and returns the number of its
 // fields.
 func (l *limiter) object(sets []ast.SelectionSet, depth int) int {
-	l.limit(depth, l.Depth, "levels of fields")
+	l.exceeds(depth, l.limits.Depth, "levels of fields")
 	var fields []*fieldGroup
 	groups := map[string]*fieldGroup{}
 	for _, set := range sets {
@@ -103,7 +103,7 @@ func (l *limiter) object(sets []ast.SelectionSet, depth int) int {
 				fields = append(fields, group)
 			}
 			group.count++
-			l.limit(group.count, l.Duplicates, "fields of one name in one object")
+			l.exceeds(group.count, l.limits.Duplicates, "fields of one name in one object")
 			if len(field.SelectionSet) > 0 {
 				group.children = append(group.children, field.SelectionSet)
 			}
@@ -125,7 +125,7 @@ func (l *limiter) object(sets []ast.SelectionSet, depth int) int {
 func (l *limiter) selectionSet(set ast.SelectionSet, collect func(*ast.Field)) {
 	for _, selection := range set {
 		l.selections++
-		l.limit(l.selections, l.Fields, "fields")
+		l.exceeds(l.selections, l.limits.Fields, "fields")
 		if l.err != nil {
 			return
 		}
@@ -157,16 +157,16 @@ func (l *limiter) countField(field *ast.Field) {
 	l.countDirectives(field.Directives)
 	if isIntrospection(field) {
 		l.introspections++
-		l.limit(l.introspections, l.Introspections, "introspections")
+		l.exceeds(l.introspections, l.limits.Introspections, "introspections")
 	}
 	if field.Alias == field.Name {
 		return
 	}
 	l.aliases++
-	l.limit(l.aliases, l.Aliases, "aliases")
+	l.exceeds(l.aliases, l.limits.Aliases, "aliases")
 	switch {
-	case len(field.Alias) > apierror.MaxName:
-		l.err = cmp.Or(l.err, apierror.BadInput("The document has an alias of more than %d bytes.", apierror.MaxName))
+	case len(field.Alias) > apierror.MaxClientName:
+		l.err = cmp.Or(l.err, apierror.BadInput("The document has an alias of more than %d bytes.", apierror.MaxClientName))
 	case l.introspecting: // the schema is not paged: aliases would multiply it
 		l.err = cmp.Or(l.err, apierror.BadInput("The document has an alias in an introspection."))
 	}
@@ -174,7 +174,7 @@ func (l *limiter) countField(field *ast.Field) {
 
 func (l *limiter) countDirectives(list ast.DirectiveList) {
 	l.directives += len(list)
-	l.limit(l.directives, l.Directives, "directives")
+	l.exceeds(l.directives, l.limits.Directives, "directives")
 }
 
 func isIntrospection(field *ast.Field) bool {

@@ -4,6 +4,8 @@ package graphqlhttp
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"log/slog"
 	"net/http"
@@ -25,7 +27,6 @@ import (
 type Handler struct {
 	Executor     *executor.Executor
 	Documents    *document.Cache
-	Limits       document.Limits
 	Auth         *auth.Authenticator
 	Admission    *admission.Admission
 	Authorize    func(context.Context, *ast.FieldDefinition) error // may the viewer select the field?
@@ -82,8 +83,8 @@ func (h *Handler) Reject(w http.ResponseWriter, r *http.Request, status int, ret
 	response{status: status, errors: gqlerror.List{err}, retryAfter: retryAfter}.write(w, r, mediaType)
 }
 
-// respond admits a request step by step: who sends it, what it says, and with a
-// slot, what it means.
+// respond authenticates the client, reads the body, acquires a slot, and executes
+// the operation.
 func (h *Handler) respond(w http.ResponseWriter, r *http.Request) response {
 	if r.Method != http.MethodGet && r.Method != http.MethodHead && r.Method != http.MethodPost {
 		return methodNotAllowed("Send GET or POST.", "GET, HEAD, POST").response()
@@ -92,12 +93,12 @@ func (h *Handler) respond(w http.ResponseWriter, r *http.Request) response {
 	if r.ContentLength > limit {
 		return tooLarge("The body", limit).response()
 	}
-	begun := time.Now()
+	start := time.Now()
 	viewer, err := h.viewer(r)
 	if err != nil {
 		return h.unauthenticated(r, err)
 	}
-	timeout := h.Timeout - time.Since(begun)
+	timeout := h.Timeout - time.Since(start)
 	ctx := auth.WithViewer(r.Context(), viewer)
 	ctx = storage.WithBaseURL(ctx, storage.BaseURLFor(h.MediaURL, r.Host))
 	if h.isUpload(r) {
@@ -122,15 +123,27 @@ func (h *Handler) respond(w http.ResponseWriter, r *http.Request) response {
 	if requestErr != nil {
 		return requestErr.response()
 	}
+	return h.run(ctx, r.Method, request, &slot)
+}
+
+// run executes the operation that a request names, in a slot of its kind.
+func (h *Handler) run(ctx context.Context, method string, request *request, slot *admission.Slot) response {
 	found, refused := h.resolve(ctx, request)
 	if refused != nil {
 		return *refused
 	}
-	operation, refused := h.prepare(ctx, found, request, r.Method)
+	operation, refused := h.prepare(ctx, found, request, method)
 	if refused != nil {
 		return *refused
 	}
-	return h.execute(ctx, operation, &slot)
+	if operation.heavy {
+		if err := slot.Move(ctx, h.Admission.Heavy); err != nil {
+			return h.unavailable(ctx, err)
+		}
+	}
+	// After its transaction has committed a mutation must not wait for a slot.
+	keepSlot := operation.heavy || operation.Operation.Operation == ast.Mutation
+	return h.execute(ctx, operation, slot, keepSlot)
 }
 
 func methodNotAllowed(message, allow string) *requestError {
@@ -177,7 +190,7 @@ func (h *Handler) readJSON(w http.ResponseWriter, r *http.Request, limit int64) 
 	return readBody(http.MaxBytesReader(w, r.Body, limit), "The body", limit, budget)
 }
 
-// operation is an operation that may be executed.
+// operation holds a prepared operation and how to execute it.
 type operation struct {
 	*graphql.OperationContext
 	document     *document.Document
@@ -185,8 +198,8 @@ type operation struct {
 	cacheControl string // of its result
 }
 
-// resolve returns the document of a request. It has the operation that the
-// request names.
+// resolve returns the document of a request, or an error response if it does not
+// contain the named operation.
 func (h *Handler) resolve(ctx context.Context, request *request) (*document.Document, *response) {
 	found, errs := h.Documents.Resolve(document.Request{Text: request.Query, ID: request.documentID, Hash: request.hash}, auth.ViewerFrom(ctx) != nil)
 	if errs != nil {
@@ -212,8 +225,8 @@ func (h *Handler) prepare(ctx context.Context, found *document.Document, request
 		refused := methodNotAllowed("Only queries may be sent by GET.", http.MethodPost).response()
 		return nil, &refused
 	}
-	cost := document.CostOf(h.Documents.Schema, prepared.Operation, prepared.Variables)
-	if err := h.Limits.CheckCost(cost); err != nil {
+	cost, err := h.Documents.Cost(prepared.Operation, prepared.Variables)
+	if err != nil {
 		return nil, &response{errors: gqlerror.List{err}}
 	}
 	cacheControl := ""
@@ -227,14 +240,10 @@ func (h *Handler) prepare(ctx context.Context, found *document.Document, request
 	return &operation{prepared, found, cost.Heavy(), cacheControl}, nil
 }
 
-// execute runs an operation in a slot of its kind.
-func (h *Handler) execute(ctx context.Context, operation *operation, slot *admission.Slot) response {
-	if operation.heavy {
-		if err := slot.Move(ctx, h.Admission.Heavy); err != nil {
-			return h.unavailable(ctx, err)
-		}
-	}
-	meter := h.Admission.NewMeter(int64(h.MaxResponse), slot, operation.heavy)
+// execute runs an operation. It keeps the slot, or moves to a heavy one when the
+// response grows large.
+func (h *Handler) execute(ctx context.Context, operation *operation, slot *admission.Slot, keepSlot bool) response {
+	meter := h.Admission.NewMeter(int64(h.MaxResponse), slot, keepSlot)
 	ctx = document.WithDocument(admission.WithMeter(ctx, meter), operation.document)
 	next, ctx := h.Executor.DispatchOperation(ctx, operation.OperationContext)
 	result := next(ctx)
@@ -242,19 +251,37 @@ func (h *Handler) execute(ctx context.Context, operation *operation, slot *admis
 	if err == nil && result == nil {
 		err = ctx.Err()
 	}
-	switch {
-	case errors.Is(err, admission.ErrTooLarge):
+	if err != nil {
 		meter.Release()
-		return response{errors: gqlerror.List{apierror.BadInput("The response would have more than %d bytes. Ask for smaller pages or fewer fields.", h.MaxResponse)}}
-	case err != nil:
-		meter.Release()
-		return h.unavailable(ctx, err)
+		return h.incomplete(ctx, operation, err)
 	}
+	meter.ReleaseRows()
 	data := []byte(result.Data)
 	if data == nil {
 		data = []byte("null")
 	}
-	return response{errors: result.Errors, data: data, cacheControl: operation.cacheControl, meter: meter}
+	r := response{errors: result.Errors, data: data, meter: meter}
+	if operation.cacheControl != "" && len(result.Errors) == 0 {
+		hash := sha256.Sum256(data)
+		r.cacheControl, r.etag = operation.cacheControl, `W/"`+hex.EncodeToString(hash[:16])+`"`
+	}
+	return r
+}
+
+// incomplete returns the response to an operation whose result could not be
+// built.
+func (h *Handler) incomplete(ctx context.Context, operation *operation, err error) response {
+	executed := ""
+	if operation.Operation.Operation == ast.Mutation {
+		executed = "The mutation was executed, but its response is not available. "
+	}
+	switch {
+	case errors.Is(err, admission.ErrTooLarge):
+		return response{errors: gqlerror.List{apierror.BadInput("%sThe response would have more than %d bytes. Ask for smaller pages or fewer fields.", executed, h.MaxResponse)}}
+	case executed != "" && errors.Is(err, admission.ErrBusy): // a client must not try again
+		return response{status: http.StatusOK, errors: gqlerror.List{apierror.New(apierror.Internal, executed+"The server is busy.")}}
+	}
+	return h.unavailable(ctx, err)
 }
 
 // unavailable returns the response to a request that ran out of time or was

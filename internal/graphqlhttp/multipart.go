@@ -13,16 +13,16 @@ import (
 	"strings"
 	"time"
 
-	"github.com/99designs/gqlgen/graphql"
 	"github.com/vektah/gqlparser/v2/ast"
 	"github.com/vektah/gqlparser/v2/gqlerror"
 )
 
 const (
 	multipartType   = "multipart/form-data"
-	maxUploads      = 10       // of one request
-	maxMap          = 16 << 10 // bytes
-	maxPartOverhead = 16 << 10 // bytes: headers and what is read ahead
+	maxUploads      = 10               // of one request
+	maxMap          = 16 << 10         // bytes
+	maxPartOverhead = 16 << 10         // bytes: headers and what is read ahead
+	receiveTimeout  = 10 * time.Minute // of all files
 )
 
 func isMultipart(r *http.Request) bool {
@@ -39,28 +39,15 @@ func (h *Handler) respondToUpload(ctx context.Context, w http.ResponseWriter, r 
 		return errorResponse(http.StatusUnauthorized, apierror.New(apierror.Unauthenticated, "Authentication is required."))
 	}
 	_, options, _ := mime.ParseMediaType(r.Header.Get("Content-Type"))
-	from := &progressReader{from: r.Body, connection: http.NewResponseController(w), timeout: h.StallTimeout}
+	connection := http.NewResponseController(w)
+	from := &progressReader{from: r.Body, connection: connection, timeout: h.StallTimeout, deadline: time.Now().Add(receiveTimeout)}
 	form := multipartReader{body: &io.LimitedReader{R: from}}
 	form.parts = multipart.NewReader(form.body, options["boundary"])
-	operations, err := form.text("operations", maxBody, h.Admission.Bodies)
-	if err != nil {
-		return err.response()
-	}
-	defer operations.release()
-	paths, err := form.text("map", maxMap, h.Admission.Bodies)
-	if err != nil {
-		return err.response()
-	}
-	defer paths.release()
+	defer func() { _ = connection.SetWriteDeadline(time.Now().Add(h.StallTimeout)) }() // receiving may have taken long
 
-	preparing, cancel := context.WithTimeout(ctx, timeout)
-	defer cancel()
 	var slot admission.Slot
 	defer slot.Release()
-	if err := slot.Move(preparing, h.Admission.Lookups); err != nil {
-		return h.unavailable(ctx, err)
-	}
-	operation, files, refused := h.prepareUpload(preparing, operations.text, paths.text)
+	operation, files, refused := h.readUpload(ctx, form, &slot, timeout)
 	if refused != nil {
 		return *refused
 	}
@@ -69,14 +56,34 @@ func (h *Handler) respondToUpload(ctx context.Context, w http.ResponseWriter, r 
 	if err := form.files(files); err != nil {
 		return err.response()
 	}
-	_ = from.connection.SetWriteDeadline(time.Now().Add(h.UploadTimeout + h.StallTimeout))
-
 	executing, cancel := context.WithTimeout(ctx, h.UploadTimeout)
 	defer cancel()
 	if err := slot.Move(executing, h.Admission.Uploads); err != nil {
 		return h.unavailable(ctx, err)
 	}
-	return h.execute(executing, operation, &slot)
+	return h.execute(executing, operation, &slot, true)
+}
+
+// readUpload reads the operation and the map, and prepares the operation in a
+// slot. The memory of both is released before the files are received.
+func (h *Handler) readUpload(ctx context.Context, form multipartReader, slot *admission.Slot, timeout time.Duration) (*operation, *uploads, *response) {
+	refuse := func(r response) (*operation, *uploads, *response) { return nil, nil, &r }
+	operations, err := form.text("operations", maxBody, h.Admission.Bodies)
+	if err != nil {
+		return refuse(err.response())
+	}
+	defer operations.release()
+	paths, err := form.text("map", maxMap, h.Admission.Bodies)
+	if err != nil {
+		return refuse(err.response())
+	}
+	defer paths.release()
+	preparing, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	if err := slot.Move(preparing, h.Admission.Lookups); err != nil {
+		return refuse(h.unavailable(ctx, err))
+	}
+	return h.prepareUpload(preparing, operations.text, paths.text)
 }
 
 // prepareUpload checks the operation before its files are read: the viewer must
@@ -114,16 +121,29 @@ func (h *Handler) prepareUpload(ctx context.Context, operations, paths []byte) (
 	if refused != nil {
 		return nil, nil, refused
 	}
-	root := h.Documents.Schema.Query
-	if operation.Operation.Operation == ast.Mutation {
-		root = h.Documents.Schema.Mutation
-	}
-	for _, field := range graphql.CollectFields(operation.OperationContext, operation.Operation.SelectionSet, []string{root.Name}) {
+	for _, field := range rootFields(operation.Operation.SelectionSet) {
 		if err := h.Authorize(ctx, field.Definition); err != nil {
 			return nil, nil, &response{errors: gqlerror.List{h.PresentError(ctx, err)}}
 		}
 	}
 	return operation, files, nil
+}
+
+// rootFields returns the root fields of an operation, even those that the
+// directives @skip and @include exclude.
+func rootFields(set ast.SelectionSet) []*ast.Field {
+	var fields []*ast.Field
+	for _, selection := range set {
+		switch selection := selection.(type) {
+		case *ast.Field:
+			fields = append(fields, selection)
+		case *ast.InlineFragment:
+			fields = append(fields, rootFields(selection.SelectionSet)...)
+		case *ast.FragmentSpread:
+			fields = append(fields, rootFields(selection.Definition.SelectionSet)...)
+		}
+	}
+	return fields
 }
 
 // takesFile reports whether the value at a path such as

@@ -22,7 +22,7 @@ import (
 	"portfolio/internal/document"
 )
 
-// request is what a client asks for.
+// request holds the parameters of a GraphQL request.
 type request struct {
 	graphql.RawParams
 	documentID string        // of a persisted document
@@ -50,23 +50,37 @@ func (h *Handler) fromQuery(query string) (*request, *requestError) {
 	if err != nil {
 		return nil, badRequest("The query string is malformed.")
 	}
+	for _, name := range []string{"query", "documentId", "operationName", "variables", "extensions"} {
+		if len(values[name]) > 1 {
+			return nil, badRequest("The parameter " + name + " is repeated.")
+		}
+	}
 	read := &request{
 		RawParams:  graphql.RawParams{Query: values.Get("query"), OperationName: values.Get("operationName")},
 		documentID: values.Get("documentId"),
 	}
-	for name, into := range map[string]*map[string]any{"variables": &read.Variables, "extensions": &read.Extensions} {
-		text := values.Get(name)
-		if text == "" {
-			continue
-		}
-		if err := h.checkJSON([]byte(text)); err != nil {
-			return nil, err
-		}
-		if decodeJSON(text, into) != nil {
-			return nil, badRequest("The parameter " + name + " must be a JSON object.")
-		}
+	if err := h.decodeParameter(values, "variables", &read.Variables); err != nil {
+		return nil, err
+	}
+	if err := h.decodeParameter(values, "extensions", &read.Extensions); err != nil {
+		return nil, err
 	}
 	return validate(read)
+}
+
+// decodeParameter decodes the JSON object of a parameter, if there is one.
+func (h *Handler) decodeParameter(values url.Values, name string, into *map[string]any) *requestError {
+	text := values.Get(name)
+	if text == "" {
+		return nil
+	}
+	if err := h.checkJSON([]byte(text)); err != nil {
+		return err
+	}
+	if decodeJSON(text, into) != nil {
+		return badRequest("The parameter " + name + " must be a JSON object.")
+	}
+	return nil
 }
 
 // checkContentType accepts no type that browsers send from other sites without a
@@ -92,8 +106,9 @@ func (h *Handler) fromJSON(text []byte) (*request, *requestError) {
 	return validate(read)
 }
 
-// decode reads one JSON object. Member names are case-sensitive and must be
-// unique, so that a proxy and this server cannot disagree about the request.
+// decode reads one JSON object. The names of its members are case-sensitive, and
+// known ones must not be repeated, so that a proxy and this server cannot disagree
+// about the request.
 func (r *request) decode(text io.Reader) error {
 	decoder := json.NewDecoder(text)
 	decoder.UseNumber()

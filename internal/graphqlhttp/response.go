@@ -2,8 +2,6 @@ package graphqlhttp
 
 import (
 	"bytes"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"io"
 	"net/http"
@@ -26,6 +24,7 @@ type response struct {
 	allow        string           // methods, for http.StatusMethodNotAllowed
 	retryAfter   time.Duration    // for statuses 429 and 503
 	cacheControl string           // "" if caches must not store the response
+	etag         string           // set with cacheControl
 	meter        *admission.Meter // nil if nothing was executed
 	stallTimeout time.Duration    // for a client to read the next chunk
 }
@@ -81,14 +80,12 @@ func (r response) write(w http.ResponseWriter, request *http.Request, mediaType 
 // notModified sets the ETag of a response that caches may store, and reports
 // whether the client has it.
 func (r response) notModified(header http.Header, request *http.Request) bool {
-	if r.cacheControl == "" || len(r.errors) > 0 {
+	if r.cacheControl == "" {
 		return false
 	}
-	hash := sha256.Sum256(r.data)
-	tag := `W/"` + hex.EncodeToString(hash[:16]) + `"`
 	header.Set("Cache-Control", r.cacheControl)
-	header.Set("ETag", tag)
-	return etagMatches(request.Header.Values("If-None-Match"), tag)
+	header.Set("ETag", r.etag)
+	return etagMatches(request.Header.Values("If-None-Match"), r.etag)
 }
 
 // prefix returns the JSON before the data, which may be large.
@@ -99,7 +96,7 @@ func (r response) prefix() []byte {
 		prefix.WriteString(`"errors":`)
 		encoder := json.NewEncoder(&prefix)
 		encoder.SetEscapeHTML(false)
-		if err := encoder.Encode(r.errors[:min(len(r.errors), maxErrors)]); err != nil {
+		if err := encoder.Encode(r.errors[:min(len(r.errors), apierror.MaxErrors)]); err != nil {
 			panic(err) // a path or extension that has no JSON form
 		}
 		prefix.Truncate(prefix.Len() - len("\n"))
@@ -113,10 +110,7 @@ func (r response) prefix() []byte {
 	return prefix.Bytes()
 }
 
-const (
-	maxErrors = 10
-	chunk     = 64 << 10 // bytes
-)
+const chunk = 64 << 10 // bytes
 
 // writeChunks writes as long as the client reads each chunk within timeout, and
 // closes the connection of one that stops.

@@ -1,6 +1,8 @@
 package graphqlhttp_test
 
 import (
+	"fmt"
+	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -69,6 +71,33 @@ func TestLargeResponseIsHeavy(t *testing.T) {
 			if response, body := graphtest.Query(t, server, admin, query, nil); response.StatusCode != want {
 				t.Errorf("%s: %d %.300s", query, response.StatusCode, body)
 			}
+		}
+	})
+}
+
+// TestMutationsKeepTheirSlot checks that a mutation with a large response is not
+// refused after its transaction has committed.
+func TestMutationsKeepTheirSlot(t *testing.T) {
+	dbtest.EachURL(t, func(t *testing.T, dsn string) {
+		t.Parallel()
+		dbtest.LoadFile(t, dsn, graphtest.Recorded)
+		dbtest.Exec(t, dsn, "UPDATE portfolio_links SET description = $1 WHERE id = 4", strings.Repeat("x", 1<<20))
+		server := graphtest.Serve(t, dbtest.Open(t, dsn), func(o *graphtest.Options) {
+			o.Admission.Heavy = admission.NewThrottle(0, 0, time.Minute)
+			o.MaxResponse = 2 << 20
+		})
+		const mutation = `mutation{updatePortfolioLink(input:{id:4,name:"%s"}){portfolioLink{name %s}}}`
+		response, body := graphtest.Query(t, server, "Token "+graphtest.Admin, fmt.Sprintf(mutation, "large", "description"), nil)
+		if response.StatusCode != http.StatusOK || !strings.HasPrefix(body, `{"data":{"updatePortfolioLink":{"portfolioLink":{"name":"large","description":"xxx`) {
+			t.Errorf("%d %.300s", response.StatusCode, body)
+		}
+		_, body = graphtest.Query(t, server, "Token "+graphtest.Admin, fmt.Sprintf(mutation, "too large", "a:description b:description"), nil)
+		if want := `{"errors":[{"message":"The mutation was executed, but its response is not available. The response would have more than 2097152 bytes. Ask for smaller pages or fewer fields.","extensions":{"code":"BAD_USER_INPUT"}}]}`; body != want {
+			t.Errorf("%.300s", body)
+		}
+		_, body = graphtest.Query(t, server, "Token "+graphtest.Admin, "{portfolioLink(id:4){name}}", nil)
+		if want := `{"data":{"portfolioLink":{"name":"too large"}}}`; body != want {
+			t.Errorf("%.300s", body)
 		}
 	})
 }

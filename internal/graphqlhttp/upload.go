@@ -17,18 +17,24 @@ import (
 	"github.com/99designs/gqlgen/graphql"
 )
 
-// progressReader reads from a client as long as it sends each chunk in time.
+// progressReader reads a request body and extends the read deadline before each
+// chunk.
 type progressReader struct {
 	from       io.Reader
 	connection *http.ResponseController
 	timeout    time.Duration // for the next chunk
+	deadline   time.Time     // for all chunks
 	left       int           // bytes of the chunk
 }
 
 func (r *progressReader) Read(p []byte) (int, error) {
 	if r.left <= 0 {
 		r.left = chunk
-		_ = r.connection.SetReadDeadline(time.Now().Add(r.timeout)) // a recorder in a test has none
+		deadline := time.Now().Add(r.timeout)
+		if deadline.After(r.deadline) {
+			deadline = r.deadline
+		}
+		_ = r.connection.SetReadDeadline(deadline) // a recorder in a test has none
 	}
 	n, err := r.from.Read(p)
 	r.left -= n

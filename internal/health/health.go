@@ -1,4 +1,4 @@
-// Package health finds out whether the server can do its work.
+// Package health checks whether the server can serve requests.
 package health
 
 import (
@@ -13,7 +13,7 @@ import (
 
 const (
 	timeout  = 2 * time.Second
-	cacheTTL = time.Second // of a check that writes to disk
+	cacheTTL = time.Second
 )
 
 // Checker checks that the database responds, that its schema is current, and
@@ -32,33 +32,30 @@ func NewChecker(database *db.DB, store storage.Store) *Checker {
 	return &Checker{database: database, store: store}
 }
 
-// Check returns what is wrong, or "".
+// Check returns what is wrong, or "". It checks at most once per cacheTTL,
+// however many clients ask, and does not depend on a client that disconnects.
 func (c *Checker) Check(ctx context.Context) string {
-	ctx, cancel := context.WithTimeout(ctx, timeout)
-	defer cancel()
-	switch err := c.database.CheckSchema(ctx); {
-	case errors.Is(err, db.ErrSchemaBehind):
-		return db.ErrSchemaBehind.Error()
-	case err != nil:
-		return db.ErrUnavailable.Error()
-	}
-	return c.checkWritable(ctx)
-}
-
-// checkWritable writes to disk at most once per cacheTTL, however many clients
-// ask.
-func (c *Checker) checkWritable(ctx context.Context) string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if time.Since(c.checked) < cacheTTL {
 		return c.problem
 	}
-	c.problem = ""
-	if c.database.CheckWritable(ctx) != nil {
-		c.problem = "the database cannot be written"
-	} else if c.store.Check(ctx) != nil {
-		c.problem = "the media store cannot be written"
-	}
-	c.checked = time.Now()
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), timeout)
+	defer cancel()
+	c.problem, c.checked = c.check(ctx), time.Now()
 	return c.problem
+}
+
+func (c *Checker) check(ctx context.Context) string {
+	switch err := c.database.CheckSchema(ctx); {
+	case errors.Is(err, db.ErrSchemaBehind):
+		return db.ErrSchemaBehind.Error()
+	case err != nil:
+		return db.ErrUnavailable.Error()
+	case c.database.CheckWritable(ctx) != nil:
+		return "the database cannot be written"
+	case c.store.Check(ctx) != nil:
+		return "the media store cannot be written"
+	}
+	return ""
 }

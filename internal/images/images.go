@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"golang.org/x/sync/semaphore"
@@ -101,7 +102,7 @@ func (s *Service) Stage(ctx context.Context, filename string, content io.ReadSee
 	reserved := source.Memory()
 	if reserved > s.maxMemory {
 		const mebibyte = 1 << 20
-		return nil, imaging.InputError(fmt.Sprintf("takes %d MiB of memory to decode, of which there are %d", (reserved+mebibyte-1)/mebibyte, s.maxMemory/mebibyte))
+		return nil, imaging.InputError(fmt.Sprintf("needs %d MiB of memory to decode; the limit is %d MiB", (reserved+mebibyte-1)/mebibyte, s.maxMemory/mebibyte))
 	}
 	if err := s.memory.Acquire(ctx, reserved); err != nil {
 		return nil, err
@@ -129,16 +130,19 @@ func (s *Service) releaseMemory(bytes int64) {
 	s.memory.Release(bytes)
 }
 
+// newImage returns the rows of an image. They must not refer to the contents of
+// its files, which would stay in memory as long as the rows.
 func newImage(name string, source *imaging.Source, renditions *imaging.Renditions) *db.Image {
-	original, size := &renditions.Original, int64(len(renditions.Original.Content))
+	original := renditions.Original
 	image := &db.Image{
-		Type: "image", Name: name, Size: size, Width: &original.Width, Height: &original.Height,
-		Mode: &renditions.Mode, MimeType: &renditions.MIMEType, Placeholder: &renditions.Placeholder, SourceHash: source.Hash[:],
+		Type: "image", Name: name, Size: int64(len(original.Content)), Width: new(original.Width), Height: new(original.Height),
+		Mode: new(renditions.Mode), MimeType: new(renditions.MIMEType), Placeholder: new(renditions.Placeholder),
+		SourceHash: slices.Clone(source.Hash[:]),
 	}
 	for i, box := range imaging.Boxes {
-		thumbnail, size := &renditions.Thumbnails[i], int64(len(renditions.Thumbnails[i].Content))
+		thumbnail := renditions.Thumbnails[i]
 		image.Thumbnails = append(image.Thumbnails, &db.Thumbnail{
-			Size: &box, Width: &thumbnail.Width, Height: &thumbnail.Height, FileSize: &size,
+			Size: new(box), Width: new(thumbnail.Width), Height: new(thumbnail.Height), FileSize: new(int64(len(thumbnail.Content))),
 		})
 	}
 	return image

@@ -212,9 +212,9 @@ func TestRejected(t *testing.T) {
 		want    imaging.InputError
 	}{
 		"too many bytes":  {make([]byte, 10_001), "may have at most 10000 bytes"},
-		"HTML":            {[]byte("<html>"), "must be a JPEG, PNG, GIF or WebP picture"},
+		"HTML":            {[]byte("<html>"), "must be a JPEG, PNG, GIF or WebP file"},
 		"truncated":       {truncated[:len(truncated)-50], "is corrupt or truncated"},
-		"too much memory": {encodePNG(t, 1000, 1000), "takes 20 MiB of memory to decode, of which there are 10"},
+		"too much memory": {encodePNG(t, 1000, 1000), "needs 20 MiB of memory to decode; the limit is 10 MiB"},
 	} {
 		if _, err := service.Stage(t.Context(), "a.png", bytes.NewReader(c.content)); !errors.Is(err, c.want) {
 			t.Errorf("%s: %v, want %s", name, err, c.want)

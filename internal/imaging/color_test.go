@@ -154,7 +154,7 @@ func TestLargeProfile(t *testing.T) {
 	content := withProfile(".png", encodePNG(t, readPNG(t, "scene.png")), profile(40<<20, power(2.2), adobeRGB[:]...))
 	before := allocated()
 	_, err := imaging.Read(bytes.NewReader(content), maxSize)
-	if want := imaging.InputError("may have a colour profile of at most 4194304 bytes"); !errors.Is(err, want) {
+	if want := imaging.InputError("may have a color profile of at most 4194304 bytes"); !errors.Is(err, want) {
 		t.Errorf("%v", err)
 	}
 	if took := allocated() - before; took > 32<<20 {

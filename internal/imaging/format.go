@@ -27,13 +27,13 @@ type InputError string
 func (e InputError) Error() string { return string(e) }
 
 const (
-	errNotImage = InputError("must be a JPEG, PNG, GIF or WebP picture")
+	errNotImage = InputError("must be a JPEG, PNG, GIF or WebP file")
 	errCorrupt  = InputError("is corrupt or truncated")
 	errPixels   = InputError("may have at most 50 megapixels")
 	errSide     = InputError("may be at most 65535 pixels wide and high")
 	errFrames   = InputError("may have at most 1000 frames")
 	errScans    = InputError("may have at most 100 scans")
-	errProfile  = InputError("may have a colour profile of at most 4194304 bytes")
+	errProfile  = InputError("may have a color profile of at most 4194304 bytes")
 	errAnimated = InputError("must not be an animated WebP")
 )
 

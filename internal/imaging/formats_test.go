@@ -125,7 +125,7 @@ func TestRejected(t *testing.T) {
 	scene := readPNG(t, "scene.png")
 	good, webp, progressive := encodeJPEG(t, scene), readFile(t, "lossless-alpha.webp"), readFile(t, "progressive.jpg")
 	const (
-		notImage = "must be a JPEG, PNG, GIF or WebP picture"
+		notImage = "must be a JPEG, PNG, GIF or WebP file"
 		corrupt  = "is corrupt or truncated"
 		pixels   = "may have at most 50 megapixels"
 	)

@@ -1,0 +1,26 @@
+package health
+
+import (
+	"context"
+	"testing"
+
+	"portfolio/db"
+	"portfolio/db/dbtest"
+	"portfolio/internal/storage/storagetest"
+)
+
+// TestCheckSurvivesDisconnect checks that a client which disconnects does not make
+// the server unready for others.
+func TestCheckSurvivesDisconnect(t *testing.T) {
+	t.Parallel()
+	dbtest.Each(t, func(t *testing.T, database *db.DB) {
+		checker := NewChecker(database, storagetest.Directory(t))
+		canceled, cancel := context.WithCancel(t.Context())
+		cancel()
+		for _, ctx := range []context.Context{canceled, t.Context()} {
+			if problem := checker.Check(ctx); problem != "" {
+				t.Error(problem)
+			}
+		}
+	})
+}
