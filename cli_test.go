@@ -5,12 +5,13 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"portfolio/db/dbtest"
 	"regexp"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"portfolio/db/dbtest"
 )
 
 // checkFails runs a command that must fail with one line of error.
@@ -164,6 +165,8 @@ func TestStartRefuses(t *testing.T) {
 		{[]string{"--persisted-documents=none.json"}, "portfolio: PERSISTED_DOCUMENTS: stat none.json: no such file or directory"},
 		{[]string{"--only-persisted"}, "portfolio: --only-persisted: needs PERSISTED_DOCUMENTS"},
 		{[]string{"--max-concurrent=0"}, "portfolio: MAX_CONCURRENT: must be positive"},
+		{[]string{"--max-tokens=0"}, "portfolio: MAX_TOKENS: must be positive"},
+		{[]string{"--stall-timeout=-1s"}, "portfolio: STALL_TIMEOUT: must be positive"},
 		{[]string{"--introspection=maybe"}, "portfolio: --introspection must be one of \"on\",\"authenticated\",\"off\" but got \"maybe\""},
 		{[]string{"--max-depth=deep"}, "portfolio: --max-depth: "},
 		{[]string{"--no-such-flag"}, "portfolio: unknown flag --no-such-flag"},

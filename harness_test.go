@@ -10,13 +10,14 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"portfolio/db/dbtest"
 	"regexp"
 	"runtime"
 	"strconv"
 	"strings"
 	"sync"
 	"testing"
+
+	"portfolio/db/dbtest"
 )
 
 // testServer is the server as the program runs it, in this process.

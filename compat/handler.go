@@ -1,6 +1,7 @@
 // Package compat implements GET /api/portfolios/{portfolio_id}/links/{id} with
 // responses identical, byte for byte, to those of the Django REST framework
-// application it replaces. No other package knows a rule of that system.
+// application it replaces. Requests that are not well-formed HTTP never reach it:
+// net/http responds to them with 400.
 package compat
 
 import (
@@ -144,8 +145,8 @@ func (h *Handler) find(ctx context.Context, rt route) (*db.PortfolioLink, error)
 	return h.links.PortfolioLink(ctx, rt.portfolioID, rt.id)
 }
 
-// failure responds to a request that failed with err: 429, 503 or 500. It logs
-// what neither the client nor the load explains.
+// failure responds to a request that failed with err: 429, 503 or 500. It logs err
+// unless the client disconnected or the server is busy.
 func (h *Handler) failure(r *http.Request, err error, buffer []byte) response {
 	if limited, ok := errors.AsType[*auth.RateLimitError](err); ok {
 		return throttled(buffer, limited.RetryAfter)

@@ -53,14 +53,7 @@ func parseRoute(path string) (route, bool) {
 	return rt, true
 }
 
-func isDigits(s string) bool {
-	for i := range len(s) {
-		if s[i] < '0' || s[i] > '9' {
-			return false
-		}
-	}
-	return s != ""
-}
+func isDigits(s string) bool { return s != "" && containsOnly(s, isDigit) }
 
 // lastQueryValue returns the last value of name in a query string, in which
 // only & separates fields.

@@ -191,18 +191,24 @@ func (db *DB) portfoliosOfPage(ctx context.Context, links []*PortfolioLink) (map
 func (db *DB) CreateLink(ctx context.Context, link *PortfolioLink) error {
 	link.CreatedAt = Now()
 	link.UpdatedAt = link.CreatedAt
-	return db.transaction(ctx, func(ctx context.Context, tx bun.Tx) error {
-		if err := db.lockReferences(ctx, tx, &link.PortfolioID, link.ImageID); err != nil {
+	var stored PortfolioLink // a copy, as the transaction may run again
+	err := db.transaction(ctx, func(ctx context.Context, tx bun.Tx) error {
+		stored = *link
+		if err := db.lockReferences(ctx, tx, &stored.PortfolioID, stored.ImageID); err != nil {
 			return err
 		}
-		if err := db.insertImageOf(ctx, tx, link); err != nil {
+		if err := db.insertImageOf(ctx, tx, &stored); err != nil {
 			return err
 		}
-		if err := db.insert(ctx, tx, "portfolio_links", link, &link.ID); err != nil {
+		if err := db.insert(ctx, tx, "portfolio_links", &stored, &stored.ID); err != nil {
 			return err
 		}
-		return readImage(ctx, tx, link)
+		return readImage(ctx, tx, &stored)
 	})
+	if err == nil {
+		*link = stored
+	}
+	return err
 }
 
 // LinkUpdate holds changes of a link. A nil field is not changed; a pointer to

@@ -7,12 +7,11 @@ import (
 	"errors"
 	"log/slog"
 
-	"portfolio/graph/generated"
-
 	"github.com/99designs/gqlgen/graphql"
 	"github.com/99designs/gqlgen/graphql/executor"
 
 	"portfolio/db"
+	"portfolio/graph/generated"
 	"portfolio/internal/admission"
 	"portfolio/internal/auth"
 	"portfolio/internal/document"

@@ -5,9 +5,10 @@ import (
 	"io"
 	"net/http"
 	"os"
-	"portfolio/internal/admission"
 	"strconv"
 	"sync"
+
+	"portfolio/internal/admission"
 )
 
 const (
@@ -20,8 +21,8 @@ const (
 
 // body is text from a client, in memory that a budget counts.
 type body struct {
-	text   []byte
-	budget *admission.Budget
+	content []byte
+	budget  *admission.Budget
 }
 
 var bodies = sync.Pool{New: func() any { b := make([]byte, 0, minBody); return &b }}
@@ -32,12 +33,12 @@ func readBody(from io.Reader, what string, limit int64, budget *admission.Budget
 	if !budget.Take(minBody) {
 		return nil, errBusyReading
 	}
-	b := &body{text: (*bodies.Get().(*[]byte))[:0:minBody], budget: budget}
+	b := &body{content: (*bodies.Get().(*[]byte))[:0:minBody], budget: budget}
 	for {
-		n, err := from.Read(b.text[len(b.text):cap(b.text)])
-		b.text = b.text[:len(b.text)+n]
+		n, err := from.Read(b.content[len(b.content):cap(b.content)])
+		b.content = b.content[:len(b.content)+n]
 		switch {
-		case int64(len(b.text)) > limit:
+		case int64(len(b.content)) > limit:
 			b.release()
 			return nil, tooLarge(what, limit)
 		case err == io.EOF:
@@ -45,9 +46,9 @@ func readBody(from io.Reader, what string, limit int64, budget *admission.Budget
 		case err != nil:
 			b.release()
 			return nil, readError(err, what)
-		case len(b.text) < cap(b.text):
-		case budget.Take(int64(cap(b.text))):
-			b.text = append(make([]byte, 0, 2*cap(b.text)), b.text...)
+		case len(b.content) < cap(b.content):
+		case budget.Take(int64(cap(b.content))):
+			b.content = append(make([]byte, 0, 2*cap(b.content)), b.content...)
 		default:
 			b.release()
 			return nil, errBusyReading
@@ -76,8 +77,8 @@ func (b *body) release() {
 	if b == nil {
 		return
 	}
-	b.budget.Give(int64(cap(b.text)))
-	if cap(b.text) == minBody {
-		bodies.Put(&b.text)
+	b.budget.Give(int64(cap(b.content)))
+	if cap(b.content) == minBody {
+		bodies.Put(&b.content)
 	}
 }

@@ -104,10 +104,10 @@ func (h *Handler) respond(w http.ResponseWriter, r *http.Request) response {
 	if h.isUpload(r) {
 		return h.respondToUpload(ctx, w, r, timeout)
 	}
-	var text *body
+	var received *body
 	if r.Method == http.MethodPost {
 		var err *requestError
-		if text, err = h.readJSON(w, r, limit); err != nil {
+		if received, err = h.readJSON(w, r, limit); err != nil {
 			return err.response()
 		}
 	}
@@ -116,10 +116,10 @@ func (h *Handler) respond(w http.ResponseWriter, r *http.Request) response {
 	var slot admission.Slot
 	defer slot.Release()
 	if err := slot.Move(ctx, h.Admission.Lookups); err != nil {
-		text.release()
+		received.release()
 		return h.unavailable(ctx, err)
 	}
-	request, requestErr := h.decode(r, text)
+	request, requestErr := h.decode(r, received)
 	if requestErr != nil {
 		return requestErr.response()
 	}
@@ -153,12 +153,12 @@ func methodNotAllowed(message, allow string) *requestError {
 }
 
 // decode reads the request from the body, or else from the query string.
-func (h *Handler) decode(r *http.Request, text *body) (*request, *requestError) {
-	if text == nil {
+func (h *Handler) decode(r *http.Request, received *body) (*request, *requestError) {
+	if received == nil {
 		return h.fromQuery(r.URL.RawQuery)
 	}
-	defer text.release()
-	return h.fromJSON(text.text)
+	defer received.release()
+	return h.fromJSON(received.content)
 }
 
 func isAnonymous(r *http.Request) bool { return r.Header.Get("Authorization") == "" }

@@ -107,6 +107,7 @@ func getCases() []httpCase {
 		{name: "HEAD", method: "HEAD", query: get("{__typename}")},
 		{name: "GET with the current ETag", query: get("{__typename}"), headers: map[string]string{"If-None-Match": `"other", W/"0384bd78b8b987171b0ce4f29e771044"`}},
 		{name: "GET with another ETag", query: get("{__typename}"), headers: map[string]string{"If-None-Match": `"other"`}},
+		{name: "GET with a repeated parameter", query: get("{__typename}") + "&" + get("{a:__typename}")},
 		{name: "GET of the viewer", query: get("{viewer{username}}"), headers: authorization(staff)},
 		{name: "GET of a field that needs a permission", query: get(guarded) + `&variables={"i":"4"}`, headers: authorization("Bearer " + graphtest.Staff4242)},
 		{name: "GET with field errors", query: get("{portfolioLink(id:4){name}}")},

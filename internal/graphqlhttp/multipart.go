@@ -7,14 +7,15 @@ import (
 	"mime"
 	"mime/multipart"
 	"net/http"
-	"portfolio/internal/admission"
-	"portfolio/internal/apierror"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/vektah/gqlparser/v2/ast"
 	"github.com/vektah/gqlparser/v2/gqlerror"
+
+	"portfolio/internal/admission"
+	"portfolio/internal/apierror"
 )
 
 const (
@@ -53,7 +54,7 @@ func (h *Handler) respondToUpload(ctx context.Context, w http.ResponseWriter, r 
 	}
 	slot.Release()
 	defer files.close()
-	if err := form.files(files); err != nil {
+	if err := form.readFiles(files); err != nil {
 		return err.response()
 	}
 	executing, cancel := context.WithTimeout(ctx, h.UploadTimeout)
@@ -66,8 +67,8 @@ func (h *Handler) respondToUpload(ctx context.Context, w http.ResponseWriter, r 
 
 // readUpload reads the operation and the map, and prepares the operation in a
 // slot. The memory of both is released before the files are received.
-func (h *Handler) readUpload(ctx context.Context, form multipartReader, slot *admission.Slot, timeout time.Duration) (*operation, *uploads, *response) {
-	refuse := func(r response) (*operation, *uploads, *response) { return nil, nil, &r }
+func (h *Handler) readUpload(ctx context.Context, form multipartReader, slot *admission.Slot, timeout time.Duration) (*operation, *fileSet, *response) {
+	refuse := func(r response) (*operation, *fileSet, *response) { return nil, nil, &r }
 	operations, err := form.text("operations", maxBody, h.Admission.Bodies)
 	if err != nil {
 		return refuse(err.response())
@@ -83,13 +84,13 @@ func (h *Handler) readUpload(ctx context.Context, form multipartReader, slot *ad
 	if err := slot.Move(preparing, h.Admission.Lookups); err != nil {
 		return refuse(h.unavailable(ctx, err))
 	}
-	return h.prepareUpload(preparing, operations.text, paths.text)
+	return h.prepareUpload(preparing, operations.content, paths.content)
 }
 
 // prepareUpload checks the operation before its files are read: the viewer must
 // have the permissions of its fields, and its variables must have the files.
-func (h *Handler) prepareUpload(ctx context.Context, operations, paths []byte) (*operation, *uploads, *response) {
-	refuse := func(err *requestError) (*operation, *uploads, *response) {
+func (h *Handler) prepareUpload(ctx context.Context, operations, paths []byte) (*operation, *fileSet, *response) {
+	refuse := func(err *requestError) (*operation, *fileSet, *response) {
 		refused := err.response()
 		return nil, nil, &refused
 	}
@@ -104,7 +105,7 @@ func (h *Handler) prepareUpload(ctx context.Context, operations, paths []byte) (
 	if decodeJSON(string(paths), &parts) != nil {
 		return refuse(badRequest("The part map must be a JSON object of lists of paths."))
 	}
-	files := &uploads{budget: h.Admission.Files, maxBytes: h.MaxUpload}
+	files := &fileSet{budget: h.Admission.Files, maxBytes: h.MaxUpload}
 	if err := files.replaceNulls(request.Variables, parts); err != nil {
 		return refuse(err)
 	}

@@ -56,8 +56,7 @@ func negotiate(accept []string) string {
 	return jsonType
 }
 
-// maxAccept is the maximum length of an Accept header in bytes, which is that of
-// the legacy system's server.
+// maxAccept is the maximum length of an Accept header in bytes.
 const maxAccept = 8190
 
 const (

@@ -7,14 +7,15 @@ import (
 	"mime/multipart"
 	"net/http"
 	"os"
-	"portfolio/internal/admission"
-	"portfolio/internal/apierror"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/99designs/gqlgen/graphql"
+
+	"portfolio/internal/admission"
+	"portfolio/internal/apierror"
 )
 
 // progressReader reads a request body and extends the read deadline before each
@@ -41,11 +42,11 @@ func (r *progressReader) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// uploads holds the files of one request.
-type uploads struct {
+// fileSet holds the files of one request.
+type fileSet struct {
 	budget   *admission.Budget
 	maxBytes int64             // of each file
-	missing  map[string][]file // not yet read, by the name of the part
+	unread   map[string][]file // not yet read, by the name of the part
 	temps    []*os.File
 	taken    int64 // bytes of the budget
 }
@@ -55,8 +56,8 @@ type uploads struct {
 type file struct{ *upload }
 
 type upload struct {
-	content graphql.Upload
-	path    string // in the variables
+	content  graphql.Upload
+	variable string // its path, such as variables.input.image
 }
 
 // Upload returns the file for the resolver.
@@ -64,9 +65,9 @@ func (f file) Upload() graphql.Upload { return f.content }
 
 // replaceNulls puts a file at every path of the map, each of which must be null
 // in the variables.
-func (u *uploads) replaceNulls(variables map[string]any, parts map[string][]string) *requestError {
+func (u *fileSet) replaceNulls(variables map[string]any, parts map[string][]string) *requestError {
 	count := 0
-	u.missing = make(map[string][]file, len(parts))
+	u.unread = make(map[string][]file, len(parts))
 	for _, part := range slices.Sorted(maps.Keys(parts)) {
 		paths := parts[part]
 		if count += max(1, len(paths)); count > maxUploads {
@@ -80,15 +81,15 @@ func (u *uploads) replaceNulls(variables map[string]any, parts map[string][]stri
 			if set == nil {
 				return badRequest("The map has a path that is not null in the variables, or has it twice.")
 			}
-			value := file{&upload{path: path}}
+			value := file{&upload{variable: path}}
 			set(value)
-			u.missing[part] = append(u.missing[part], value)
+			u.unread[part] = append(u.unread[part], value)
 		}
 	}
 	return nil
 }
 
-func (u *uploads) close() {
+func (u *fileSet) close() {
 	for _, file := range u.temps {
 		_ = file.Close()
 	}
@@ -152,9 +153,9 @@ func (f multipartReader) text(name string, limit int64, budget *admission.Budget
 	return readBody(part, "The part "+name, limit, budget)
 }
 
-// files reads the files of the map.
-func (f multipartReader) files(files *uploads) *requestError {
-	for len(files.missing) > 0 {
+// readFiles reads the files of the map.
+func (f multipartReader) readFiles(set *fileSet) *requestError {
+	for len(set.unread) > 0 {
 		part, err := f.next()
 		if err != nil {
 			return err
@@ -162,13 +163,13 @@ func (f multipartReader) files(files *uploads) *requestError {
 		if part == nil {
 			return badRequest("A file of the map is missing.")
 		}
-		targets, known := files.missing[part.FormName()]
+		targets, known := set.unread[part.FormName()]
 		if !known {
 			return badRequest("Unexpected part: its name is not in the map, or it was already sent.")
 		}
-		delete(files.missing, part.FormName())
-		f.body.N = files.maxBytes + maxPartOverhead
-		temp, size, err := files.saveTemp(part, targets[0].path)
+		delete(set.unread, part.FormName())
+		f.body.N = set.maxBytes + maxPartOverhead
+		temp, size, err := set.saveTemp(part, targets[0].variable)
 		if err != nil {
 			return err
 		}
@@ -186,7 +187,7 @@ func (f multipartReader) files(files *uploads) *requestError {
 
 // saveTemp writes a part to a temporary file. The file is unlinked before it is
 // written, so a crash leaves at most an empty file.
-func (u *uploads) saveTemp(part io.Reader, path string) (*os.File, int64, *requestError) {
+func (u *fileSet) saveTemp(part io.Reader, path string) (*os.File, int64, *requestError) {
 	unavailable := &requestError{status: http.StatusServiceUnavailable, err: apierror.New(apierror.Unavailable, "The upload could not be stored. Try again later.")}
 	temp, err := os.CreateTemp("", "upload-")
 	if err != nil {

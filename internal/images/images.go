@@ -1,5 +1,5 @@
-// Package images takes images in: it checks and renders them, stores their
-// files and commits those together with the rows that name them.
+// Package images stores uploaded images: it checks and renders them, then writes
+// their files and rows. It also imports files and removes orphaned ones.
 package images
 
 import (

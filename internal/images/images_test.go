@@ -9,8 +9,10 @@ import (
 	"image/jpeg"
 	"image/png"
 	"io"
+	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -299,4 +301,31 @@ func TestSameName(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}
+}
+
+// TestRowsHoldNoContent checks that the rows of images do not keep the content of
+// their files in memory, as an import holds the rows of all its images.
+func TestRowsHoldNoContent(t *testing.T) {
+	store := storagetest.Directory(t)
+	noise := image.NewNRGBA(image.Rect(0, 0, 500, 500))
+	for i := range noise.Pix {
+		noise.Pix[i] = byte(rand.Uint32())
+	}
+	var encoded bytes.Buffer
+	if err := png.Encode(&encoded, noise); err != nil {
+		t.Fatal(err)
+	}
+	var before, after runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&before)
+	var rows []*db.Image
+	for i := range 10 {
+		rows = append(rows, save(t, store, fmt.Sprint(i, ".png"), encoded.Bytes()))
+	}
+	runtime.GC()
+	runtime.ReadMemStats(&after)
+	if held := int64(after.HeapAlloc) - int64(before.HeapAlloc); held > int64(encoded.Len()) {
+		t.Errorf("%d rows hold %d bytes, files of %d bytes each", len(rows), held, encoded.Len())
+	}
+	runtime.KeepAlive(rows)
 }

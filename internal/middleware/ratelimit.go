@@ -1,5 +1,5 @@
-// Package middleware wraps HTTP handlers with what applies to every route:
-// request ids and logs, rate limits, CORS and security headers.
+// Package middleware provides HTTP middleware: request ids and logs, rate limits,
+// CORS and security headers.
 package middleware
 
 import (
