@@ -22,6 +22,23 @@ var (
 	errForbidden       = errors.New("you do not have permission to do this")
 )
 
+// notFoundError reports that the object of a mutation does not exist.
+type notFoundError struct {
+	object string // such as portfolio
+	id     string
+}
+
+func (e *notFoundError) Error() string { return "The " + e.object + " " + e.id + " does not exist." }
+
+// nameMissing returns err, or an error that names the object if err is
+// db.ErrNotFound.
+func nameMissing(err error, object, id string) error {
+	if errors.Is(err, db.ErrNotFound) {
+		return &notFoundError{object, id}
+	}
+	return err
+}
+
 // publicErrors maps errors to the codes and messages that clients read.
 var publicErrors = []struct {
 	err     error
@@ -50,6 +67,9 @@ func PresentError(log *slog.Logger) graphql.ErrorPresenterFunc {
 		}
 		if input, ok := errors.AsType[*apierror.InputError](err); ok {
 			return presentInputError(ctx, located, input)
+		}
+		if missing, ok := errors.AsType[*notFoundError](err); ok {
+			return apierror.Wrap(located, apierror.NotFound, missing.Error())
 		}
 		for _, public := range publicErrors {
 			if errors.Is(err, public.err) {

@@ -13,6 +13,7 @@ import (
 	"portfolio/graph/model"
 	"portfolio/internal/apierror"
 	"portfolio/internal/auth"
+	"strconv"
 	"time"
 )
 
@@ -39,7 +40,7 @@ func (r *mutationResolver) UpdatePortfolio(ctx context.Context, input model.Upda
 	}
 	portfolio, err := r.DB.UpdatePortfolio(ctx, input.ID, input.ExpectedUpdatedAt, db.PortfolioUpdate{Name: name})
 	if err != nil {
-		return nil, err
+		return nil, nameMissing(err, "portfolio", strconv.FormatInt(input.ID, 10))
 	}
 	return &model.UpdatePortfolioPayload{Portfolio: portfolio}, nil
 }
@@ -48,7 +49,7 @@ func (r *mutationResolver) UpdatePortfolio(ctx context.Context, input model.Upda
 func (r *mutationResolver) DeletePortfolio(ctx context.Context, input model.DeletePortfolioInput) (*model.DeletePortfolioPayload, error) {
 	portfolio, links, err := r.DB.DeletePortfolio(ctx, input.ID, input.ExpectedUpdatedAt)
 	if err != nil {
-		return nil, err
+		return nil, nameMissing(err, "portfolio", strconv.FormatInt(input.ID, 10))
 	}
 	return &model.DeletePortfolioPayload{Portfolio: portfolio, DeletedLinkIDs: links}, nil
 }
@@ -87,7 +88,7 @@ func (r *mutationResolver) UpdatePortfolioLink(ctx context.Context, input model.
 			return err
 		})
 	}
-	if err := errs.orError(err); err != nil {
+	if err := errs.orError(nameMissing(err, "portfolio link", strconv.FormatInt(input.ID, 10))); err != nil {
 		return nil, err
 	}
 	return &model.UpdatePortfolioLinkPayload{PortfolioLink: link}, nil
@@ -97,7 +98,7 @@ func (r *mutationResolver) UpdatePortfolioLink(ctx context.Context, input model.
 func (r *mutationResolver) DeletePortfolioLink(ctx context.Context, input model.DeletePortfolioLinkInput) (*model.DeletePortfolioLinkPayload, error) {
 	link, err := r.DB.DeleteLink(ctx, input.ID, input.ExpectedUpdatedAt)
 	if err != nil {
-		return nil, err
+		return nil, nameMissing(err, "portfolio link", strconv.FormatInt(input.ID, 10))
 	}
 	return &model.DeletePortfolioLinkPayload{PortfolioLink: link}, nil
 }
@@ -129,7 +130,7 @@ func (r *mutationResolver) SetUserPermissions(ctx context.Context, input model.S
 	}
 	user, err := r.DB.UpdateUser(ctx, input.Username, update)
 	if err != nil {
-		return nil, err
+		return nil, nameMissing(err, "user", strconv.Quote(input.Username))
 	}
 	r.Auth.Invalidate()
 	return &model.SetUserPermissionsPayload{User: user}, nil
@@ -150,7 +151,7 @@ func (r *mutationResolver) CreateToken(ctx context.Context, input model.CreateTo
 	hash := auth.HashKey(key)
 	token := &db.Token{KeyHash: hash[:], Label: input.Label, ExpiresAt: input.ExpiresAt}
 	if err := r.DB.CreateToken(ctx, input.Username, token); err != nil {
-		return nil, err
+		return nil, nameMissing(err, "user", strconv.Quote(input.Username))
 	}
 	return &model.CreateTokenPayload{Token: token, Key: key}, nil
 }
@@ -159,7 +160,7 @@ func (r *mutationResolver) CreateToken(ctx context.Context, input model.CreateTo
 func (r *mutationResolver) RevokeToken(ctx context.Context, input model.RevokeTokenInput) (*model.RevokeTokenPayload, error) {
 	token, err := r.DB.RevokeToken(ctx, input.ID)
 	if err != nil {
-		return nil, err
+		return nil, nameMissing(err, "token", strconv.FormatInt(input.ID, 10))
 	}
 	r.Auth.Invalidate()
 	return &model.RevokeTokenPayload{Token: token}, nil
