@@ -14,6 +14,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -21,6 +22,7 @@ import (
 	"portfolio/db/dbtest"
 	"portfolio/graph"
 	"portfolio/graph/graphtest"
+	"portfolio/internal/admission"
 	"portfolio/internal/images"
 	"portfolio/internal/storage"
 )
@@ -235,6 +237,23 @@ func TestLinkUpload(t *testing.T) {
 		_, body := graphtest.Query(t, server.Server, staff4242, `{portfolioLinks(filter:{search:"new"}){totalCount nodes{name}}}`, nil)
 		if want := `{"data":{"portfolioLinks":{"totalCount":1,"nodes":[{"name":"new"}]}}}`; body != want {
 			t.Errorf("links: %s", body)
+		}
+	})
+}
+
+// TestUploadKeepsItsSlot checks that an upload which selects more than its image
+// does not move to a heavy slot: image processing must not delay searches.
+func TestUploadKeepsItsSlot(t *testing.T) {
+	eachUploadServer(t, func(t *testing.T, server uploadServer) {
+		resolver := &graph.Resolver{DB: server.database, Images: images.NewService(server.store, maxUpload, 512<<20)}
+		server.Config.Handler = graphtest.NewHandler(t, resolver, func(o *graphtest.Options) {
+			o.Admission.Heavy = admission.NewThrottle(0, 0, time.Minute)
+		})
+		operations := `{"query":"mutation($in: UpdatePortfolioLinkInput!) { updatePortfolioLink(input: $in) ` +
+			`{ portfolioLink { portfolio { links { totalCount } } } } }","variables":{"in":{"id":4,"image":null}}}`
+		response, body := server.upload(t, staff4242, operationsPart(operations), mapPart(`{"0":["variables.in.image"]}`), filePart("scene.png", readImage(t, "scene.png")))
+		if response.StatusCode != http.StatusOK || !strings.Contains(body, `"totalCount":`) {
+			t.Errorf("%s %s", response.Status, body)
 		}
 	})
 }
