@@ -21,12 +21,12 @@ func (r *Resolver) saveUpload(ctx context.Context, upload graphql.Upload, insert
 	return image, err
 }
 
-// withUpload calls store with the stored image of the upload, or with nil if
+// withUpload calls insert with the stored image of the upload, or with nil if
 // there is no upload.
-func (r *Resolver) withUpload(ctx context.Context, upload *graphql.Upload, store func(context.Context, *db.Image) error) error {
+func (r *Resolver) withUpload(ctx context.Context, upload *graphql.Upload, insert func(context.Context, *db.Image) error) error {
 	if upload == nil {
-		return store(ctx, nil)
+		return insert(ctx, nil)
 	}
-	_, err := r.saveUpload(ctx, *upload, store)
+	_, err := r.saveUpload(ctx, *upload, insert)
 	return err
 }

@@ -68,46 +68,43 @@ func (h *Handler) respondToUpload(ctx context.Context, w http.ResponseWriter, r 
 // readUpload reads the operation and the map, and prepares the operation in a
 // slot. The memory of both is released before the files are received.
 func (h *Handler) readUpload(ctx context.Context, form multipartReader, slot *admission.Slot, timeout time.Duration) (*operation, *fileSet, *response) {
-	refuse := func(r response) (*operation, *fileSet, *response) { return nil, nil, &r }
 	operations, err := form.text("operations", maxBody, h.Admission.Bodies)
 	if err != nil {
-		return refuse(err.response())
+		return refuseUpload(err.response())
 	}
 	defer operations.release()
 	paths, err := form.text("map", maxMap, h.Admission.Bodies)
 	if err != nil {
-		return refuse(err.response())
+		return refuseUpload(err.response())
 	}
 	defer paths.release()
 	preparing, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	if err := slot.Move(preparing, h.Admission.Lookups); err != nil {
-		return refuse(h.unavailable(ctx, err))
+		return refuseUpload(h.unavailable(ctx, err))
 	}
 	return h.prepareUpload(preparing, operations.content, paths.content)
 }
 
+func refuseUpload(r response) (*operation, *fileSet, *response) { return nil, nil, &r }
+
 // prepareUpload checks the operation before its files are read: the viewer must
 // have the permissions of its fields, and its variables must have the files.
 func (h *Handler) prepareUpload(ctx context.Context, operations, paths []byte) (*operation, *fileSet, *response) {
-	refuse := func(err *requestError) (*operation, *fileSet, *response) {
-		refused := err.response()
-		return nil, nil, &refused
-	}
 	request, err := h.fromJSON(operations)
 	if err != nil {
-		return refuse(err)
+		return refuseUpload(err.response())
 	}
 	var parts map[string][]string
 	if err := h.checkJSON(paths); err != nil {
-		return refuse(err)
+		return refuseUpload(err.response())
 	}
 	if decodeJSON(string(paths), &parts) != nil {
-		return refuse(badRequest("The part map must be a JSON object of lists of paths."))
+		return refuseUpload(badRequest("The part map must be a JSON object of lists of paths.").response())
 	}
 	files := &fileSet{budget: h.Admission.Files, maxBytes: h.MaxUpload}
 	if err := files.replaceNulls(request.Variables, parts); err != nil {
-		return refuse(err)
+		return refuseUpload(err.response())
 	}
 	found, refused := h.resolve(ctx, request)
 	if refused != nil {
@@ -115,7 +112,7 @@ func (h *Handler) prepareUpload(ctx context.Context, operations, paths []byte) (
 	}
 	for _, path := range slices.Concat(slices.Collect(maps.Values(parts))...) {
 		if !h.takesFile(found.Operations.ForName(request.OperationName), path) {
-			return refuse(badRequest("The map has a path that is not a file of the operation."))
+			return refuseUpload(badRequest("The map has a path that is not a file of the operation.").response())
 		}
 	}
 	operation, refused := h.prepare(ctx, found, request, http.MethodPost)

@@ -65,9 +65,9 @@ func (f file) Upload() graphql.Upload { return f.content }
 
 // replaceNulls puts a file at every path of the map, each of which must be null
 // in the variables.
-func (u *fileSet) replaceNulls(variables map[string]any, parts map[string][]string) *requestError {
+func (s *fileSet) replaceNulls(variables map[string]any, parts map[string][]string) *requestError {
 	count := 0
-	u.unread = make(map[string][]file, len(parts))
+	s.unread = make(map[string][]file, len(parts))
 	for _, part := range slices.Sorted(maps.Keys(parts)) {
 		paths := parts[part]
 		if count += max(1, len(paths)); count > maxUploads {
@@ -83,17 +83,17 @@ func (u *fileSet) replaceNulls(variables map[string]any, parts map[string][]stri
 			}
 			value := file{&upload{variable: path}}
 			set(value)
-			u.unread[part] = append(u.unread[part], value)
+			s.unread[part] = append(s.unread[part], value)
 		}
 	}
 	return nil
 }
 
-func (u *fileSet) close() {
-	for _, file := range u.temps {
+func (s *fileSet) close() {
+	for _, file := range s.temps {
 		_ = file.Close()
 	}
-	u.budget.Give(u.taken)
+	s.budget.Give(s.taken)
 }
 
 // findNull returns a function that replaces the null at a path such as
@@ -187,30 +187,30 @@ func (f multipartReader) readFiles(set *fileSet) *requestError {
 
 // saveTemp writes a part to a temporary file. The file is unlinked before it is
 // written, so a crash leaves at most an empty file.
-func (u *fileSet) saveTemp(part io.Reader, path string) (*os.File, int64, *requestError) {
+func (s *fileSet) saveTemp(part io.Reader, variable string) (*os.File, int64, *requestError) {
 	unavailable := &requestError{status: http.StatusServiceUnavailable, err: apierror.New(apierror.Unavailable, "The upload could not be stored. Try again later.")}
 	temp, err := os.CreateTemp("", "upload-")
 	if err != nil {
 		return nil, 0, unavailable
 	}
-	u.temps = append(u.temps, temp)
+	s.temps = append(s.temps, temp)
 	if err := os.Remove(temp.Name()); err != nil {
 		return nil, 0, unavailable
 	}
 	for size := int64(0); ; {
 		n, err := io.CopyN(temp, part, chunk)
 		size += n
-		if _, ours := errors.AsType[*os.PathError](err); ours || !u.budget.Take(n) {
+		if _, ours := errors.AsType[*os.PathError](err); ours || !s.budget.Take(n) {
 			return nil, 0, unavailable
 		}
-		u.taken += n
+		s.taken += n
 		switch {
-		case size > u.maxBytes:
-			return nil, 0, tooLarge(path, u.maxBytes)
+		case size > s.maxBytes:
+			return nil, 0, tooLarge(variable, s.maxBytes)
 		case errors.Is(err, io.EOF):
 			return temp, size, nil
 		case err != nil:
-			return nil, 0, readError(err, path)
+			return nil, 0, readError(err, variable)
 		}
 	}
 }
