@@ -70,7 +70,7 @@ func TestHostileDocuments(t *testing.T) {
 		{"600 input fields", "{portfolioLink(id:{" + repeatNumbered(600, "a#:1 ") + "}){id}}", "is not defined by type"},
 		{"300 operations", repeatNumbered(300, "query Q#{__typename} "), "operationName is required"},
 		{"64 KB of comments", repeat("#\n", 32_000), "token limit"},
-		{"60 KB of text", `{portfolioLink(id:"` + repeat("x", 60_000) + `"){id}}`, "id must be a whole number"},
+		{"60 KB of text", `{portfolioLink(id:"` + repeat("x", 60_000) + `"){id}}`, "id must be a 64-bit whole number"},
 	}
 	t.Chdir(t.TempDir())
 	server := startServer(t)

@@ -37,7 +37,7 @@ func ServeOpenAPI(w http.ResponseWriter, r *http.Request) {
 
 // Links resolves GraphQL's portfolioLink. The link is nil if it does not exist.
 type Links interface {
-	PortfolioLink(ctx context.Context, portfolioID *int64, id int64) (*db.PortfolioLink, error)
+	PortfolioLink(ctx context.Context, portfolioID *db.NodeID, id db.NodeID) (*db.PortfolioLink, error)
 }
 
 // Handler serves the endpoint, and the legacy system's 404 page for any other

@@ -4,6 +4,8 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+
+	"portfolio/db"
 )
 
 // maxQueryFields is Django's DATA_UPLOAD_MAX_NUMBER_FIELDS. A query with more
@@ -12,9 +14,9 @@ const maxQueryFields = 1000
 
 // route is a parsed path.
 type route struct {
-	path        string // decoded
-	portfolioID *int64 // nil for /api/portfolios/links/{id}, which the documentation's example requests
-	id          int64
+	path        string     // decoded
+	portfolioID *db.NodeID // nil for /api/portfolios/links/{id}, which the documentation's example requests
+	id          db.NodeID
 	overflow    bool // an id exceeds 64 bits, so that no row can have it
 }
 
@@ -42,14 +44,14 @@ func parseRoute(path string) (route, bool) {
 	rt := route{path: path}
 	if digits, tail, ok := strings.Cut(rest, "/"); ok && isDigits(digits) {
 		id, err := strconv.ParseInt(digits, 10, 64)
-		rt.portfolioID, rt.overflow, rest = &id, err != nil, tail
+		rt.portfolioID, rt.overflow, rest = &db.NodeID{ID: id}, err != nil, tail
 	}
 	digits, ok := strings.CutPrefix(rest, "links/")
 	if !ok || !isDigits(digits) {
 		return route{}, false
 	}
 	id, err := strconv.ParseInt(digits, 10, 64)
-	rt.id, rt.overflow = id, rt.overflow || err != nil
+	rt.id.ID, rt.overflow = id, rt.overflow || err != nil
 	return rt, true
 }
 

@@ -125,16 +125,16 @@ func FuzzAccept(f *testing.F) {
 }
 
 func TestRoute(t *testing.T) {
-	one := int64(1)
+	one, four := &db.NodeID{ID: 1}, db.NodeID{ID: 4}
 	for _, c := range []struct {
 		target, query string
 		want          route
 		ok            bool
 	}{
-		{"/api/portfolios/1/links/4", "", route{path: "/api/portfolios/1/links/4", portfolioID: &one, id: 4}, true},
-		{"/api/portfolios/001/links/%34?a=b#c?d", "a=b", route{path: "/api/portfolios/001/links/4", portfolioID: &one, id: 4}, true},
-		{"http://old.example/api/portfolios/links/4?a", "a", route{path: "/api/portfolios/links/4", id: 4}, true},
-		{"/api/portfolios/1/links/4#%", "", route{path: "/api/portfolios/1/links/4", portfolioID: &one, id: 4}, true},
+		{"/api/portfolios/1/links/4", "", route{path: "/api/portfolios/1/links/4", portfolioID: one, id: four}, true},
+		{"/api/portfolios/001/links/%34?a=b#c?d", "a=b", route{path: "/api/portfolios/001/links/4", portfolioID: one, id: four}, true},
+		{"http://old.example/api/portfolios/links/4?a", "a", route{path: "/api/portfolios/links/4", id: four}, true},
+		{"/api/portfolios/1/links/4#%", "", route{path: "/api/portfolios/1/links/4", portfolioID: one, id: four}, true},
 		{"/api/portfolios/1/links/4%", "", route{}, false},
 		{"/api/portfolios/1/links/4%zz", "", route{}, false},
 		{"/api/portfolios/1/links/%2B4", "", route{}, false},

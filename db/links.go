@@ -222,16 +222,23 @@ type LinkUpdate struct {
 	Description **string
 }
 
+// NewImageID returns the ID of the image that the link is to have, or nil if
+// the update has none.
+func (u LinkUpdate) NewImageID() *int64 {
+	if u.ImageID == nil {
+		return nil
+	}
+	return *u.ImageID
+}
+
 // UpdateLink changes a link. It returns the errors of UpdatePortfolio, and
 // those of CreateLink about the portfolio and the image of the update.
 func (db *DB) UpdateLink(ctx context.Context, id int64, expected *Time, update LinkUpdate) (*PortfolioLink, error) {
-	var imageID *int64
-	assign(&imageID, update.ImageID)
 	var link PortfolioLink
 	err := db.transaction(ctx, func(ctx context.Context, tx bun.Tx) error {
 		link = PortfolioLink{}
 		// DeletePortfolio locks the portfolio first too: the same order avoids deadlocks.
-		if err := db.lockReferences(ctx, tx, update.PortfolioID, imageID); err != nil {
+		if err := db.lockReferences(ctx, tx, update.PortfolioID, update.NewImageID()); err != nil {
 			return err
 		}
 		if err := db.lockUnchanged(ctx, tx, &link, id, expected); err != nil {

@@ -114,8 +114,22 @@ type fieldEncoder[T any] func(e *encoding, selections ast.SelectionSet) appendFu
 
 // objectEncoder encodes an object type. Its fields are those that rows hold.
 type objectEncoder[T any] struct {
-	name   string
-	fields map[string]fieldEncoder[T]
+	name      string
+	fields    map[string]fieldEncoder[T]
+	satisfies []string // the type and its interfaces
+}
+
+func newObject[T any](name string, fields map[string]fieldEncoder[T]) *objectEncoder[T] {
+	return &objectEncoder[T]{name, fields, []string{name}}
+}
+
+// newNode returns the encoder of a type that implements Node.
+func newNode[T any, P interface {
+	*T
+	db.Node
+}](name string, fields map[string]fieldEncoder[T]) *objectEncoder[T] {
+	fields["nodeId"] = scalarField(func(b []byte, value *T) []byte { return model.AppendNodeID(b, P(value).NodeID()) })
+	return &objectEncoder[T]{name, fields, []string{name, "Node"}}
 }
 
 // prepare returns the function that appends an object with the given selections,
@@ -125,7 +139,7 @@ func (o *objectEncoder[T]) prepare(e *encoding, selections ast.SelectionSet) app
 		alias  string
 		encode appendFunc[T]
 	}
-	collected := graphql.CollectFields(e.operation, selections, []string{o.name})
+	collected := graphql.CollectFields(e.operation, selections, o.satisfies)
 	steps := make([]step, len(collected))
 	for i, field := range collected {
 		steps[i].alias = field.Alias
@@ -213,18 +227,18 @@ func listField[T, U any, P ~*U](of *objectEncoder[U], get func(*T) []P) fieldEnc
 // connectionEncoder returns the encoder of a page of objects.
 func connectionEncoder[T any, R interface {
 	*T
-	model.Node
+	model.Row
 }](node *objectEncoder[T]) *objectEncoder[model.Connection[R]] {
-	edge := &objectEncoder[model.Edge[R]]{node.name + "Edge", map[string]fieldEncoder[model.Edge[R]]{
+	edge := newObject(node.name+"Edge", map[string]fieldEncoder[model.Edge[R]]{
 		"node":   objectField(node, func(e *model.Edge[R]) *T { return e.Node }),
 		"cursor": scalarField(func(b []byte, e *model.Edge[R]) []byte { return model.AppendString(b, e.Cursor()) }),
-	}}
-	return &objectEncoder[model.Connection[R]]{node.name + "Connection", map[string]fieldEncoder[model.Connection[R]]{
+	})
+	return newObject(node.name+"Connection", map[string]fieldEncoder[model.Connection[R]]{
 		"nodes":      listField(node, (*model.Connection[R]).Nodes),
 		"edges":      listField(edge, (*model.Connection[R]).Edges),
 		"pageInfo":   objectField(pageInfoEncoder, (*model.Connection[R]).PageInfo),
 		"totalCount": scalarField(func(b []byte, c *model.Connection[R]) []byte { return strconv.AppendInt(b, int64(c.TotalCount), 10) }),
-	}}
+	})
 }
 
 var (
@@ -232,23 +246,23 @@ var (
 	portfolioConnectionEncoder = connectionEncoder(portfolioEncoder)
 )
 
-var pageInfoEncoder = &objectEncoder[model.PageInfo]{"PageInfo", map[string]fieldEncoder[model.PageInfo]{
+var pageInfoEncoder = newObject("PageInfo", map[string]fieldEncoder[model.PageInfo]{
 	"hasNextPage":     scalarField(func(b []byte, i *model.PageInfo) []byte { return strconv.AppendBool(b, i.HasNextPage) }),
 	"hasPreviousPage": scalarField(func(b []byte, i *model.PageInfo) []byte { return strconv.AppendBool(b, i.HasPreviousPage) }),
 	"startCursor":     scalarField(func(b []byte, i *model.PageInfo) []byte { return appendNullable(b, i.StartCursor) }),
 	"endCursor":       scalarField(func(b []byte, i *model.PageInfo) []byte { return appendNullable(b, i.EndCursor) }),
-}}
+})
 
 // portfolioEncoder has no links, which are not read with a portfolio.
-var portfolioEncoder = &objectEncoder[db.Portfolio]{"Portfolio", map[string]fieldEncoder[db.Portfolio]{
+var portfolioEncoder = newNode("Portfolio", map[string]fieldEncoder[db.Portfolio]{
 	"id":        scalarField(func(b []byte, p *db.Portfolio) []byte { return appendID(b, p.ID) }),
 	"name":      scalarField(func(b []byte, p *db.Portfolio) []byte { return model.AppendString(b, p.Name) }),
 	"createdAt": scalarField(func(b []byte, p *db.Portfolio) []byte { return appendTime(b, p.CreatedAt.Time) }),
 	"updatedAt": scalarField(func(b []byte, p *db.Portfolio) []byte { return appendTime(b, p.UpdatedAt.Time) }),
-}}
+})
 
 // linkEncoder has no portfolio, which is not read with a link.
-var linkEncoder = &objectEncoder[db.PortfolioLink]{"PortfolioLink", map[string]fieldEncoder[db.PortfolioLink]{
+var linkEncoder = newNode("PortfolioLink", map[string]fieldEncoder[db.PortfolioLink]{
 	"id":          scalarField(func(b []byte, l *db.PortfolioLink) []byte { return appendID(b, l.ID) }),
 	"name":        scalarField(func(b []byte, l *db.PortfolioLink) []byte { return model.AppendString(b, l.Name) }),
 	"url":         scalarField(func(b []byte, l *db.PortfolioLink) []byte { return appendNullable(b, l.URL) }),
@@ -256,9 +270,9 @@ var linkEncoder = &objectEncoder[db.PortfolioLink]{"PortfolioLink", map[string]f
 	"createdAt":   scalarField(func(b []byte, l *db.PortfolioLink) []byte { return appendTime(b, l.CreatedAt.Time) }),
 	"updatedAt":   scalarField(func(b []byte, l *db.PortfolioLink) []byte { return appendTime(b, l.UpdatedAt.Time) }),
 	"imageData":   objectField(imageEncoder, func(l *db.PortfolioLink) *db.Image { return l.ImageData }),
-}}
+})
 
-var imageEncoder = &objectEncoder[db.Image]{"Image", map[string]fieldEncoder[db.Image]{
+var imageEncoder = newNode("Image", map[string]fieldEncoder[db.Image]{
 	"id":                scalarField(func(b []byte, i *db.Image) []byte { return appendID(b, i.ID) }),
 	"type":              scalarField(func(b []byte, i *db.Image) []byte { return model.AppendString(b, i.Type) }),
 	"name":              scalarField(func(b []byte, i *db.Image) []byte { return model.AppendString(b, i.Name) }),
@@ -274,16 +288,16 @@ var imageEncoder = &objectEncoder[db.Image]{"Image", map[string]fieldEncoder[db.
 		return func(b []byte, i *db.Image) []byte { return model.AppendSrcset(b, e.baseURL, i.Srcset()) }
 	},
 	"thumbnails": listField(thumbnailEncoder, func(i *db.Image) []*db.Thumbnail { return i.Thumbnails }),
-}}
+})
 
-var thumbnailEncoder = &objectEncoder[db.Thumbnail]{"Thumbnail", map[string]fieldEncoder[db.Thumbnail]{
+var thumbnailEncoder = newNode("Thumbnail", map[string]fieldEncoder[db.Thumbnail]{
 	"id":       scalarField(func(b []byte, t *db.Thumbnail) []byte { return appendID(b, t.ID) }),
 	"url":      urlField(func(t *db.Thumbnail) db.FileKey { return t.Path }),
 	"size":     scalarField(func(b []byte, t *db.Thumbnail) []byte { return appendInt(b, t.Size) }),
 	"width":    scalarField(func(b []byte, t *db.Thumbnail) []byte { return appendInt(b, t.Width) }),
 	"height":   scalarField(func(b []byte, t *db.Thumbnail) []byte { return appendInt(b, t.Height) }),
 	"fileSize": scalarField(func(b []byte, t *db.Thumbnail) []byte { return appendInt(b, t.FileSize) }),
-}}
+})
 
 func appendID(b []byte, id int64) []byte {
 	return append(strconv.AppendInt(append(b, '"'), id, 10), '"')

@@ -34,7 +34,7 @@ type pageArgs struct {
 }
 
 // readPage reads the page of a list that its arguments select.
-func readPage[R model.Node](ctx context.Context, args pageArgs, name string, filter db.Filter, errs inputErrors, read func(db.List) (*db.Page[R], error)) (*model.Connection[R], error) {
+func readPage[R model.Row](ctx context.Context, args pageArgs, name string, filter db.Filter, errs inputErrors, read func(db.List) (*db.Page[R], error)) (*model.Connection[R], error) {
 	list, cursors, err := args.list(ctx, name, filter, errs)
 	if err != nil {
 		return nil, err

@@ -34,22 +34,26 @@ func (r *mutationResolver) CreatePortfolio(ctx context.Context, input model.Crea
 // UpdatePortfolio updates a portfolio.
 func (r *mutationResolver) UpdatePortfolio(ctx context.Context, input model.UpdatePortfolioInput) (*model.UpdatePortfolioPayload, error) {
 	var errs inputErrors
-	name := errs.changedName(input.Name)
+	id, name := errs.id(input.ID, db.PortfolioNode, "input", "id"), errs.changedName(input.Name)
 	if err := errs.err(); err != nil {
 		return nil, err
 	}
-	portfolio, err := r.DB.UpdatePortfolio(ctx, input.ID, input.ExpectedUpdatedAt, db.PortfolioUpdate{Name: name})
+	portfolio, err := r.DB.UpdatePortfolio(ctx, id, input.ExpectedUpdatedAt, db.PortfolioUpdate{Name: name})
 	if err != nil {
-		return nil, nameMissing(err, "portfolio", strconv.FormatInt(input.ID, 10))
+		return nil, nameMissing(err, "portfolio", strconv.FormatInt(id, 10))
 	}
 	return &model.UpdatePortfolioPayload{Portfolio: portfolio}, nil
 }
 
 // DeletePortfolio deletes a portfolio with its links.
 func (r *mutationResolver) DeletePortfolio(ctx context.Context, input model.DeletePortfolioInput) (*model.DeletePortfolioPayload, error) {
-	portfolio, links, err := r.DB.DeletePortfolio(ctx, input.ID, input.ExpectedUpdatedAt)
+	id, err := onlyID(input.ID, db.PortfolioNode, "input", "id")
 	if err != nil {
-		return nil, nameMissing(err, "portfolio", strconv.FormatInt(input.ID, 10))
+		return nil, err
+	}
+	portfolio, links, err := r.DB.DeletePortfolio(ctx, id, input.ExpectedUpdatedAt)
+	if err != nil {
+		return nil, nameMissing(err, "portfolio", strconv.FormatInt(id, 10))
 	}
 	return &model.DeletePortfolioPayload{Portfolio: portfolio, DeletedLinkIDs: links}, nil
 }
@@ -74,21 +78,21 @@ func (r *mutationResolver) CreatePortfolioLink(ctx context.Context, input model.
 
 // UpdatePortfolioLink updates a link.
 func (r *mutationResolver) UpdatePortfolioLink(ctx context.Context, input model.UpdatePortfolioLinkInput) (*model.UpdatePortfolioLinkPayload, error) {
-	update, errs := linkUpdate(input)
+	id, update, errs := linkUpdate(input)
 	var (
 		link *db.PortfolioLink
 		err  error
 	)
 	if len(errs) > 0 {
-		err = r.DB.CheckReferences(ctx, update.PortfolioID, input.ImageID.Value())
+		err = r.DB.CheckReferences(ctx, update.PortfolioID, update.NewImageID())
 	} else {
 		err = r.withUpload(ctx, input.Image, func(ctx context.Context, image *db.Image) (err error) {
 			update.Image = image
-			link, err = r.DB.UpdateLink(ctx, input.ID, input.ExpectedUpdatedAt, update)
+			link, err = r.DB.UpdateLink(ctx, id, input.ExpectedUpdatedAt, update)
 			return err
 		})
 	}
-	if err := errs.orError(nameMissing(err, "portfolio link", strconv.FormatInt(input.ID, 10))); err != nil {
+	if err := errs.orError(nameMissing(err, "portfolio link", strconv.FormatInt(id, 10))); err != nil {
 		return nil, err
 	}
 	return &model.UpdatePortfolioLinkPayload{PortfolioLink: link}, nil
@@ -96,9 +100,13 @@ func (r *mutationResolver) UpdatePortfolioLink(ctx context.Context, input model.
 
 // DeletePortfolioLink deletes a link.
 func (r *mutationResolver) DeletePortfolioLink(ctx context.Context, input model.DeletePortfolioLinkInput) (*model.DeletePortfolioLinkPayload, error) {
-	link, err := r.DB.DeleteLink(ctx, input.ID, input.ExpectedUpdatedAt)
+	id, err := onlyID(input.ID, db.PortfolioLinkNode, "input", "id")
 	if err != nil {
-		return nil, nameMissing(err, "portfolio link", strconv.FormatInt(input.ID, 10))
+		return nil, err
+	}
+	link, err := r.DB.DeleteLink(ctx, id, input.ExpectedUpdatedAt)
+	if err != nil {
+		return nil, nameMissing(err, "portfolio link", strconv.FormatInt(id, 10))
 	}
 	return &model.DeletePortfolioLinkPayload{PortfolioLink: link}, nil
 }
@@ -158,9 +166,13 @@ func (r *mutationResolver) CreateToken(ctx context.Context, input model.CreateTo
 
 // RevokeToken deletes a token.
 func (r *mutationResolver) RevokeToken(ctx context.Context, input model.RevokeTokenInput) (*model.RevokeTokenPayload, error) {
-	token, err := r.DB.RevokeToken(ctx, input.ID)
+	id, err := onlyID(input.ID, db.TokenNode, "input", "id")
 	if err != nil {
-		return nil, nameMissing(err, "token", strconv.FormatInt(input.ID, 10))
+		return nil, err
+	}
+	token, err := r.DB.RevokeToken(ctx, id)
+	if err != nil {
+		return nil, nameMissing(err, "token", strconv.FormatInt(id, 10))
 	}
 	r.Auth.Invalidate()
 	return &model.RevokeTokenPayload{Token: token}, nil
@@ -190,21 +202,31 @@ func (r *portfolioLinkResolver) Portfolio(ctx context.Context, obj *db.Portfolio
 
 // PortfolioLink returns a link, or nil if it does not exist. The legacy endpoint
 // calls it too.
-func (r *queryResolver) PortfolioLink(ctx context.Context, portfolioID *int64, id int64) (*db.PortfolioLink, error) {
-	return nullIfNotFound(r.DB.PortfolioLink(ctx, portfolioID, id))
+func (r *queryResolver) PortfolioLink(ctx context.Context, portfolioID *db.NodeID, id db.NodeID) (*db.PortfolioLink, error) {
+	var errs inputErrors
+	portfolio, link := errs.optionalID(portfolioID, db.PortfolioNode, "portfolioId"), errs.id(id, db.PortfolioLinkNode, "id")
+	if err := errs.err(); err != nil {
+		return nil, err
+	}
+	return nullIfNotFound(r.DB.PortfolioLink(ctx, portfolio, link))
 }
 
 // PortfolioLinks returns a page of links.
-func (r *queryResolver) PortfolioLinks(ctx context.Context, portfolioID *int64, filter *model.PortfolioLinkFilter, orderBy *db.Order, first *int, after *string, last *int, before *string) (*model.Connection[*db.PortfolioLink], error) {
+func (r *queryResolver) PortfolioLinks(ctx context.Context, portfolioID *db.NodeID, filter *model.PortfolioLinkFilter, orderBy *db.Order, first *int, after *string, last *int, before *string) (*model.Connection[*db.PortfolioLink], error) {
 	selected, errs := linkFilter(filter)
+	portfolio := errs.optionalID(portfolioID, db.PortfolioNode, "portfolioId")
 	return readPage(ctx, pageArgs{orderBy, first, after, last, before}, linkList, selected, errs, func(list db.List) (*db.Page[*db.PortfolioLink], error) {
-		return r.DB.PortfolioLinks(ctx, portfolioID, list)
+		return r.DB.PortfolioLinks(ctx, portfolio, list)
 	})
 }
 
 // Portfolio returns a portfolio, or nil if it does not exist.
-func (r *queryResolver) Portfolio(ctx context.Context, id int64) (*db.Portfolio, error) {
-	return nullIfNotFound(r.DB.Portfolio(ctx, id))
+func (r *queryResolver) Portfolio(ctx context.Context, id db.NodeID) (*db.Portfolio, error) {
+	number, err := onlyID(id, db.PortfolioNode, "id")
+	if err != nil {
+		return nil, err
+	}
+	return nullIfNotFound(r.DB.Portfolio(ctx, number))
 }
 
 // Portfolios returns a page of portfolios.
@@ -216,8 +238,12 @@ func (r *queryResolver) Portfolios(ctx context.Context, filter *model.PortfolioF
 }
 
 // Image returns an image, or nil if it does not exist.
-func (r *queryResolver) Image(ctx context.Context, id int64) (*db.Image, error) {
-	return nullIfNotFound(r.DB.Image(ctx, id))
+func (r *queryResolver) Image(ctx context.Context, id db.NodeID) (*db.Image, error) {
+	number, err := onlyID(id, db.ImageNode, "id")
+	if err != nil {
+		return nil, err
+	}
+	return nullIfNotFound(r.DB.Image(ctx, number))
 }
 
 // Viewer returns the sender of the request, or nil without a token.
@@ -239,3 +265,18 @@ type (
 	portfolioLinkResolver struct{ *Resolver }
 	queryResolver         struct{ *Resolver }
 )
+
+// !!! WARNING !!!
+// The code below was going to be deleted when updating resolvers. It has been copied here so you have
+// one last chance to move it out of harms way if you want. There are two reasons this happens:
+//  - When renaming or deleting a resolver the old code will be put in here. You can safely delete
+//    it when you're done.
+//  - You have helper methods in this file. Move them out to keep these resolver files clean.
+/*
+	func (r *queryResolver) Node(ctx context.Context, nodeID db.NodeID) (db.Node, error) {
+	panic(fmt.Errorf("not implemented: Node - node"))
+}
+func (r *queryResolver) Nodes(ctx context.Context, nodeIds []*db.NodeID) ([]db.Node, error) {
+	panic(fmt.Errorf("not implemented: Nodes - nodes"))
+}
+*/

@@ -86,6 +86,29 @@ func (e *inputErrors) optional(s *string, atMost int, field ...any) {
 	}
 }
 
+// id returns the number of an ID. A global ID must be one of that type.
+func (e *inputErrors) id(id db.NodeID, of db.NodeType, field ...any) int64 {
+	if id.Type != "" && id.Type != of {
+		e.add("must be a number or a nodeId of type "+string(of), field...)
+	}
+	return id.ID
+}
+
+// onlyID returns the number of an ID that is the only value to check.
+func onlyID(id db.NodeID, of db.NodeType, field ...any) (int64, error) {
+	var errs inputErrors
+	number := errs.id(id, of, field...)
+	return number, errs.err()
+}
+
+func (e *inputErrors) optionalID(id *db.NodeID, of db.NodeType, field ...any) *int64 {
+	if id == nil {
+		return nil
+	}
+	number := e.id(*id, of, field...)
+	return &number
+}
+
 func (e *inputErrors) url(s *string, field ...any) {
 	if s == nil {
 		return
@@ -141,29 +164,37 @@ func (e *inputErrors) changedName(value graphql.Omittable[*string]) *string {
 
 func newLink(i model.CreatePortfolioLinkInput) (*db.PortfolioLink, inputErrors) {
 	var errs inputErrors
-	name := errs.name(i.Name, maxName, "input", "name")
+	link := &db.PortfolioLink{
+		PortfolioID: errs.id(i.PortfolioID, db.PortfolioNode, "input", "portfolioId"),
+		ImageID:     errs.optionalID(i.ImageID, db.ImageNode, "input", "imageId"),
+		Name:        errs.name(i.Name, maxName, "input", "name"),
+		URL:         i.URL,
+		Description: i.Description,
+	}
 	errs.url(i.URL, "input", "url")
 	errs.optional(i.Description, maxDescription, "input", "description")
 	errs.checkExclusive(i.ImageID, i.Image)
-	return &db.PortfolioLink{PortfolioID: i.PortfolioID, ImageID: i.ImageID, Name: name, URL: i.URL, Description: i.Description}, errs
+	return link, errs
 }
 
-func linkUpdate(i model.UpdatePortfolioLinkInput) (db.LinkUpdate, inputErrors) {
-	var errs inputErrors
-	update := db.LinkUpdate{
-		PortfolioID: requireNonNull(&errs, i.PortfolioID, "portfolioId"),
-		ImageID:     pointerTo(i.ImageID),
+func linkUpdate(i model.UpdatePortfolioLinkInput) (id int64, update db.LinkUpdate, errs inputErrors) {
+	id = errs.id(i.ID, db.PortfolioLinkNode, "input", "id")
+	update = db.LinkUpdate{
+		PortfolioID: errs.optionalID(requireNonNull(&errs, i.PortfolioID, "portfolioId"), db.PortfolioNode, "input", "portfolioId"),
 		Name:        errs.changedName(i.Name),
 		URL:         pointerTo(i.URL),
 		Description: pointerTo(i.Description),
 	}
+	if i.ImageID.IsSet() {
+		update.ImageID = new(errs.optionalID(i.ImageID.Value(), db.ImageNode, "input", "imageId"))
+	}
 	errs.url(i.URL.Value(), "input", "url")
 	errs.optional(i.Description.Value(), maxDescription, "input", "description")
 	errs.checkExclusive(i.ImageID.Value(), i.Image)
-	return update, errs
+	return id, update, errs
 }
 
-func (e *inputErrors) checkExclusive(id *int64, upload *graphql.Upload) {
+func (e *inputErrors) checkExclusive(id *db.NodeID, upload *graphql.Upload) {
 	if id != nil && upload != nil {
 		e.add("cannot be given together with imageId", "input", "image")
 	}

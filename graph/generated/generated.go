@@ -73,6 +73,7 @@ type ComplexityRoot struct {
 		MimeType          func(childComplexity int) int
 		Mode              func(childComplexity int) int
 		Name              func(childComplexity int) int
+		NodeID            func(childComplexity int) int
 		Path              func(childComplexity int) int
 		Placeholder       func(childComplexity int) int
 		Size              func(childComplexity int) int
@@ -109,6 +110,7 @@ type ComplexityRoot struct {
 		ID        func(childComplexity int) int
 		Links     func(childComplexity int, filter *model.PortfolioLinkFilter, orderBy *db.Order, first *int, after *string, last *int, before *string) int
 		Name      func(childComplexity int) int
+		NodeID    func(childComplexity int) int
 		UpdatedAt func(childComplexity int) int
 	}
 
@@ -130,6 +132,7 @@ type ComplexityRoot struct {
 		ID          func(childComplexity int) int
 		ImageData   func(childComplexity int) int
 		Name        func(childComplexity int) int
+		NodeID      func(childComplexity int) int
 		Portfolio   func(childComplexity int) int
 		URL         func(childComplexity int) int
 		UpdatedAt   func(childComplexity int) int
@@ -148,10 +151,10 @@ type ComplexityRoot struct {
 	}
 
 	Query struct {
-		Image          func(childComplexity int, id int64) int
-		Portfolio      func(childComplexity int, id int64) int
-		PortfolioLink  func(childComplexity int, portfolioID *int64, id int64) int
-		PortfolioLinks func(childComplexity int, portfolioID *int64, filter *model.PortfolioLinkFilter, orderBy *db.Order, first *int, after *string, last *int, before *string) int
+		Image          func(childComplexity int, id db.NodeID) int
+		Portfolio      func(childComplexity int, id db.NodeID) int
+		PortfolioLink  func(childComplexity int, portfolioID *db.NodeID, id db.NodeID) int
+		PortfolioLinks func(childComplexity int, portfolioID *db.NodeID, filter *model.PortfolioLinkFilter, orderBy *db.Order, first *int, after *string, last *int, before *string) int
 		Portfolios     func(childComplexity int, filter *model.PortfolioFilter, orderBy *db.Order, first *int, after *string, last *int, before *string) int
 		Viewer         func(childComplexity int) int
 	}
@@ -168,6 +171,7 @@ type ComplexityRoot struct {
 		FileSize func(childComplexity int) int
 		Height   func(childComplexity int) int
 		ID       func(childComplexity int) int
+		NodeID   func(childComplexity int) int
 		Path     func(childComplexity int) int
 		Size     func(childComplexity int) int
 		Width    func(childComplexity int) int
@@ -178,6 +182,7 @@ type ComplexityRoot struct {
 		ExpiresAt func(childComplexity int) int
 		ID        func(childComplexity int) int
 		Label     func(childComplexity int) int
+		NodeID    func(childComplexity int) int
 		Username  func(childComplexity int) int
 	}
 
@@ -200,6 +205,7 @@ type ComplexityRoot struct {
 		IsActive  func(childComplexity int) int
 		IsAdmin   func(childComplexity int) int
 		IsStaff   func(childComplexity int) int
+		NodeID    func(childComplexity int) int
 		Username  func(childComplexity int) int
 	}
 
@@ -236,11 +242,11 @@ type PortfolioLinkResolver interface {
 	Portfolio(ctx context.Context, obj *db.PortfolioLink) (*db.Portfolio, error)
 }
 type QueryResolver interface {
-	PortfolioLink(ctx context.Context, portfolioID *int64, id int64) (*db.PortfolioLink, error)
-	PortfolioLinks(ctx context.Context, portfolioID *int64, filter *model.PortfolioLinkFilter, orderBy *db.Order, first *int, after *string, last *int, before *string) (*model.Connection[*db.PortfolioLink], error)
-	Portfolio(ctx context.Context, id int64) (*db.Portfolio, error)
+	PortfolioLink(ctx context.Context, portfolioID *db.NodeID, id db.NodeID) (*db.PortfolioLink, error)
+	PortfolioLinks(ctx context.Context, portfolioID *db.NodeID, filter *model.PortfolioLinkFilter, orderBy *db.Order, first *int, after *string, last *int, before *string) (*model.Connection[*db.PortfolioLink], error)
+	Portfolio(ctx context.Context, id db.NodeID) (*db.Portfolio, error)
 	Portfolios(ctx context.Context, filter *model.PortfolioFilter, orderBy *db.Order, first *int, after *string, last *int, before *string) (*model.Connection[*db.Portfolio], error)
-	Image(ctx context.Context, id int64) (*db.Image, error)
+	Image(ctx context.Context, id db.NodeID) (*db.Image, error)
 	Viewer(ctx context.Context) (*auth.Viewer, error)
 }
 
@@ -358,6 +364,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Image.Name(childComplexity), true
+	case "Image.nodeId":
+		if e.ComplexityRoot.Image.NodeID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Image.NodeID(childComplexity), true
 	case "Image.url":
 		if e.ComplexityRoot.Image.Path == nil {
 			break
@@ -588,6 +600,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Portfolio.Name(childComplexity), true
+	case "Portfolio.nodeId":
+		if e.ComplexityRoot.Portfolio.NodeID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Portfolio.NodeID(childComplexity), true
 	case "Portfolio.updatedAt":
 		if e.ComplexityRoot.Portfolio.UpdatedAt == nil {
 			break
@@ -663,6 +681,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.PortfolioLink.Name(childComplexity), true
+	case "PortfolioLink.nodeId":
+		if e.ComplexityRoot.PortfolioLink.NodeID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PortfolioLink.NodeID(childComplexity), true
 	case "PortfolioLink.portfolio":
 		if e.ComplexityRoot.PortfolioLink.Portfolio == nil {
 			break
@@ -730,7 +754,7 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 			return 0, false
 		}
 
-		return e.ComplexityRoot.Query.Image(childComplexity, args["id"].(int64)), true
+		return e.ComplexityRoot.Query.Image(childComplexity, args["id"].(db.NodeID)), true
 
 	case "Query.portfolio":
 		if e.ComplexityRoot.Query.Portfolio == nil {
@@ -742,7 +766,7 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 			return 0, false
 		}
 
-		return e.ComplexityRoot.Query.Portfolio(childComplexity, args["id"].(int64)), true
+		return e.ComplexityRoot.Query.Portfolio(childComplexity, args["id"].(db.NodeID)), true
 	case "Query.portfolioLink":
 		if e.ComplexityRoot.Query.PortfolioLink == nil {
 			break
@@ -753,7 +777,7 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 			return 0, false
 		}
 
-		return e.ComplexityRoot.Query.PortfolioLink(childComplexity, args["portfolioId"].(*int64), args["id"].(int64)), true
+		return e.ComplexityRoot.Query.PortfolioLink(childComplexity, args["portfolioId"].(*db.NodeID), args["id"].(db.NodeID)), true
 	case "Query.portfolioLinks":
 		if e.ComplexityRoot.Query.PortfolioLinks == nil {
 			break
@@ -764,7 +788,7 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 			return 0, false
 		}
 
-		return e.ComplexityRoot.Query.PortfolioLinks(childComplexity, args["portfolioId"].(*int64), args["filter"].(*model.PortfolioLinkFilter), args["orderBy"].(*db.Order), args["first"].(*int), args["after"].(*string), args["last"].(*int), args["before"].(*string)), true
+		return e.ComplexityRoot.Query.PortfolioLinks(childComplexity, args["portfolioId"].(*db.NodeID), args["filter"].(*model.PortfolioLinkFilter), args["orderBy"].(*db.Order), args["first"].(*int), args["after"].(*string), args["last"].(*int), args["before"].(*string)), true
 	case "Query.portfolios":
 		if e.ComplexityRoot.Query.Portfolios == nil {
 			break
@@ -815,6 +839,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Thumbnail.ID(childComplexity), true
+	case "Thumbnail.nodeId":
+		if e.ComplexityRoot.Thumbnail.NodeID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Thumbnail.NodeID(childComplexity), true
 	case "Thumbnail.url":
 		if e.ComplexityRoot.Thumbnail.Path == nil {
 			break
@@ -858,6 +888,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Token.Label(childComplexity), true
+	case "Token.nodeId":
+		if e.ComplexityRoot.Token.NodeID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Token.NodeID(childComplexity), true
 	case "Token.username":
 		if e.ComplexityRoot.Token.Username == nil {
 			break
@@ -922,6 +958,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.User.IsStaff(childComplexity), true
+	case "User.nodeId":
+		if e.ComplexityRoot.User.NodeID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.User.NodeID(childComplexity), true
 	case "User.username":
 		if e.ComplexityRoot.User.Username == nil {
 			break
@@ -1080,6 +1122,15 @@ A file, sent as the GraphQL multipart request specification describes: null in t
 JSON, and the file in its own part. A request can have up to 10.
 """
 scalar Upload @specifiedBy(url: "https://github.com/jaydenseric/graphql-multipart-request-spec")
+
+"An object with a global ID."
+interface Node {
+  """
+  The global ID of the object, which no object of another type has. Arguments and
+  inputs accept it in place of an id.
+  """
+  nodeId: ID!
+}
 
 "The permissions of a viewer."
 enum Permission {
@@ -1255,7 +1306,9 @@ type Viewer {
 }
 
 "A user account."
-type User {
+type User implements Node {
+  "The global ID of the user."
+  nodeId: ID!
   "The ID of the user."
   id: ID!
   "The unique name of the user."
@@ -1273,7 +1326,9 @@ type User {
 }
 
 "An API token. The server stores only the hash of its key."
-type Token {
+type Token implements Node {
+  "The global ID of the token."
+  nodeId: ID!
   "The ID of the token."
   id: ID!
   "The name of the user that the token authenticates."
@@ -1287,7 +1342,9 @@ type Token {
 }
 
 "A named set of links."
-type Portfolio {
+type Portfolio implements Node {
+  "The global ID of the portfolio."
+  nodeId: ID!
   "The ID of the portfolio."
   id: ID!
   "The name of the portfolio. It need not be unique."
@@ -1314,7 +1371,9 @@ type Portfolio {
 }
 
 "A link in a portfolio."
-type PortfolioLink {
+type PortfolioLink implements Node {
+  "The global ID of the link."
+  nodeId: ID!
   "The ID of the link."
   id: ID!
   "The name of the link. It need not be unique."
@@ -1334,7 +1393,9 @@ type PortfolioLink {
 }
 
 "An image."
-type Image {
+type Image implements Node {
+  "The global ID of the image."
+  nodeId: ID!
   "The ID of the image."
   id: ID!
   "The type of the file, such as image."
@@ -1369,7 +1430,9 @@ type Image {
 }
 
 "A smaller version of an image."
-type Thumbnail {
+type Thumbnail implements Node {
+  "The global ID of the thumbnail."
+  nodeId: ID!
   "The ID of the thumbnail."
   id: ID!
   "The URL of the file."
@@ -1739,6 +1802,8 @@ func (ec *executionContext) childFields_DeletePortfolioPayload(ctx context.Conte
 
 func (ec *executionContext) childFields_Image(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
+	case "nodeId":
+		return ec.fieldContext_Image_nodeId(ctx, field)
 	case "id":
 		return ec.fieldContext_Image_id(ctx, field)
 	case "type":
@@ -1787,6 +1852,8 @@ func (ec *executionContext) childFields_PageInfo(ctx context.Context, field grap
 
 func (ec *executionContext) childFields_Portfolio(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
+	case "nodeId":
+		return ec.fieldContext_Portfolio_nodeId(ctx, field)
 	case "id":
 		return ec.fieldContext_Portfolio_id(ctx, field)
 	case "name":
@@ -1827,6 +1894,8 @@ func (ec *executionContext) childFields_PortfolioEdge(ctx context.Context, field
 
 func (ec *executionContext) childFields_PortfolioLink(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
+	case "nodeId":
+		return ec.fieldContext_PortfolioLink_nodeId(ctx, field)
 	case "id":
 		return ec.fieldContext_PortfolioLink_id(ctx, field)
 	case "name":
@@ -1889,6 +1958,8 @@ func (ec *executionContext) childFields_SetUserPermissionsPayload(ctx context.Co
 
 func (ec *executionContext) childFields_Thumbnail(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
+	case "nodeId":
+		return ec.fieldContext_Thumbnail_nodeId(ctx, field)
 	case "id":
 		return ec.fieldContext_Thumbnail_id(ctx, field)
 	case "url":
@@ -1907,6 +1978,8 @@ func (ec *executionContext) childFields_Thumbnail(ctx context.Context, field gra
 
 func (ec *executionContext) childFields_Token(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
+	case "nodeId":
+		return ec.fieldContext_Token_nodeId(ctx, field)
 	case "id":
 		return ec.fieldContext_Token_id(ctx, field)
 	case "username":
@@ -1947,6 +2020,8 @@ func (ec *executionContext) childFields_UploadImagePayload(ctx context.Context, 
 
 func (ec *executionContext) childFields_User(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
+	case "nodeId":
+		return ec.fieldContext_User_nodeId(ctx, field)
 	case "id":
 		return ec.fieldContext_User_id(ctx, field)
 	case "username":
@@ -2337,8 +2412,8 @@ func (ec *executionContext) field_Query_image_args(ctx context.Context, rawArgs 
 	var err error
 	args := map[string]any{}
 	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "id",
-		func(ctx context.Context, v any) (int64, error) {
-			return ec.unmarshalNID2int64(ctx, v)
+		func(ctx context.Context, v any) (db.NodeID, error) {
+			return ec.unmarshalNID2portfolioᚋdbᚐNodeID(ctx, v)
 		})
 	if err != nil {
 		return nil, err
@@ -2351,16 +2426,16 @@ func (ec *executionContext) field_Query_portfolioLink_args(ctx context.Context, 
 	var err error
 	args := map[string]any{}
 	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "portfolioId",
-		func(ctx context.Context, v any) (*int64, error) {
-			return ec.unmarshalOID2ᚖint64(ctx, v)
+		func(ctx context.Context, v any) (*db.NodeID, error) {
+			return ec.unmarshalOID2ᚖportfolioᚋdbᚐNodeID(ctx, v)
 		})
 	if err != nil {
 		return nil, err
 	}
 	args["portfolioId"] = arg0
 	arg1, err := graphql.ProcessArgField(ctx, rawArgs, "id",
-		func(ctx context.Context, v any) (int64, error) {
-			return ec.unmarshalNID2int64(ctx, v)
+		func(ctx context.Context, v any) (db.NodeID, error) {
+			return ec.unmarshalNID2portfolioᚋdbᚐNodeID(ctx, v)
 		})
 	if err != nil {
 		return nil, err
@@ -2373,8 +2448,8 @@ func (ec *executionContext) field_Query_portfolioLinks_args(ctx context.Context,
 	var err error
 	args := map[string]any{}
 	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "portfolioId",
-		func(ctx context.Context, v any) (*int64, error) {
-			return ec.unmarshalOID2ᚖint64(ctx, v)
+		func(ctx context.Context, v any) (*db.NodeID, error) {
+			return ec.unmarshalOID2ᚖportfolioᚋdbᚐNodeID(ctx, v)
 		})
 	if err != nil {
 		return nil, err
@@ -2435,8 +2510,8 @@ func (ec *executionContext) field_Query_portfolio_args(ctx context.Context, rawA
 	var err error
 	args := map[string]any{}
 	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "id",
-		func(ctx context.Context, v any) (int64, error) {
-			return ec.unmarshalNID2int64(ctx, v)
+		func(ctx context.Context, v any) (db.NodeID, error) {
+			return ec.unmarshalNID2portfolioᚋdbᚐNodeID(ctx, v)
 		})
 	if err != nil {
 		return nil, err
@@ -2832,6 +2907,29 @@ func (ec *executionContext) _DeletePortfolioPayload_deletedLinkCount(ctx context
 }
 func (ec *executionContext) fieldContext_DeletePortfolioPayload_deletedLinkCount(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("DeletePortfolioPayload", field, true, false, "Int")
+}
+
+func (ec *executionContext) _Image_nodeId(ctx context.Context, field graphql.CollectedField, obj *db.Image) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Image_nodeId(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.NodeID(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v db.NodeID) graphql.Marshaler {
+			return ec.marshalNID2portfolioᚋdbᚐNodeID(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Image_nodeId(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Image", field, true, false, "ID")
 }
 
 func (ec *executionContext) _Image_id(ctx context.Context, field graphql.CollectedField, obj *db.Image) (ret graphql.Marshaler) {
@@ -3762,6 +3860,29 @@ func (ec *executionContext) fieldContext_PageInfo_endCursor(_ context.Context, f
 	return graphql.NewScalarFieldContext("PageInfo", field, false, false, "String")
 }
 
+func (ec *executionContext) _Portfolio_nodeId(ctx context.Context, field graphql.CollectedField, obj *db.Portfolio) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Portfolio_nodeId(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.NodeID(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v db.NodeID) graphql.Marshaler {
+			return ec.marshalNID2portfolioᚋdbᚐNodeID(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Portfolio_nodeId(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Portfolio", field, true, false, "ID")
+}
+
 func (ec *executionContext) _Portfolio_id(ctx context.Context, field graphql.CollectedField, obj *db.Portfolio) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -4070,6 +4191,29 @@ func (ec *executionContext) _PortfolioEdge_cursor(ctx context.Context, field gra
 }
 func (ec *executionContext) fieldContext_PortfolioEdge_cursor(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("PortfolioEdge", field, true, false, "String")
+}
+
+func (ec *executionContext) _PortfolioLink_nodeId(ctx context.Context, field graphql.CollectedField, obj *db.PortfolioLink) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_PortfolioLink_nodeId(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.NodeID(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v db.NodeID) graphql.Marshaler {
+			return ec.marshalNID2portfolioᚋdbᚐNodeID(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_PortfolioLink_nodeId(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("PortfolioLink", field, true, false, "ID")
 }
 
 func (ec *executionContext) _PortfolioLink_id(ctx context.Context, field graphql.CollectedField, obj *db.PortfolioLink) (ret graphql.Marshaler) {
@@ -4458,7 +4602,7 @@ func (ec *executionContext) _Query_portfolioLink(ctx context.Context, field grap
 		},
 		func(ctx context.Context) (any, error) {
 			fc := graphql.GetFieldContext(ctx)
-			return ec.Resolvers.Query().PortfolioLink(ctx, fc.Args["portfolioId"].(*int64), fc.Args["id"].(int64))
+			return ec.Resolvers.Query().PortfolioLink(ctx, fc.Args["portfolioId"].(*db.NodeID), fc.Args["id"].(db.NodeID))
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *db.PortfolioLink) graphql.Marshaler {
@@ -4502,7 +4646,7 @@ func (ec *executionContext) _Query_portfolioLinks(ctx context.Context, field gra
 		},
 		func(ctx context.Context) (any, error) {
 			fc := graphql.GetFieldContext(ctx)
-			return ec.Resolvers.Query().PortfolioLinks(ctx, fc.Args["portfolioId"].(*int64), fc.Args["filter"].(*model.PortfolioLinkFilter), fc.Args["orderBy"].(*db.Order), fc.Args["first"].(*int), fc.Args["after"].(*string), fc.Args["last"].(*int), fc.Args["before"].(*string))
+			return ec.Resolvers.Query().PortfolioLinks(ctx, fc.Args["portfolioId"].(*db.NodeID), fc.Args["filter"].(*model.PortfolioLinkFilter), fc.Args["orderBy"].(*db.Order), fc.Args["first"].(*int), fc.Args["after"].(*string), fc.Args["last"].(*int), fc.Args["before"].(*string))
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *model.Connection[*db.PortfolioLink]) graphql.Marshaler {
@@ -4546,7 +4690,7 @@ func (ec *executionContext) _Query_portfolio(ctx context.Context, field graphql.
 		},
 		func(ctx context.Context) (any, error) {
 			fc := graphql.GetFieldContext(ctx)
-			return ec.Resolvers.Query().Portfolio(ctx, fc.Args["id"].(int64))
+			return ec.Resolvers.Query().Portfolio(ctx, fc.Args["id"].(db.NodeID))
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *db.Portfolio) graphql.Marshaler {
@@ -4634,7 +4778,7 @@ func (ec *executionContext) _Query_image(ctx context.Context, field graphql.Coll
 		},
 		func(ctx context.Context) (any, error) {
 			fc := graphql.GetFieldContext(ctx)
-			return ec.Resolvers.Query().Image(ctx, fc.Args["id"].(int64))
+			return ec.Resolvers.Query().Image(ctx, fc.Args["id"].(db.NodeID))
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *db.Image) graphql.Marshaler {
@@ -4840,6 +4984,29 @@ func (ec *executionContext) fieldContext_SetUserPermissionsPayload_user(_ contex
 	return fc, nil
 }
 
+func (ec *executionContext) _Thumbnail_nodeId(ctx context.Context, field graphql.CollectedField, obj *db.Thumbnail) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Thumbnail_nodeId(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.NodeID(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v db.NodeID) graphql.Marshaler {
+			return ec.marshalNID2portfolioᚋdbᚐNodeID(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Thumbnail_nodeId(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Thumbnail", field, true, false, "ID")
+}
+
 func (ec *executionContext) _Thumbnail_id(ctx context.Context, field graphql.CollectedField, obj *db.Thumbnail) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -4976,6 +5143,29 @@ func (ec *executionContext) _Thumbnail_fileSize(ctx context.Context, field graph
 }
 func (ec *executionContext) fieldContext_Thumbnail_fileSize(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("Thumbnail", field, false, false, "BigInt")
+}
+
+func (ec *executionContext) _Token_nodeId(ctx context.Context, field graphql.CollectedField, obj *db.Token) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Token_nodeId(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.NodeID(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v db.NodeID) graphql.Marshaler {
+			return ec.marshalNID2portfolioᚋdbᚐNodeID(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Token_nodeId(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Token", field, true, false, "ID")
 }
 
 func (ec *executionContext) _Token_id(ctx context.Context, field graphql.CollectedField, obj *db.Token) (ret graphql.Marshaler) {
@@ -5187,6 +5377,29 @@ func (ec *executionContext) fieldContext_UploadImagePayload_image(_ context.Cont
 		},
 	}
 	return fc, nil
+}
+
+func (ec *executionContext) _User_nodeId(ctx context.Context, field graphql.CollectedField, obj *db.User) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_User_nodeId(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.NodeID(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v db.NodeID) graphql.Marshaler {
+			return ec.marshalNID2portfolioᚋdbᚐNodeID(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_User_nodeId(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("User", field, true, false, "ID")
 }
 
 func (ec *executionContext) _User_id(ctx context.Context, field graphql.CollectedField, obj *db.User) (ret graphql.Marshaler) {
@@ -6600,7 +6813,7 @@ func (ec *executionContext) unmarshalInputCreatePortfolioLinkInput(ctx context.C
 		switch k {
 		case "portfolioId":
 			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("portfolioId"))
-			data, err := ec.unmarshalNID2int64(ctx, v)
+			data, err := ec.unmarshalNID2portfolioᚋdbᚐNodeID(ctx, v)
 			if err != nil {
 				return it, err
 			}
@@ -6628,7 +6841,7 @@ func (ec *executionContext) unmarshalInputCreatePortfolioLinkInput(ctx context.C
 			it.Description = data
 		case "imageId":
 			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("imageId"))
-			data, err := ec.unmarshalOID2ᚖint64(ctx, v)
+			data, err := ec.unmarshalOID2ᚖportfolioᚋdbᚐNodeID(ctx, v)
 			if err != nil {
 				return it, err
 			}
@@ -6855,7 +7068,7 @@ func (ec *executionContext) unmarshalInputDeletePortfolioInput(ctx context.Conte
 		switch k {
 		case "id":
 			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("id"))
-			data, err := ec.unmarshalNID2int64(ctx, v)
+			data, err := ec.unmarshalNID2portfolioᚋdbᚐNodeID(ctx, v)
 			if err != nil {
 				return it, err
 			}
@@ -6904,7 +7117,7 @@ func (ec *executionContext) unmarshalInputDeletePortfolioLinkInput(ctx context.C
 		switch k {
 		case "id":
 			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("id"))
-			data, err := ec.unmarshalNID2int64(ctx, v)
+			data, err := ec.unmarshalNID2portfolioᚋdbᚐNodeID(ctx, v)
 			if err != nil {
 				return it, err
 			}
@@ -7128,7 +7341,7 @@ func (ec *executionContext) unmarshalInputRevokeTokenInput(ctx context.Context, 
 		switch k {
 		case "id":
 			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("id"))
-			data, err := ec.unmarshalNID2int64(ctx, v)
+			data, err := ec.unmarshalNID2portfolioᚋdbᚐNodeID(ctx, v)
 			if err != nil {
 				return it, err
 			}
@@ -7240,7 +7453,7 @@ func (ec *executionContext) unmarshalInputUpdatePortfolioInput(ctx context.Conte
 		switch k {
 		case "id":
 			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("id"))
-			data, err := ec.unmarshalNID2int64(ctx, v)
+			data, err := ec.unmarshalNID2portfolioᚋdbᚐNodeID(ctx, v)
 			if err != nil {
 				return it, err
 			}
@@ -7296,14 +7509,14 @@ func (ec *executionContext) unmarshalInputUpdatePortfolioLinkInput(ctx context.C
 		switch k {
 		case "id":
 			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("id"))
-			data, err := ec.unmarshalNID2int64(ctx, v)
+			data, err := ec.unmarshalNID2portfolioᚋdbᚐNodeID(ctx, v)
 			if err != nil {
 				return it, err
 			}
 			it.ID = data
 		case "portfolioId":
 			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("portfolioId"))
-			data, err := ec.unmarshalOID2ᚖint64(ctx, v)
+			data, err := ec.unmarshalOID2ᚖportfolioᚋdbᚐNodeID(ctx, v)
 			if err != nil {
 				return it, err
 			}
@@ -7331,7 +7544,7 @@ func (ec *executionContext) unmarshalInputUpdatePortfolioLinkInput(ctx context.C
 			it.Description = graphql.OmittableOf(data)
 		case "imageId":
 			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("imageId"))
-			data, err := ec.unmarshalOID2ᚖint64(ctx, v)
+			data, err := ec.unmarshalOID2ᚖportfolioᚋdbᚐNodeID(ctx, v)
 			if err != nil {
 				return it, err
 			}
@@ -7412,6 +7625,49 @@ func UnmarshalUploadImageInput(ctx context.Context, raw any) (model.UploadImageI
 // endregion **************************** input.gotpl *****************************
 
 // region    ************************** interface.gotpl ***************************
+
+func (ec *executionContext) _Node(ctx context.Context, sel ast.SelectionSet, obj db.Node) graphql.Marshaler {
+	switch obj := (obj).(type) {
+	case nil:
+		return graphql.Null
+	case *db.User:
+		if obj == nil {
+			return graphql.Null
+		}
+		return ec._User(ctx, sel, obj)
+	case *db.Token:
+		if obj == nil {
+			return graphql.Null
+		}
+		return ec._Token(ctx, sel, obj)
+	case *db.Thumbnail:
+		if obj == nil {
+			return graphql.Null
+		}
+		return ec._Thumbnail(ctx, sel, obj)
+	case *db.PortfolioLink:
+		if obj == nil {
+			return graphql.Null
+		}
+		return ec._PortfolioLink(ctx, sel, obj)
+	case *db.Portfolio:
+		if obj == nil {
+			return graphql.Null
+		}
+		return ec._Portfolio(ctx, sel, obj)
+	case *db.Image:
+		if obj == nil {
+			return graphql.Null
+		}
+		return ec._Image(ctx, sel, obj)
+	default:
+		if typedObj, ok := obj.(graphql.Marshaler); ok {
+			return typedObj
+		} else {
+			panic(fmt.Errorf("unexpected type %T; non-generated variants of Node must implement graphql.Marshaler", obj))
+		}
+	}
+}
 
 // endregion ************************** interface.gotpl ***************************
 
@@ -7630,7 +7886,7 @@ func (ec *executionContext) _DeletePortfolioPayload(ctx context.Context, sel ast
 	return out
 }
 
-var imageImplementors = []string{"Image"}
+var imageImplementors = []string{"Image", "Node"}
 
 func (ec *executionContext) _Image(ctx context.Context, sel ast.SelectionSet, obj *db.Image) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, imageImplementors)
@@ -7641,6 +7897,11 @@ func (ec *executionContext) _Image(ctx context.Context, sel ast.SelectionSet, ob
 		switch field.Name {
 		case "__typename":
 			out.Values[i] = graphql.MarshalString("Image")
+		case "nodeId":
+			out.Values[i] = ec._Image_nodeId(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
 		case "id":
 			out.Values[i] = ec._Image_id(ctx, field, obj)
 			if out.Values[i] == graphql.Null {
@@ -7889,7 +8150,7 @@ func (ec *executionContext) _PageInfo(ctx context.Context, sel ast.SelectionSet,
 	return out
 }
 
-var portfolioImplementors = []string{"Portfolio"}
+var portfolioImplementors = []string{"Portfolio", "Node"}
 
 func (ec *executionContext) _Portfolio(ctx context.Context, sel ast.SelectionSet, obj *db.Portfolio) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, portfolioImplementors)
@@ -7900,6 +8161,11 @@ func (ec *executionContext) _Portfolio(ctx context.Context, sel ast.SelectionSet
 		switch field.Name {
 		case "__typename":
 			out.Values[i] = graphql.MarshalString("Portfolio")
+		case "nodeId":
+			out.Values[i] = ec._Portfolio_nodeId(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
 		case "id":
 			out.Values[i] = ec._Portfolio_id(ctx, field, obj)
 			if out.Values[i] == graphql.Null {
@@ -8029,7 +8295,7 @@ func (ec *executionContext) _PortfolioEdge(ctx context.Context, sel ast.Selectio
 	return out
 }
 
-var portfolioLinkImplementors = []string{"PortfolioLink"}
+var portfolioLinkImplementors = []string{"PortfolioLink", "Node"}
 
 func (ec *executionContext) _PortfolioLink(ctx context.Context, sel ast.SelectionSet, obj *db.PortfolioLink) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, portfolioLinkImplementors)
@@ -8040,6 +8306,11 @@ func (ec *executionContext) _PortfolioLink(ctx context.Context, sel ast.Selectio
 		switch field.Name {
 		case "__typename":
 			out.Values[i] = graphql.MarshalString("PortfolioLink")
+		case "nodeId":
+			out.Values[i] = ec._PortfolioLink_nodeId(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
 		case "id":
 			out.Values[i] = ec._PortfolioLink_id(ctx, field, obj)
 			if out.Values[i] == graphql.Null {
@@ -8336,7 +8607,7 @@ func (ec *executionContext) _SetUserPermissionsPayload(ctx context.Context, sel 
 	return out
 }
 
-var thumbnailImplementors = []string{"Thumbnail"}
+var thumbnailImplementors = []string{"Thumbnail", "Node"}
 
 func (ec *executionContext) _Thumbnail(ctx context.Context, sel ast.SelectionSet, obj *db.Thumbnail) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, thumbnailImplementors)
@@ -8347,6 +8618,11 @@ func (ec *executionContext) _Thumbnail(ctx context.Context, sel ast.SelectionSet
 		switch field.Name {
 		case "__typename":
 			out.Values[i] = graphql.MarshalString("Thumbnail")
+		case "nodeId":
+			out.Values[i] = ec._Thumbnail_nodeId(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
 		case "id":
 			out.Values[i] = ec._Thumbnail_id(ctx, field, obj)
 			if out.Values[i] == graphql.Null {
@@ -8394,7 +8670,7 @@ func (ec *executionContext) _Thumbnail(ctx context.Context, sel ast.SelectionSet
 	return out
 }
 
-var tokenImplementors = []string{"Token"}
+var tokenImplementors = []string{"Token", "Node"}
 
 func (ec *executionContext) _Token(ctx context.Context, sel ast.SelectionSet, obj *db.Token) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, tokenImplementors)
@@ -8405,6 +8681,11 @@ func (ec *executionContext) _Token(ctx context.Context, sel ast.SelectionSet, ob
 		switch field.Name {
 		case "__typename":
 			out.Values[i] = graphql.MarshalString("Token")
+		case "nodeId":
+			out.Values[i] = ec._Token_nodeId(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
 		case "id":
 			out.Values[i] = ec._Token_id(ctx, field, obj)
 			if out.Values[i] == graphql.Null {
@@ -8546,7 +8827,7 @@ func (ec *executionContext) _UploadImagePayload(ctx context.Context, sel ast.Sel
 	return out
 }
 
-var userImplementors = []string{"User"}
+var userImplementors = []string{"User", "Node"}
 
 func (ec *executionContext) _User(ctx context.Context, sel ast.SelectionSet, obj *db.User) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, userImplementors)
@@ -8557,6 +8838,11 @@ func (ec *executionContext) _User(ctx context.Context, sel ast.SelectionSet, obj
 		switch field.Name {
 		case "__typename":
 			out.Values[i] = graphql.MarshalString("User")
+		case "nodeId":
+			out.Values[i] = ec._User_nodeId(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
 		case "id":
 			out.Values[i] = ec._User_id(ctx, field, obj)
 			if out.Values[i] == graphql.Null {
@@ -9119,6 +9405,20 @@ func (ec *executionContext) unmarshalNID2int64(ctx context.Context, v any) (int6
 func (ec *executionContext) marshalNID2int64(ctx context.Context, sel ast.SelectionSet, v int64) graphql.Marshaler {
 	_ = sel
 	res := model.MarshalID(v)
+	if res == graphql.Null {
+		graphql.AddInvalidNullFromMarshaler(ctx, "ID!")
+	}
+	return res
+}
+
+func (ec *executionContext) unmarshalNID2portfolioᚋdbᚐNodeID(ctx context.Context, v any) (db.NodeID, error) {
+	res, err := model.UnmarshalNodeID(v)
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
+func (ec *executionContext) marshalNID2portfolioᚋdbᚐNodeID(ctx context.Context, sel ast.SelectionSet, v db.NodeID) graphql.Marshaler {
+	_ = sel
+	res := model.MarshalNodeID(v)
 	if res == graphql.Null {
 		graphql.AddInvalidNullFromMarshaler(ctx, "ID!")
 	}
@@ -9742,21 +10042,21 @@ func (ec *executionContext) marshalODeletePortfolioPayload2ᚖportfolioᚋgraph�
 	return ec._DeletePortfolioPayload(ctx, sel, v)
 }
 
-func (ec *executionContext) unmarshalOID2ᚖint64(ctx context.Context, v any) (*int64, error) {
+func (ec *executionContext) unmarshalOID2ᚖportfolioᚋdbᚐNodeID(ctx context.Context, v any) (*db.NodeID, error) {
 	if v == nil {
 		return nil, nil
 	}
-	res, err := model.UnmarshalID(v)
+	res, err := model.UnmarshalNodeID(v)
 	return &res, graphql.ErrorOnPath(ctx, err)
 }
 
-func (ec *executionContext) marshalOID2ᚖint64(ctx context.Context, sel ast.SelectionSet, v *int64) graphql.Marshaler {
+func (ec *executionContext) marshalOID2ᚖportfolioᚋdbᚐNodeID(ctx context.Context, sel ast.SelectionSet, v *db.NodeID) graphql.Marshaler {
 	if v == nil {
 		return graphql.Null
 	}
 	_ = sel
 	_ = ctx
-	res := model.MarshalID(*v)
+	res := model.MarshalNodeID(*v)
 	return res
 }
 

@@ -5,7 +5,7 @@ package model
 import "portfolio/db"
 
 // Connection is a page of a list, as the Relay specification defines it.
-type Connection[R Node] struct {
+type Connection[R Row] struct {
 	TotalCount int
 
 	rows                 []R
@@ -13,13 +13,13 @@ type Connection[R Node] struct {
 	hasNext, hasPrevious bool
 }
 
-// Node is a row of a list.
-type Node interface {
+// Row is a row of a list.
+type Row interface {
 	Cursor(by db.OrderField) db.Cursor
 }
 
 // Edge is a row of a page and its cursor.
-type Edge[R Node] struct {
+type Edge[R Row] struct {
 	Node R
 
 	cursors CursorCodec
@@ -69,7 +69,7 @@ func (c *Connection[R]) PageInfo() *PageInfo {
 func (e *Edge[R]) Cursor() string { return e.cursors.cursorOf(e.Node) }
 
 // NewConnection returns the connection of a page that was read for list.
-func NewConnection[R Node](page *db.Page[R], list db.List, cursors CursorCodec) *Connection[R] {
+func NewConnection[R Row](page *db.Page[R], list db.List, cursors CursorCodec) *Connection[R] {
 	connection := &Connection[R]{TotalCount: page.Total, rows: page.Rows, cursors: cursors, hasNext: page.HasMore, hasPrevious: page.HasPreceding}
 	if list.Backward {
 		connection.hasNext, connection.hasPrevious = page.HasPreceding, page.HasMore

@@ -21,7 +21,7 @@ func (c CursorCodec) checksum(position []byte) uint32 {
 	return crc32.ChecksumIEEE(append([]byte(c.List+" "+string(c.Field)+" "+string(c.Direction)+" "), position...))
 }
 
-func (c CursorCodec) cursorOf(n Node) string { return c.encode(n.Cursor(c.Field)) }
+func (c CursorCodec) cursorOf(row Row) string { return c.encode(row.Cursor(c.Field)) }
 
 func (c CursorCodec) encode(cursor db.Cursor) string {
 	position := binary.AppendVarint(nil, cursor.ID)

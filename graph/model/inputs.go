@@ -35,39 +35,39 @@ type (
 
 	// UpdatePortfolioInput holds the changes of a portfolio.
 	UpdatePortfolioInput struct {
-		ID                int64
+		ID                db.NodeID
 		Name              graphql.Omittable[*string]
 		ExpectedUpdatedAt *db.Time
 	}
 
 	// DeletePortfolioInput names a portfolio to delete.
 	DeletePortfolioInput struct {
-		ID                int64
+		ID                db.NodeID
 		ExpectedUpdatedAt *db.Time
 	}
 
 	// CreatePortfolioLinkInput is a new link.
 	CreatePortfolioLinkInput struct {
-		PortfolioID      int64
+		PortfolioID      db.NodeID
 		Name             string
 		URL, Description *string
-		ImageID          *int64
+		ImageID          *db.NodeID
 		Image            *graphql.Upload
 	}
 
 	// UpdatePortfolioLinkInput holds the changes of a link.
 	UpdatePortfolioLinkInput struct {
-		ID                     int64
-		PortfolioID            graphql.Omittable[*int64]
+		ID                     db.NodeID
+		PortfolioID            graphql.Omittable[*db.NodeID]
 		Name, URL, Description graphql.Omittable[*string]
-		ImageID                graphql.Omittable[*int64]
+		ImageID                graphql.Omittable[*db.NodeID]
 		Image                  *graphql.Upload
 		ExpectedUpdatedAt      *db.Time
 	}
 
 	// DeletePortfolioLinkInput names a link to delete.
 	DeletePortfolioLinkInput struct {
-		ID                int64
+		ID                db.NodeID
 		ExpectedUpdatedAt *db.Time
 	}
 
@@ -93,7 +93,7 @@ type (
 	}
 
 	// RevokeTokenInput names a token to delete.
-	RevokeTokenInput struct{ ID int64 }
+	RevokeTokenInput struct{ ID db.NodeID }
 
 	// CreatePortfolioPayload is the result of createPortfolio.
 	CreatePortfolioPayload struct{ Portfolio *db.Portfolio }

@@ -2,10 +2,12 @@ package model
 
 import (
 	"context"
+	"encoding/base64"
 	"encoding/json"
 	"io"
 	"math"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/99designs/gqlgen/graphql"
@@ -26,8 +28,58 @@ func (id idValue) MarshalGQL(w io.Writer) {
 	_, _ = w.Write(append(b, '"'))
 }
 
-// UnmarshalID reads an ID from a string or a number.
-func UnmarshalID(v any) (int64, error) { return wholeNumber(v) }
+// UnmarshalID returns an error: arguments are NodeIDs.
+func UnmarshalID(any) (int64, error) { return 0, apierror.Invalid("cannot be given") }
+
+type nodeID db.NodeID
+
+const maxNodeID = 60 // bytes
+
+// MarshalNodeID writes a global ID as a string: the base64 encoding of the type
+// and the ID, as libraries of Relay make it.
+func MarshalNodeID(id db.NodeID) graphql.Marshaler { return nodeID(id) }
+
+func (id nodeID) MarshalGQL(w io.Writer) {
+	_, _ = w.Write(AppendNodeID(nil, db.NodeID(id)))
+}
+
+// AppendNodeID appends the JSON value of a global ID to b.
+func AppendNodeID(b []byte, id db.NodeID) []byte {
+	text := make([]byte, 0, 40)
+	text = strconv.AppendInt(append(append(text, id.Type...), ':'), id.ID, 10)
+	return append(base64.StdEncoding.AppendEncode(append(b, '"'), text), '"')
+}
+
+// UnmarshalNodeID reads an ID from a number, or a string that holds a number or a
+// global ID.
+func UnmarshalNodeID(v any) (db.NodeID, error) {
+	if text, ok := v.(string); ok {
+		if id, ok := parseNodeID(text); ok {
+			return id, nil
+		}
+	}
+	number, err := wholeNumber(v)
+	if err != nil {
+		return db.NodeID{}, apierror.Invalid("must be a 64-bit whole number or a nodeId")
+	}
+	return db.NodeID{ID: number}, nil
+}
+
+// parseNodeID reports false for any text that AppendNodeID does not write. A text
+// of digits holds no colon when it is decoded.
+func parseNodeID(text string) (db.NodeID, bool) {
+	if len(text) > maxNodeID {
+		return db.NodeID{}, false
+	}
+	decoded, err := base64.StdEncoding.DecodeString(text)
+	if err != nil {
+		return db.NodeID{}, false
+	}
+	typename, digits, ok := strings.Cut(string(decoded), ":")
+	number, err := strconv.ParseInt(digits, 10, 64)
+	id := db.NodeID{Type: db.NodeType(typename), ID: number}
+	return id, ok && err == nil && typename != "" && string(AppendNodeID(nil, id)) == `"`+text+`"`
+}
 
 type bigInt int64
 
