@@ -261,7 +261,7 @@ type tokenListCommand struct{}
 
 func (tokenListCommand) Run(ctx context.Context, flags *globalFlags, out streams) error {
 	return flags.withDB(ctx, false, func(database *db.DB) error {
-		tokens, err := database.Tokens(ctx)
+		tokens, err := database.AllTokens(ctx)
 		if err != nil {
 			return err
 		}

@@ -26,7 +26,7 @@ func (h *Handler) authorize(r *http.Request, rt route, host string, buffer []byt
 		return detailResponse(buffer, http.StatusUnauthorized, "User inactive or deleted.")
 	case err != nil:
 		return h.failure(r, err, buffer)
-	case !viewer.Allowed(auth.PermissionPortfolioLink):
+	case !auth.Allowed(viewer, auth.PermissionPortfolioLink):
 		return detailResponse(buffer, http.StatusForbidden, "You do not have permission to perform this action.")
 	}
 	switch method := strings.ToUpper(r.Method); method {

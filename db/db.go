@@ -67,7 +67,7 @@ func (db *DB) prepare() {
 	reserved := max(1, db.Connections()/4)
 	db.listSlots = semaphore.NewWeighted(int64(max(1, db.Connections()-reserved)))
 	db.prepareLinkLookups()
-	db.imageByID.render(db.selectImages().Where("image.id = $1"))
+	db.imageByID.render(db.selectImages("images AS image").Where("image.id = $1"))
 	db.portfolioByID.render(db.selectPortfolios("portfolios AS portfolio").Where("portfolio.id = $1"))
 	db.portfoliosByID.render(db.selectPortfolios("portfolios AS portfolio").Where("portfolio.id IN (SELECT parent.value FROM " + db.idTable() + ")"))
 	db.userByToken.render(db.selectTokenOwners().Where("t.key_hash = $1"))

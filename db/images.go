@@ -21,8 +21,38 @@ const imageColumns = `coalesce(image.type, ''), coalesce(image.name, ''), coales
 			coalesce(t.width || ' ' || t.height || ' ' || t.file_size, '  ') || ' ' || octet_length(t.path) || ' ' || t.path, '' ORDER BY t.id)
 		FROM thumbnails AS t WHERE t.image_id = image.id)`
 
-func (db *DB) selectImages() *bun.SelectQuery {
-	return db.read.NewSelect().TableExpr("images AS image").ColumnExpr("image.id").ColumnExpr(imageColumns)
+func (db *DB) imageList() listSpec[*Image] {
+	return listSpec[*Image]{table: "images", alias: "image", query: db.selectImages, scan: scanImage}
+}
+
+func (db *DB) thumbnailList() listSpec[*Thumbnail] {
+	return listSpec[*Thumbnail]{table: "thumbnails", alias: "thumbnail", query: db.selectThumbnails, scan: scanThumbnail}
+}
+
+func (db *DB) selectThumbnails(from string, args ...any) *bun.SelectQuery {
+	return db.read.NewSelect().TableExpr(from, args...).
+		ColumnExpr("thumbnail.id, thumbnail.image_id, thumbnail.path, thumbnail.size, thumbnail.width, thumbnail.height, thumbnail.file_size")
+}
+
+func scanThumbnail(row row) (*Thumbnail, error) {
+	var t Thumbnail
+	return &t, row.Scan(&t.ID, &t.ImageID, &t.Path, &t.Size, &t.Width, &t.Height, &t.FileSize)
+}
+
+// selectImages selects what scanImage reads from a table or subquery named image.
+func (db *DB) selectImages(from string, args ...any) *bun.SelectQuery {
+	return db.read.NewSelect().TableExpr(from, args...).ColumnExpr("image.id").ColumnExpr(imageColumns)
+}
+
+func scanImage(row row) (*Image, error) {
+	var (
+		id    int64
+		image imageRow
+	)
+	if err := row.Scan(append([]any{&id}, image.scanArgs()...)...); err != nil {
+		return nil, err
+	}
+	return image.read(id)
 }
 
 // imageRow scans imageColumns.
@@ -47,13 +77,7 @@ func (r *imageRow) read(id int64) (*Image, error) {
 // Image returns an image with its thumbnails, or ErrNotFound. It runs one
 // statement.
 func (db *DB) Image(ctx context.Context, id int64) (*Image, error) {
-	return queryOne(ctx, db, &db.imageByID, func(row row) (*Image, error) {
-		var image imageRow
-		if err := row.Scan(append([]any{&id}, image.scanArgs()...)...); err != nil {
-			return nil, err
-		}
-		return image.read(id)
-	}, id)
+	return queryOne(ctx, db, &db.imageByID, scanImage, id)
 }
 
 var errThumbnails = errors.New("thumbnails: not encoded as in imageColumns")

@@ -124,10 +124,7 @@ func (db *DB) PortfolioLinks(ctx context.Context, portfolioID *int64, list List)
 		return nil, err
 	}
 	page := pages[parent]
-	shared := &linkPage{rows: page.Rows}
-	for _, link := range page.Rows {
-		link.page = shared
-	}
+	shareLinkPage(page.Rows)
 	return page, nil
 }
 
@@ -148,6 +145,14 @@ func (db *DB) linkList(withImages bool) listSpec[*PortfolioLink] {
 type linkPage struct {
 	rows       []*PortfolioLink
 	portfolios pageCache[*Portfolio]
+}
+
+// shareLinkPage records that links were read together.
+func shareLinkPage(links []*PortfolioLink) {
+	page := &linkPage{rows: links}
+	for _, link := range links {
+		link.page = page
+	}
 }
 
 // PortfolioOf reads the portfolio of a link, and that of every link that was

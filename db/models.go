@@ -87,6 +87,10 @@ const rowSize = 200 // approximate bytes of a row without its texts
 func (p *Portfolio) updated() Time     { return p.UpdatedAt }
 func (l *PortfolioLink) updated() Time { return l.UpdatedAt }
 
+func (u *User) size() int { return rowSize + len(u.Username) }
+
+func (t *Token) size() int { return rowSize + textSize(t.Label) + len(t.User.Username) }
+
 func (p *Portfolio) size() int { return rowSize + len(p.Name) }
 
 func (l *PortfolioLink) size() int {

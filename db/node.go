@@ -1,5 +1,11 @@
 package db
 
+import (
+	"context"
+
+	"github.com/uptrace/bun"
+)
+
 // Node is an object with a globally unique ID.
 type Node interface{ NodeID() NodeID }
 
@@ -23,6 +29,9 @@ const (
 	ThumbnailNode     NodeType = "Thumbnail"
 )
 
+// NodeTypes lists the types of nodes.
+var NodeTypes = []NodeType{UserNode, TokenNode, PortfolioNode, PortfolioLinkNode, ImageNode, ThumbnailNode}
+
 // NodeID returns the global ID of the user.
 func (u *User) NodeID() NodeID { return NodeID{UserNode, u.ID} }
 
@@ -40,3 +49,46 @@ func (i *Image) NodeID() NodeID { return NodeID{ImageNode, i.ID} }
 
 // NodeID returns the global ID of the thumbnail.
 func (t *Thumbnail) NodeID() NodeID { return NodeID{ThumbnailNode, t.ID} }
+
+// Nodes returns the objects of a type with the given ids, by id. It runs one
+// statement.
+func (db *DB) Nodes(ctx context.Context, of NodeType, ids []int64) (map[int64]Node, error) {
+	switch of {
+	case UserNode:
+		return readNodes(ctx, db, db.userList(), ids, nil)
+	case TokenNode:
+		return readNodes(ctx, db, db.tokenList(), ids, nil)
+	case PortfolioNode:
+		return readNodes(ctx, db, db.portfolioList(), ids, sharePage)
+	case PortfolioLinkNode:
+		return readNodes(ctx, db, db.linkList(true), ids, shareLinkPage)
+	case ImageNode:
+		return readNodes(ctx, db, db.imageList(), ids, nil)
+	case ThumbnailNode:
+		return readNodes(ctx, db, db.thumbnailList(), ids, nil)
+	}
+	return nil, ErrNotFound
+}
+
+// readNodes reads objects as a list does, and calls share, if it is not nil, for
+// those that were read together.
+func readNodes[N Node](ctx context.Context, db *DB, spec listSpec[N], ids []int64, share func([]N)) (map[int64]Node, error) {
+	type key struct{ table string }
+	query := db.rowQueries.get(key{spec.table}, false, func() *bun.SelectQuery {
+		return spec.query("? AS ?", bun.Ident(spec.table), bun.Ident(spec.alias)).
+			Where("?.id IN (SELECT parent.value FROM "+db.idTable()+")", bun.Ident(spec.alias))
+	})
+	var rows []N
+	nodes := make(map[int64]Node, len(ids))
+	err := db.query(ctx, query, []any{db.idTableArg(ids)}, func(row row) error {
+		node, err := spec.scan(row)
+		if err == nil {
+			rows, nodes[node.NodeID().ID] = append(rows, node), node
+		}
+		return err
+	})
+	if share != nil {
+		share(rows)
+	}
+	return nodes, err
+}

@@ -104,6 +104,12 @@ func (l *PortfolioLink) Cursor(by OrderField) Cursor {
 	return newCursor(by, l.ID, l.Name, l.CreatedAt, l.UpdatedAt)
 }
 
+// Cursor returns the position of the user in a list ordered by ID.
+func (u *User) Cursor(OrderField) Cursor { return Cursor{ID: u.ID} }
+
+// Cursor returns the position of the token in a list ordered by ID.
+func (t *Token) Cursor(OrderField) Cursor { return Cursor{ID: t.ID} }
+
 func newCursor(by OrderField, id int64, name string, created, updated Time) Cursor {
 	switch by {
 	case OrderByName:

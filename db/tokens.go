@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strconv"
-	"strings"
 
 	"github.com/uptrace/bun"
 )
@@ -18,11 +16,7 @@ type TokenOwner struct {
 }
 
 func (db *DB) selectTokenOwners() *bun.SelectQuery {
-	return db.read.NewSelect().
-		TableExpr("tokens AS t").
-		Join("JOIN users AS u ON u.id = t.user_id").
-		ColumnExpr("t.id, t.expires_at, u.id, u.username, u.is_active, u.is_staff, u.is_admin, u.created_at").
-		ColumnExpr("(SELECT string_agg(CAST(p.code AS text), ' ' ORDER BY p.code) FROM user_permissions AS p WHERE p.user_id = u.id)")
+	return db.selectUsers("users AS u").Join("JOIN tokens AS t ON t.user_id = u.id").ColumnExpr("t.id, t.expires_at")
 }
 
 // UserByToken returns the owner of the key with this SHA-256, or ErrNotFound.
@@ -33,23 +27,8 @@ func (db *DB) UserByToken(ctx context.Context, keyHash [32]byte) (*TokenOwner, e
 }
 
 func scanTokenOwner(row row) (*TokenOwner, error) {
-	var (
-		user  TokenOwner
-		codes *string
-	)
-	if err := row.Scan(&user.TokenID, &user.ExpiresAt, &user.ID, &user.Username, &user.IsActive, &user.IsStaff, &user.IsAdmin, &user.CreatedAt, &codes); err != nil {
-		return nil, err
-	}
-	if codes != nil {
-		for word := range strings.SplitSeq(*codes, " ") {
-			code, err := strconv.Atoi(word)
-			if err != nil {
-				return nil, fmt.Errorf("permission code: %w", err)
-			}
-			user.Codes = append(user.Codes, code)
-		}
-	}
-	return &user, nil
+	var owner TokenOwner
+	return &owner, scanUserInto(&owner.User, row, &owner.TokenID, &owner.ExpiresAt)
 }
 
 // CreateToken stores a token for the user of that name, or returns
@@ -67,8 +46,33 @@ func (db *DB) CreateToken(ctx context.Context, username string, token *Token) er
 	})
 }
 
-// Tokens returns every token with its user, oldest first.
-func (db *DB) Tokens(ctx context.Context) ([]*Token, error) {
+// Tokens reads a page of all tokens, with the names of their users.
+func (db *DB) Tokens(ctx context.Context, list List) (*Page[*Token], error) {
+	pages, err := readPages(ctx, db, db.tokenList(), list, noParent)
+	return pages[noParent], err
+}
+
+func (db *DB) tokenList() listSpec[*Token] {
+	return listSpec[*Token]{
+		table: "tokens", alias: "t", query: db.selectTokens, scan: scanToken, size: (*Token).size,
+		parentOf: func(*Token) int64 { return noParent },
+	}
+}
+
+func (db *DB) selectTokens(from string, args ...any) *bun.SelectQuery {
+	return db.read.NewSelect().TableExpr(from, args...).Join("JOIN users AS u ON u.id = t.user_id").
+		ColumnExpr("t.id, t.label, t.created_at, t.expires_at, u.id, u.username")
+}
+
+func scanToken(row row) (*Token, error) {
+	token := &Token{User: new(User)}
+	err := row.Scan(&token.ID, &token.Label, &token.CreatedAt, &token.ExpiresAt, &token.User.ID, &token.User.Username)
+	token.UserID = token.User.ID
+	return token, err
+}
+
+// AllTokens returns every token with its user, oldest first.
+func (db *DB) AllTokens(ctx context.Context) ([]*Token, error) {
 	var tokens []*Token
 	err := db.read.NewSelect().Model(&tokens).Relation("User").Order("t.id").Scan(ctx)
 	return tokens, wrap(err)

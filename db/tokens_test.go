@@ -41,7 +41,7 @@ func TestUsersAndTokens(t *testing.T) {
 		}
 		user.Codes = nil // not read with tokens
 		token.User = &user
-		tokens, err := database.Tokens(ctx)
+		tokens, err := database.AllTokens(ctx)
 		if diff := cmp.Diff([]*db.Token{&token}, tokens); err != nil || diff != "" {
 			t.Errorf("%v %s", err, diff)
 		}

@@ -13,6 +13,7 @@ import (
 	"portfolio/db"
 	"portfolio/graph/model"
 	"portfolio/internal/admission"
+	"portfolio/internal/auth"
 	"portfolio/internal/jsonenc"
 	"portfolio/internal/storage"
 )
@@ -36,6 +37,10 @@ func encodeResult(ctx context.Context, resolved any) (any, error) {
 		return encodeObject(ctx, linkConnectionEncoder, value)
 	case *model.PortfolioConnection:
 		return encodeObject(ctx, portfolioConnectionEncoder, value)
+	case *model.UserConnection:
+		return encodeObject(ctx, userConnectionEncoder, value)
+	case *model.TokenConnection:
+		return encodeObject(ctx, tokenConnectionEncoder, value)
 	}
 	return resolved, admission.MeterFrom(ctx).AddEncoded(ctx, sizeOf(ctx, resolved))
 }
@@ -244,6 +249,8 @@ func connectionEncoder[T any, R interface {
 var (
 	linkConnectionEncoder      = connectionEncoder(linkEncoder)
 	portfolioConnectionEncoder = connectionEncoder(portfolioEncoder)
+	userConnectionEncoder      = connectionEncoder(userEncoder)
+	tokenConnectionEncoder     = connectionEncoder(tokenEncoder)
 )
 
 var pageInfoEncoder = newObject("PageInfo", map[string]fieldEncoder[model.PageInfo]{
@@ -298,6 +305,40 @@ var thumbnailEncoder = newNode("Thumbnail", map[string]fieldEncoder[db.Thumbnail
 	"height":   scalarField(func(b []byte, t *db.Thumbnail) []byte { return appendInt(b, t.Height) }),
 	"fileSize": scalarField(func(b []byte, t *db.Thumbnail) []byte { return appendInt(b, t.FileSize) }),
 })
+
+var userEncoder = newNode("User", map[string]fieldEncoder[db.User]{
+	"id":          scalarField(func(b []byte, u *db.User) []byte { return appendID(b, u.ID) }),
+	"username":    scalarField(func(b []byte, u *db.User) []byte { return model.AppendString(b, u.Username) }),
+	"isActive":    scalarField(func(b []byte, u *db.User) []byte { return strconv.AppendBool(b, u.IsActive) }),
+	"isStaff":     scalarField(func(b []byte, u *db.User) []byte { return strconv.AppendBool(b, u.IsStaff) }),
+	"isAdmin":     scalarField(func(b []byte, u *db.User) []byte { return strconv.AppendBool(b, u.IsAdmin) }),
+	"permissions": scalarField(func(b []byte, u *db.User) []byte { return appendPermissions(b, auth.Permissions(u)) }),
+	"createdAt":   scalarField(func(b []byte, u *db.User) []byte { return appendTime(b, u.CreatedAt.Time) }),
+})
+
+var tokenEncoder = newNode("Token", map[string]fieldEncoder[db.Token]{
+	"id":        scalarField(func(b []byte, t *db.Token) []byte { return appendID(b, t.ID) }),
+	"username":  scalarField(func(b []byte, t *db.Token) []byte { return model.AppendString(b, t.Username()) }),
+	"label":     scalarField(func(b []byte, t *db.Token) []byte { return appendNullable(b, t.Label) }),
+	"createdAt": scalarField(func(b []byte, t *db.Token) []byte { return appendTime(b, t.CreatedAt.Time) }),
+	"expiresAt": scalarField(func(b []byte, t *db.Token) []byte {
+		if t.ExpiresAt == nil {
+			return append(b, "null"...)
+		}
+		return appendTime(b, t.ExpiresAt.Time)
+	}),
+})
+
+func appendPermissions(b []byte, permissions []auth.Permission) []byte {
+	b = append(b, '[')
+	for i, permission := range permissions {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = model.AppendString(b, string(permission))
+	}
+	return append(b, ']')
+}
 
 func appendID(b []byte, id int64) []byte {
 	return append(strconv.AppendInt(append(b, '"'), id, 10), '"')

@@ -2,6 +2,7 @@ package graph_test
 
 import (
 	"bytes"
+	"encoding/base64"
 	"encoding/json"
 	"log/slog"
 	"net/http"
@@ -36,7 +37,7 @@ type queryCase struct {
 func TestQueries(t *testing.T) {
 	t.Parallel()
 	golden := graphtest.OpenGolden(t)
-	cases := slices.Concat(linkCases(), objectCases(), idCases(), viewerCases())
+	cases := slices.Concat(linkCases(), objectCases(), idCases(), viewerCases(), nodeCases(), adminCases())
 	graphtest.Each(t, recorded, func(t *testing.T, server *httptest.Server) {
 		for _, c := range cases {
 			t.Run(c.name, func(t *testing.T) {
@@ -102,6 +103,50 @@ func viewerCases() []queryCase {
 		{"viewer without permissions", staff, `{viewer{permissions}}`, nil},
 		{"anonymous viewer", "", `{viewer{id}}`, nil},
 		{"introspection", "", `{__type(name:"Permission"){enumValues{name}}}`, nil},
+	}
+}
+
+func nodeID(of string, id string) string {
+	return base64.StdEncoding.EncodeToString([]byte(of + ":" + id))
+}
+
+func nodeCases() []queryCase {
+	const node, nodes = `query($i:ID!){node(nodeId:$i){__typename nodeId}}`, `query($i:[ID!]!){nodes(nodeIds:$i){__typename ...on PortfolioLink{id imageData{nodeId} portfolio{name}} ...on Image{id} ...on User{username}}}`
+	link, missing := nodeID("PortfolioLink", "4"), nodeID("PortfolioLink", "77")
+	all := []string{link, nodeID("Portfolio", "1"), nodeID("Image", "6"), nodeID("Thumbnail", "213"), missing, link}
+	return []queryCase{
+		{"global IDs", admin, `{portfolioLink(id:4){nodeId portfolio{nodeId} imageData{nodeId thumbnails{nodeId}}} viewer{nodeId} tokens(first:1){nodes{nodeId}}}`, nil},
+		{"global IDs as arguments", admin, documentedQuery, object{"p": nodeID("Portfolio", "1"), "i": link}},
+		{"global IDs of other types", admin, documentedQuery, object{"p": link, "i": nodeID("Portfolio", "1")}},
+		{"global ID of an unknown type", admin, documentedQuery, object{"i": nodeID("Album", "4")}},
+		{"global ID without padding", admin, documentedQuery, object{"i": strings.TrimRight(nodeID("PortfolioLink", "41"), "=")}},
+		{"global ID with a leading zero", admin, documentedQuery, object{"i": nodeID("PortfolioLink", "04")}},
+		{"node", staff4242, `query($i:ID!){node(nodeId:$i){__typename nodeId ...on PortfolioLink{name portfolio{links(first:1){nodes{id}}}}}}`, object{"i": link}},
+		{"node, fragment on the interface", staff4242, `{portfolioLink(id:4){...on Node{__typename nodeId}}}`, nil},
+		{"missing node", staff4242, node, object{"i": missing}},
+		{"node by number", staff4242, node, object{"i": "4"}},
+		{"node of an unknown type", staff4242, node, object{"i": nodeID("Album", "4")}},
+		{"node without permission", staff, node, object{"i": link}},
+		{"node of the viewer", staff4242, node, object{"i": nodeID("User", "3")}},
+		{"node of another user", staff4242, node, object{"i": nodeID("User", "1")}},
+		{"node of a token", staff4242, node, object{"i": nodeID("Token", "1")}},
+		{"node of a user, as an admin", admin, node, object{"i": nodeID("User", "2")}},
+		{"node of a token, as an admin", admin, node, object{"i": nodeID("Token", "1")}},
+		{"nodes", staff4242, nodes, object{"i": all}},
+		{"no nodes", staff4242, nodes, object{"i": []string{}}},
+		{"nodes by numbers", staff4242, nodes, object{"i": []any{link, "4", 5}}},
+		{"nodes, one forbidden", staff4242, nodes, object{"i": []any{link, nodeID("User", "1")}}},
+		{"too many nodes", staff4242, nodes, object{"i": slices.Repeat([]string{link}, 101)}},
+		{"100 nodes", staff4242, `query($i:[ID!]!){nodes(nodeIds:$i){nodeId}}`, object{"i": slices.Repeat([]string{missing}, 100)}},
+	}
+}
+
+func adminCases() []queryCase {
+	return []queryCase{
+		{"users", admin, `{users(first:3){totalCount nodes{id username isActive isStaff isAdmin permissions createdAt} pageInfo{hasNextPage endCursor}}}`, nil},
+		{"users before the last", admin, `{users(last:1){edges{cursor node{username}} pageInfo{hasPreviousPage}}}`, nil},
+		{"tokens", admin, `{tokens(first:2){totalCount nodes{id username label createdAt expiresAt} pageInfo{hasNextPage endCursor}}}`, nil},
+		{"page of users with the cursor of links", admin, `{links:portfolioLinks(first:1){pageInfo{endCursor}} users(first:0,after:"BAAAAAA"){totalCount}}`, nil},
 	}
 }
 

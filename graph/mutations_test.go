@@ -97,7 +97,7 @@ func portfolioMutations() []mutationCase {
 		{"time beyond the year 9999", "updatePortfolio", name, object{"id": 3, "expectedUpdatedAt": "9999-12-31T23:59:59-10:00"}},
 
 		{"delete a portfolio that has changed", "deletePortfolio", `{deletedLinkIds}`, object{"id": 2, "expectedUpdatedAt": staleTime}},
-		{"delete a portfolio with links", "deletePortfolio", `{portfolio{id name links{totalCount}} deletedLinkIds deletedLinkCount}`, object{"id": 2}},
+		{"delete a portfolio with links", "deletePortfolio", `{deletedNodeId portfolio{id name links{totalCount}} deletedLinkIds deletedLinkCount}`, object{"id": 2}},
 		{"delete a deleted portfolio", "deletePortfolio", `{deletedLinkIds}`, object{"id": 2}},
 		{"delete a portfolio without links", "deletePortfolio", `{deletedLinkIds deletedLinkCount}`, object{"id": 3}},
 	}
@@ -134,22 +134,24 @@ func linkMutations() []mutationCase {
 			object{"id": 55, "expectedUpdatedAt": "9999-12-31T23:59:59.999999Z"}},
 
 		{"delete a link that has changed", "deletePortfolioLink", linkSelection, object{"id": 12, "expectedUpdatedAt": staleTime}},
-		{"delete a link", "deletePortfolioLink", linkSelection, object{"id": 4}},
+		{"update a link by its global ID", "updatePortfolioLink", linkSelection, object{"id": nodeID("PortfolioLink", "13"), "portfolioId": nodeID("Portfolio", "1"), "imageId": nodeID("Image", "6")}},
+		{"update a link by global IDs of other types", "updatePortfolioLink", linkSelection, object{"id": nodeID("Image", "6"), "portfolioId": nodeID("Image", "6"), "imageId": nodeID("Portfolio", "1")}},
+		{"delete a link by a global ID of another type", "deletePortfolioLink", linkSelection, object{"id": nodeID("Portfolio", "1")}},
+		{"delete a link", "deletePortfolioLink", `{deletedNodeId portfolioLink{id}}`, object{"id": nodeID("PortfolioLink", "4")}},
 		{"delete a deleted link", "deletePortfolioLink", linkSelection, object{"id": 4}},
 	}
 }
 
 func userMutations() []mutationCase {
-	const all = `{user{isActive isStaff isAdmin codes}}`
+	const all = `{user{isActive isStaff isAdmin permissions}}`
 	return []mutationCase{
-		{"create a user", "createUser", `{user{username isActive isStaff isAdmin codes}}`, object{"username": " sara ", "isStaff": true, "codes": []int{4242, 7, 7}}},
-		{"create a user with defaults", "createUser", `{user{isStaff isAdmin codes}}`, object{"username": "omid"}},
+		{"create a user", "createUser", `{user{username isActive isStaff isAdmin permissions}}`, object{"username": " sara ", "isStaff": true, "permissions": []string{"PORTFOLIO_LINK", "PORTFOLIO_LINK"}}},
+		{"create a user with defaults", "createUser", `{user{isStaff isAdmin permissions}}`, object{"username": "omid"}},
 		{"create a user with a taken name", "createUser", `{user{id}}`, object{"username": "sara"}},
-		{"create a user with all fields invalid", "createUser", `{user{id}}`, object{"username": long(151), "codes": []int{1, 0, 2147483648}}},
-		{"create a user with too many codes", "createUser", `{user{id}}`, object{"username": "x", "codes": make([]int, 101)}},
+		{"create a user with all fields invalid", "createUser", `{user{id}}`, object{"username": long(151), "permissions": []string{"PORTFOLIO_LINK", "ADMIN"}}},
 		{"make a user an admin", "setUserPermissions", all, object{"username": "sara", "isAdmin": true}},
-		{"remove all permissions", "setUserPermissions", all, object{"username": "sara", "isActive": false, "isStaff": false, "isAdmin": false, "codes": []int{}}},
-		{"set all permissions to null", "setUserPermissions", `{user{id}}`, object{"username": "sara", "isActive": nil, "isStaff": nil, "isAdmin": nil, "codes": nil}},
+		{"remove all permissions", "setUserPermissions", all, object{"username": "sara", "isActive": false, "isStaff": false, "isAdmin": false, "permissions": []string{}}},
+		{"set all permissions to null", "setUserPermissions", `{user{id}}`, object{"username": "sara", "isActive": nil, "isStaff": nil, "isAdmin": nil, "permissions": nil}},
 		{"set permissions of a missing user", "setUserPermissions", `{user{id}}`, object{"username": "nobody"}},
 	}
 }
@@ -159,7 +161,7 @@ func tokenMutations() []mutationCase {
 		{"create a token", "createToken", `{token{username label expiresAt}}`, object{"username": "sara", "label": "CI", "expiresAt": "2999-01-01T00:00:00Z"}},
 		{"create a token for a missing user", "createToken", `{key}`, object{"username": "nobody"}},
 		{"create a token that has expired", "createToken", `{key}`, object{"username": "sara", "label": long(256), "expiresAt": "2001-01-01T00:00:00Z"}},
-		{"revoke a token", "revokeToken", `{token{id username label expiresAt createdAt}}`, object{"id": 12}},
+		{"revoke a token", "revokeToken", `{deletedNodeId token{id username label expiresAt createdAt}}`, object{"id": 12}},
 		{"revoke a revoked token", "revokeToken", `{token{id}}`, object{"id": 12}},
 	}
 }
@@ -226,8 +228,8 @@ func TestPermissionChangesApplyImmediately(t *testing.T) {
 		mutate(t, server, `mutation{createUser(input:{username:"sara"}){user{id}} createToken(input:{username:"sara"}){key token{id}}}`, nil, &created)
 		for _, step := range []struct{ name, mutation string }{
 			{"no permission", `{viewer{id}}`},
-			{"permission granted", `mutation{setUserPermissions(input:{username:"sara",isStaff:true,codes:[4242]}){user{id}}}`},
-			{"permission removed", `mutation{setUserPermissions(input:{username:"sara",codes:[]}){user{id}}}`},
+			{"permission granted", `mutation{setUserPermissions(input:{username:"sara",isStaff:true,permissions:[PORTFOLIO_LINK]}){user{id}}}`},
+			{"permission removed", `mutation{setUserPermissions(input:{username:"sara",permissions:[]}){user{id}}}`},
 			{"user deactivated", `mutation{setUserPermissions(input:{username:"sara",isActive:false}){user{id}}}`},
 			{"user activated", `mutation{setUserPermissions(input:{username:"sara",isActive:true}){user{id}}}`},
 			{"token revoked", `mutation{revokeToken(input:{id:` + created.CreateToken.Token.ID + `}){token{id}}}`},

@@ -22,6 +22,8 @@ const (
 const (
 	portfolioList = "portfolios"
 	linkList      = "links"
+	userList      = "users"
+	tokenList     = "tokens"
 )
 
 // pageArgs are the arguments of every list.

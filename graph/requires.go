@@ -31,7 +31,7 @@ func Authorize(ctx context.Context, field *ast.FieldDefinition) error {
 		return nil
 	}
 	switch viewer := auth.ViewerFrom(ctx); {
-	case viewer.Allowed(permission):
+	case auth.Allowed(viewer, permission):
 		return nil
 	case viewer == nil:
 		return errUnauthenticated

@@ -114,9 +114,9 @@ func (r *mutationResolver) DeletePortfolioLink(ctx context.Context, input model.
 // CreateUser creates a user.
 func (r *mutationResolver) CreateUser(ctx context.Context, input model.CreateUserInput) (*model.CreateUserPayload, error) {
 	var errs inputErrors
-	user := &db.User{IsActive: true, IsStaff: input.IsStaff, IsAdmin: input.IsAdmin, Codes: input.Codes}
+	user := &db.User{IsActive: true, IsStaff: input.IsStaff, IsAdmin: input.IsAdmin}
 	user.Username = errs.name(input.Username, maxUsername, "input", "username")
-	errs.codes(input.Codes)
+	user.Codes = errs.codes(input.Permissions)
 	if err := errs.err(); err != nil {
 		return nil, err
 	}
@@ -237,6 +237,18 @@ func (r *queryResolver) Portfolios(ctx context.Context, filter *model.PortfolioF
 	})
 }
 
+// Node returns the object with a global ID, or nil if it does not exist.
+func (r *queryResolver) Node(ctx context.Context, nodeID db.NodeID) (db.Node, error) {
+	return r.readNode(ctx, nodeID)
+}
+
+// Nodes returns the objects with global IDs, and nil for those that do not exist.
+func (r *queryResolver) Nodes(ctx context.Context, nodeIds []*db.NodeID) ([]db.Node, error) {
+	var errs inputErrors
+	errs.nodeIDs(nodeIds)
+	return r.readNodes(ctx, nodeIds, errs)
+}
+
 // Image returns an image, or nil if it does not exist.
 func (r *queryResolver) Image(ctx context.Context, id db.NodeID) (*db.Image, error) {
 	number, err := onlyID(id, db.ImageNode, "id")
@@ -246,9 +258,28 @@ func (r *queryResolver) Image(ctx context.Context, id db.NodeID) (*db.Image, err
 	return nullIfNotFound(r.DB.Image(ctx, number))
 }
 
-// Viewer returns the sender of the request, or nil without a token.
-func (r *queryResolver) Viewer(ctx context.Context) (*auth.Viewer, error) {
+// Users returns a page of users.
+func (r *queryResolver) Users(ctx context.Context, first *int, after *string, last *int, before *string) (*model.Connection[*db.User], error) {
+	return readPage(ctx, pageArgs{nil, first, after, last, before}, userList, db.Filter{}, nil, func(list db.List) (*db.Page[*db.User], error) {
+		return r.DB.Users(ctx, list)
+	})
+}
+
+// Tokens returns a page of tokens.
+func (r *queryResolver) Tokens(ctx context.Context, first *int, after *string, last *int, before *string) (*model.Connection[*db.Token], error) {
+	return readPage(ctx, pageArgs{nil, first, after, last, before}, tokenList, db.Filter{}, nil, func(list db.List) (*db.Page[*db.Token], error) {
+		return r.DB.Tokens(ctx, list)
+	})
+}
+
+// Viewer returns the user who sent the request, or nil if it is anonymous.
+func (r *queryResolver) Viewer(ctx context.Context) (*db.User, error) {
 	return auth.ViewerFrom(ctx), nil
+}
+
+// Permissions returns the permissions of a user.
+func (r *userResolver) Permissions(ctx context.Context, obj *db.User) ([]auth.Permission, error) {
+	return auth.Permissions(obj), nil
 }
 
 func (r *Resolver) Mutation() generated.MutationResolver { return &mutationResolver{r} }
@@ -259,24 +290,12 @@ func (r *Resolver) PortfolioLink() generated.PortfolioLinkResolver { return &por
 
 func (r *Resolver) Query() generated.QueryResolver { return &queryResolver{r} }
 
+func (r *Resolver) User() generated.UserResolver { return &userResolver{r} }
+
 type (
 	mutationResolver      struct{ *Resolver }
 	portfolioResolver     struct{ *Resolver }
 	portfolioLinkResolver struct{ *Resolver }
 	queryResolver         struct{ *Resolver }
+	userResolver          struct{ *Resolver }
 )
-
-// !!! WARNING !!!
-// The code below was going to be deleted when updating resolvers. It has been copied here so you have
-// one last chance to move it out of harms way if you want. There are two reasons this happens:
-//  - When renaming or deleting a resolver the old code will be put in here. You can safely delete
-//    it when you're done.
-//  - You have helper methods in this file. Move them out to keep these resolver files clean.
-/*
-	func (r *queryResolver) Node(ctx context.Context, nodeID db.NodeID) (db.Node, error) {
-	panic(fmt.Errorf("not implemented: Node - node"))
-}
-func (r *queryResolver) Nodes(ctx context.Context, nodeIds []*db.NodeID) ([]db.Node, error) {
-	panic(fmt.Errorf("not implemented: Nodes - nodes"))
-}
-*/

@@ -31,9 +31,7 @@ func TestSchemaIsDescribed(t *testing.T) {
 		if definition.BuiltIn {
 			continue
 		}
-		if name != "Query" {
-			check(name, definition.Description)
-		}
+		check(name, definition.Description)
 		for _, value := range definition.EnumValues {
 			check(name+"."+value.Name, value.Description)
 		}

@@ -67,6 +67,7 @@ func TestStatements(t *testing.T) {
 			fragment C on PortfolioLinkConnection{totalCount nodes{$image}}`, 3},
 		{"skipped field", `{portfolios(first:$n){nodes{id links(first:2)@skip(if:true){nodes{id}}}}}`, 1},
 		{"two root fields", `{a:portfolios(first:$n){nodes{links(first:2){nodes{id}}}} b:portfolios(last:$n){nodes{links(first:2){nodes{id}}}}}`, 4},
+		{"nodes of two types", `{nodes(nodeIds:["UG9ydGZvbGlvTGluazoxMDA=","UG9ydGZvbGlvTGluazoxMDE=","UG9ydGZvbGlvOjE="]){...on PortfolioLink{portfolio{name}} ...on Portfolio{links(first:$n){nodes{id}}}}}`, 4},
 		{"filter", `{portfolios(first:$n){nodes{links(first:$n,filter:{search:"LINK",hasImage:true}){totalCount nodes{id}}}}}`, 3},
 	}
 	dbtest.EachURL(t, func(t *testing.T, dsn string) {

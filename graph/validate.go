@@ -2,8 +2,8 @@ package graph
 
 import (
 	"errors"
-	"math"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode"
@@ -15,6 +15,7 @@ import (
 	"portfolio/db"
 	"portfolio/graph/model"
 	"portfolio/internal/apierror"
+	"portfolio/internal/auth"
 )
 
 // Lengths in characters.
@@ -24,8 +25,6 @@ const (
 	maxURL         = 2000
 	maxDescription = 10_000
 )
-
-const maxCodes = 100
 
 // inputErrors collects the mistakes in the arguments of a field.
 type inputErrors []*apierror.InputError
@@ -124,16 +123,17 @@ func (e *inputErrors) url(s *string, field ...any) {
 	}
 }
 
-func (e *inputErrors) codes(codes []int) {
-	if len(codes) > maxCodes {
-		e.add("must have at most "+strconv.Itoa(maxCodes)+" entries", "input", "codes")
-		return
-	}
-	for i, code := range codes {
-		if code < 1 || code > math.MaxInt32 {
-			e.add("must be 1 to "+strconv.Itoa(math.MaxInt32), "input", "codes", i)
+// codes returns the codes of the permissions to grant.
+func (e *inputErrors) codes(permissions []auth.Permission) []int {
+	codes := []int{}
+	for i, permission := range permissions {
+		if permission == auth.PermissionAdmin {
+			e.add("must not contain ADMIN, which isAdmin grants", "input", "permissions", i)
+			continue
 		}
+		codes = append(codes, auth.PortfolioLinkCode)
 	}
+	return codes
 }
 
 // requireNonNull returns the value of a field that may be omitted but not null,
@@ -207,11 +207,13 @@ func userUpdate(i model.SetUserPermissionsInput) (db.UserUpdate, inputErrors) {
 		IsActive: requireNonNull(&errs, i.IsActive, "isActive"),
 		IsStaff:  requireNonNull(&errs, i.IsStaff, "isStaff"),
 		IsAdmin:  requireNonNull(&errs, i.IsAdmin, "isAdmin"),
-		Codes:    pointerTo(i.Codes),
 	}
-	if update.Codes != nil && *update.Codes == nil {
-		errs.add("must not be null", "input", "codes")
+	if permissions, ok := i.Permissions.ValueOK(); ok {
+		if permissions == nil {
+			errs.add("must not be null", "input", "permissions")
+		}
+		granted := errs.codes(permissions)
+		update.Codes = map[int]bool{auth.PortfolioLinkCode: slices.Contains(granted, auth.PortfolioLinkCode)}
 	}
-	errs.codes(i.Codes.Value())
 	return update, errs
 }

@@ -35,6 +35,14 @@ type (
 	PortfolioLinkConnection = Connection[*db.PortfolioLink]
 	// PortfolioLinkEdge is a link of a page.
 	PortfolioLinkEdge = Edge[*db.PortfolioLink]
+	// UserConnection is a page of users.
+	UserConnection = Connection[*db.User]
+	// UserEdge is a user of a page.
+	UserEdge = Edge[*db.User]
+	// TokenConnection is a page of tokens.
+	TokenConnection = Connection[*db.Token]
+	// TokenEdge is a token of a page.
+	TokenEdge = Edge[*db.Token]
 )
 
 // PageInfo describes the position of a page in its list.

@@ -4,6 +4,7 @@ import (
 	"github.com/99designs/gqlgen/graphql"
 
 	"portfolio/db"
+	"portfolio/internal/auth"
 )
 
 // The filters, inputs and payloads of the schema. A mutation leaves alone what
@@ -75,14 +76,14 @@ type (
 	CreateUserInput struct {
 		Username         string
 		IsStaff, IsAdmin bool
-		Codes            []int
+		Permissions      []auth.Permission
 	}
 
 	// SetUserPermissionsInput holds the changes of a user.
 	SetUserPermissionsInput struct {
 		Username                   string
 		IsActive, IsStaff, IsAdmin graphql.Omittable[*bool]
-		Codes                      graphql.Omittable[[]int]
+		Permissions                graphql.Omittable[[]auth.Permission]
 	}
 
 	// CreateTokenInput is a new token.
@@ -127,3 +128,12 @@ type (
 
 // DeletedLinkCount returns the number of links that were deleted.
 func (p *DeletePortfolioPayload) DeletedLinkCount() int { return len(p.DeletedLinkIDs) }
+
+// DeletedNodeID returns the global ID of the deleted portfolio.
+func (p *DeletePortfolioPayload) DeletedNodeID() db.NodeID { return p.Portfolio.NodeID() }
+
+// DeletedNodeID returns the global ID of the deleted link.
+func (p *DeletePortfolioLinkPayload) DeletedNodeID() db.NodeID { return p.PortfolioLink.NodeID() }
+
+// DeletedNodeID returns the global ID of the deleted token.
+func (p *RevokeTokenPayload) DeletedNodeID() db.NodeID { return p.Token.NodeID() }

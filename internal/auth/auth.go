@@ -9,6 +9,8 @@ import (
 	"encoding/hex"
 	"errors"
 	"slices"
+
+	"portfolio/db"
 )
 
 // PortfolioLinkCode is the legacy system's permission code for staff who may
@@ -30,35 +32,26 @@ const (
 	PermissionAdmin         Permission = "ADMIN"
 )
 
-// Viewer is the active user who sent a request.
-type Viewer struct {
-	ID       int64
-	Username string
-	IsStaff  bool
-	IsAdmin  bool
-	codes    []int
-}
-
-// Allowed reports whether the viewer has the permission. Admins have every
+// Allowed reports whether a user has the permission. Admins have every
 // permission, staff with the code PortfolioLinkCode have PORTFOLIO_LINK, and a
-// nil viewer has none.
-func (v *Viewer) Allowed(permission Permission) bool {
+// nil user has none.
+func Allowed(user *db.User, permission Permission) bool {
 	switch {
-	case v == nil:
+	case user == nil:
 		return false
-	case v.IsAdmin:
+	case user.IsAdmin:
 		return true
 	case permission == PermissionPortfolioLink:
-		return v.IsStaff && slices.Contains(v.codes, PortfolioLinkCode)
+		return user.IsStaff && slices.Contains(user.Codes, PortfolioLinkCode)
 	}
 	return false
 }
 
-// Permissions lists the viewer's permissions.
-func (v *Viewer) Permissions() []Permission {
+// Permissions lists the permissions of a user.
+func Permissions(user *db.User) []Permission {
 	allowed := []Permission{}
 	for _, permission := range []Permission{PermissionPortfolioLink, PermissionAdmin} {
-		if v.Allowed(permission) {
+		if Allowed(user, permission) {
 			allowed = append(allowed, permission)
 		}
 	}
@@ -67,16 +60,15 @@ func (v *Viewer) Permissions() []Permission {
 
 type viewerKey struct{}
 
-// WithViewer returns a context that carries the viewer, nil if the request is
-// anonymous.
-func WithViewer(ctx context.Context, viewer *Viewer) context.Context {
+// WithViewer returns a context that carries the user who sent the request, nil if
+// it is anonymous.
+func WithViewer(ctx context.Context, viewer *db.User) context.Context {
 	return context.WithValue(ctx, viewerKey{}, viewer)
 }
 
-// ViewerFrom returns the viewer in the context, nil if the request is
-// anonymous.
-func ViewerFrom(ctx context.Context) *Viewer {
-	viewer, _ := ctx.Value(viewerKey{}).(*Viewer)
+// ViewerFrom returns the user who sent the request, nil if it is anonymous.
+func ViewerFrom(ctx context.Context) *db.User {
+	viewer, _ := ctx.Value(viewerKey{}).(*db.User)
 	return viewer
 }
 

@@ -37,7 +37,7 @@ type Authenticator struct {
 }
 
 type cacheEntry struct {
-	viewer  *Viewer
+	viewer  *db.User
 	expires *db.Time
 	read    time.Time // when the query started
 }
@@ -52,10 +52,10 @@ func NewAuthenticator(database *db.DB, timeout time.Duration, maxFailures uint) 
 	}
 }
 
-// Viewer returns the holder of the key. The error is ErrInvalidToken if the key
+// Viewer returns the active user who holds the key and must not be modified. The error is ErrInvalidToken if the key
 // is unknown or expired, ErrInactiveUser, a *RateLimitError or an error of the
 // database. The client's address is taken from the context.
-func (a *Authenticator) Viewer(ctx context.Context, key string) (*Viewer, error) {
+func (a *Authenticator) Viewer(ctx context.Context, key string) (*db.User, error) {
 	hash, now := HashKey(key), a.now()
 	entry := a.cached(hash, now)
 	if entry == nil {
@@ -146,11 +146,7 @@ func (a *Authenticator) query(ctx context.Context, hash tokenHash, now time.Time
 	if !user.IsActive {
 		return nil, ErrInactiveUser
 	}
-	entry := &cacheEntry{
-		viewer:  &Viewer{ID: user.ID, Username: user.Username, IsStaff: user.IsStaff, IsAdmin: user.IsAdmin, codes: user.Codes},
-		expires: user.ExpiresAt,
-		read:    now,
-	}
+	entry := &cacheEntry{viewer: &user.User, expires: user.ExpiresAt, read: now}
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if len(a.cache) >= maxCached {

@@ -43,7 +43,7 @@ func TestViewer(t *testing.T) {
 		expiring, _ := createToken(t, database, db.User{Username: "expiring", IsActive: true}, &soon)
 
 		viewer, err := authenticator.Viewer(t.Context(), staff)
-		if err != nil || viewer.Username != "staff" || !viewer.Allowed(PermissionPortfolioLink) || viewer.Allowed(PermissionAdmin) {
+		if err != nil || viewer.Username != "staff" || !Allowed(viewer, PermissionPortfolioLink) || Allowed(viewer, PermissionAdmin) {
 			t.Errorf("staff: %+v, %v", viewer, err)
 		}
 		if _, err := authenticator.Viewer(t.Context(), inactive); !errors.Is(err, ErrInactiveUser) {
@@ -69,7 +69,7 @@ func TestCacheTTL(t *testing.T) {
 		database := dbtest.Open(t, dsn)
 		authenticator, clock := newTestAuthenticator(database, 0)
 		key, id := createToken(t, database, db.User{Username: "staff", IsActive: true, IsStaff: true}, nil)
-		view := func() (*Viewer, int64, error) {
+		view := func() (*db.User, int64, error) {
 			ctx, statements := db.WithQueryCounter(t.Context())
 			viewer, err := authenticator.Viewer(ctx, key)
 			return viewer, statements.Load(), err
@@ -81,7 +81,7 @@ func TestCacheTTL(t *testing.T) {
 		}
 		dbtest.Exec(t, dsn, "DELETE FROM user_permissions")
 		clock.now = clock.now.Add(cacheTTL)
-		if viewer, _, err := view(); err != nil || viewer.Allowed(PermissionPortfolioLink) {
+		if viewer, _, err := view(); err != nil || Allowed(viewer, PermissionPortfolioLink) {
 			t.Errorf("permission withdrawn: %+v, %v", viewer, err)
 		}
 		dbtest.Exec(t, dsn, "UPDATE users SET is_active = false")
@@ -128,7 +128,7 @@ func TestInvalidate(t *testing.T) {
 			t.Fatal(err)
 		}
 		dbtest.Exec(t, dsn, "DELETE FROM user_permissions")
-		if viewer, err := authenticator.Viewer(t.Context(), key); err != nil || viewer.Allowed(PermissionPortfolioLink) {
+		if viewer, err := authenticator.Viewer(t.Context(), key); err != nil || Allowed(viewer, PermissionPortfolioLink) {
 			t.Errorf("%+v, %v", viewer, err)
 		}
 	})

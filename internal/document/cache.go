@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strings"
 	"sync"
 
 	"github.com/hashicorp/golang-lru/v2/simplelru"
@@ -225,17 +226,15 @@ func (c *Cache) IsPublic(d *Document) bool {
 	return !d.DependsOnViewer && (!d.Introspects || c.options.Introspection != IntrospectionAuthenticated)
 }
 
-// dependsOnViewer reports whether the document asks for the viewer or for a
-// guarded field.
+// dependsOnViewer reports whether the document selects more than the schema, which
+// all viewers see.
 func dependsOnViewer(query *ast.QueryDocument) bool {
 	var depends func(ast.SelectionSet) bool
 	depends = func(set ast.SelectionSet) bool {
 		return slices.ContainsFunc(set, func(selection ast.Selection) bool {
 			switch selection := selection.(type) {
 			case *ast.Field:
-				return selection.Definition.Type.Name() == "Viewer" ||
-					selection.Definition.Directives.ForName("requires") != nil ||
-					depends(selection.SelectionSet)
+				return !strings.HasPrefix(selection.Name, "__") && !strings.HasPrefix(selection.ObjectDefinition.Name, "__")
 			case *ast.InlineFragment:
 				return depends(selection.SelectionSet)
 			}

@@ -113,14 +113,21 @@ func (e *estimator) weight(directives ast.DirectiveList) (float64, bool) {
 	return intValue(directive.Arguments.ForName("weight").Value, nil)
 }
 
-// pageSize returns the larger of the arguments first and last, or 1 for a field
-// that is not paged.
+// pageSize returns the larger of the arguments first and last, the number of
+// nodeIds, or 1 for a field that has neither.
 func pageSize(field *ast.Field, variables map[string]any) float64 {
 	if field.Definition == nil {
 		return 1
 	}
 	size, paged, given := 0.0, false, false
 	for _, defined := range field.Definition.Arguments {
+		if argument := field.Arguments.ForName(defined.Name); defined.Name == "nodeIds" && argument != nil {
+			ids, _ := argument.Value.Value(variables) // coercion reports other values
+			if list, ok := ids.([]any); ok {
+				return float64(len(list))
+			}
+			return 1
+		}
 		if defined.Name != "first" && defined.Name != "last" {
 			continue
 		}

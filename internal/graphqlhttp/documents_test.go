@@ -88,14 +88,14 @@ func TestNoSuggestions(t *testing.T) {
 		t.Parallel()
 		server := graphtest.Serve(t, database, func(o *graphtest.Options) { o.Introspection = document.IntrospectionOff })
 		for query, want := range map[string]string{
-			`{viewr{id}}`:                     `Cannot query field "viewr" on type "Query".`,
-			`{portfolioLink(idd:1,id:1){id}}`: `Unknown argument "idd" on field "Query.portfolioLink".`,
-			`query($i:IDD){viewer{id}}`:       `Unknown type "IDD".`,
-			`{viewer}`:                        `Field "viewer" of type "Viewer" must have a selection of subfields.`,
-			`{...on Viewr{id}}`:               `Unknown type "Viewr".`,
-			`{viewer{id @when(if:true)}}`:     `Unknown directive "@when".`,
-			`{viewer{id @include(iff:true)}}`: `Directive "@include" argument "if" of type "Boolean!" is required, but it was not provided.`,
-			`{viewer{...Fragmen}} fragment Fragment on Viewer{id}`: `Unknown fragment "Fragmen".`,
+			`{viewr{id}}`:                                        `Cannot query field "viewr" on type "Query".`,
+			`{portfolioLink(idd:1,id:1){id}}`:                    `Unknown argument "idd" on field "Query.portfolioLink".`,
+			`query($i:IDD){viewer{id}}`:                          `Unknown type "IDD".`,
+			`{viewer}`:                                           `Field "viewer" of type "User" must have a selection of subfields.`,
+			`{...on Viewr{id}}`:                                  `Unknown type "Viewr".`,
+			`{viewer{id @when(if:true)}}`:                        `Unknown directive "@when".`,
+			`{viewer{id @include(iff:true)}}`:                    `Directive "@include" argument "if" of type "Boolean!" is required, but it was not provided.`,
+			`{viewer{...Fragmen}} fragment Fragment on User{id}`: `Unknown fragment "Fragmen".`,
 		} {
 			_, body := graphtest.Query(t, server, "", query, nil)
 			if !strings.Contains(strings.ReplaceAll(body, `\"`, `"`), want) || strings.Contains(body, "Did you mean") {

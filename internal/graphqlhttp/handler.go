@@ -16,6 +16,7 @@ import (
 	"github.com/vektah/gqlparser/v2/ast"
 	"github.com/vektah/gqlparser/v2/gqlerror"
 
+	"portfolio/db"
 	"portfolio/internal/admission"
 	"portfolio/internal/apierror"
 	"portfolio/internal/auth"
@@ -298,7 +299,7 @@ func (h *Handler) unavailable(ctx context.Context, err error) response {
 
 // viewer returns the sender of a request, or nil without an Authorization
 // header.
-func (h *Handler) viewer(r *http.Request) (*auth.Viewer, error) {
+func (h *Handler) viewer(r *http.Request) (*db.User, error) {
 	if isAnonymous(r) {
 		return nil, nil
 	}
