@@ -52,7 +52,7 @@ func TestSearchIsCanceled(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Millisecond)
 		defer cancel()
 		for _, list := range []db.List{{WithRows: true, Limit: 1}, {WithTotal: true}} {
-			list.Filter, list.Order = db.Filter{Search: "ZZ"}, db.Order{Field: db.OrderByID, Direction: db.Ascending}
+			list.Filter, list.Order = db.Filter{Search: "ZZ"}, db.NewOrderBy()
 			if page, err := database.PortfolioLinks(ctx, nil, list); !errors.Is(err, db.ErrUnavailable) {
 				t.Errorf("%+v: %+v, %v", list, page, err)
 			}

@@ -70,18 +70,36 @@ func (db *DB) addFilter(where *whereClause, filter Filter, table string, searche
 	}
 }
 
-// addCursor adds the condition that rows are on one side of a cursor.
-func (db *DB) addCursor(where *whereClause, order Order, cursor Cursor, operator string) {
-	column := order.Field.column("")
-	switch order.Field {
-	case OrderByName:
-		if !db.Postgres() { // SQLite seeks in an index of an expression by a scalar comparison only
-			where.add(column+" "+operator[:1]+"= ?", cursor.Name)
-		}
-		where.add("("+column+", id) "+operator+" (?, ?)", cursor.Name, cursor.ID)
-	case OrderByCreatedAt, OrderByUpdatedAt:
-		where.add("("+column+", id) "+operator+" (?, ?)", cursor.Time, cursor.ID)
-	default:
-		where.add("id "+operator+" ?", cursor.ID)
+// addCursor adds the condition that rows follow a cursor in the order of the
+// keys. With inclusive, a row at the cursor meets it too.
+func (db *DB) addCursor(where *whereClause, keys []Order, cursor Cursor, inclusive bool) {
+	first := keys[0]
+	mixed := slices.ContainsFunc(keys, func(key Order) bool { return key.Direction != first.Direction })
+	expression := first.Field == OrderByName
+	if mixed || expression && !db.Postgres() { // otherwise the comparison of rows seeks in the index too
+		where.add(first.Field.column("")+" "+first.operator()+"= ?", cursor.value(first.Field))
 	}
+	condition, args := follows(keys, cursor, inclusive)
+	where.add(condition, args...)
+}
+
+// follows compares the keys up to a change of direction as a row, and then the
+// others.
+func follows(keys []Order, cursor Cursor, inclusive bool) (condition string, args []any) {
+	var columns []string
+	for _, key := range keys {
+		if key.Direction != keys[0].Direction {
+			break
+		}
+		columns, args = append(columns, key.Field.column("")), append(args, cursor.value(key.Field))
+	}
+	row, values, operator := "("+strings.Join(columns, ", ")+")", "(?"+strings.Repeat(", ?", len(columns)-1)+")", keys[0].operator()
+	if rest := keys[len(columns):]; len(rest) > 0 {
+		condition, restArgs := follows(rest, cursor, inclusive)
+		return "(" + row + " " + operator + " " + values + " OR " + row + " = " + values + " AND " + condition + ")", slices.Concat(args, args, restArgs)
+	}
+	if inclusive {
+		operator += "="
+	}
+	return row + " " + operator + " " + values, args
 }

@@ -56,7 +56,7 @@ func TestLoadedTimes(t *testing.T) {
 		for _, text := range written {
 			dbtest.Exec(t, dsn, "INSERT INTO portfolios (name, created_at, updated_at) VALUES ($1, $2, $2)", text, text)
 		}
-		page, err := dbtest.Open(t, dsn).Portfolios(t.Context(), db.List{Order: db.Order{Field: db.OrderByCreatedAt, Direction: db.Ascending}, Limit: 100, WithRows: true})
+		page, err := dbtest.Open(t, dsn).Portfolios(t.Context(), db.List{Order: db.NewOrderBy(db.Order{Field: db.OrderByCreatedAt, Direction: db.Ascending}), Limit: 100, WithRows: true})
 		if err != nil {
 			t.Fatal(err)
 		}

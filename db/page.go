@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"encoding/json"
 	"slices"
+	"strings"
 	"sync"
 
 	"github.com/uptrace/bun"
@@ -14,7 +15,7 @@ import (
 // same query.
 type List struct {
 	Filter   Filter
-	Order    Order
+	Order    OrderBy
 	Limit    int
 	Backward bool             // read the last rows, or those before Cursor
 	Cursor   sql.Null[Cursor] // the page starts after it, or ends before it
@@ -33,8 +34,7 @@ type Page[R any] struct {
 	Total        int  // rows of the list; read if WithTotal
 }
 
-// OrderField is the field by which a list is ordered. Rows with equal fields
-// are ordered by id.
+// OrderField is a field by which a list can be ordered.
 type OrderField string
 
 // The fields by which lists can be ordered.
@@ -71,56 +71,101 @@ const (
 	Descending Direction = "DESC"
 )
 
-// Order is the order of a list.
+// Order is a key of the order of a list.
 type Order struct {
 	Field     OrderField
 	Direction Direction
 }
 
-// on returns the ORDER BY expression for a table, whose name ends in a dot.
-func (o Order) on(table string) string {
-	direction := " " + string(o.Direction)
-	if o.Field == OrderByID {
-		return table + "id" + direction
+// operator compares a row with one that precedes it in this order.
+func (o Order) operator() string {
+	if o.Direction == Descending {
+		return "<"
 	}
-	return o.Field.column(table) + direction + ", " + table + "id" + direction
+	return ">"
+}
+
+// OrderBy is the order of a list. Equal orders have equal values.
+type OrderBy [4]Order // as many as there are fields; the key ID is the last
+
+// NewOrderBy returns the order by the given keys, most significant first, of
+// which each has another field. Rows with equal keys are ordered by id, in the
+// direction of the last key.
+func NewOrderBy(keys ...Order) OrderBy {
+	var order OrderBy
+	direction := Ascending
+	for i, key := range keys {
+		order[i], direction = key, key.Direction
+		if key.Field == OrderByID {
+			return order
+		}
+	}
+	order[len(keys)] = Order{OrderByID, direction}
+	return order
+}
+
+// Keys returns the keys, most significant first. The last one is the id.
+func (o *OrderBy) Keys() []Order {
+	end := slices.IndexFunc(o[:], func(key Order) bool { return key.Field == OrderByID })
+	return o[:end+1]
+}
+
+func (o OrderBy) reversed() OrderBy {
+	for i, key := range o.Keys() {
+		o[i].Direction = Descending
+		if key.Direction == Descending {
+			o[i].Direction = Ascending
+		}
+	}
+	return o
+}
+
+// on returns the ORDER BY expression for a table, whose name ends in a dot.
+func (o OrderBy) on(table string) string {
+	var keys []string
+	for _, key := range o.Keys() {
+		keys = append(keys, key.Field.column(table)+" "+string(key.Direction))
+	}
+	return strings.Join(keys, ", ")
 }
 
 // Cursor is the position of a row in a list, whether or not the row still
-// exists. Name or Time is set if the list is ordered by it.
+// exists. Only the fields by which the list is ordered matter.
 type Cursor struct {
-	Name string
-	Time Time
-	ID   int64
+	ID        int64
+	Name      string // at most maxNameKey characters
+	CreatedAt Time
+	UpdatedAt Time
 }
 
-// Cursor returns the position of the portfolio in a list ordered by a field.
-func (p *Portfolio) Cursor(by OrderField) Cursor {
-	return newCursor(by, p.ID, p.Name, p.CreatedAt, p.UpdatedAt)
-}
-
-// Cursor returns the position of the link in a list ordered by a field.
-func (l *PortfolioLink) Cursor(by OrderField) Cursor {
-	return newCursor(by, l.ID, l.Name, l.CreatedAt, l.UpdatedAt)
-}
-
-// Cursor returns the position of the user in a list ordered by ID.
-func (u *User) Cursor(OrderField) Cursor { return Cursor{ID: u.ID} }
-
-// Cursor returns the position of the token in a list ordered by ID.
-func (t *Token) Cursor(OrderField) Cursor { return Cursor{ID: t.ID} }
-
-func newCursor(by OrderField, id int64, name string, created, updated Time) Cursor {
-	switch by {
+// value returns the value of the column of a field.
+func (c *Cursor) value(field OrderField) any {
+	switch field {
 	case OrderByName:
-		return Cursor{ID: id, Name: truncateRunes(name, maxNameKey)}
+		return c.Name
 	case OrderByCreatedAt:
-		return Cursor{ID: id, Time: created}
+		return c.CreatedAt
 	case OrderByUpdatedAt:
-		return Cursor{ID: id, Time: updated}
+		return c.UpdatedAt
 	}
-	return Cursor{ID: id}
+	return c.ID
 }
+
+// Cursor returns the position of the portfolio in a list.
+func (p *Portfolio) Cursor() Cursor {
+	return Cursor{ID: p.ID, Name: truncateRunes(p.Name, maxNameKey), CreatedAt: p.CreatedAt, UpdatedAt: p.UpdatedAt}
+}
+
+// Cursor returns the position of the link in a list.
+func (l *PortfolioLink) Cursor() Cursor {
+	return Cursor{ID: l.ID, Name: truncateRunes(l.Name, maxNameKey), CreatedAt: l.CreatedAt, UpdatedAt: l.UpdatedAt}
+}
+
+// Cursor returns the position of the user in a list.
+func (u *User) Cursor() Cursor { return Cursor{ID: u.ID} }
+
+// Cursor returns the position of the token in a list.
+func (t *Token) Cursor() Cursor { return Cursor{ID: t.ID} }
 
 func truncateRunes(s string, n int) string {
 	for i := range s {
@@ -142,6 +187,15 @@ type listSpec[R any] struct {
 	size         func(R) int   // approximate bytes of memory
 	parentColumn string        // the column with the id of a row's parent, "" to list all rows
 	parentOf     func(R) int64 // its value
+}
+
+// index returns the name of the index that holds a field for each parent.
+func (s *listSpec[R]) index(field OrderField) string {
+	name := s.table
+	if s.parentColumn != "" {
+		name += "_" + s.parentColumn
+	}
+	return name + "_" + strings.ToLower(string(field))
 }
 
 // noParent stands for the parent in a list of all rows.
@@ -244,20 +298,19 @@ func newWhere[R any](db *DB, spec listSpec[R], filter Filter, parents []int64) w
 	return where
 }
 
-// reading returns the order in which rows are read, and the operators that
-// compare to the cursor the rows that follow and those that precede it.
-func (l *List) reading() (order Order, following, preceding string) {
-	if (l.Order.Direction == Descending) != l.Backward {
-		return Order{l.Order.Field, Descending}, "<", ">="
+// reading returns the order in which rows are read.
+func (l *List) reading() OrderBy {
+	if l.Backward {
+		return l.Order.reversed()
 	}
-	return Order{l.Order.Field, Ascending}, ">", "<="
+	return l.Order
 }
 
 // queryKey holds everything that determines the text of a query.
 type queryKey struct {
 	table            string
 	where, preceding string
-	order            Order
+	order            OrderBy
 	limit            int
 	nested, images   bool
 	filtered         bool // many rows may have to be read to fill a page
@@ -266,17 +319,22 @@ type queryKey struct {
 // rowQuery returns the query for the rows of a page, and one more to know
 // whether there are more.
 func rowQuery[R any](db *DB, spec listSpec[R], list List, where whereClause, nested bool) (*preparedQuery, []any) {
-	order, following, _ := list.reading()
+	order := list.reading()
 	if list.Cursor.Valid {
-		db.addCursor(&where, order, list.Cursor.V, following)
+		db.addCursor(&where, order.Keys(), list.Cursor.V, false)
 	}
-	key := queryKey{table: spec.table, where: where.String(), order: order, limit: list.Limit, nested: nested, images: list.WithImages, filtered: list.Filter != Filter{}}
+	table := spec.table
+	if order != NewOrderBy(order[0]) && list.Filter.Search == "" && !db.Postgres() {
+		// The index holds the first key only: SQLite would rather sort all rows.
+		table += " INDEXED BY " + spec.index(order[0].Field)
+	}
+	key := queryKey{table: table, where: where.String(), order: order, limit: list.Limit, nested: nested, images: list.WithImages, filtered: list.Filter != Filter{}}
 	return db.rowQueries.get(key, list.Filter.Search != "", func() *bun.SelectQuery { return buildRowQuery(db, spec, key) }), where.args
 }
 
 // buildRowQuery selects the rows of a page before it joins anything to them.
 func buildRowQuery[R any](db *DB, spec listSpec[R], key queryKey) *bun.SelectQuery {
-	page := db.read.NewSelect().TableExpr(spec.table).Where(key.where).OrderExpr(key.order.on("")).Limit(int64(key.limit) + 1)
+	page := db.read.NewSelect().TableExpr(key.table).Where(key.where).OrderExpr(key.order.on("")).Limit(int64(key.limit) + 1)
 	var query *bun.SelectQuery
 	switch {
 	case !key.nested && key.filtered && !db.Postgres():
@@ -304,8 +362,8 @@ func countQuery[R any](db *DB, spec listSpec[R], list List, where whereClause, n
 		total = "(SELECT count(*) FROM " + spec.table + " WHERE " + key.where + ")"
 	}
 	if list.WithPreceding && list.Cursor.Valid {
-		order, _, operator := list.reading()
-		db.addCursor(&where, order, list.Cursor.V, operator)
+		order := list.reading().reversed()
+		db.addCursor(&where, order.Keys(), list.Cursor.V, true)
 		key.preceding = where.String()
 		preceding = "EXISTS (SELECT 1 FROM " + spec.table + " WHERE " + key.preceding + ")"
 	}

@@ -20,7 +20,7 @@ func TestQueryCacheIsFull(t *testing.T) {
 		database := dbtest.Open(t, dsn)
 		for range 2 {
 			for limit := range 300 {
-				page, err := database.PortfolioLinks(t.Context(), nil, db.List{Order: db.Order{Field: db.OrderByID, Direction: db.Ascending}, Limit: limit + 1, WithRows: true})
+				page, err := database.PortfolioLinks(t.Context(), nil, db.List{Order: db.NewOrderBy(), Limit: limit + 1, WithRows: true})
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -39,22 +39,23 @@ func TestListsUnprepared(t *testing.T) {
 	dsn := dbtest.Postgres(t)
 	dbtest.LoadFile(t, dsn, "../compat/testdata/fixtures.json")
 	database := dbtest.Open(t, dsn+"&default_query_exec_mode=exec")
-	for _, field := range []db.OrderField{db.OrderByID, db.OrderByName, db.OrderByCreatedAt, db.OrderByUpdatedAt} {
+	first := int64(1)
+	for _, order := range orders() {
 		start := sql.Null[db.Time]{V: db.Time{Time: time.Unix(0, 0).UTC()}, Valid: true}
 		list := db.List{
 			Filter: db.Filter{Search: "LINK", CreatedFrom: start, UpdatedFrom: start, HasImage: sql.Null[bool]{V: true, Valid: true}},
-			Order:  db.Order{Field: field, Direction: db.Ascending}, Limit: 3, WithRows: true, WithImages: true, WithTotal: true, WithPreceding: true,
+			Order:  order, Limit: 3, WithRows: true, WithImages: true, WithTotal: true, WithPreceding: true,
 		}
 		var one, two []int64
 		for range 3 {
-			page, err := database.PortfolioLinks(t.Context(), nil, list)
+			page, err := database.PortfolioLinks(t.Context(), &first, list)
 			if err != nil {
-				t.Fatal(field, err)
+				t.Fatal(order, err)
 			}
 			for _, link := range page.Rows {
 				one = append(one, link.ID)
 			}
-			list.Cursor = sql.Null[db.Cursor]{V: page.Rows[len(page.Rows)-1].Cursor(field), Valid: true}
+			list.Cursor = sql.Null[db.Cursor]{V: page.Rows[len(page.Rows)-1].Cursor(), Valid: true}
 		}
 		list.Cursor, list.Limit = sql.Null[db.Cursor]{}, 9
 		portfolios, err := database.Portfolios(t.Context(), db.List{Order: list.Order, Limit: 10, WithRows: true})
@@ -64,7 +65,7 @@ func TestListsUnprepared(t *testing.T) {
 		for _, portfolio := range portfolios.Rows {
 			page, err := database.Links(t.Context(), portfolio, list)
 			if err != nil {
-				t.Fatal(field, err)
+				t.Fatal(order, err)
 			}
 			for _, link := range page.Rows {
 				if portfolio.ID == 1 {
@@ -73,7 +74,7 @@ func TestListsUnprepared(t *testing.T) {
 			}
 		}
 		if diff := cmp.Diff(one, two); diff != "" || len(one) != 9 {
-			t.Errorf("%s: %s", field, diff)
+			t.Errorf("%v: %s", order, diff)
 		}
 	}
 }

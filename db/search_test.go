@@ -67,7 +67,7 @@ func FuzzSearch(f *testing.F) {
 				t.Fatal(err)
 			}
 			page, err := database.Portfolios(t.Context(), db.List{
-				Filter: db.Filter{Search: search}, Order: db.Order{Field: db.OrderByID, Direction: db.Descending}, Limit: 1,
+				Filter: db.Filter{Search: search}, Order: db.NewOrderBy(db.Order{Field: db.OrderByID, Direction: db.Descending}), Limit: 1,
 				WithRows: true, WithPreceding: true, Cursor: sql.Null[db.Cursor]{V: db.Cursor{ID: portfolio.ID + 1}, Valid: true},
 			})
 			if err != nil {
@@ -111,7 +111,7 @@ func TestSearchIndexIsCurrent(t *testing.T) {
 		} {
 			dbtest.Exec(t, dsn, step.statement)
 			page, err := database.PortfolioLinks(t.Context(), nil, db.List{
-				Filter: db.Filter{Search: step.search}, Order: db.Order{Field: db.OrderByID, Direction: db.Ascending}, Limit: 10, WithRows: true, WithTotal: true,
+				Filter: db.Filter{Search: step.search}, Order: db.NewOrderBy(), Limit: 10, WithRows: true, WithTotal: true,
 			})
 			if err != nil {
 				t.Fatal(err)
@@ -146,7 +146,7 @@ func TestSearchWithoutExtension(t *testing.T) {
 	if _, err := database.CreatePortfolio(t.Context(), "Demo"); err != nil {
 		t.Fatal(err)
 	}
-	page, err := database.Portfolios(t.Context(), db.List{Filter: db.Filter{Search: "demo"}, Order: db.Order{Field: db.OrderByID, Direction: db.Ascending}, Limit: 1, WithRows: true})
+	page, err := database.Portfolios(t.Context(), db.List{Filter: db.Filter{Search: "demo"}, Order: db.NewOrderBy(), Limit: 1, WithRows: true})
 	if err != nil || len(page.Rows) != 1 {
 		t.Errorf("%v, %v", page, err)
 	}

@@ -16,10 +16,11 @@ func TestBadLists(t *testing.T) {
 	t.Parallel()
 	golden := graphtest.OpenGolden(t)
 	const (
-		query = `query($filter: PortfolioLinkFilter, $first: Int, $after: String, $last: Int, $before: String) ` +
-			`{portfolioLinks(filter: $filter, first: $first, after: $after, last: $last, before: $before) {totalCount}}`
+		query = `query($filter: PortfolioLinkFilter, $order: [Order!], $first: Int, $after: String, $last: Int, $before: String) ` +
+			`{portfolioLinks(filter: $filter, orderBy: $order, first: $first, after: $after, last: $last, before: $before) {totalCount}}`
 		cursorsQuery = `{portfolio:portfolios{pageInfo{endCursor}} name:portfolioLinks(orderBy:{field:NAME}){pageInfo{endCursor}} ` +
-			`descending:portfolioLinks(orderBy:{direction:DESC}){pageInfo{endCursor}}}`
+			`descending:portfolioLinks(orderBy:{direction:DESC}){pageInfo{endCursor}} ` +
+			`two:portfolioLinks(orderBy:[{field:NAME},{field:CREATED_AT}]){pageInfo{endCursor}}}`
 		day1, day2 = "2026-01-01T00:00:00Z", "2026-01-02T00:00:00Z"
 	)
 	cases := []struct {
@@ -39,16 +40,19 @@ func TestBadLists(t *testing.T) {
 		{"cursor of another list", object{"after": "portfolio"}},
 		{"cursor of another field", object{"after": "NAME ASC"}},
 		{"cursor of another direction", object{"after": "ID DESC"}},
+		{"cursor of another second field", object{"after": "NAME ASC, CREATED_AT ASC", "order": []object{{"field": "NAME"}, {"field": "UPDATED_AT"}}}},
+		{"repeated fields", object{"order": []object{{"field": "NAME"}, {}, {"field": "NAME", "direction": "DESC"}, {"direction": "DESC"}}}},
 		{"search contains NUL", object{"filter": object{"search": "a\x00"}}},
 		{"search is too long", object{"filter": object{"search": long(256)}}},
 		{"empty time ranges", object{"filter": object{"createdAt": object{"from": day1, "before": day1}, "updatedAt": object{"from": day2, "before": day1}}}},
 		{"several invalid arguments", object{"filter": object{"search": "\x00"}, "first": 0, "after": "x"}},
 	}
 	graphtest.Each(t, recorded, func(t *testing.T, server *httptest.Server) {
-		var lists struct{ Portfolio, Name, Descending connection }
+		var lists struct{ Portfolio, Name, Descending, Two connection }
 		mutate(t, server, cursorsQuery, nil, &lists)
 		cursors := map[any]string{
 			"portfolio": lists.Portfolio.PageInfo.EndCursor, "NAME ASC": lists.Name.PageInfo.EndCursor, "ID DESC": lists.Descending.PageInfo.EndCursor,
+			"NAME ASC, CREATED_AT ASC": lists.Two.PageInfo.EndCursor,
 		}
 		for _, c := range cases {
 			t.Run(c.name, func(t *testing.T) {
@@ -84,6 +88,8 @@ func TestFilters(t *testing.T) {
 		{"createdAt before 1970", `filter:{createdAt:{before:"1970-01-01T00:00:00.000001Z"}},orderBy:{field:CREATED_AT,direction:DESC}`},
 		{"updatedAt after 2038", `filter:{updatedAt:{from:"2038-01-19T03:14:08Z"}},orderBy:{field:UPDATED_AT}`},
 		{"updatedAt, first page", `filter:{updatedAt:{from:"2026-01-13T10:05:43.01Z"}},orderBy:{field:UPDATED_AT},first:2`},
+		{"several orders", `portfolioId:1,orderBy:[{field:NAME,direction:DESC},{field:CREATED_AT,direction:DESC}],first:8`},
+		{"no order", `orderBy:[],first:1`},
 		{"one portfolio", `portfolioId:2`},
 		{"missing portfolio", `portfolioId:77`},
 		{"without an image", `portfolioId:1,filter:{hasImage:false},first:3`},

@@ -8,34 +8,49 @@ import (
 	"unicode"
 )
 
-// sortKey determines the position of an entry in a list.
-type sortKey struct {
-	value string
-	id    int64
+// orderKey is a key of the order of a list.
+type orderKey struct {
+	Field     string `json:"field"`
+	Direction string `json:"direction"`
 }
 
-func (k sortKey) compare(other sortKey) int {
-	return cmp.Or(strings.Compare(k.value, other.value), cmp.Compare(k.id, other.id))
-}
-
-func (e *entry) sortKey(field string) sortKey {
-	var key sortKey
-	_, _ = fmt.Sscan(e.ID, &key.id)
-	switch field {
-	case "NAME":
-		key.value = e.Name
-	case "CREATED_AT":
-		key.value = e.CreatedAt.Format("2006-01-02T15:04:05.000000")
-	case "UPDATED_AT":
-		key.value = e.UpdatedAt.Format("2006-01-02T15:04:05.000000")
+// compare orders two entries by the keys, and then by ID.
+func compare(order []orderKey, a, b *entry) int {
+	direction := "ASC"
+	for _, key := range order {
+		direction = key.Direction
+		if result := compareField(key, a, b); result != 0 || key.Field == "ID" {
+			return result
+		}
 	}
-	return key
+	return compareField(orderKey{"ID", direction}, a, b)
 }
 
-// savedCursor is a cursor from an earlier page.
+func compareField(key orderKey, a, b *entry) int {
+	if key.Direction == "DESC" {
+		a, b = b, a
+	}
+	switch key.Field {
+	case "NAME":
+		return strings.Compare(a.Name, b.Name)
+	case "CREATED_AT":
+		return a.CreatedAt.Compare(b.CreatedAt)
+	case "UPDATED_AT":
+		return a.UpdatedAt.Compare(b.UpdatedAt)
+	}
+	return cmp.Compare(a.number(), b.number())
+}
+
+func (e *entry) number() (id int64) {
+	_, _ = fmt.Sscan(e.ID, &id)
+	return id
+}
+
+// savedCursor is a cursor from an earlier page, with the entry as it was.
 type savedCursor struct {
-	list, field, direction, cursor string
-	key                            sortKey
+	query  listQuery
+	cursor string
+	entry  entry
 }
 
 // fold maps each letter to the smallest one that differs in case only.
@@ -51,15 +66,18 @@ func fold(text string) string {
 
 // listQuery is a list field with its arguments.
 type listQuery struct {
-	list, field, direction, search string
-	hasImage                       any
-	portfolio                      *entry
+	list, search string
+	order        []orderKey
+	hasImage     any
+	portfolio    *entry
 }
 
 func (m *modelTest) randomListQuery() listQuery {
-	q := listQuery{
-		list: "portfolioLinks", field: pick(m, "ID", "NAME", "CREATED_AT", "UPDATED_AT"), direction: pick(m, "ASC", "DESC"),
-		hasImage: pick[any](m, nil, nil, true, false),
+	q := listQuery{list: "portfolioLinks", hasImage: pick[any](m, nil, nil, true, false)}
+	fields := []string{"ID", "NAME", "CREATED_AT", "UPDATED_AT"}
+	m.random.Shuffle(len(fields), func(i, j int) { fields[i], fields[j] = fields[j], fields[i] })
+	for _, field := range fields[:m.random.IntN(len(fields)+1)] {
+		q.order = append(q.order, orderKey{field, pick(m, "ASC", "DESC")})
 	}
 	if m.random.IntN(3) == 0 {
 		q.search = m.randomText()
@@ -91,12 +109,7 @@ func (q listQuery) expected(m *modelTest) []*entry {
 			found = append(found, e)
 		}
 	}
-	slices.SortFunc(found, func(a, b *entry) int {
-		if q.direction == "DESC" {
-			a, b = b, a
-		}
-		return a.sortKey(q.field).compare(b.sortKey(q.field))
-	})
+	slices.SortFunc(found, func(a, b *entry) int { return compare(q.order, a, b) })
 	return found
 }
 
@@ -118,7 +131,7 @@ func (m *modelTest) fetchPage(q listQuery, arguments object) connection {
 	if q.hasImage != nil {
 		filter["hasImage"] = q.hasImage
 	}
-	variables := object{"f": filter, "o": object{"field": q.field, "direction": q.direction}}
+	variables := object{"f": filter, "o": q.order}
 	for _, name := range []string{"first", "after", "last", "before"} {
 		variables[name] = arguments[name]
 	}
@@ -135,7 +148,7 @@ func (m *modelTest) fetchPage(q listQuery, arguments object) connection {
 	if q.portfolio != nil {
 		variables["p"] = q.portfolio.ID
 	}
-	query := "query Q($f: " + filterType + ", $o: Order, $first: Int, $after: String, $last: Int, $before: String" + id + ") {" + list +
+	query := "query Q($f: " + filterType + ", $o: [Order!], $first: Int, $after: String, $last: Int, $before: String" + id + ") {" + list +
 		"filter: $f, orderBy: $o, first: $first, after: $after, last: $last, before: $before)" +
 		"{totalCount edges{cursor node{id}} pageInfo{hasNextPage hasPreviousPage startCursor endCursor}}" + end
 	var result struct {
@@ -188,7 +201,7 @@ func (m *modelTest) checkBackward(q listQuery, want []*entry, size int) {
 			m.Fatalf("%+v: %d of %d left, the page is %+v", q, left, len(want), page)
 		}
 		for i, edge := range page.Edges {
-			m.saved = append(m.saved, savedCursor{q.list, q.field, q.direction, edge.Cursor, want[left+i].sortKey(q.field)})
+			m.saved = append(m.saved, savedCursor{listQuery{list: q.list, order: q.order}, edge.Cursor, *want[left+i]})
 		}
 		if !page.PageInfo.HasPreviousPage {
 			return
@@ -218,15 +231,11 @@ func (m *modelTest) checkSavedCursor() {
 		return
 	}
 	saved := pick(m, m.saved...)
-	q := listQuery{list: saved.list, field: saved.field, direction: saved.direction}
-	sign := 1
-	if saved.direction == "DESC" {
-		sign = -1
-	}
+	q := saved.query
 	var before, after []*entry
 	all := q.expected(m)
 	for _, e := range all {
-		switch e.sortKey(q.field).compare(saved.key) * sign {
+		switch compare(q.order, e, &saved.entry) {
 		case 1:
 			after = append(after, e)
 		case -1:

@@ -3,7 +3,10 @@ package graph
 import (
 	"context"
 	"database/sql"
+	"fmt"
+	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/99designs/gqlgen/graphql"
 
@@ -18,17 +21,22 @@ const (
 	maxPageSize     = 100
 )
 
-// The names of the lists, which their cursors belong to.
-const (
-	portfolioList = "portfolios"
-	linkList      = "links"
-	userList      = "users"
-	tokenList     = "tokens"
+// listKind is a kind of list. Its cursors are valid for no other.
+type listKind struct {
+	name   string
+	fields []db.OrderField // by which it can be ordered
+}
+
+var (
+	portfolioList = listKind{"portfolios", []db.OrderField{db.OrderByID, db.OrderByName, db.OrderByCreatedAt, db.OrderByUpdatedAt}}
+	linkList      = listKind{"links", portfolioList.fields}
+	userList      = listKind{name: "users"} // by ID only
+	tokenList     = listKind{name: "tokens"}
 )
 
 // pageArgs are the arguments of every list.
 type pageArgs struct {
-	orderBy *db.Order
+	orderBy []*db.Order
 	first   *int
 	after   *string
 	last    *int
@@ -36,8 +44,8 @@ type pageArgs struct {
 }
 
 // readPage reads the page of a list that its arguments select.
-func readPage[R model.Row](ctx context.Context, args pageArgs, name string, filter db.Filter, errs inputErrors, read func(db.List) (*db.Page[R], error)) (*model.Connection[R], error) {
-	list, cursors, err := args.list(ctx, name, filter, errs)
+func readPage[R model.Row](ctx context.Context, args pageArgs, kind listKind, filter db.Filter, errs inputErrors, read func(db.List) (*db.Page[R], error)) (*model.Connection[R], error) {
+	list, cursors, err := args.list(ctx, kind, filter, errs)
 	if err != nil {
 		return nil, err
 	}
@@ -50,11 +58,8 @@ func readPage[R model.Row](ctx context.Context, args pageArgs, name string, filt
 
 // list returns what to read for a list, given the arguments and the selection of
 // its field.
-func (p pageArgs) list(ctx context.Context, name string, filter db.Filter, errs inputErrors) (db.List, model.CursorCodec, error) {
-	cursors := model.CursorCodec{List: name, Order: db.Order{Field: db.OrderByID, Direction: db.Ascending}}
-	if p.orderBy != nil {
-		cursors.Order = *p.orderBy
-	}
+func (p pageArgs) list(ctx context.Context, kind listKind, filter db.Filter, errs inputErrors) (db.List, *model.CursorCodec, error) {
+	cursors := &model.CursorCodec{List: kind.name, Order: errs.orderBy(p.orderBy, kind.fields)}
 	list := db.List{Filter: filter, Order: cursors.Order, Limit: defaultPageSize, Backward: p.last != nil || p.before != nil}
 	if list.Backward && (p.first != nil || p.after != nil) {
 		errs.add("cannot be combined with last or before", "first")
@@ -79,6 +84,22 @@ func (p pageArgs) list(ctx context.Context, name string, filter db.Filter, errs 
 	list.WithTotal = graphql.FieldRequested(ctx, "totalCount")
 	list.WithPreceding = graphql.FieldRequested(ctx, oppositeField)
 	return list, cursors, errs.err()
+}
+
+// orderBy returns the order of a list that can be ordered by the given fields.
+func (e *inputErrors) orderBy(keys []*db.Order, fields []db.OrderField) db.OrderBy {
+	var valid []db.Order
+	for i, key := range keys {
+		switch {
+		case !slices.Contains(fields, key.Field):
+			e.add("must be one of "+strings.Trim(fmt.Sprint(fields), "[]"), "orderBy", i, "field")
+		case slices.ContainsFunc(valid, func(other db.Order) bool { return other.Field == key.Field }):
+			e.add("repeats "+string(key.Field), "orderBy", i, "field")
+		default:
+			valid = append(valid, *key)
+		}
+	}
+	return db.NewOrderBy(valid...)
 }
 
 func portfolioFilter(f *model.PortfolioFilter) (filter db.Filter, errs inputErrors) {

@@ -188,7 +188,7 @@ func (r *mutationResolver) UploadImage(ctx context.Context, input model.UploadIm
 }
 
 // Links returns a page of the links of a portfolio.
-func (r *portfolioResolver) Links(ctx context.Context, obj *db.Portfolio, filter *model.PortfolioLinkFilter, orderBy *db.Order, first *int, after *string, last *int, before *string) (*model.Connection[*db.PortfolioLink], error) {
+func (r *portfolioResolver) Links(ctx context.Context, obj *db.Portfolio, filter *model.PortfolioLinkFilter, orderBy []*db.Order, first *int, after *string, last *int, before *string) (*model.Connection[*db.PortfolioLink], error) {
 	selected, errs := linkFilter(filter)
 	return readPage(ctx, pageArgs{orderBy, first, after, last, before}, linkList, selected, errs, func(list db.List) (*db.Page[*db.PortfolioLink], error) {
 		return r.DB.Links(ctx, obj, list)
@@ -212,7 +212,7 @@ func (r *queryResolver) PortfolioLink(ctx context.Context, portfolioID *db.NodeI
 }
 
 // PortfolioLinks returns a page of links.
-func (r *queryResolver) PortfolioLinks(ctx context.Context, portfolioID *db.NodeID, filter *model.PortfolioLinkFilter, orderBy *db.Order, first *int, after *string, last *int, before *string) (*model.Connection[*db.PortfolioLink], error) {
+func (r *queryResolver) PortfolioLinks(ctx context.Context, portfolioID *db.NodeID, filter *model.PortfolioLinkFilter, orderBy []*db.Order, first *int, after *string, last *int, before *string) (*model.Connection[*db.PortfolioLink], error) {
 	selected, errs := linkFilter(filter)
 	portfolio := errs.optionalID(portfolioID, db.PortfolioNode, "portfolioId")
 	return readPage(ctx, pageArgs{orderBy, first, after, last, before}, linkList, selected, errs, func(list db.List) (*db.Page[*db.PortfolioLink], error) {
@@ -230,7 +230,7 @@ func (r *queryResolver) Portfolio(ctx context.Context, id db.NodeID) (*db.Portfo
 }
 
 // Portfolios returns a page of portfolios.
-func (r *queryResolver) Portfolios(ctx context.Context, filter *model.PortfolioFilter, orderBy *db.Order, first *int, after *string, last *int, before *string) (*model.Connection[*db.Portfolio], error) {
+func (r *queryResolver) Portfolios(ctx context.Context, filter *model.PortfolioFilter, orderBy []*db.Order, first *int, after *string, last *int, before *string) (*model.Connection[*db.Portfolio], error) {
 	selected, errs := portfolioFilter(filter)
 	return readPage(ctx, pageArgs{orderBy, first, after, last, before}, portfolioList, selected, errs, func(list db.List) (*db.Page[*db.Portfolio], error) {
 		return r.DB.Portfolios(ctx, list)

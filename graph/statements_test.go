@@ -54,7 +54,7 @@ func TestStatements(t *testing.T) {
 		{"links of many portfolios", `{portfolios(first:$n){nodes{name links(first:$n){nodes{id $image}}}}}`, 2},
 		{"edges", `{portfolios(first:$n){edges{cursor node{name links(first:$n){edges{cursor node{id $image}}}}}}}`, 2},
 		{"all fields of connections", `{portfolios(first:$n){totalCount pageInfo{hasNextPage hasPreviousPage startCursor endCursor}
-			nodes{name links(first:$n,orderBy:{field:NAME}){totalCount pageInfo{hasNextPage} nodes{id $image}}}}}`, 4},
+			nodes{name links(first:$n,orderBy:[{field:NAME},{field:CREATED_AT,direction:DESC}]){totalCount pageInfo{hasNextPage} nodes{id $image}}}}}`, 4},
 		{"portfolios of links", `{portfolioLinks(first:$n){nodes{portfolio{name}}}}`, 2},
 		{"portfolios of links of portfolios", `{portfolios(first:$n){nodes{links(first:$n){nodes{portfolio{name}}}}}}`, 2},
 		{"links of portfolios of links", `{portfolioLinks(first:$n){nodes{portfolio{links(first:2){nodes{$image}}}}}}`, 3},

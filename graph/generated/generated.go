@@ -112,7 +112,7 @@ type ComplexityRoot struct {
 	Portfolio struct {
 		CreatedAt func(childComplexity int) int
 		ID        func(childComplexity int) int
-		Links     func(childComplexity int, filter *model.PortfolioLinkFilter, orderBy *db.Order, first *int, after *string, last *int, before *string) int
+		Links     func(childComplexity int, filter *model.PortfolioLinkFilter, orderBy []*db.Order, first *int, after *string, last *int, before *string) int
 		Name      func(childComplexity int) int
 		NodeID    func(childComplexity int) int
 		UpdatedAt func(childComplexity int) int
@@ -160,8 +160,8 @@ type ComplexityRoot struct {
 		Nodes          func(childComplexity int, nodeIds []*db.NodeID) int
 		Portfolio      func(childComplexity int, id db.NodeID) int
 		PortfolioLink  func(childComplexity int, portfolioID *db.NodeID, id db.NodeID) int
-		PortfolioLinks func(childComplexity int, portfolioID *db.NodeID, filter *model.PortfolioLinkFilter, orderBy *db.Order, first *int, after *string, last *int, before *string) int
-		Portfolios     func(childComplexity int, filter *model.PortfolioFilter, orderBy *db.Order, first *int, after *string, last *int, before *string) int
+		PortfolioLinks func(childComplexity int, portfolioID *db.NodeID, filter *model.PortfolioLinkFilter, orderBy []*db.Order, first *int, after *string, last *int, before *string) int
+		Portfolios     func(childComplexity int, filter *model.PortfolioFilter, orderBy []*db.Order, first *int, after *string, last *int, before *string) int
 		Tokens         func(childComplexity int, first *int, after *string, last *int, before *string) int
 		Users          func(childComplexity int, first *int, after *string, last *int, before *string) int
 		Viewer         func(childComplexity int) int
@@ -261,16 +261,16 @@ type MutationResolver interface {
 	UploadImage(ctx context.Context, input model.UploadImageInput) (*model.UploadImagePayload, error)
 }
 type PortfolioResolver interface {
-	Links(ctx context.Context, obj *db.Portfolio, filter *model.PortfolioLinkFilter, orderBy *db.Order, first *int, after *string, last *int, before *string) (*model.Connection[*db.PortfolioLink], error)
+	Links(ctx context.Context, obj *db.Portfolio, filter *model.PortfolioLinkFilter, orderBy []*db.Order, first *int, after *string, last *int, before *string) (*model.Connection[*db.PortfolioLink], error)
 }
 type PortfolioLinkResolver interface {
 	Portfolio(ctx context.Context, obj *db.PortfolioLink) (*db.Portfolio, error)
 }
 type QueryResolver interface {
 	PortfolioLink(ctx context.Context, portfolioID *db.NodeID, id db.NodeID) (*db.PortfolioLink, error)
-	PortfolioLinks(ctx context.Context, portfolioID *db.NodeID, filter *model.PortfolioLinkFilter, orderBy *db.Order, first *int, after *string, last *int, before *string) (*model.Connection[*db.PortfolioLink], error)
+	PortfolioLinks(ctx context.Context, portfolioID *db.NodeID, filter *model.PortfolioLinkFilter, orderBy []*db.Order, first *int, after *string, last *int, before *string) (*model.Connection[*db.PortfolioLink], error)
 	Portfolio(ctx context.Context, id db.NodeID) (*db.Portfolio, error)
-	Portfolios(ctx context.Context, filter *model.PortfolioFilter, orderBy *db.Order, first *int, after *string, last *int, before *string) (*model.Connection[*db.Portfolio], error)
+	Portfolios(ctx context.Context, filter *model.PortfolioFilter, orderBy []*db.Order, first *int, after *string, last *int, before *string) (*model.Connection[*db.Portfolio], error)
 	Node(ctx context.Context, nodeID db.NodeID) (db.Node, error)
 	Nodes(ctx context.Context, nodeIds []*db.NodeID) ([]db.Node, error)
 	Image(ctx context.Context, id db.NodeID) (*db.Image, error)
@@ -637,7 +637,7 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 			return 0, false
 		}
 
-		return e.ComplexityRoot.Portfolio.Links(childComplexity, args["filter"].(*model.PortfolioLinkFilter), args["orderBy"].(*db.Order), args["first"].(*int), args["after"].(*string), args["last"].(*int), args["before"].(*string)), true
+		return e.ComplexityRoot.Portfolio.Links(childComplexity, args["filter"].(*model.PortfolioLinkFilter), args["orderBy"].([]*db.Order), args["first"].(*int), args["after"].(*string), args["last"].(*int), args["before"].(*string)), true
 	case "Portfolio.name":
 		if e.ComplexityRoot.Portfolio.Name == nil {
 			break
@@ -854,7 +854,7 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 			return 0, false
 		}
 
-		return e.ComplexityRoot.Query.PortfolioLinks(childComplexity, args["portfolioId"].(*db.NodeID), args["filter"].(*model.PortfolioLinkFilter), args["orderBy"].(*db.Order), args["first"].(*int), args["after"].(*string), args["last"].(*int), args["before"].(*string)), true
+		return e.ComplexityRoot.Query.PortfolioLinks(childComplexity, args["portfolioId"].(*db.NodeID), args["filter"].(*model.PortfolioLinkFilter), args["orderBy"].([]*db.Order), args["first"].(*int), args["after"].(*string), args["last"].(*int), args["before"].(*string)), true
 	case "Query.portfolios":
 		if e.ComplexityRoot.Query.Portfolios == nil {
 			break
@@ -865,7 +865,7 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 			return 0, false
 		}
 
-		return e.ComplexityRoot.Query.Portfolios(childComplexity, args["filter"].(*model.PortfolioFilter), args["orderBy"].(*db.Order), args["first"].(*int), args["after"].(*string), args["last"].(*int), args["before"].(*string)), true
+		return e.ComplexityRoot.Query.Portfolios(childComplexity, args["filter"].(*model.PortfolioFilter), args["orderBy"].([]*db.Order), args["first"].(*int), args["after"].(*string), args["last"].(*int), args["before"].(*string)), true
 	case "Query.tokens":
 		if e.ComplexityRoot.Query.Tokens == nil {
 			break
@@ -1244,8 +1244,11 @@ var sources = []*ast.Source{
 	{Name: "../../schema.graphqls", Input: `"Requires a permission of the viewer."
 directive @requires("The required permission." permission: Permission!) on FIELD_DEFINITION
 
-"Sets the cost of a field or input that costs more than reading a column."
-directive @cost("The cost, as a number of fields." weight: Int!) on FIELD_DEFINITION | INPUT_FIELD_DEFINITION
+"""
+Sets the cost of a field or input that costs more than reading a column; on an input
+object, that of each in a list after the first.
+"""
+directive @cost("The cost, as a number of fields." weight: Int!) on FIELD_DEFINITION | INPUT_FIELD_DEFINITION | INPUT_OBJECT
 
 "An RFC 3339 date and time in UTC, with six fractional digits or none."
 scalar DateTime @specifiedBy(url: "https://www.rfc-editor.org/rfc/rfc3339")
@@ -1295,8 +1298,8 @@ type Query {
     portfolioId: ID
     "Filters the links."
     filter: PortfolioLinkFilter
-    "The order of the list. Default: ascending IDs."
-    orderBy: Order
+    "The keys of the order, the most significant first. Default: ascending IDs."
+    orderBy: [Order!]
     "Returns the first n entries, 1 to 100. Default: 20."
     first: Int
     "Returns the entries after this cursor. Cannot be combined with last and before."
@@ -1317,8 +1320,8 @@ type Query {
   portfolios(
     "Filters the portfolios."
     filter: PortfolioFilter
-    "The order of the list. Default: ascending IDs."
-    orderBy: Order
+    "The keys of the order, the most significant first. Default: ascending IDs."
+    orderBy: [Order!]
     "Returns the first n entries, 1 to 100. Default: 20."
     first: Int
     "Returns the entries after this cursor. Cannot be combined with last and before."
@@ -1518,8 +1521,8 @@ type Portfolio implements Node {
   links(
     "Filters the links."
     filter: PortfolioLinkFilter
-    "The order of the list. Default: ascending IDs."
-    orderBy: Order
+    "The keys of the order, the most significant first. Default: ascending IDs."
+    orderBy: [Order!]
     "Returns the first n entries, 1 to 100. Default: 20."
     first: Int
     "Returns the entries after this cursor. Cannot be combined with last and before."
@@ -1704,8 +1707,11 @@ type PageInfo {
   endCursor: String
 }
 
-"The order of a list. Entries with equal values are ordered by ID in the same direction."
-input Order {
+"""
+A key of the order of a list, which can have one for each field. Entries with equal
+keys are ordered by ID, in the direction of the last key.
+"""
+input Order @cost(weight: 50) {
   "The field to order by."
   field: OrderField! = ID
   "The sort direction."
@@ -2601,8 +2607,8 @@ func (ec *executionContext) field_Portfolio_links_args(ctx context.Context, rawA
 	}
 	args["filter"] = arg0
 	arg1, err := graphql.ProcessArgField(ctx, rawArgs, "orderBy",
-		func(ctx context.Context, v any) (*db.Order, error) {
-			return ec.unmarshalOOrder2ᚖportfolioᚋdbᚐOrder(ctx, v)
+		func(ctx context.Context, v any) ([]*db.Order, error) {
+			return ec.unmarshalOOrder2ᚕᚖportfolioᚋdbᚐOrderᚄ(ctx, v)
 		})
 	if err != nil {
 		return nil, err
@@ -2741,8 +2747,8 @@ func (ec *executionContext) field_Query_portfolioLinks_args(ctx context.Context,
 	}
 	args["filter"] = arg1
 	arg2, err := graphql.ProcessArgField(ctx, rawArgs, "orderBy",
-		func(ctx context.Context, v any) (*db.Order, error) {
-			return ec.unmarshalOOrder2ᚖportfolioᚋdbᚐOrder(ctx, v)
+		func(ctx context.Context, v any) ([]*db.Order, error) {
+			return ec.unmarshalOOrder2ᚕᚖportfolioᚋdbᚐOrderᚄ(ctx, v)
 		})
 	if err != nil {
 		return nil, err
@@ -2809,8 +2815,8 @@ func (ec *executionContext) field_Query_portfolios_args(ctx context.Context, raw
 	}
 	args["filter"] = arg0
 	arg1, err := graphql.ProcessArgField(ctx, rawArgs, "orderBy",
-		func(ctx context.Context, v any) (*db.Order, error) {
-			return ec.unmarshalOOrder2ᚖportfolioᚋdbᚐOrder(ctx, v)
+		func(ctx context.Context, v any) ([]*db.Order, error) {
+			return ec.unmarshalOOrder2ᚕᚖportfolioᚋdbᚐOrderᚄ(ctx, v)
 		})
 	if err != nil {
 		return nil, err
@@ -4338,7 +4344,7 @@ func (ec *executionContext) _Portfolio_links(ctx context.Context, field graphql.
 		},
 		func(ctx context.Context) (any, error) {
 			fc := graphql.GetFieldContext(ctx)
-			return ec.Resolvers.Portfolio().Links(ctx, obj, fc.Args["filter"].(*model.PortfolioLinkFilter), fc.Args["orderBy"].(*db.Order), fc.Args["first"].(*int), fc.Args["after"].(*string), fc.Args["last"].(*int), fc.Args["before"].(*string))
+			return ec.Resolvers.Portfolio().Links(ctx, obj, fc.Args["filter"].(*model.PortfolioLinkFilter), fc.Args["orderBy"].([]*db.Order), fc.Args["first"].(*int), fc.Args["after"].(*string), fc.Args["last"].(*int), fc.Args["before"].(*string))
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *model.Connection[*db.PortfolioLink]) graphql.Marshaler {
@@ -5045,7 +5051,7 @@ func (ec *executionContext) _Query_portfolioLinks(ctx context.Context, field gra
 		},
 		func(ctx context.Context) (any, error) {
 			fc := graphql.GetFieldContext(ctx)
-			return ec.Resolvers.Query().PortfolioLinks(ctx, fc.Args["portfolioId"].(*db.NodeID), fc.Args["filter"].(*model.PortfolioLinkFilter), fc.Args["orderBy"].(*db.Order), fc.Args["first"].(*int), fc.Args["after"].(*string), fc.Args["last"].(*int), fc.Args["before"].(*string))
+			return ec.Resolvers.Query().PortfolioLinks(ctx, fc.Args["portfolioId"].(*db.NodeID), fc.Args["filter"].(*model.PortfolioLinkFilter), fc.Args["orderBy"].([]*db.Order), fc.Args["first"].(*int), fc.Args["after"].(*string), fc.Args["last"].(*int), fc.Args["before"].(*string))
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *model.Connection[*db.PortfolioLink]) graphql.Marshaler {
@@ -5133,7 +5139,7 @@ func (ec *executionContext) _Query_portfolios(ctx context.Context, field graphql
 		},
 		func(ctx context.Context) (any, error) {
 			fc := graphql.GetFieldContext(ctx)
-			return ec.Resolvers.Query().Portfolios(ctx, fc.Args["filter"].(*model.PortfolioFilter), fc.Args["orderBy"].(*db.Order), fc.Args["first"].(*int), fc.Args["after"].(*string), fc.Args["last"].(*int), fc.Args["before"].(*string))
+			return ec.Resolvers.Query().Portfolios(ctx, fc.Args["filter"].(*model.PortfolioFilter), fc.Args["orderBy"].([]*db.Order), fc.Args["first"].(*int), fc.Args["after"].(*string), fc.Args["last"].(*int), fc.Args["before"].(*string))
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *model.Connection[*db.Portfolio]) graphql.Marshaler {
@@ -10513,6 +10519,11 @@ func (ec *executionContext) marshalNInt2int(ctx context.Context, sel ast.Selecti
 	return res
 }
 
+func (ec *executionContext) unmarshalNOrder2ᚖportfolioᚋdbᚐOrder(ctx context.Context, v any) (*db.Order, error) {
+	res, err := ec.unmarshalInputOrder(ctx, v)
+	return &res, graphql.ErrorOnPath(ctx, err)
+}
+
 func (ec *executionContext) unmarshalNOrderField2portfolioᚋdbᚐOrderField(ctx context.Context, v any) (db.OrderField, error) {
 	tmp, err := graphql.UnmarshalString(v)
 	res := db.OrderField(tmp)
@@ -11193,12 +11204,21 @@ func (ec *executionContext) marshalONode2ᚕportfolioᚋdbᚐNode(ctx context.Co
 	return ret
 }
 
-func (ec *executionContext) unmarshalOOrder2ᚖportfolioᚋdbᚐOrder(ctx context.Context, v any) (*db.Order, error) {
+func (ec *executionContext) unmarshalOOrder2ᚕᚖportfolioᚋdbᚐOrderᚄ(ctx context.Context, v any) ([]*db.Order, error) {
 	if v == nil {
 		return nil, nil
 	}
-	res, err := ec.unmarshalInputOrder(ctx, v)
-	return &res, graphql.ErrorOnPath(ctx, err)
+	vSlice := graphql.CoerceList(v)
+	var err error
+	res := make([]*db.Order, len(vSlice))
+	for i := range vSlice {
+		ctx := graphql.WithPathContext(ctx, graphql.NewPathWithIndex(i))
+		res[i], err = ec.unmarshalNOrder2ᚖportfolioᚋdbᚐOrder(ctx, vSlice[i])
+		if err != nil {
+			return nil, err
+		}
+	}
+	return res, nil
 }
 
 func (ec *executionContext) unmarshalOPermission2ᚕportfolioᚋinternalᚋauthᚐPermissionᚄ(ctx context.Context, v any) ([]auth.Permission, error) {

@@ -9,20 +9,20 @@ type Connection[R Row] struct {
 	TotalCount int
 
 	rows                 []R
-	cursors              CursorCodec
+	cursors              *CursorCodec
 	hasNext, hasPrevious bool
 }
 
 // Row is a row of a list.
 type Row interface {
-	Cursor(by db.OrderField) db.Cursor
+	Cursor() db.Cursor
 }
 
 // Edge is a row of a page and its cursor.
 type Edge[R Row] struct {
 	Node R
 
-	cursors CursorCodec
+	cursors *CursorCodec
 }
 
 // The connections and edges of the schema.
@@ -77,7 +77,7 @@ func (c *Connection[R]) PageInfo() *PageInfo {
 func (e *Edge[R]) Cursor() string { return e.cursors.cursorOf(e.Node) }
 
 // NewConnection returns the connection of a page that was read for list.
-func NewConnection[R Row](page *db.Page[R], list db.List, cursors CursorCodec) *Connection[R] {
+func NewConnection[R Row](page *db.Page[R], list db.List, cursors *CursorCodec) *Connection[R] {
 	connection := &Connection[R]{TotalCount: page.Total, rows: page.Rows, cursors: cursors, hasNext: page.HasMore, hasPrevious: page.HasPreceding}
 	if list.Backward {
 		connection.hasNext, connection.hasPrevious = page.HasPreceding, page.HasMore

@@ -11,46 +11,79 @@ import (
 
 // CursorCodec encodes and decodes the cursors of a list in one order.
 type CursorCodec struct {
-	List string // name of the list
-	db.Order
+	List  string // name of the list
+	Order db.OrderBy
 }
 
 // checksum distinguishes the cursors of this list and order from any other text.
 // It is not a secret, as a cursor holds nothing that a client may not know.
-func (c CursorCodec) checksum(position []byte) uint32 {
-	return crc32.ChecksumIEEE(append([]byte(c.List+" "+string(c.Field)+" "+string(c.Direction)+" "), position...))
+func (c *CursorCodec) checksum(position []byte) uint32 {
+	text := []byte(c.List)
+	for _, key := range c.Order.Keys() {
+		text = append(append(append(append(text, ' '), key.Field...), ' '), key.Direction...)
+	}
+	return crc32.ChecksumIEEE(append(append(text, ' '), position...))
 }
 
-func (c CursorCodec) cursorOf(row Row) string { return c.encode(row.Cursor(c.Field)) }
+func (c *CursorCodec) cursorOf(row Row) string { return c.encode(row.Cursor()) }
 
-func (c CursorCodec) encode(cursor db.Cursor) string {
-	position := binary.AppendVarint(nil, cursor.ID)
-	switch c.Field {
-	case db.OrderByName:
-		position = append(position, cursor.Name...)
-	case db.OrderByCreatedAt, db.OrderByUpdatedAt:
-		position = binary.AppendVarint(position, cursor.Time.UnixMicro())
+func (c *CursorCodec) encode(cursor db.Cursor) string {
+	var position []byte
+	for _, key := range c.Order.Keys() {
+		switch key.Field {
+		case db.OrderByID:
+			position = binary.AppendVarint(position, cursor.ID)
+		case db.OrderByName:
+			position = append(binary.AppendVarint(position, int64(len(cursor.Name))), cursor.Name...)
+		case db.OrderByCreatedAt:
+			position = binary.AppendVarint(position, cursor.CreatedAt.UnixMicro())
+		case db.OrderByUpdatedAt:
+			position = binary.AppendVarint(position, cursor.UpdatedAt.UnixMicro())
+		}
 	}
 	return base64.RawURLEncoding.EncodeToString(binary.BigEndian.AppendUint32(position, c.checksum(position)))
 }
 
 // Decode returns the position that a cursor encodes. It reports false for any
 // text that encode did not return.
-func (c CursorCodec) Decode(text string) (db.Cursor, bool) {
+func (c *CursorCodec) Decode(text string) (db.Cursor, bool) {
 	const sum = 4 // bytes
 	position, err := base64.RawURLEncoding.DecodeString(text)
 	if err != nil || len(position) < sum {
 		return db.Cursor{}, false
 	}
-	position = position[:len(position)-sum]
-	id, read := binary.Varint(position)
-	cursor, rest := db.Cursor{ID: id}, position[max(read, 0):]
-	switch c.Field {
-	case db.OrderByName:
-		cursor.Name = string(rest)
-	case db.OrderByCreatedAt, db.OrderByUpdatedAt:
-		micros, _ := binary.Varint(rest)
-		cursor.Time = db.Time{Time: time.UnixMicro(micros).UTC()}
+	cursor, rest := db.Cursor{}, reader(position[:len(position)-sum])
+	for _, key := range c.Order.Keys() {
+		switch key.Field {
+		case db.OrderByID:
+			cursor.ID = rest.varint()
+		case db.OrderByName:
+			cursor.Name = rest.text()
+		case db.OrderByCreatedAt:
+			cursor.CreatedAt = rest.time()
+		case db.OrderByUpdatedAt:
+			cursor.UpdatedAt = rest.time()
+		}
 	}
-	return cursor, db.CanStoreText(cursor.Name) && db.CanStoreTime(cursor.Time.Time) && c.encode(cursor) == text
+	storable := db.CanStoreText(cursor.Name) && db.CanStoreTime(cursor.CreatedAt.Time) && db.CanStoreTime(cursor.UpdatedAt.Time)
+	return cursor, storable && c.encode(cursor) == text
 }
+
+// reader reads the values of a position. If they are malformed, it returns values
+// that are encoded otherwise.
+type reader []byte
+
+func (r *reader) varint() int64 {
+	number, read := binary.Varint(*r)
+	*r = (*r)[max(read, 0):]
+	return number
+}
+
+func (r *reader) text() string {
+	length := min(max(r.varint(), 0), int64(len(*r)))
+	text := string((*r)[:length])
+	*r = (*r)[length:]
+	return text
+}
+
+func (r *reader) time() db.Time { return db.Time{Time: time.UnixMicro(r.varint()).UTC()} }

@@ -83,13 +83,18 @@ func (e *estimator) fieldCost(field *ast.Field) float64 {
 	return cost
 }
 
-// inputCost returns the cost of the fields that an input value has.
+// inputCost returns the cost of an input value: of its fields that have a weight,
+// and of each element of a list, but for the first, if its type has one.
 func (e *estimator) inputCost(of *ast.Type, value any) float64 {
 	cost := 0.0
 	switch value := value.(type) {
 	case []any:
-		for _, element := range value {
+		for i, element := range value {
 			cost += e.inputCost(of, element)
+			if i > 0 {
+				weight, _ := e.weight(e.schema.Types[of.Name()].Directives)
+				cost += weight
+			}
 		}
 	case map[string]any:
 		for _, field := range e.schema.Types[of.Name()].Fields {

@@ -57,9 +57,10 @@ func TestCacheIsBounded(t *testing.T) {
 }
 
 const pagedSchema = `
-	directive @cost(weight: Int!) on FIELD_DEFINITION | INPUT_FIELD_DEFINITION
-	type Query { portfolios(first: Int, last: Int, after: String, filter: Filter): Portfolios! links(first: Int = 50): Links! plain: Portfolio }
+	directive @cost(weight: Int!) on FIELD_DEFINITION | INPUT_FIELD_DEFINITION | INPUT_OBJECT
+	type Query { portfolios(first: Int, last: Int, after: String, filter: Filter, orderBy: [Order!]): Portfolios! links(first: Int = 50): Links! plain: Portfolio }
 	input Filter { name: String search: String @cost(weight: 500) or: [Filter!] }
+	input Order @cost(weight: 50) { field: String }
 	type Portfolios { nodes: [Portfolio!]! totalCount: Int! @cost(weight: 50) }
 	type Links { nodes: [Link!]! }
 	type Portfolio { id: ID! links(first: Int = 50): Links! }
@@ -83,6 +84,9 @@ func TestCost(t *testing.T) {
 		{`query($s:String){portfolios(first:1,filter:{search:$s}){nodes{id}}}`, map[string]any{"s": "a"}, 1 + 500 + 2},
 		{`query($f:Filter){portfolios(first:1,filter:$f){nodes{id}}}`, map[string]any{"f": map[string]any{"or": []any{map[string]any{"search": "a"}}}}, 1 + 500 + 2},
 		{`query($f:Filter){portfolios(first:1,filter:$f){nodes{id}}}`, nil, 1 + 2},
+		{`{portfolios(first:1,orderBy:{field:"a"}){nodes{id}}}`, nil, 1 + 2},
+		{`{portfolios(first:1,orderBy:[{field:"a"}]){nodes{id}}}`, nil, 1 + 2},
+		{`{portfolios(first:1,orderBy:[{field:"a"},{field:"b"},{}]){nodes{id}}}`, nil, 1 + 2*50 + 2},
 		{"{plain{id}}", nil, 2},
 		{"{plain{...{...F}}} fragment F on Portfolio{id}", nil, 2},
 		{"{portfolios(first:100){nodes{id}}}", nil, 1 + 100*2},
@@ -104,7 +108,7 @@ func TestCost(t *testing.T) {
 			t.Fatal(errs)
 		}
 		got := costOf(cache.Schema, document.Operations[0], c.variables)
-		if scans := strings.Contains(c.query, "totalCount") || c.want > 500 && c.want < 2000; got.Fields != c.want || got.scans != scans {
+		if scans := strings.Contains(c.query, "totalCount") || strings.Contains(c.query, `"b"`) || c.want > 500 && c.want < 2000; got.Fields != c.want || got.scans != scans {
 			t.Errorf("%s costs %+v, want %.0f", c.query, got, c.want)
 		}
 	}
