@@ -9,6 +9,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/99designs/gqlgen/graphql"
@@ -89,6 +90,9 @@ func (h *Handler) Reject(w http.ResponseWriter, r *http.Request, status int, ret
 func (h *Handler) respond(w http.ResponseWriter, r *http.Request) response {
 	if r.Method != http.MethodGet && r.Method != http.MethodHead && r.Method != http.MethodPost {
 		return methodNotAllowed("Send GET or POST.", "GET, HEAD, POST").response()
+	}
+	if strings.EqualFold(r.Header.Get("Upgrade"), "websocket") {
+		return badRequest("WebSocket and subscriptions are not supported. Send queries and mutations by POST.").response()
 	}
 	limit := h.bodyLimit(r)
 	if r.ContentLength > limit {

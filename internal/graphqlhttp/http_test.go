@@ -136,6 +136,7 @@ func documentCases() []httpCase {
 		{name: "syntax error", body: `{"query":"{"}`, headers: accept(newType)},
 		{name: "missing variable", body: `{"query":"query($i:ID!){portfolioLink(id:$i){id}}"}`, headers: accept(newType)},
 		{name: "unknown operationName", body: `{"query":"query A{__typename}","operationName":"B"}`},
+		{name: "subscription", body: `{"query":"subscription{linkCreated{id}}"}`},
 		{name: "fragment without an operation", body: `{"query":"fragment F on Query{__typename}"}`},
 	}
 }
@@ -149,6 +150,7 @@ func bodyCases() []httpCase {
 		{name: "query is a number", body: `{"query":1}`},
 		{name: "variables is an array", body: withVariables + `[]}`},
 		{name: "batch", body: "[" + typename + "]"},
+		{name: "large batch after white space", body: " \r\n\t[" + strings.Repeat(typename+",", 2000) + typename + "]"},
 		{name: "text after the object", body: typename + " trailing"},
 		{name: "duplicate query", body: `{"query":"{__typename}","query":"{__typename}"}`},
 		{name: "Query in upper case", body: `{"Query":"{__typename}"}`},
@@ -193,6 +195,9 @@ func headerCases() []httpCase {
 		{name: "Content-Type: UTF-8", body: typename, headers: contentType(oldType + "; charset=UTF-8")},
 		{name: "Content-Encoding: gzip", body: "\x1f\x8b", headers: map[string]string{"Content-Encoding": "gzip"}},
 		{name: "DELETE", method: "DELETE", query: get("{__typename}")},
+		{name: "WebSocket of graphql-ws", headers: map[string]string{"Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13", "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==", "Sec-WebSocket-Protocol": "graphql-transport-ws"}},
+		{name: "Upgrade to HTTP/2", body: typename, headers: map[string]string{"Connection": "Upgrade, HTTP2-Settings", "Upgrade": "h2c"}},
+		{name: "Server-sent events", body: typename, headers: accept("text/event-stream")},
 		{name: "unknown token", query: get("{__typename}"), headers: authorization("Token nobody")},
 	}
 }

@@ -96,6 +96,9 @@ func checkContentType(header http.Header) *requestError {
 
 // fromJSON reads the request of a JSON object.
 func (h *Handler) fromJSON(text []byte) (*request, *requestError) {
+	if bytes.HasPrefix(bytes.TrimLeft(text, " \t\r\n"), []byte("[")) {
+		return nil, badRequest("Batching is not supported. Send one operation per request.")
+	}
 	if err := h.checkJSON(text); err != nil {
 		return nil, err
 	}
