@@ -10,6 +10,9 @@ import (
 // Filter selects the rows of a list. A zero field selects all.
 type Filter struct {
 	Search        string // in the name, and in the description of a link
+	Name          sql.Null[string]
+	URL           sql.Null[string]
+	ImageID       sql.Null[int64]
 	HasImage      sql.Null[bool]
 	CreatedFrom   sql.Null[Time]
 	CreatedBefore sql.Null[Time]
@@ -49,6 +52,17 @@ func (db *DB) addFilter(where *whereClause, filter Filter, table string, searche
 	} else if filter.Search != "" {
 		condition, args := sqliteSearch(filter.Search, table, searched)
 		where.add(condition, args...)
+	}
+	for _, equal := range []struct {
+		column string
+		text   sql.Null[string]
+	}{{"name", filter.Name}, {"url", filter.URL}} {
+		if equal.text.Valid {
+			where.add(textKey(equal.column)+" = ? AND "+equal.column+" = ?", truncateRunes(equal.text.V, maxTextKey), equal.text.V)
+		}
+	}
+	if image := filter.ImageID; image.Valid {
+		where.add("image_id = ?", image.V)
 	}
 	if has := filter.HasImage; has.Valid && has.V {
 		where.add("image_id IS NOT NULL")

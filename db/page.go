@@ -40,20 +40,23 @@ type OrderField string
 // The fields by which lists can be ordered.
 const (
 	OrderByID        OrderField = "ID"
-	OrderByName      OrderField = "NAME" // its first maxNameKey characters, by code point
+	OrderByName      OrderField = "NAME" // its first maxTextKey characters, by code point
 	OrderByCreatedAt OrderField = "CREATED_AT"
 	OrderByUpdatedAt OrderField = "UPDATED_AT"
 )
 
-// maxNameKey is the number of characters of a name that an index holds.
-const maxNameKey = 255
+// maxTextKey is the number of characters of a text that an index holds.
+const maxTextKey = 255
+
+// textKey returns the expression of a text that an index holds.
+func textKey(column string) string { return "substr(" + column + ", 1, 255)" }
 
 // column returns the expression that an index holds. The table, unless empty,
 // ends in a dot.
 func (f OrderField) column(table string) string {
 	switch f {
 	case OrderByName:
-		return "substr(" + table + "name, 1, 255)"
+		return textKey(table + "name")
 	case OrderByCreatedAt:
 		return table + "created_at"
 	case OrderByUpdatedAt:
@@ -133,7 +136,7 @@ func (o OrderBy) on(table string) string {
 // exists. Only the fields by which the list is ordered matter.
 type Cursor struct {
 	ID        int64
-	Name      string // at most maxNameKey characters
+	Name      string // at most maxTextKey characters
 	CreatedAt Time
 	UpdatedAt Time
 }
@@ -153,12 +156,12 @@ func (c *Cursor) value(field OrderField) any {
 
 // Cursor returns the position of the portfolio in a list.
 func (p *Portfolio) Cursor() Cursor {
-	return Cursor{ID: p.ID, Name: truncateRunes(p.Name, maxNameKey), CreatedAt: p.CreatedAt, UpdatedAt: p.UpdatedAt}
+	return Cursor{ID: p.ID, Name: truncateRunes(p.Name, maxTextKey), CreatedAt: p.CreatedAt, UpdatedAt: p.UpdatedAt}
 }
 
 // Cursor returns the position of the link in a list.
 func (l *PortfolioLink) Cursor() Cursor {
-	return Cursor{ID: l.ID, Name: truncateRunes(l.Name, maxNameKey), CreatedAt: l.CreatedAt, UpdatedAt: l.UpdatedAt}
+	return Cursor{ID: l.ID, Name: truncateRunes(l.Name, maxTextKey), CreatedAt: l.CreatedAt, UpdatedAt: l.UpdatedAt}
 }
 
 // Cursor returns the position of the user in a list.
@@ -189,13 +192,25 @@ type listSpec[R any] struct {
 	parentOf     func(R) int64 // its value
 }
 
-// index returns the name of the index that holds a field for each parent.
-func (s *listSpec[R]) index(field OrderField) string {
-	name := s.table
-	if s.parentColumn != "" {
-		name += "_" + s.parentColumn
+// hint tells SQLite which index to read, in two cases in which it would rather
+// sort all rows, or read them in their order.
+func (s *listSpec[R]) hint(db *DB, filter Filter, order OrderBy) string {
+	var field OrderField
+	switch {
+	case db.Postgres(), filter.Search != "", filter.URL.Valid, filter.ImageID.Valid:
+		return ""
+	case filter.Name.Valid:
+		field = OrderByName
+	case order != NewOrderBy(order[0]): // indexes hold the first key only
+		field = order[0].Field
+	default:
+		return ""
 	}
-	return name + "_" + strings.ToLower(string(field))
+	index := s.table
+	if s.parentColumn != "" {
+		index += "_" + s.parentColumn
+	}
+	return " INDEXED BY " + index + "_" + strings.ToLower(string(field))
 }
 
 // noParent stands for the parent in a list of all rows.
@@ -323,12 +338,7 @@ func rowQuery[R any](db *DB, spec listSpec[R], list List, where whereClause, nes
 	if list.Cursor.Valid {
 		db.addCursor(&where, order.Keys(), list.Cursor.V, false)
 	}
-	table := spec.table
-	if order != NewOrderBy(order[0]) && list.Filter.Search == "" && !db.Postgres() {
-		// The index holds the first key only: SQLite would rather sort all rows.
-		table += " INDEXED BY " + spec.index(order[0].Field)
-	}
-	key := queryKey{table: table, where: where.String(), order: order, limit: list.Limit, nested: nested, images: list.WithImages, filtered: list.Filter != Filter{}}
+	key := queryKey{table: spec.table + spec.hint(db, list.Filter, order), where: where.String(), order: order, limit: list.Limit, nested: nested, images: list.WithImages, filtered: list.Filter != Filter{}}
 	return db.rowQueries.get(key, list.Filter.Search != "", func() *bun.SelectQuery { return buildRowQuery(db, spec, key) }), where.args
 }
 

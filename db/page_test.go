@@ -2,6 +2,7 @@ package db_test
 
 import (
 	"database/sql"
+	"strings"
 	"testing"
 	"time"
 
@@ -77,4 +78,27 @@ func TestListsUnprepared(t *testing.T) {
 			t.Errorf("%v: %s", order, diff)
 		}
 	}
+}
+
+// TestFilterOfLongTexts reads links whose names and URLs differ after what an index
+// holds.
+func TestFilterOfLongTexts(t *testing.T) {
+	t.Parallel()
+	prefix := strings.Repeat("a", 255)
+	text := func(s string) sql.Null[string] { return sql.Null[string]{V: s, Valid: true} }
+	dbtest.EachURL(t, func(t *testing.T, dsn string) {
+		dbtest.Exec(t, dsn, "INSERT INTO portfolios (id, name) VALUES (1, 'x')")
+		for id, suffix := range []string{"", "b", "c"} {
+			dbtest.Exec(t, dsn, "INSERT INTO portfolio_links (id, portfolio_id, name, url) VALUES ($1, 1, $2, $2)", id, prefix+suffix)
+		}
+		database := dbtest.Open(t, dsn)
+		for id, suffix := range []string{"", "b", "c"} {
+			for _, filter := range []db.Filter{{Name: text(prefix + suffix)}, {URL: text(prefix + suffix)}} {
+				page, err := database.PortfolioLinks(t.Context(), nil, db.List{Filter: filter, Order: db.NewOrderBy(), Limit: 3, WithRows: true})
+				if err != nil || len(page.Rows) != 1 || page.Rows[0].ID != int64(id) {
+					t.Errorf("%+v: %v, %v", filter, page.Rows, err)
+				}
+			}
+		}
+	})
 }

@@ -13,7 +13,7 @@ import (
 )
 
 // loadMany inserts 1,000 portfolios, and 1,000 links into each of the first 100.
-// Every second link has an image.
+// Every second link has an image, and two links have the same URL.
 func loadMany(t testing.TB, dsn string) {
 	t.Helper()
 	numbers := func(n int) string { return fmt.Sprintf("generate_series(CAST(1 AS bigint), %d) AS n (n)", n) }
@@ -32,7 +32,7 @@ func loadMany(t testing.TB, dsn string) {
 		"INSERT INTO portfolios (id, name, created_at, updated_at) SELECT n, 'Portfolio ' || n * 7919 % 1000, " + timestamp("n * 104729 % 1000") + ", " + timestamp("n * 1299709 % 1000") + " FROM " + numbers(1000),
 		"INSERT INTO images (id, type, name, path, size) SELECT n, 'image', 'n', 'p', n FROM " + numbers(20_000),
 		"INSERT INTO thumbnails (image_id, path, size) SELECT n, 't' || n, 64 FROM " + numbers(4000),
-		"INSERT INTO portfolio_links (id, portfolio_id, image_id, name, created_at, updated_at) SELECT n, 1 + n % 100, CASE WHEN n % 2 = 0 THEN 1 + n % 20000 END, 'Link ' || n * 7919 % 100000, " +
+		"INSERT INTO portfolio_links (id, portfolio_id, image_id, name, url, created_at, updated_at) SELECT n, 1 + n % 100, CASE WHEN n % 2 = 0 THEN 1 + n % 20000 END, 'Link ' || n * 7919 % 100000, 'https://example.com/' || n % 50000, " +
 			timestamp("n * 104729 % 100000") + ", " + timestamp("n * 1299709 % 100000") + " FROM " + numbers(100_000),
 		"ANALYZE",
 	} {
@@ -105,4 +105,36 @@ func checkPlan(t *testing.T, database *db.DB, list db.List, plan string, err err
 	if err != nil || !matches(inOrder) || matches(wrong) || list.Cursor.Valid && !matches(seek) {
 		t.Errorf("%+v: %v\n%s", list, err, plan)
 	}
+}
+
+// TestFilterPlans checks that an index finds the rows of each filter for equal
+// values.
+func TestFilterPlans(t *testing.T) {
+	t.Parallel()
+	text := func(s string) sql.Null[string] { return sql.Null[string]{V: s, Valid: true} }
+	dbtest.EachURL(t, func(t *testing.T, dsn string) {
+		loadMany(t, dsn)
+		database := dbtest.Open(t, dsn)
+		for pattern, filter := range map[string]db.Filter{
+			"portfolio_links_(portfolio_id_)?name": {Name: text("Link 500")},
+			"portfolio_links_url":                  {URL: text("https://example.com/500")},
+			"portfolio_links_image_id":             {ImageID: sql.Null[int64]{V: 7, Valid: true}},
+		} {
+			index := regexp.MustCompile("(SEARCH portfolio_links USING INDEX|Scan (Backward )?(using|on)) " + pattern)
+			for _, order := range orders() {
+				list := db.List{Filter: filter, Order: order, Limit: 20, WithRows: true}
+				for _, portfolios := range [][]int64{nil, {5}, {5, 6, 7}} {
+					plan, err := database.ExplainLinks(t.Context(), list, portfolios...)
+					if err != nil || !index.MatchString(plan) || strings.Contains(plan, "Seq Scan") {
+						t.Errorf("%+v: %v\n%s", list, err, plan)
+					}
+				}
+			}
+		}
+		list := db.List{Filter: db.Filter{Name: text("Portfolio 5")}, Order: db.NewOrderBy(), Limit: 20, WithRows: true}
+		plan, err := database.ExplainPortfolios(t.Context(), list)
+		if err != nil || !strings.Contains(plan, "portfolios_name") {
+			t.Errorf("%v\n%s", err, plan)
+		}
+	})
 }

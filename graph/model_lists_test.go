@@ -3,6 +3,7 @@ package graph_test
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"unicode"
@@ -70,6 +71,7 @@ type listQuery struct {
 	order        []orderKey
 	hasImage     any
 	portfolio    *entry
+	equal        object // the values of fields, null to ignore them
 }
 
 func (m *modelTest) randomListQuery() listQuery {
@@ -79,12 +81,21 @@ func (m *modelTest) randomListQuery() listQuery {
 	for _, field := range fields[:m.random.IntN(len(fields)+1)] {
 		q.order = append(q.order, orderKey{field, pick(m, "ASC", "DESC")})
 	}
-	if m.random.IntN(3) == 0 {
+	switch m.random.IntN(6) {
+	case 0, 1:
 		q.search = m.randomText()
+	case 2:
+		if like := m.anyOf(m.links); like != nil {
+			name := pick(m, "name", "url", "imageId")
+			q.equal = object{name: like.value(name)}
+		}
 	}
 	switch m.random.IntN(4) {
 	case 0:
-		q.list, q.hasImage = "portfolios", nil
+		q.list, q.hasImage, q.equal = "portfolios", nil, nil
+		if like := m.anyOf(m.portfolios); like != nil && q.search == "" {
+			q.equal = object{"name": pick[any](m, nil, like.Name)}
+		}
 	case 1, 2:
 		q.portfolio = m.anyOf(m.portfolios)
 	}
@@ -102,10 +113,13 @@ func (q listQuery) expected(m *modelTest) []*entry {
 		if e.Description != nil {
 			description = *e.Description
 		}
-		inPortfolio := q.portfolio == nil || e.Portfolio.ID == q.portfolio.ID
+		selected := q.portfolio == nil || e.Portfolio.ID == q.portfolio.ID
 		byImage := q.hasImage == nil || (e.ImageData != nil) == q.hasImage
 		bySearch := strings.Contains(fold(e.Name), fold(q.search)) || strings.Contains(fold(description), fold(q.search))
-		if inPortfolio && byImage && bySearch {
+		for name, value := range q.equal {
+			selected = selected && (value == nil || e.value(name) == value)
+		}
+		if selected && byImage && bySearch {
 			found = append(found, e)
 		}
 	}
@@ -128,6 +142,7 @@ type connection struct {
 // fetchPage reads a page. Its arguments are first, after, last and before.
 func (m *modelTest) fetchPage(q listQuery, arguments object) connection {
 	filter := object{"search": q.search}
+	maps.Copy(filter, q.equal)
 	if q.hasImage != nil {
 		filter["hasImage"] = q.hasImage
 	}

@@ -150,33 +150,32 @@ func (m *modelTest) checkTimes(before, after *entry) {
 
 // checkUpdate checks that an update changed the fields of its input only.
 func (m *modelTest) checkUpdate(before, after *entry, input object) {
-	value := func(s *string) any {
-		if s == nil {
-			return nil
-		}
-		return *s
-	}
-	image := func(e *entry) any {
-		if e.ImageData == nil {
-			return nil
-		}
-		return e.ImageData.ID
-	}
-	for name, values := range map[string][2]any{
-		"portfolioId": {before.Portfolio.ID, after.Portfolio.ID},
-		"name":        {before.Name, after.Name},
-		"url":         {value(before.URL), value(after.URL)},
-		"description": {value(before.Description), value(after.Description)},
-		"imageId":     {image(before), image(after)},
-	} {
+	for _, name := range []string{"portfolioId", "name", "url", "description", "imageId"} {
 		want, ok := input[name]
 		if !ok {
-			want = values[0]
+			want = before.value(name)
 		}
-		if values[1] != want {
-			m.Fatalf("%s is %v after %v", name, values[1], input)
+		if got := after.value(name); got != want {
+			m.Fatalf("%s is %v after %v", name, got, input)
 		}
 	}
+}
+
+// value returns the value of a field of the input, or nil.
+func (e *entry) value(name string) any {
+	switch {
+	case name == "portfolioId":
+		return e.Portfolio.ID
+	case name == "name":
+		return e.Name
+	case name == "url" && e.URL != nil:
+		return *e.URL
+	case name == "description" && e.Description != nil:
+		return *e.Description
+	case name == "imageId" && e.ImageData != nil:
+		return e.ImageData.ID
+	}
+	return nil
 }
 
 func (m *modelTest) checkLookup() {

@@ -104,7 +104,7 @@ func (e *inputErrors) orderBy(keys []*db.Order, fields []db.OrderField) db.Order
 
 func portfolioFilter(f *model.PortfolioFilter) (filter db.Filter, errs inputErrors) {
 	if f != nil {
-		filter.Search = errs.search(f.Search)
+		filter.Search, filter.Name = errs.search(f.Search), errs.equal(f.Name, maxName, "name")
 		filter.CreatedFrom, filter.CreatedBefore = errs.timeRange(f.CreatedAt, "createdAt")
 		filter.UpdatedFrom, filter.UpdatedBefore = errs.timeRange(f.UpdatedAt, "updatedAt")
 	}
@@ -113,8 +113,9 @@ func portfolioFilter(f *model.PortfolioFilter) (filter db.Filter, errs inputErro
 
 func linkFilter(f *model.PortfolioLinkFilter) (filter db.Filter, errs inputErrors) {
 	if f != nil {
-		filter, errs = portfolioFilter(&model.PortfolioFilter{Search: f.Search, CreatedAt: f.CreatedAt, UpdatedAt: f.UpdatedAt})
-		filter.HasImage = nullable(f.HasImage)
+		filter, errs = portfolioFilter(&model.PortfolioFilter{Search: f.Search, Name: f.Name, CreatedAt: f.CreatedAt, UpdatedAt: f.UpdatedAt})
+		filter.URL, filter.HasImage = errs.equal(f.URL, maxURL, "url"), nullable(f.HasImage)
+		filter.ImageID = nullable(errs.optionalID(f.ImageID, db.ImageNode, "filter", "imageId"))
 	}
 	return filter, errs
 }
@@ -125,6 +126,11 @@ func (e *inputErrors) search(text *string) string {
 	}
 	e.text(*text, 0, maxName, "filter", "search")
 	return *text
+}
+
+func (e *inputErrors) equal(text *string, atMost int, name string) sql.Null[string] {
+	e.optional(text, atMost, "filter", name)
+	return nullable(text)
 }
 
 func (e *inputErrors) timeRange(r *model.DateTimeRange, name string) (from, before sql.Null[db.Time]) {

@@ -1745,6 +1745,8 @@ input PortfolioFilter {
   decomposed characters, such as é, are equal.
   """
   search: String @cost(weight: 500)
+  "The whole name."
+  name: String
   "The time when the portfolio was created."
   createdAt: DateTimeRange
   "The time when the portfolio was last updated."
@@ -1758,6 +1760,12 @@ input PortfolioLinkFilter {
   composed and decomposed characters, such as é, are equal.
   """
   search: String @cost(weight: 500)
+  "The whole name."
+  name: String
+  "The whole URL."
+  url: URL
+  "The ID of the image."
+  imageId: ID
   "Whether the link has an image."
   hasImage: Boolean
   "The time when the link was created."
@@ -8050,7 +8058,7 @@ func (ec *executionContext) unmarshalInputPortfolioFilter(ctx context.Context, o
 		asMap[k] = v
 	}
 
-	fieldsInOrder := [...]string{"search", "createdAt", "updatedAt"}
+	fieldsInOrder := [...]string{"search", "name", "createdAt", "updatedAt"}
 	for _, k := range fieldsInOrder {
 		v, ok := asMap[k]
 		if !ok {
@@ -8064,6 +8072,13 @@ func (ec *executionContext) unmarshalInputPortfolioFilter(ctx context.Context, o
 				return it, err
 			}
 			it.Search = data
+		case "name":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("name"))
+			data, err := ec.unmarshalOString2ᚖstring(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.Name = data
 		case "createdAt":
 			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("createdAt"))
 			data, err := ec.unmarshalODateTimeRange2ᚖportfolioᚋgraphᚋmodelᚐDateTimeRange(ctx, v)
@@ -8106,7 +8121,7 @@ func (ec *executionContext) unmarshalInputPortfolioLinkFilter(ctx context.Contex
 		asMap[k] = v
 	}
 
-	fieldsInOrder := [...]string{"search", "hasImage", "createdAt", "updatedAt"}
+	fieldsInOrder := [...]string{"search", "name", "url", "imageId", "hasImage", "createdAt", "updatedAt"}
 	for _, k := range fieldsInOrder {
 		v, ok := asMap[k]
 		if !ok {
@@ -8120,6 +8135,27 @@ func (ec *executionContext) unmarshalInputPortfolioLinkFilter(ctx context.Contex
 				return it, err
 			}
 			it.Search = data
+		case "name":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("name"))
+			data, err := ec.unmarshalOString2ᚖstring(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.Name = data
+		case "url":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("url"))
+			data, err := ec.unmarshalOURL2ᚖstring(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.URL = data
+		case "imageId":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("imageId"))
+			data, err := ec.unmarshalOID2ᚖportfolioᚋdbᚐNodeID(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.ImageID = data
 		case "hasImage":
 			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("hasImage"))
 			data, err := ec.unmarshalOBoolean2ᚖbool(ctx, v)

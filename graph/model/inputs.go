@@ -20,13 +20,14 @@ type (
 
 	// PortfolioFilter selects portfolios.
 	PortfolioFilter struct {
-		Search               *string
+		Search, Name         *string
 		CreatedAt, UpdatedAt *DateTimeRange
 	}
 
 	// PortfolioLinkFilter selects links.
 	PortfolioLinkFilter struct {
-		Search               *string
+		Search, Name, URL    *string
+		ImageID              *db.NodeID
 		HasImage             *bool
 		CreatedAt, UpdatedAt *DateTimeRange
 	}

@@ -1,0 +1,1 @@
+DROP INDEX portfolio_links_url;
