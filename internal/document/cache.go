@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 
@@ -17,6 +18,7 @@ import (
 	"github.com/vektah/gqlparser/v2/gqlerror"
 	"github.com/vektah/gqlparser/v2/parser"
 	"github.com/vektah/gqlparser/v2/validator"
+	"github.com/vektah/gqlparser/v2/validator/core"
 	"github.com/vektah/gqlparser/v2/validator/rules"
 
 	"portfolio/internal/admission"
@@ -80,7 +82,7 @@ func NewCache(schema *ast.Schema, options Options) (*Cache, error) {
 	c := &Cache{
 		Schema:                  schema,
 		options:                 options,
-		rules:                   rules.NewDefaultRules(),
+		rules:                   newRules(),
 		rulesWithoutSuggestions: rulesWithoutSuggestions(),
 		persistedByID:           make(map[string]*Document, len(options.Persisted)),
 		persisted:               make(map[Hash]*Document, len(options.Persisted)),
@@ -96,10 +98,32 @@ func NewCache(schema *ast.Schema, options Options) (*Cache, error) {
 	return c, nil
 }
 
+func newRules() *rules.Rules {
+	set := rules.NewDefaultRules()
+	set.AddRule("Literals", checkLiterals)
+	return set
+}
+
+// checkLiterals is a rule for what gqlparser's ValuesOfCorrectType accepts: {} for
+// an enum or scalar, and an Int of more than 32 bits.
+func checkLiterals(events *core.Events, addError core.AddErrFunc) {
+	events.OnValue(func(_ *core.Walker, value *ast.Value) {
+		if value.Definition == nil {
+			return
+		}
+		switch n, err := strconv.ParseInt(value.Raw, 10, 64); {
+		case value.Kind == ast.ObjectValue && len(value.Children) == 0 && value.Definition.IsLeafType():
+			addError(core.Message(`Expected value of type "%s", found {}.`, value.ExpectedType), core.At(value.Position))
+		case value.Kind == ast.IntValue && value.Definition.Name == "Int" && err == nil && n != int64(int32(n)):
+			addError(core.Message("Int cannot represent non 32-bit signed integer value: %d", n), core.At(value.Position))
+		}
+	})
+}
+
 // rulesWithoutSuggestions returns the rules of validation without "Did you
 // mean", which would disclose the schema.
 func rulesWithoutSuggestions() *rules.Rules {
-	set := rules.NewDefaultRules()
+	set := newRules()
 	for name, replacement := range map[string]validator.Rule{
 		rules.FieldsOnCorrectTypeRule.Name: rules.FieldsOnCorrectTypeRuleWithoutSuggestions,
 		rules.KnownArgumentNamesRule.Name:  rules.KnownArgumentNamesRuleWithoutSuggestions,
