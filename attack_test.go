@@ -154,6 +154,7 @@ func TestLongNamesAreNotEchoed(t *testing.T) {
 		`{"query":"query A{__typename} query B{__typename}","operationName":"` + long + `"}`,
 		`{"query":"query($i:ID!){portfolioLink(id:$i){id}}","variables":{"i":{"` + long + `":1}}}`,
 		`{"query":"query($i:ID!){portfolioLink(id:$i){id}}","variables":{"i":"` + long + `"}}`,
+		`{"query":"query($f:PortfolioFilter){portfolios(filter:$f){totalCount}}","variables":{"f":{"` + long + `":1}}}`,
 		`{"query":"{__type(name:\"` + long[:60_000] + `\"){name}}"}`,
 		`{"documentId":"` + long + `"}`,
 		`{"extensions":{"persistedQuery":{"sha256Hash":"` + long + `"}}}`,

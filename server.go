@@ -19,6 +19,7 @@ import (
 	"portfolio/compat"
 	"portfolio/db"
 	"portfolio/graph"
+	"portfolio/graph/model"
 	"portfolio/internal/admission"
 	"portfolio/internal/auth"
 	"portfolio/internal/demo"
@@ -167,12 +168,13 @@ func (c *serveCommand) graphQL(resolver *graph.Resolver, admitted *admission.Adm
 	schema := graph.NewSchema(resolver)
 	documents, err := document.NewCache(schema.Schema(), document.Options{
 		Limits: c.Limits, Introspection: c.Introspection, Persisted: persisted, OnlyPersisted: c.OnlyPersisted, Budget: admitted.Documents,
+		CheckScalar: model.CheckScalar,
 	})
 	if err != nil {
 		return nil, err
 	}
 	return &graphqlhttp.Handler{
-		Executor: graph.NewExecutor(schema, log), Documents: documents, Auth: resolver.Auth, Admission: admitted,
+		Execute: graph.NewExecutor(schema, log), Documents: documents, Auth: resolver.Auth, Admission: admitted,
 		Authorize: graph.Authorize, PresentError: graph.PresentError(log),
 		MediaURL: mediaURL, MaxUpload: resolver.Images.MaxBytes(), MaxValues: c.Clients.MaxValues, MaxResponse: c.Clients.MaxResponse,
 		Timeout: c.Clients.RequestTimeout, UploadTimeout: c.Clients.UploadTimeout, StallTimeout: c.Clients.StallTimeout, Log: log,

@@ -8,7 +8,7 @@ import (
 	"runtime/debug"
 
 	"github.com/99designs/gqlgen/graphql"
-	"github.com/99designs/gqlgen/graphql/errcode"
+	"github.com/vektah/gqlparser/v2/ast"
 	"github.com/vektah/gqlparser/v2/gqlerror"
 
 	"portfolio/db"
@@ -79,13 +79,8 @@ func PresentError(log *slog.Logger) graphql.ErrorPresenterFunc {
 				return apierror.Wrap(located, public.code, public.message)
 			}
 		}
-		switch code := located.Extensions["code"].(type) {
-		case apierror.Code:
+		if _, ok := located.Extensions["code"].(apierror.Code); ok {
 			return located
-		case string:
-			if code == errcode.ParseFailed || code == errcode.ValidationFailed {
-				return apierror.Wrap(located, apierror.BadUserInput, located.Message)
-			}
 		}
 		if ctx.Err() == nil {
 			log.ErrorContext(ctx, "request failed", "error", err)
@@ -100,17 +95,19 @@ func PresentError(log *slog.Logger) graphql.ErrorPresenterFunc {
 func presentInputError(ctx context.Context, located *gqlerror.Error, input *apierror.InputError) *gqlerror.Error {
 	if input.Field == nil {
 		path := graphql.GetFieldContext(ctx).Path()
-		below := apierror.ShortenPath(located.Path)[len(path):]
-		located.Path = path
-		input = &apierror.InputError{Code: input.Code, Message: input.Message}
-		for _, element := range below {
-			input.Field = append(input.Field, element)
+		input = apierror.Invalid(input.Message)
+		for _, element := range located.Path[len(path):] {
+			switch element := element.(type) {
+			case ast.PathName:
+				input.Field = append(input.Field, string(element))
+			case ast.PathIndex:
+				input.Field = append(input.Field, int(element))
+			}
 		}
+		located.Path = path
 	}
 	_ = graphql.AddFieldLocationToError(ctx, located)
-	presented := apierror.Wrap(located, input.Code, input.Error())
-	presented.Extensions["field"] = input.Field
-	return presented
+	return input.Present(located)
 }
 
 // recoverPanic returns a function that logs a panic of a resolver and shows it

@@ -8,13 +8,11 @@ import (
 	"log/slog"
 
 	"github.com/99designs/gqlgen/graphql"
-	"github.com/99designs/gqlgen/graphql/executor"
 
 	"portfolio/db"
 	"portfolio/graph/generated"
 	"portfolio/internal/admission"
 	"portfolio/internal/auth"
-	"portfolio/internal/document"
 	"portfolio/internal/images"
 )
 
@@ -30,22 +28,21 @@ func NewSchema(resolver *Resolver) graphql.ExecutableSchema {
 	return generated.NewExecutableSchema(generated.Config{Resolvers: resolver})
 }
 
-// NewExecutor returns an executor of the schema. It takes documents from the
-// context, so its caller parses and validates them.
-func NewExecutor(schema graphql.ExecutableSchema, log *slog.Logger) *executor.Executor {
-	exec := executor.New(schema)
-	exec.SetQueryCache(document.ContextCache{})
-	exec.SetErrorPresenter(PresentError(log))
-	exec.SetRecoverFunc(recoverPanic(log))
-	exec.AroundOperations(meterRows)
-	exec.AroundFields(resolveField)
-	return exec
+// NewExecutor returns a function that executes an operation: its document must be
+// valid, and its variables coerced.
+func NewExecutor(schema graphql.ExecutableSchema, log *slog.Logger) func(context.Context, *graphql.OperationContext) *graphql.Response {
+	present, onPanic := PresentError(log), recoverPanic(log)
+	return func(ctx context.Context, operation *graphql.OperationContext) *graphql.Response {
+		operation.RecoverFunc, operation.ResolverMiddleware, operation.RootResolverMiddleware = onPanic, resolveField, resolveRoot
+		ctx = db.WithMeter(ctx, admission.MeterFrom(ctx).AddRow)
+		ctx = graphql.WithResponseContext(graphql.WithOperationContext(ctx, operation), present, onPanic)
+		response := schema.Exec(ctx)(ctx)
+		response.Errors = append(response.Errors, graphql.GetErrors(ctx)...)
+		return response
+	}
 }
 
-// meterRows counts the rows that an operation reads.
-func meterRows(ctx context.Context, next graphql.OperationHandler) graphql.ResponseHandler {
-	return next(db.WithMeter(ctx, admission.MeterFrom(ctx).AddRow))
-}
+func resolveRoot(ctx context.Context, next graphql.RootResolver) graphql.Marshaler { return next(ctx) }
 
 // nullIfNotFound maps db.ErrNotFound to a nil result.
 func nullIfNotFound[T any](found *T, err error) (*T, error) {

@@ -18,6 +18,7 @@ import (
 	"portfolio/db"
 	"portfolio/db/dbtest"
 	"portfolio/graph"
+	"portfolio/graph/model"
 	"portfolio/internal/admission"
 	"portfolio/internal/auth"
 	"portfolio/internal/document"
@@ -80,13 +81,13 @@ func NewHandler(t testing.TB, resolver *graph.Resolver, change func(*Options)) *
 	if change != nil {
 		change(&o)
 	}
-	o.Budget = o.Admission.Documents
+	o.Budget, o.CheckScalar = o.Admission.Documents, model.CheckScalar
 	documents, err := document.NewCache(o.Schema.Schema(), o.Options)
 	if err != nil {
 		t.Fatal(err)
 	}
 	h := &o.Handler
-	h.Executor, h.Documents, h.Auth = graph.NewExecutor(o.Schema, h.Log), documents, resolver.Auth
+	h.Execute, h.Documents, h.Auth = graph.NewExecutor(o.Schema, h.Log), documents, resolver.Auth
 	h.Authorize, h.PresentError = graph.Authorize, graph.PresentError(h.Log)
 	return h
 }

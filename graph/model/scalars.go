@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"io"
 	"math"
 	"strconv"
@@ -137,6 +138,18 @@ func UnmarshalDateTime(v any) (db.Time, error) {
 	return db.Time{Time: t}, nil
 }
 
+// MarshalURL writes a URL as a string.
+func MarshalURL(url string) graphql.Marshaler { return graphql.MarshalString(url) }
+
+// UnmarshalURL reads a string.
+func UnmarshalURL(v any) (string, error) {
+	text, ok := v.(string)
+	if !ok {
+		return "", apierror.Invalid("must be a string")
+	}
+	return text, nil
+}
+
 type mediaURL db.FileKey
 
 // MarshalMediaURL writes the URL of a stored file.
@@ -195,4 +208,24 @@ func UnmarshalUpload(v any) (graphql.Upload, error) {
 		return graphql.Upload{}, apierror.Invalid("must be a file sent as the GraphQL multipart request specification describes")
 	}
 	return file.Upload(), nil
+}
+
+// CheckScalar returns the mistake in a value of a scalar that this package
+// defines, or nil.
+func CheckScalar(name string, value any) *apierror.InputError {
+	var err error
+	switch name {
+	case "ID":
+		_, err = UnmarshalNodeID(value)
+	case "BigInt":
+		_, err = UnmarshalBigInt(value)
+	case "DateTime":
+		_, err = UnmarshalDateTime(value)
+	case "URL":
+		_, err = UnmarshalURL(value)
+	case "Upload":
+		_, err = UnmarshalUpload(value)
+	}
+	mistake, _ := errors.AsType[*apierror.InputError](err)
+	return mistake
 }

@@ -6,7 +6,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/vektah/gqlparser/v2/ast"
 	"github.com/vektah/gqlparser/v2/gqlerror"
 )
 
@@ -33,7 +32,7 @@ const MaxErrors = 10
 // Maximum bytes of client text that an error repeats.
 const (
 	maxMessage    = 300
-	MaxClientName = 100 // of an alias, or of a key of the variables
+	MaxClientName = 100 // of an alias, or of a field of an input
 )
 
 // New returns an error for a client.
@@ -51,7 +50,7 @@ func BadInput(format string, args ...any) *gqlerror.Error {
 func Wrap(err *gqlerror.Error, code Code, message string) *gqlerror.Error {
 	return &gqlerror.Error{
 		Message:    shorten(message, maxMessage),
-		Path:       ShortenPath(err.Path),
+		Path:       err.Path,
 		Locations:  err.Locations,
 		Extensions: map[string]any{"code": code},
 	}
@@ -59,18 +58,6 @@ func Wrap(err *gqlerror.Error, code Code, message string) *gqlerror.Error {
 
 // Is reports whether err has the code.
 func Is(err *gqlerror.Error, code Code) bool { return err.Extensions["code"] == code }
-
-// ShortenPath returns path with its names shortened: those of variables are
-// chosen by clients.
-func ShortenPath(path ast.Path) ast.Path {
-	for i, element := range path {
-		if name, ok := element.(ast.PathName); ok && len(name) > MaxClientName {
-			path = slices.Clone(path)
-			path[i] = ast.PathName(shorten(string(name), MaxClientName))
-		}
-	}
-	return path
-}
 
 func shorten(text string, limit int) string {
 	if len(text) <= limit {
@@ -94,10 +81,22 @@ func Invalid(message string, field ...any) *InputError {
 // Error returns the name of the field followed by the message.
 func (e *InputError) Error() string {
 	for _, element := range slices.Backward(e.Field) {
-		switch element.(type) {
-		case string, ast.PathName:
-			return fmt.Sprint(element, " ", e.Message, ".")
+		if name, ok := element.(string); ok {
+			return shorten(name, MaxClientName) + " " + e.Message + "."
 		}
 	}
 	return e.Message + "."
+}
+
+// Present returns the error for a client, with the path and locations of located.
+func (e *InputError) Present(located *gqlerror.Error) *gqlerror.Error {
+	presented := Wrap(located, e.Code, e.Error())
+	field := slices.Clone(e.Field)
+	for i, element := range field {
+		if name, ok := element.(string); ok {
+			field[i] = shorten(name, MaxClientName)
+		}
+	}
+	presented.Extensions["field"] = field
+	return presented
 }

@@ -1,9 +1,8 @@
-// Package document parses, validates and caches GraphQL documents, and bounds
-// what they may ask for.
+// Package document parses, validates and caches GraphQL documents, coerces their
+// variables, and bounds what they may ask for.
 package document
 
 import (
-	"context"
 	"crypto/sha256"
 	"errors"
 	"fmt"
@@ -28,7 +27,6 @@ import (
 // Document is a query text that was parsed, found within the limits, and valid.
 type Document struct {
 	*ast.QueryDocument
-	Text            string
 	Introspects     bool
 	DependsOnViewer bool  // its response may
 	memory          int64 // estimated, in bytes
@@ -57,7 +55,8 @@ type Options struct {
 	Introspection Introspection
 	Persisted     map[string]string // texts by id
 	OnlyPersisted bool
-	Budget        *admission.Budget // of the memory of cached documents
+	Budget        *admission.Budget                                 // of the memory of cached documents
+	CheckScalar   func(name string, value any) *apierror.InputError // of IDs and the schema's own scalars
 }
 
 // Cache holds parsed documents by the hash of their text: all persisted
@@ -238,7 +237,6 @@ func (c *Cache) parse(text string, introspectionErr *gqlerror.Error) (*Document,
 	}
 	return &Document{
 		QueryDocument:   query,
-		Text:            text,
 		Introspects:     introspections > 0,
 		DependsOnViewer: dependsOnViewer(query),
 		memory:          entryOverhead + int64(len(text))*memoryFactor,
@@ -268,26 +266,3 @@ func dependsOnViewer(query *ast.QueryDocument) bool {
 	return slices.ContainsFunc(query.Operations, func(o *ast.OperationDefinition) bool { return depends(o.SelectionSet) }) ||
 		slices.ContainsFunc(query.Fragments, func(f *ast.FragmentDefinition) bool { return depends(f.SelectionSet) })
 }
-
-type contextKey struct{}
-
-// WithDocument returns a context from which ContextCache takes the document.
-func WithDocument(ctx context.Context, d *Document) context.Context {
-	return context.WithValue(ctx, contextKey{}, d)
-}
-
-// ContextCache is a query cache for gqlgen's executor that returns the document
-// of the context, so that the executor neither parses nor validates.
-type ContextCache struct{}
-
-// Get returns the document of the context.
-func (ContextCache) Get(ctx context.Context, _ string) (*ast.QueryDocument, bool) {
-	found, ok := ctx.Value(contextKey{}).(*Document)
-	if !ok {
-		return nil, false
-	}
-	return found.QueryDocument, true
-}
-
-// Add does nothing.
-func (ContextCache) Add(context.Context, string, *ast.QueryDocument) {}

@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"github.com/99designs/gqlgen/graphql"
-	"github.com/99designs/gqlgen/graphql/executor"
 	"github.com/vektah/gqlparser/v2/ast"
 	"github.com/vektah/gqlparser/v2/gqlerror"
 
@@ -27,7 +26,7 @@ import (
 
 // Handler serves GraphQL over HTTP.
 type Handler struct {
-	Executor     *executor.Executor
+	Execute      func(context.Context, *graphql.OperationContext) *graphql.Response
 	Documents    *document.Cache
 	Auth         *auth.Authenticator
 	Admission    *admission.Admission
@@ -137,7 +136,7 @@ func (h *Handler) run(ctx context.Context, method string, request *request, slot
 	if refused != nil {
 		return *refused
 	}
-	operation, refused := h.prepare(ctx, found, request, method)
+	operation, refused := h.prepare(found, request, method)
 	if refused != nil {
 		return *refused
 	}
@@ -198,7 +197,6 @@ func (h *Handler) readJSON(w http.ResponseWriter, r *http.Request, limit int64) 
 // operation holds a prepared operation and how to execute it.
 type operation struct {
 	*graphql.OperationContext
-	document     *document.Document
 	heavy        bool
 	cacheControl string // of its result
 }
@@ -213,24 +211,21 @@ func (h *Handler) resolve(ctx context.Context, request *request) (*document.Docu
 	if found.Operations.ForName(request.OperationName) == nil {
 		return nil, &response{errors: gqlerror.List{errNoOperation}}
 	}
-	request.Query = found.Text
 	return found, nil
 }
 
 // prepare coerces the variables of an operation and checks its cost.
-func (h *Handler) prepare(ctx context.Context, found *document.Document, request *request, method string) (*operation, *response) {
-	ctx = graphql.StartOperationTrace(document.WithDocument(ctx, found))
-	prepared, errs := h.Executor.CreateOperationContext(ctx, &request.RawParams)
+func (h *Handler) prepare(found *document.Document, request *request, method string) (*operation, *response) {
+	named := found.Operations.ForName(request.OperationName)
+	variables, errs := h.Documents.CoerceVariables(named, request.Variables)
 	if errs != nil {
-		failed := h.Executor.DispatchError(graphql.WithOperationContext(ctx, prepared), errs)
-		return nil, &response{errors: failed.Errors}
+		return nil, &response{errors: errs}
 	}
-	prepared.DisableIntrospection = false // the document cache has decided
-	if prepared.Operation.Operation != ast.Query && method != http.MethodPost {
+	if named.Operation != ast.Query && method != http.MethodPost {
 		refused := methodNotAllowed("Only queries may be sent by GET.", http.MethodPost).response()
 		return nil, &refused
 	}
-	cost, err := h.Documents.Cost(prepared.Operation, prepared.Variables)
+	cost, err := h.Documents.Cost(named, variables)
 	if err != nil {
 		return nil, &response{errors: gqlerror.List{err}}
 	}
@@ -242,21 +237,19 @@ func (h *Handler) prepare(ctx context.Context, found *document.Document, request
 	default:
 		cacheControl = "private, no-cache"
 	}
-	return &operation{prepared, found, cost.Heavy(), cacheControl}, nil
+	prepared := &graphql.OperationContext{Doc: found.QueryDocument, Operation: named, Variables: variables}
+	return &operation{prepared, cost.Heavy(), cacheControl}, nil
 }
 
 // execute runs an operation. It keeps the slot, or moves to a heavy one when the
 // response grows large.
 func (h *Handler) execute(ctx context.Context, operation *operation, slot *admission.Slot, keepSlot bool) response {
-	meter := h.Admission.NewMeter(int64(h.MaxResponse), slot, keepSlot)
-	ctx = document.WithDocument(admission.WithMeter(ctx, meter), operation.document)
-	next, ctx := h.Executor.DispatchOperation(ctx, operation.OperationContext)
-	result := next(ctx)
-	err := meter.Err()
-	if err == nil && result == nil {
-		err = ctx.Err()
+	if err := ctx.Err(); err != nil {
+		return h.unavailable(ctx, err)
 	}
-	if err != nil {
+	meter := h.Admission.NewMeter(int64(h.MaxResponse), slot, keepSlot)
+	result := h.Execute(admission.WithMeter(ctx, meter), operation.OperationContext)
+	if err := meter.Err(); err != nil {
 		meter.Release()
 		return h.incomplete(ctx, operation, err)
 	}

@@ -1,0 +1,117 @@
+package document
+
+import (
+	"slices"
+
+	"github.com/vektah/gqlparser/v2/ast"
+	"github.com/vektah/gqlparser/v2/gqlerror"
+
+	"portfolio/internal/apierror"
+)
+
+// path leads from a variable, or from the arguments of a field, to a value.
+type path []step
+
+// step is the name of an argument or input field, or else the index of an element.
+type step struct {
+	name  string
+	index int
+}
+
+// field returns the form of the path that clients read.
+func (p path) field() []any {
+	field := make([]any, len(p))
+	for i, step := range p {
+		field[i] = step.name
+		if step.name == "" {
+			field[i] = step.index
+		}
+	}
+	return field
+}
+
+// errors returns the mistakes, each with the path of the value in the arguments
+// where its variable is used first. It adds the nulls of variables that may be null
+// where the argument may not: GraphQL allows such a use if there is a default.
+func (c *coercion) errors(operation *ast.OperationDefinition, coerced map[string]any) gqlerror.List {
+	uses := useFinder{coerced: coerced, first: map[string][]any{}, visited: map[string]bool{}}
+	uses.selection(operation.SelectionSet)
+	var errs gqlerror.List
+	for _, m := range c.mistakes {
+		field := uses.first[m.variable.Variable]
+		if field == nil {
+			field = []any{m.variable.Variable}
+		}
+		errs = append(errs, inputError(m.message, m.variable.Position, slices.Concat(field, m.field)))
+	}
+	errs = append(errs, uses.nulls...)
+	return errs[:min(len(errs), apierror.MaxErrors)]
+}
+
+func inputError(message string, at *ast.Position, field []any) *gqlerror.Error {
+	located := &gqlerror.Error{Locations: []gqlerror.Location{{Line: at.Line, Column: at.Column}}}
+	return apierror.Invalid(message, field...).Present(located)
+}
+
+// useFinder finds where an operation uses its variables.
+type useFinder struct {
+	coerced map[string]any
+	first   map[string][]any // path of the first use of each variable
+	nulls   gqlerror.List
+	visited map[string]bool // fragments
+	path    path            // of the value in the arguments
+}
+
+func (f *useFinder) selection(set ast.SelectionSet) {
+	for _, selection := range set {
+		switch selection := selection.(type) {
+		case *ast.Field:
+			f.arguments(selection.Arguments)
+			f.directives(selection.Directives)
+			f.selection(selection.SelectionSet)
+		case *ast.InlineFragment:
+			f.directives(selection.Directives)
+			f.selection(selection.SelectionSet)
+		case *ast.FragmentSpread:
+			f.directives(selection.Directives)
+			if !f.visited[selection.Name] {
+				f.visited[selection.Name] = true
+				f.selection(selection.Definition.SelectionSet)
+			}
+		}
+	}
+}
+
+func (f *useFinder) directives(list ast.DirectiveList) {
+	for _, directive := range list {
+		f.arguments(directive.Arguments)
+	}
+}
+
+func (f *useFinder) arguments(list ast.ArgumentList) {
+	for _, argument := range list {
+		f.value(step{name: argument.Name}, argument.Value)
+	}
+}
+
+func (f *useFinder) value(at step, value *ast.Value) {
+	f.path = append(f.path, at)
+	if value.Kind == ast.Variable {
+		f.use(value)
+	}
+	for i, child := range value.Children {
+		f.value(step{child.Name, i}, child.Value)
+	}
+	f.path = f.path[:len(f.path)-1]
+}
+
+func (f *useFinder) use(variable *ast.Value) {
+	name := variable.Raw
+	if f.first[name] == nil {
+		f.first[name] = f.path.field()
+	}
+	value, ok := f.coerced[name]
+	if ok && value == nil && variable.ExpectedType != nil && variable.ExpectedType.NonNull {
+		f.nulls = append(f.nulls, inputError("must not be null", variable.Position, f.path.field()))
+	}
+}

@@ -1,0 +1,223 @@
+package document
+
+import (
+	"encoding/json"
+	"maps"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/vektah/gqlparser/v2/ast"
+	"github.com/vektah/gqlparser/v2/gqlerror"
+
+	"portfolio/internal/apierror"
+)
+
+// CoerceVariables returns the values of the variables of an operation as the
+// GraphQL specification coerces them (section 6.1.2), or all mistakes in them, up
+// to apierror.MaxErrors. It reuses the lists and objects of given.
+func (c *Cache) CoerceVariables(operation *ast.OperationDefinition, given map[string]any) (map[string]any, gqlerror.List) {
+	coerced := make(map[string]any, len(operation.VariableDefinitions))
+	co, hasNull := coercion{schema: c.Schema, checkScalar: c.options.CheckScalar}, false
+	for _, variable := range operation.VariableDefinitions {
+		co.variable = variable
+		before := len(co.mistakes)
+		value, ok := given[variable.Variable]
+		if value, ok := co.entry(variable.Type, variable.DefaultValue, value, ok); ok && len(co.mistakes) == before {
+			coerced[variable.Variable] = value
+			hasNull = hasNull || value == nil
+		}
+	}
+	if co.mistakes == nil && !hasNull {
+		return coerced, nil
+	}
+	return coerced, co.errors(operation, coerced)
+}
+
+type coercion struct {
+	schema      *ast.Schema
+	checkScalar func(name string, value any) *apierror.InputError
+	variable    *ast.VariableDefinition
+	path        path // of the value in the variable
+	mistakes    []mistake
+}
+
+type mistake struct {
+	variable *ast.VariableDefinition
+	field    []any // path of the value in the variable
+	message  string
+}
+
+func (c *coercion) add(message string, below ...any) {
+	if len(c.mistakes) < apierror.MaxErrors {
+		c.mistakes = append(c.mistakes, mistake{c.variable, append(c.path.field(), below...), message})
+	}
+}
+
+// entry returns the value of a variable or input field. It reports false if there
+// is none.
+func (c *coercion) entry(of *ast.Type, byDefault *ast.Value, value any, given bool) (any, bool) {
+	switch {
+	case given:
+		return c.value(of, value), true
+	case byDefault != nil:
+		return c.value(of, decoded(byDefault)), true
+	case of.NonNull:
+		c.add("is required")
+	}
+	return nil, false
+}
+
+func (c *coercion) value(of *ast.Type, value any) any {
+	if value == nil {
+		if of.NonNull {
+			c.add("must not be null")
+		}
+		return nil
+	}
+	if of.Elem != nil {
+		return c.list(of.Elem, value)
+	}
+	definition := c.schema.Types[of.NamedType]
+	if definition.Kind == ast.InputObject {
+		return c.object(definition, value)
+	}
+	coerced, message := c.leaf(definition, value)
+	if message != "" {
+		c.add(message)
+	}
+	return coerced
+}
+
+func (c *coercion) list(of *ast.Type, value any) any {
+	list, ok := value.([]any)
+	if !ok {
+		return []any{c.value(of, value)}
+	}
+	for i, element := range list {
+		c.path = append(c.path, step{index: i})
+		list[i] = c.value(of, element)
+		c.path = c.path[:len(c.path)-1]
+	}
+	return list
+}
+
+func (c *coercion) object(of *ast.Definition, value any) any {
+	object, ok := value.(map[string]any)
+	if !ok {
+		c.add("must be an object")
+		return nil
+	}
+	if of.Directives.ForName("oneOf") != nil && (len(object) != 1 || slices.Contains(slices.Collect(maps.Values(object)), nil)) {
+		c.add("must have exactly one field, which must not be null")
+	}
+	unknown := len(object)
+	for _, field := range of.Fields {
+		value, given := object[field.Name]
+		if given {
+			unknown--
+		}
+		c.path = append(c.path, step{name: field.Name})
+		if value, ok := c.entry(field.Type, field.DefaultValue, value, given); ok {
+			object[field.Name] = value
+		}
+		c.path = c.path[:len(c.path)-1]
+	}
+	if unknown > 0 {
+		for _, name := range slices.Sorted(maps.Keys(object)) {
+			if of.Fields.ForName(name) == nil {
+				c.add("is not a field of "+of.Name, name)
+			}
+		}
+	}
+	return object
+}
+
+// leaf returns the value of an enum or scalar, or else what it must be.
+func (c *coercion) leaf(of *ast.Definition, value any) (coerced any, message string) {
+	text, isString := value.(string)
+	number, _ := value.(json.Number)
+	if of.Kind == ast.Enum {
+		if !isString || of.EnumValues.ForName(text) == nil {
+			return nil, "must be " + alternatives(of.EnumValues)
+		}
+		return value, ""
+	}
+	switch of.Name {
+	case "String":
+		if !isString {
+			return nil, "must be a string"
+		}
+	case "Boolean":
+		if _, ok := value.(bool); !ok {
+			return nil, "must be true or false"
+		}
+	case "Int":
+		if n, ok := toInt(number); ok {
+			return n, ""
+		}
+		return nil, "must be a whole number of 32 bits"
+	case "Float":
+		f, err := number.Float64()
+		if err != nil {
+			return nil, "must be a number"
+		}
+		return f, ""
+	default:
+		if invalid := c.checkScalar(of.Name, value); invalid != nil {
+			return nil, invalid.Message
+		}
+	}
+	return value, ""
+}
+
+// toInt returns the value of a number of 32 bits without a fraction, such as 2,
+// 2.0 or 2e0.
+func toInt(number json.Number) (int64, bool) {
+	if n, err := strconv.ParseInt(string(number), 10, 32); err == nil {
+		return n, true
+	}
+	f, err := number.Float64()
+	if err != nil || f != math.Trunc(f) || f < math.MinInt32 || f > math.MaxInt32 {
+		return 0, false
+	}
+	return int64(f), true
+}
+
+func alternatives(values ast.EnumValueList) string {
+	names := make([]string, len(values))
+	for i, value := range values {
+		names[i] = value.Name
+	}
+	text := strings.Join(names, ", ")
+	if last := strings.LastIndex(text, ", "); last > 0 {
+		text = text[:last] + " or" + text[last+1:]
+	}
+	return text
+}
+
+// decoded returns a default value in the form of decoded JSON.
+func decoded(value *ast.Value) any {
+	switch value.Kind {
+	case ast.NullValue:
+		return nil
+	case ast.BooleanValue:
+		return value.Raw == "true"
+	case ast.IntValue, ast.FloatValue:
+		return json.Number(value.Raw)
+	case ast.ListValue:
+		list := make([]any, len(value.Children))
+		for i, child := range value.Children {
+			list[i] = decoded(child.Value)
+		}
+		return list
+	case ast.ObjectValue:
+		object := make(map[string]any, len(value.Children))
+		for _, child := range value.Children {
+			object[child.Name] = decoded(child.Value)
+		}
+		return object
+	}
+	return value.Raw
+}
