@@ -30,8 +30,8 @@ func FuzzVariables(f *testing.F) {
 		f.Add(uint8(choice), `{"id":"4","portfolioId":1,"size":64,"name":"Query","first":2.0,"after":"x","orderBy":{"field":"NAME"},"filter":{"search":"x","createdAt":{"from":"2026-01-13T10:05:43Z"}}}`)
 		f.Add(uint8(choice), `{"id":[4.5],"portfolioId":{},"size":1e99,"first":"2","orderBy":{"field":"name","direction":1},"filter":{"hasImage":"x","updatedAt":[]}}`)
 		f.Add(uint8(choice), `{"input":{"id":4,"portfolioId":1,"name":"x","url":null,"description":"","imageId":12,"expectedUpdatedAt":null}}`)
-		f.Add(uint8(choice), `{"input":{"username":"x","isStaff":true,"isAdmin":false,"codes":4242,"label":"x","expiresAt":"2999-01-01T00:00:00.000001+03:30"}}`)
-		f.Add(uint8(choice), `{"input":{"id":true,"name":5,"codes":[1,"2",[3]],"isStaff":null,"image":"x","expiresAt":0,"unknown":{}}}`)
+		f.Add(uint8(choice), `{"input":{"username":"x","isStaff":true,"isAdmin":false,"permissions":"PORTFOLIO_LINK","label":"x","expiresAt":"2999-01-01T00:00:00.000001+03:30"}}`)
+		f.Add(uint8(choice), `{"input":{"id":true,"name":5,"permissions":[1,"2",[3]],"isStaff":null,"image":"x","expiresAt":0,"unknown":{}}}`)
 		f.Add(uint8(choice), `{"input":[{"name":"x"}]}`)
 	}
 	f.Fuzz(func(t *testing.T, choice uint8, variables string) {
@@ -71,8 +71,8 @@ func FuzzArguments(f *testing.F) {
 	for choice := range fields {
 		f.Add(uint8(choice), `id:4,portfolioId:"1",first:2,last:null,after:"",orderBy:{field:NAME,direction:DESC},filter:{search:"x",hasImage:true,createdAt:{from:"2026-01-13T10:05:43Z"}}`)
 		f.Add(uint8(choice), `id:{},first:{},after:[],orderBy:{field:{},direction:"ASC"},filter:{search:5,hasImage:X,createdAt:{from:{},before:[2026]}}`)
-		f.Add(uint8(choice), `input:{id:4,portfolioId:1,name:"x",url:null,imageId:12,username:"x",codes:4242,isStaff:true,expiresAt:"2999-01-01T00:00:00Z"}`)
-		f.Add(uint8(choice), `input:{id:99999999999999999999,name:"""x""",codes:{},image:"x",expiresAt:1e400,expectedUpdatedAt:{a:$b}}`)
+		f.Add(uint8(choice), `input:{id:4,portfolioId:1,name:"x",url:null,imageId:12,username:"x",permissions:PORTFOLIO_LINK,isStaff:true,expiresAt:"2999-01-01T00:00:00Z"}`)
+		f.Add(uint8(choice), `input:{id:99999999999999999999,name:"""x""",permissions:{},image:"x",expiresAt:1e400,expectedUpdatedAt:{a:$b}}`)
 		f.Add(uint8(choice), `id:3000000000,size:-2147483649,name:1){__typename} a:viewer@skip(if:{}){id} b:portfolio(id:1`)
 	}
 	f.Fuzz(func(t *testing.T, choice uint8, arguments string) {

@@ -26,7 +26,7 @@ func literalCases() []queryCase {
 	link := func(arguments string) string { return `{portfolioLinks(` + arguments + `){totalCount}}` }
 	return []queryCase{
 		{"empty objects", admin, link(`first:{},after:{},filter:{hasImage:{},createdAt:{from:{}}},orderBy:{field:{}}`), nil},
-		{"empty object for a list", admin, `mutation{createUser(input:{username:"x",codes:{}}){user{id}}}`, nil},
+		{"empty object for a list", admin, `mutation{createUser(input:{username:"x",permissions:{}}){user{id}}}`, nil},
 		{"empty object for a directive", admin, `{viewer@skip(if:{}){id}}`, nil},
 		{"empty object for an introspection", admin, `{__type(name:{}){name}}`, nil},
 		{"other types", admin, link(`first:"2",after:2,filter:{search:true,hasImage:"yes"},orderBy:{field:"NAME",direction:desc}`), nil},
