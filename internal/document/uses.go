@@ -34,18 +34,22 @@ func (p path) field() []any {
 // where its variable is used first. It adds the nulls of variables that may be null
 // where the argument may not: GraphQL allows such a use if there is a default.
 func (c *coercion) errors(operation *ast.OperationDefinition, coerced map[string]any) gqlerror.List {
-	uses := useFinder{coerced: coerced, first: map[string][]any{}, visited: map[string]bool{}}
+	uses := newUseFinder(coerced)
 	uses.selection(operation.SelectionSet)
 	var errs gqlerror.List
 	for _, m := range c.mistakes {
-		field := uses.first[m.variable.Variable]
-		if field == nil {
-			field = []any{m.variable.Variable}
-		}
-		errs = append(errs, inputError(m.message, m.variable.Position, slices.Concat(field, m.field)))
+		errs = append(errs, inputError(m.message, m.variable.Position, append(uses.fieldOf(m.variable.Variable), m.field...)))
 	}
 	errs = append(errs, uses.nulls...)
 	return errs[:min(len(errs), apierror.MaxErrors)]
+}
+
+// FieldPath returns the path in the arguments of a value below a variable, as errors
+// have it.
+func FieldPath(operation *ast.OperationDefinition, variable string, below ...any) []any {
+	uses := newUseFinder(nil)
+	uses.selection(operation.SelectionSet)
+	return append(uses.fieldOf(variable), below...)
 }
 
 func inputError(message string, at *ast.Position, field []any) *gqlerror.Error {
@@ -60,6 +64,19 @@ type useFinder struct {
 	nulls   gqlerror.List
 	visited map[string]bool // fragments
 	path    path            // of the value in the arguments
+}
+
+func newUseFinder(coerced map[string]any) *useFinder {
+	return &useFinder{coerced: coerced, first: map[string][]any{}, visited: map[string]bool{}}
+}
+
+// fieldOf returns the path of the first use of a variable, or its name if it is not
+// used.
+func (f *useFinder) fieldOf(variable string) []any {
+	if field := f.first[variable]; field != nil {
+		return slices.Clone(field)
+	}
+	return []any{variable}
 }
 
 func (f *useFinder) selection(set ast.SelectionSet) {

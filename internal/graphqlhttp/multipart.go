@@ -119,6 +119,7 @@ func (h *Handler) prepareUpload(ctx context.Context, operations, paths []byte) (
 	if refused != nil {
 		return nil, nil, refused
 	}
+	files.setFields(operation.Operation)
 	for _, field := range rootFields(operation.Operation.SelectionSet) {
 		if err := h.Authorize(ctx, field.Definition); err != nil {
 			return nil, nil, &response{errors: gqlerror.List{h.PresentError(ctx, err)}}

@@ -13,9 +13,12 @@ import (
 	"time"
 
 	"github.com/99designs/gqlgen/graphql"
+	"github.com/vektah/gqlparser/v2/ast"
+	"github.com/vektah/gqlparser/v2/gqlerror"
 
 	"portfolio/internal/admission"
 	"portfolio/internal/apierror"
+	"portfolio/internal/document"
 )
 
 // progressReader reads a request body and extends the read deadline before each
@@ -56,8 +59,9 @@ type fileSet struct {
 type file struct{ *upload }
 
 type upload struct {
-	content  graphql.Upload
-	variable string // its path, such as variables.input.image
+	content graphql.Upload
+	path    string // in the request, such as variables.input.image
+	field   []any  // in the arguments
 }
 
 // Upload returns the file for the resolver.
@@ -81,12 +85,30 @@ func (s *fileSet) replaceNulls(variables map[string]any, parts map[string][]stri
 			if set == nil {
 				return badRequest("The map has a path that is not null in the variables, or has it twice.")
 			}
-			value := file{&upload{variable: path}}
+			value := file{&upload{path: path}}
 			set(value)
 			s.unread[part] = append(s.unread[part], value)
 		}
 	}
 	return nil
+}
+
+// setFields sets the paths of the files in the arguments of the operation.
+func (s *fileSet) setFields(operation *ast.OperationDefinition) {
+	for _, files := range s.unread {
+		for _, file := range files {
+			names := strings.Split(file.path, ".")[1:]
+			var below []any
+			for _, name := range names[1:] {
+				if index, err := strconv.Atoi(name); err == nil {
+					below = append(below, index)
+				} else {
+					below = append(below, name)
+				}
+			}
+			file.field = document.FieldPath(operation, names[0], below...)
+		}
+	}
 }
 
 func (s *fileSet) close() {
@@ -169,7 +191,7 @@ func (f multipartReader) readFiles(set *fileSet) *requestError {
 		}
 		delete(set.unread, part.FormName())
 		f.body.N = set.maxBytes + maxPartOverhead
-		temp, size, err := set.saveTemp(part, targets[0].variable)
+		temp, size, err := set.saveTemp(part, targets[0])
 		if err != nil {
 			return err
 		}
@@ -187,7 +209,7 @@ func (f multipartReader) readFiles(set *fileSet) *requestError {
 
 // saveTemp writes a part to a temporary file. The file is unlinked before it is
 // written, so a crash leaves at most an empty file.
-func (s *fileSet) saveTemp(part io.Reader, variable string) (*os.File, int64, *requestError) {
+func (s *fileSet) saveTemp(part io.Reader, target file) (*os.File, int64, *requestError) {
 	unavailable := &requestError{status: http.StatusServiceUnavailable, err: apierror.New(apierror.Unavailable, "The upload could not be stored. Try again later.")}
 	temp, err := os.CreateTemp("", "upload-")
 	if err != nil {
@@ -206,11 +228,12 @@ func (s *fileSet) saveTemp(part io.Reader, variable string) (*os.File, int64, *r
 		s.taken += n
 		switch {
 		case size > s.maxBytes:
-			return nil, 0, tooLarge(variable, s.maxBytes)
+			err := apierror.Invalid("must have at most "+strconv.FormatInt(s.maxBytes, 10)+" bytes", target.field...).Present(&gqlerror.Error{})
+			return nil, 0, &requestError{status: http.StatusRequestEntityTooLarge, err: err}
 		case errors.Is(err, io.EOF):
 			return temp, size, nil
 		case err != nil:
-			return nil, 0, readError(err, variable)
+			return nil, 0, readError(err, target.path)
 		}
 	}
 }
