@@ -70,3 +70,19 @@ func explain[R any](ctx context.Context, db *DB, spec listSpec[R], list List, pa
 	})
 	return plan.String(), err
 }
+
+// ExplainImages returns the plan for the rows of a page of images.
+func (db *DB) ExplainImages(ctx context.Context, list List) (string, error) {
+	return explain(ctx, db, db.imageList(), list, nil)
+}
+
+// Schema describes the columns, indexes and triggers of all tables.
+func (db *DB) Schema(ctx context.Context) (lines []string, err error) {
+	query := `SELECT sql FROM sqlite_master WHERE sql IS NOT NULL AND tbl_name NOT LIKE 'bun%' ORDER BY 1`
+	if db.Postgres() {
+		query = `SELECT concat_ws(' ', table_name, column_name, data_type, collation_name, is_nullable, column_default)
+			FROM information_schema.columns WHERE table_schema = 'public' AND table_name NOT LIKE 'bun%'
+			UNION ALL SELECT indexdef FROM pg_indexes WHERE schemaname = 'public' AND tablename NOT LIKE 'bun%' ORDER BY 1`
+	}
+	return lines, db.read.NewRaw(query).Scan(ctx, &lines)
+}

@@ -9,11 +9,13 @@ import (
 
 // Filter selects the rows of a list. A zero field selects all.
 type Filter struct {
-	Search        string // in the name, and in the description of a link
+	Search        string // in the name, and in the description of a link or the alternative text of an image
 	Name          sql.Null[string]
 	URL           sql.Null[string]
 	ImageID       sql.Null[int64]
 	HasImage      sql.Null[bool]
+	Unused        sql.Null[bool] // by any link
+	Type          sql.Null[string]
 	CreatedFrom   sql.Null[Time]
 	CreatedBefore sql.Null[Time]
 	UpdatedFrom   sql.Null[Time]
@@ -68,6 +70,16 @@ func (db *DB) addFilter(where *whereClause, filter Filter, table string, searche
 		where.add("image_id IS NOT NULL")
 	} else if has.Valid {
 		where.add("image_id IS NULL")
+	}
+	if unused := filter.Unused; unused.Valid {
+		condition := "EXISTS (SELECT 1 FROM portfolio_links AS link WHERE link.image_id = images.id)"
+		if unused.V {
+			condition = "NOT " + condition
+		}
+		where.add(condition)
+	}
+	if filter.Type.Valid {
+		where.add("type = ?", filter.Type.V)
 	}
 	for _, bound := range []struct {
 		condition string

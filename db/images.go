@@ -16,13 +16,17 @@ import (
 // statement: "ID SIZE WIDTH HEIGHT BYTES LENGTH PATH" for each. SIZE may be
 // empty, and so may the next three together; LENGTH counts the bytes of PATH.
 const imageColumns = `coalesce(image.type, ''), coalesce(image.name, ''), coalesce(image.path, ''), coalesce(image.size, 0),
-	image.width, image.height, image.mode, image.mime_type, image.placeholder, image.created_at,
+	image.width, image.height, image.mode, image.mime_type, image.placeholder, image.alt, image.created_at,
 	(SELECT string_agg(t.id || ' ' || coalesce(CAST(t.size AS text), '') || ' ' ||
 			coalesce(t.width || ' ' || t.height || ' ' || t.file_size, '  ') || ' ' || octet_length(t.path) || ' ' || t.path, '' ORDER BY t.id)
 		FROM thumbnails AS t WHERE t.image_id = image.id)`
 
 func (db *DB) imageList() listSpec[*Image] {
-	return listSpec[*Image]{table: "images", alias: "image", query: db.selectImages, scan: scanImage}
+	return listSpec[*Image]{
+		table: "images", alias: "image", searched: []string{"name", "alt"},
+		query: db.selectImages, scan: scanImage, size: (*Image).size,
+		parentOf: func(*Image) int64 { return noParent },
+	}
 }
 
 func (db *DB) thumbnailList() listSpec[*Thumbnail] {
@@ -64,7 +68,7 @@ type imageRow struct {
 
 func (r *imageRow) scanArgs() []any {
 	return []any{&r.image.Type, &r.image.Name, &r.image.Path, &r.image.Size,
-		&r.image.Width, &r.image.Height, &r.image.Mode, &r.image.MimeType, &r.image.Placeholder, &r.created, &r.thumbnails}
+		&r.image.Width, &r.image.Height, &r.image.Mode, &r.image.MimeType, &r.image.Placeholder, &r.image.Alt, &r.created, &r.thumbnails}
 }
 
 func (r *imageRow) read(id int64) (*Image, error) {
@@ -78,6 +82,12 @@ func (r *imageRow) read(id int64) (*Image, error) {
 // statement.
 func (db *DB) Image(ctx context.Context, id int64) (*Image, error) {
 	return queryOne(ctx, db, &db.imageByID, scanImage, id)
+}
+
+// Images reads a page of all images.
+func (db *DB) Images(ctx context.Context, list List) (*Page[*Image], error) {
+	pages, err := readPages(ctx, db, db.imageList(), list, noParent)
+	return pages[noParent], err
 }
 
 var errThumbnails = errors.New("thumbnails: not encoded as in imageColumns")
@@ -142,6 +152,33 @@ func (db *DB) insertImage(ctx context.Context, tx bun.Tx, image *Image) error {
 		}
 	}
 	return nil
+}
+
+// ImageUpdate holds changes of an image. A nil field is not changed; a pointer
+// to nil sets null.
+type ImageUpdate struct {
+	Alt **string
+}
+
+// UpdateImage changes an image and returns it, or ErrNotFound.
+func (db *DB) UpdateImage(ctx context.Context, id int64, update ImageUpdate) (*Image, error) {
+	var image *Image
+	err := db.transaction(ctx, func(ctx context.Context, tx bun.Tx) error {
+		image = new(Image)
+		if err := db.lock(ctx, tx, image, id, "NO KEY UPDATE"); err != nil {
+			return err
+		}
+		assign(&image.Alt, update.Alt)
+		if _, err := tx.NewUpdate().Model(image).Column("alt").WherePK().Exec(ctx); err != nil {
+			return err
+		}
+		return readThumbnails(ctx, tx, image)
+	})
+	return image, err
+}
+
+func readThumbnails(ctx context.Context, tx bun.Tx, image *Image) error {
+	return tx.NewSelect().Model(&image.Thumbnails).Where("image_id = ?", image.ID).Order("id").Scan(ctx)
 }
 
 // insertImageOf stores the image of a link, if it has ImageData.

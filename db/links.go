@@ -321,7 +321,8 @@ func readImage(ctx context.Context, tx bun.Tx, link *PortfolioLink) error {
 		return nil
 	}
 	link.ImageData = new(Image)
-	return tx.NewSelect().Model(link.ImageData).Where("image.id = ?", *link.ImageID).
-		Relation("Thumbnails", func(thumbnails *bun.SelectQuery) *bun.SelectQuery { return thumbnails.Order("thumbnail.id") }).
-		Scan(ctx)
+	if err := tx.NewSelect().Model(link.ImageData).Where("id = ?", *link.ImageID).Scan(ctx); err != nil {
+		return err
+	}
+	return readThumbnails(ctx, tx, link.ImageData)
 }

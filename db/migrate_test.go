@@ -2,12 +2,14 @@ package db_test
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"os"
 	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -74,11 +76,12 @@ func TestMigrationRollsBack(t *testing.T) {
 	})
 }
 
+const latest = "20261125000000" // migration
+
 // TestMigrateRows migrates a database of the previous version that has rows, back
 // and forth.
 func TestMigrateRows(t *testing.T) {
 	t.Parallel()
-	const latest = "20261125000000"
 	dbtest.EachURL(t, func(t *testing.T, dsn string) {
 		down(t, dsn, latest)
 		dbtest.LoadFile(t, dsn, "../compat/testdata/fixtures.json")
@@ -112,4 +115,97 @@ func down(t *testing.T, dsn, name string) {
 		dbtest.Exec(t, dsn, statement)
 	}
 	dbtest.Exec(t, dsn, "DELETE FROM bun_migrations WHERE name = $1", name)
+}
+
+// TestMigrateImages migrates the images of a database of the previous version, and
+// compares the schemas.
+func TestMigrateImages(t *testing.T) {
+	t.Parallel()
+	dbtest.EachURL(t, func(t *testing.T, dsn string) {
+		database := dbtest.Open(t, dsn)
+		schema := func() []string {
+			lines, err := database.Schema(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			return lines
+		}
+		current := schema()
+		down(t, dsn, latest)
+		if diff := cmp.Diff(previousSchema(t, database.Postgres()), schema()); diff != "" {
+			t.Errorf("previous version: %s", diff)
+		}
+		for _, statement := range []string{
+			"INSERT INTO portfolios (id, name) VALUES (1, 'p')",
+			"INSERT INTO images (id, type, name, path, size, created_at) VALUES (1, 'image', 'a', 'a.png', 1, '2026-01-13 13:35:43.29627+03:30'), (2, 'image', 'B', 'B.png', 2, '2026-01-13 10:05:42')",
+			"INSERT INTO portfolio_links (id, portfolio_id, image_id, name) VALUES (1, 1, 2, 'link')",
+		} {
+			dbtest.Exec(t, dsn, statement)
+		}
+		if !database.Postgres() {
+			dbtest.Exec(t, dsn, "INSERT INTO images (id, type, name, path, size, created_at) VALUES (3, 'image', 'c', 'c.png', 3, 'no time')")
+		}
+		if names, err := database.Migrate(t.Context()); err != nil || len(names) != 1 {
+			t.Fatalf("migrated %q: %v", names, err)
+		}
+		dbtest.Exec(t, dsn, "DELETE FROM images WHERE id = 3") // no version can read it
+		if diff := cmp.Diff(current, schema()); diff != "" {
+			t.Errorf("current version: %s", diff)
+		}
+		checkUpgradedImages(t, database)
+	})
+}
+
+// previousSchema returns the schema that all migrations but the last one make.
+func previousSchema(t *testing.T, postgres bool) []string {
+	t.Helper()
+	directory, dsn := "sqlite", dbtest.EmptySQLite(t)
+	if postgres {
+		directory, dsn = "postgres", dbtest.EmptyPostgres(t)
+	}
+	files, err := filepath.Glob("migrations/" + directory + "/*.up.sql")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range files[:len(files)-1] {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for statement := range strings.SplitSeq(string(text), "--bun:split") {
+			dbtest.Exec(t, dsn, statement)
+		}
+	}
+	schema, err := dbtest.Open(t, dsn).Schema(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return schema
+}
+
+func checkUpgradedImages(t *testing.T, database *db.DB) {
+	t.Helper()
+	for _, c := range []struct {
+		filter db.Filter
+		field  db.OrderField
+		want   []string
+	}{
+		{db.Filter{}, db.OrderByName, []string{"B", "a"}},
+		{db.Filter{}, db.OrderByCreatedAt, []string{"B", "a"}},
+		{db.Filter{CreatedFrom: sql.Null[db.Time]{V: db.Time{Time: time.Date(2026, 1, 13, 10, 5, 43, 296270000, time.UTC)}, Valid: true}}, db.OrderByID, []string{"a"}},
+		{db.Filter{Search: "b"}, db.OrderByID, []string{"B"}},
+		{db.Filter{Unused: sql.Null[bool]{V: true, Valid: true}}, db.OrderByID, []string{"a"}},
+	} {
+		page, err := database.Images(t.Context(), db.List{Filter: c.filter, Order: db.NewOrderBy(db.Order{Field: c.field, Direction: db.Ascending}), Limit: 10, WithRows: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		names := []string{}
+		for _, image := range page.Rows {
+			names = append(names, image.Name)
+		}
+		if diff := cmp.Diff(c.want, names); diff != "" {
+			t.Errorf("%+v: %s", c, diff)
+		}
+	}
 }

@@ -95,11 +95,16 @@ func (p *Portfolio) size() int { return rowSize + len(p.Name) }
 
 func (l *PortfolioLink) size() int {
 	size := rowSize + len(l.Name) + textSize(l.URL) + textSize(l.Description)
-	if image := l.ImageData; image != nil {
-		size += rowSize + len(image.Type) + len(image.Name) + len(image.Path)
-		for _, thumbnail := range image.Thumbnails {
-			size += rowSize/2 + len(thumbnail.Path)
-		}
+	if l.ImageData != nil {
+		size += l.ImageData.size()
+	}
+	return size
+}
+
+func (i *Image) size() int {
+	size := rowSize + len(i.Type) + len(i.Name) + len(i.Path) + textSize(i.Alt)
+	for _, thumbnail := range i.Thumbnails {
+		size += rowSize/2 + len(thumbnail.Path)
 	}
 	return size
 }
@@ -128,6 +133,7 @@ type Image struct {
 	MimeType    *string
 	Placeholder *string // blurhash
 	SourceHash  []byte  // SHA-256 of the uploaded file
+	Alt         *string // alternative text
 
 	Thumbnails []*Thumbnail `bun:"rel:has-many,join:id=image_id"`
 }

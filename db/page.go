@@ -164,6 +164,11 @@ func (l *PortfolioLink) Cursor() Cursor {
 	return Cursor{ID: l.ID, Name: truncateRunes(l.Name, maxTextKey), CreatedAt: l.CreatedAt, UpdatedAt: l.UpdatedAt}
 }
 
+// Cursor returns the position of the image in a list.
+func (i *Image) Cursor() Cursor {
+	return Cursor{ID: i.ID, Name: truncateRunes(i.Name, maxTextKey), CreatedAt: i.CreatedAt}
+}
+
 // Cursor returns the position of the user in a list.
 func (u *User) Cursor() Cursor { return Cursor{ID: u.ID} }
 

@@ -30,7 +30,7 @@ func loadMany(t testing.TB, dsn string) {
 	}
 	for _, statement := range []string{
 		"INSERT INTO portfolios (id, name, created_at, updated_at) SELECT n, 'Portfolio ' || n * 7919 % 1000, " + timestamp("n * 104729 % 1000") + ", " + timestamp("n * 1299709 % 1000") + " FROM " + numbers(1000),
-		"INSERT INTO images (id, type, name, path, size) SELECT n, 'image', 'n', 'p', n FROM " + numbers(20_000),
+		"INSERT INTO images (id, type, name, path, size, created_at) SELECT n, 'image', 'Image ' || n * 7919 % 20000, 'p', n, " + timestamp("n * 104729 % 20000") + " FROM " + numbers(20_000),
 		"INSERT INTO thumbnails (image_id, path, size) SELECT n, 't' || n, 64 FROM " + numbers(4000),
 		"INSERT INTO portfolio_links (id, portfolio_id, image_id, name, url, created_at, updated_at) SELECT n, 1 + n % 100, CASE WHEN n % 2 = 0 THEN 1 + n % 20000 END, 'Link ' || n * 7919 % 100000, 'https://example.com/' || n % 50000, " +
 			timestamp("n * 104729 % 100000") + ", " + timestamp("n * 1299709 % 100000") + " FROM " + numbers(100_000),
@@ -49,7 +49,7 @@ func TestPlans(t *testing.T) {
 		moment := db.Time{Time: time.Date(2026, 1, 1, 0, 0, int(id), 0, time.UTC)}
 		return sql.Null[db.Cursor]{V: db.Cursor{ID: id, Name: name, CreatedAt: moment, UpdatedAt: moment}, Valid: true}
 	}
-	portfolios, links := middle(500, "Portfolio 500"), middle(50_000, "Link 50000")
+	portfolios, links, images := middle(500, "Portfolio 500"), middle(50_000, "Link 50000"), middle(10_000, "Image 5")
 	dbtest.EachURL(t, func(t *testing.T, dsn string) {
 		loadMany(t, dsn)
 		database := dbtest.Open(t, dsn)
@@ -67,6 +67,8 @@ func TestPlans(t *testing.T) {
 					checkPlan(t, database, list, plan, err)
 				}
 			}
+			list.Cursor = images
+			checkImagePlans(t, database, list)
 		}
 	})
 }
@@ -94,11 +96,11 @@ func checkPlan(t *testing.T, database *db.DB, list db.List, plan string, err err
 		inOrder = `Limit[^\n]*\n *->  Incremental Sort[^\n]*\n[^\n]*\n *Presorted Key: [^\n]*\n *->  Index Scan`
 	}
 	if !database.Postgres() {
-		inOrder = `(?m)^(SCAN|SEARCH) (portfolios|portfolio_links) USING (COVERING )?(INDEX|INTEGER PRIMARY KEY)`
-		wrong = `(portfolios|portfolio_links)[^\n]*\nUSE TEMP B-TREE FOR ORDER BY`
-		seek = `(?m)^SEARCH (portfolios|portfolio_links) USING [^\n]*[<>]\?`
+		inOrder = `(?m)^(SCAN|SEARCH) (portfolios|portfolio_links|images) USING (COVERING )?(INDEX|INTEGER PRIMARY KEY)`
+		wrong = `(portfolios|portfolio_links|images)[^\n]*\nUSE TEMP B-TREE FOR ORDER BY`
+		seek = `(?m)^SEARCH (portfolios|portfolio_links|images) USING [^\n]*[<>]\?`
 		if list.Order[0].Field == db.OrderByID { // rows are stored by id
-			inOrder += `|SCAN portfolio`
+			inOrder += `|SCAN (portfolio|images)`
 		}
 	}
 	matches := func(pattern string) bool { return regexp.MustCompile(pattern).MatchString(plan) }

@@ -127,6 +127,41 @@ func TestSearchIndexIsCurrent(t *testing.T) {
 	})
 }
 
+// TestImageSearchIndexIsCurrent checks the same of the index of images.
+func TestImageSearchIndexIsCurrent(t *testing.T) {
+	t.Parallel()
+	dbtest.EachURL(t, func(t *testing.T, dsn string) {
+		database := dbtest.Open(t, dsn)
+		for _, step := range []struct {
+			statement, search string
+			want              []int64
+		}{
+			{"INSERT INTO images (id, name, alt, type, path, size) VALUES (1, 'Report', NULL, '', '', 0), (2, 'x', 'the report', '', '', 0), (3, 'Reports', 'x', '', '', 0)", "report", []int64{1, 2, 3}},
+			{"UPDATE images SET name = 'summary' WHERE id = 1", "report", []int64{2, 3}},
+			{"UPDATE images SET alt = 'REPORT', size = 1 WHERE id = 1", "report", []int64{1, 2, 3}},
+			{"UPDATE images SET alt = NULL", "report", []int64{3}},
+			{"UPDATE images SET id = 9 WHERE id = 3", "report", []int64{9}},
+			{"DELETE FROM images WHERE id = 9", "report", nil},
+			{"INSERT INTO images (id, name, type, path, size) VALUES (9, 'other', '', '', 0)", "report", nil},
+		} {
+			dbtest.Exec(t, dsn, step.statement)
+			page, err := database.Images(t.Context(), db.List{
+				Filter: db.Filter{Search: step.search}, Order: db.NewOrderBy(), Limit: 10, WithRows: true, WithTotal: true,
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			var got []int64
+			for _, image := range page.Rows {
+				got = append(got, image.ID)
+			}
+			if diff := cmp.Diff(step.want, got); diff != "" || page.Total != len(got) {
+				t.Errorf("after %s: total %d, %s", step.statement, page.Total, diff)
+			}
+		}
+	})
+}
+
 // TestSearchWithoutExtension checks that searches work without an index if the
 // role may not create the extension.
 func TestSearchWithoutExtension(t *testing.T) {
@@ -149,5 +184,8 @@ func TestSearchWithoutExtension(t *testing.T) {
 	page, err := database.Portfolios(t.Context(), db.List{Filter: db.Filter{Search: "demo"}, Order: db.NewOrderBy(), Limit: 1, WithRows: true})
 	if err != nil || len(page.Rows) != 1 {
 		t.Errorf("%v, %v", page, err)
+	}
+	if _, err := database.Images(t.Context(), db.List{Filter: db.Filter{Search: "demo"}, Order: db.NewOrderBy(), Limit: 1, WithRows: true}); err != nil {
+		t.Error(err)
 	}
 }

@@ -37,6 +37,8 @@ func encodeResult(ctx context.Context, resolved any) (any, error) {
 		return encodeObject(ctx, linkConnectionEncoder, value)
 	case *model.PortfolioConnection:
 		return encodeObject(ctx, portfolioConnectionEncoder, value)
+	case *model.ImageConnection:
+		return encodeObject(ctx, imageConnectionEncoder, value)
 	case *model.UserConnection:
 		return encodeObject(ctx, userConnectionEncoder, value)
 	case *model.TokenConnection:
@@ -249,6 +251,7 @@ func connectionEncoder[T any, R interface {
 var (
 	linkConnectionEncoder      = connectionEncoder(linkEncoder)
 	portfolioConnectionEncoder = connectionEncoder(portfolioEncoder)
+	imageConnectionEncoder     = connectionEncoder(imageEncoder)
 	userConnectionEncoder      = connectionEncoder(userEncoder)
 	tokenConnectionEncoder     = connectionEncoder(tokenEncoder)
 )
@@ -283,6 +286,8 @@ var imageEncoder = newNode("Image", map[string]fieldEncoder[db.Image]{
 	"id":                scalarField(func(b []byte, i *db.Image) []byte { return appendID(b, i.ID) }),
 	"type":              scalarField(func(b []byte, i *db.Image) []byte { return model.AppendString(b, i.Type) }),
 	"name":              scalarField(func(b []byte, i *db.Image) []byte { return model.AppendString(b, i.Name) }),
+	"alt":               scalarField(func(b []byte, i *db.Image) []byte { return appendNullable(b, i.Alt) }),
+	"createdAt":         scalarField(func(b []byte, i *db.Image) []byte { return appendTime(b, i.CreatedAt.Time) }),
 	"size":              scalarField(func(b []byte, i *db.Image) []byte { return strconv.AppendInt(b, i.Size, 10) }),
 	"humanReadableSize": scalarField(func(b []byte, i *db.Image) []byte { return appendHumanSize(b, i.Size) }),
 	"url":               urlField(func(i *db.Image) db.FileKey { return i.Path }),

@@ -70,13 +70,24 @@ type listQuery struct {
 	list, search string
 	order        []orderKey
 	hasImage     any
+	unused       any // of images
 	portfolio    *entry
 	equal        object // the values of fields, null to ignore them
 }
 
 func (m *modelTest) randomListQuery() listQuery {
-	q := listQuery{list: "portfolioLinks", hasImage: pick[any](m, nil, nil, true, false)}
-	fields := []string{"ID", "NAME", "CREATED_AT", "UPDATED_AT"}
+	q, fields := listQuery{list: "portfolioLinks"}, []string{"ID", "NAME", "CREATED_AT", "UPDATED_AT"}
+	condition := pick[any](m, nil, nil, true, false)
+	switch m.random.IntN(5) {
+	case 0:
+		q.list = "portfolios"
+	case 1:
+		q.list, q.unused, fields = "images", condition, fields[:3]
+	case 2:
+		q.hasImage = condition
+	default:
+		q.hasImage, q.portfolio = condition, m.anyOf(m.portfolios)
+	}
 	m.random.Shuffle(len(fields), func(i, j int) { fields[i], fields[j] = fields[j], fields[i] })
 	for _, field := range fields[:m.random.IntN(len(fields)+1)] {
 		q.order = append(q.order, orderKey{field, pick(m, "ASC", "DESC")})
@@ -85,33 +96,36 @@ func (m *modelTest) randomListQuery() listQuery {
 	case 0, 1:
 		q.search = m.randomText()
 	case 2:
-		if like := m.anyOf(m.links); like != nil {
-			name := pick(m, "name", "url", "imageId")
-			q.equal = object{name: like.value(name)}
-		}
-	}
-	switch m.random.IntN(4) {
-	case 0:
-		q.list, q.hasImage, q.equal = "portfolios", nil, nil
-		if like := m.anyOf(m.portfolios); like != nil && q.search == "" {
-			q.equal = object{"name": pick[any](m, nil, like.Name)}
-		}
-	case 1, 2:
-		q.portfolio = m.anyOf(m.portfolios)
+		q.equal = m.randomEqual(q.list)
 	}
 	return q
+}
+
+// randomEqual returns a filter by equal values for a list.
+func (m *modelTest) randomEqual(list string) object {
+	if like := m.anyOf(m.links); list == "portfolioLinks" && like != nil {
+		name := pick(m, "name", "url", "imageId")
+		return object{name: like.value(name)}
+	}
+	if like := m.anyOf(m.portfolios); list == "portfolios" && like != nil {
+		return object{"name": pick[any](m, nil, like.Name)}
+	}
+	return nil
 }
 
 // expected returns all entries of the list in order, according to the model.
 func (q listQuery) expected(m *modelTest) []*entry {
 	from, found := m.links, []*entry{}
-	if q.list == "portfolios" {
+	switch q.list {
+	case "portfolios":
 		from = m.portfolios
+	case "images":
+		from = m.images
 	}
 	for _, e := range from {
 		description := ""
-		if e.Description != nil {
-			description = *e.Description
+		if text := cmp.Or(e.Description, e.Alt); text != nil {
+			description = *text
 		}
 		selected := q.portfolio == nil || e.Portfolio.ID == q.portfolio.ID
 		byImage := q.hasImage == nil || (e.ImageData != nil) == q.hasImage
@@ -119,7 +133,8 @@ func (q listQuery) expected(m *modelTest) []*entry {
 		for name, value := range q.equal {
 			selected = selected && (value == nil || e.value(name) == value)
 		}
-		if selected && byImage && bySearch {
+		byUse := q.unused == nil || (len(m.linksOf(e)) == 0) == q.unused
+		if selected && byImage && bySearch && byUse {
 			found = append(found, e)
 		}
 	}
@@ -146,6 +161,9 @@ func (m *modelTest) fetchPage(q listQuery, arguments object) connection {
 	if q.hasImage != nil {
 		filter["hasImage"] = q.hasImage
 	}
+	if q.unused != nil {
+		filter["unused"] = q.unused
+	}
 	variables := object{"f": filter, "o": q.order}
 	for _, name := range []string{"first", "after", "last", "before"} {
 		variables[name] = arguments[name]
@@ -154,6 +172,8 @@ func (m *modelTest) fetchPage(q listQuery, arguments object) connection {
 	switch {
 	case q.list == "portfolios":
 		filterType = "PortfolioFilter"
+	case q.list == "images":
+		filterType = "ImageFilter"
 	case q.portfolio == nil:
 	case m.random.IntN(2) == 0:
 		id, list = ", $p: ID!", "list: portfolioLinks(portfolioId: $p, "

@@ -13,15 +13,17 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"portfolio/db"
 	"portfolio/db/dbtest"
 	"portfolio/graph/graphtest"
 )
 
-// entry is a portfolio or a link of the model.
+// entry is a portfolio, a link or an image of the model.
 type entry struct {
 	ID          string
 	Name        string
 	Description *string
+	Alt         *string
 	URL         *string
 	CreatedAt   time.Time
 	UpdatedAt   time.Time
@@ -34,10 +36,12 @@ const entryFields = `{id name description url createdAt updatedAt portfolio{id} 
 // modelTest changes a server and a model in memory alike, and compares them.
 type modelTest struct {
 	*testing.T
+	database   *db.DB
 	server     *httptest.Server
 	random     *rand.Rand
 	portfolios map[string]*entry
 	links      map[string]*entry
+	images     map[string]*entry
 	saved      []savedCursor
 }
 
@@ -113,12 +117,12 @@ func (m *modelTest) step() {
 	case action < 14 || link == nil:
 		change("createPortfolioLink", linkFields, object{
 			"portfolioId": portfolio.ID, "name": m.randomName(), "url": m.maybeNull("https://example.com/?q=" + strconv.Itoa(m.random.IntN(9))),
-			"description": m.maybeNull(m.randomText()), "imageId": m.maybeNull("6"),
+			"description": m.maybeNull(m.randomText()), "imageId": m.maybeImage(),
 		})
 	case action < 18:
 		input := object{
 			"portfolioId": portfolio.ID, "name": m.randomName(), "url": m.maybeNull("http://example.org"),
-			"description": m.maybeNull(m.randomText()), "imageId": m.maybeNull("6"),
+			"description": m.maybeNull(m.randomText()), "imageId": m.maybeImage(),
 		}
 		for _, name := range slices.Sorted(maps.Keys(input)) {
 			if m.random.IntN(2) == 0 {
@@ -198,10 +202,15 @@ func TestModel(t *testing.T) {
 		t.Parallel()
 		dbtest.LoadFile(t, dsn, recorded)
 		dbtest.Exec(t, dsn, "DELETE FROM portfolios")
-		server := graphtest.Serve(t, dbtest.Open(t, dsn), nil)
-		m := &modelTest{T: t, server: server, random: rand.New(rand.NewPCG(4, 2026)), portfolios: map[string]*entry{}, links: map[string]*entry{}}
+		dbtest.Exec(t, dsn, "DELETE FROM images")
+		database := dbtest.Open(t, dsn)
+		m := &modelTest{
+			T: t, database: database, server: graphtest.Serve(t, database, nil), random: rand.New(rand.NewPCG(4, 2026)),
+			portfolios: map[string]*entry{}, links: map[string]*entry{}, images: map[string]*entry{},
+		}
 		for range 150 {
 			m.step()
+			m.stepImage()
 			m.checkLists()
 		}
 	})

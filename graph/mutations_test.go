@@ -168,7 +168,7 @@ func tokenMutations() []mutationCase {
 
 func TestLongestTexts(t *testing.T) {
 	t.Parallel()
-	name, url, description := long(255), "http://x/"+long(1991), long(10_000)
+	name, url, description, alt := long(255), "http://x/"+long(1991), long(10_000), long(1000)
 	graphtest.Each(t, recorded, func(t *testing.T, server *httptest.Server) {
 		for _, c := range []struct {
 			mutationCase
@@ -176,6 +176,8 @@ func TestLongestTexts(t *testing.T) {
 		}{
 			{mutationCase{"portfolio", "createPortfolio", `{portfolio{name}}`, object{"name": name}},
 				`{"data":{"createPortfolio":{"portfolio":{"name":"` + name + `"}}}}`},
+			{mutationCase{"image", "updateImage", `{image{alt}}`, object{"id": 6, "alt": alt}},
+				`{"data":{"updateImage":{"image":{"alt":"` + alt + `"}}}}`},
 			{mutationCase{"link", "createPortfolioLink", `{portfolioLink{url description}}`, object{"portfolioId": 1, "name": "x", "url": url, "description": description}},
 				`{"data":{"createPortfolioLink":{"portfolioLink":{"url":"` + url + `","description":"` + description + `"}}}}`},
 		} {

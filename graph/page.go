@@ -30,6 +30,7 @@ type listKind struct {
 var (
 	portfolioList = listKind{"portfolios", []db.OrderField{db.OrderByID, db.OrderByName, db.OrderByCreatedAt, db.OrderByUpdatedAt}}
 	linkList      = listKind{"links", portfolioList.fields}
+	imageList     = listKind{"images", []db.OrderField{db.OrderByID, db.OrderByName, db.OrderByCreatedAt}}
 	userList      = listKind{name: "users"} // by ID only
 	tokenList     = listKind{name: "tokens"}
 )
@@ -116,6 +117,15 @@ func linkFilter(f *model.PortfolioLinkFilter) (filter db.Filter, errs inputError
 		filter, errs = portfolioFilter(&model.PortfolioFilter{Search: f.Search, Name: f.Name, CreatedAt: f.CreatedAt, UpdatedAt: f.UpdatedAt})
 		filter.URL, filter.HasImage = errs.equal(f.URL, maxURL, "url"), nullable(f.HasImage)
 		filter.ImageID = nullable(errs.optionalID(f.ImageID, db.ImageNode, "filter", "imageId"))
+	}
+	return filter, errs
+}
+
+func imageFilter(f *model.ImageFilter) (filter db.Filter, errs inputErrors) {
+	if f != nil {
+		filter.Search = errs.search(f.Search)
+		filter.Unused, filter.Type = nullable(f.Unused), nullable(f.Type)
+		errs.optional(f.Type, maxName, "filter", "type")
 	}
 	return filter, errs
 }

@@ -180,11 +180,34 @@ func (r *mutationResolver) RevokeToken(ctx context.Context, input model.RevokeTo
 
 // UploadImage stores an image that no link uses yet.
 func (r *mutationResolver) UploadImage(ctx context.Context, input model.UploadImageInput) (*model.UploadImagePayload, error) {
-	image, err := r.saveUpload(ctx, input.Image, r.DB.CreateImage)
+	var errs inputErrors
+	errs.optional(input.Alt, maxAlt, "input", "alt")
+	if err := errs.err(); err != nil {
+		return nil, err
+	}
+	image, err := r.saveUpload(ctx, input.Image, func(ctx context.Context, image *db.Image) error {
+		image.Alt = input.Alt
+		return r.DB.CreateImage(ctx, image)
+	})
 	if err != nil {
 		return nil, err
 	}
 	return &model.UploadImagePayload{Image: image}, nil
+}
+
+// UpdateImage updates an image.
+func (r *mutationResolver) UpdateImage(ctx context.Context, input model.UpdateImageInput) (*model.UpdateImagePayload, error) {
+	var errs inputErrors
+	id := errs.id(input.ID, db.ImageNode, "input", "id")
+	errs.optional(input.Alt.Value(), maxAlt, "input", "alt")
+	if err := errs.err(); err != nil {
+		return nil, err
+	}
+	image, err := r.DB.UpdateImage(ctx, id, db.ImageUpdate{Alt: pointerTo(input.Alt)})
+	if err != nil {
+		return nil, nameMissing(err, "image", strconv.FormatInt(id, 10))
+	}
+	return &model.UpdateImagePayload{Image: image}, nil
 }
 
 // Links returns a page of the links of a portfolio.
@@ -256,6 +279,14 @@ func (r *queryResolver) Image(ctx context.Context, id db.NodeID) (*db.Image, err
 		return nil, err
 	}
 	return nullIfNotFound(r.DB.Image(ctx, number))
+}
+
+// Images returns a page of images.
+func (r *queryResolver) Images(ctx context.Context, filter *model.ImageFilter, orderBy []*db.Order, first *int, after *string, last *int, before *string) (*model.Connection[*db.Image], error) {
+	selected, errs := imageFilter(filter)
+	return readPage(ctx, pageArgs{orderBy, first, after, last, before}, imageList, selected, errs, func(list db.List) (*db.Page[*db.Image], error) {
+		return r.DB.Images(ctx, list)
+	})
 }
 
 // Users returns a page of users.

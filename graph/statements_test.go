@@ -68,6 +68,8 @@ func TestStatements(t *testing.T) {
 		{"skipped field", `{portfolios(first:$n){nodes{id links(first:2)@skip(if:true){nodes{id}}}}}`, 1},
 		{"two root fields", `{a:portfolios(first:$n){nodes{links(first:2){nodes{id}}}} b:portfolios(last:$n){nodes{links(first:2){nodes{id}}}}}`, 4},
 		{"nodes of two types", `{nodes(nodeIds:["UG9ydGZvbGlvTGluazoxMDA=","UG9ydGZvbGlvTGluazoxMDE=","UG9ydGZvbGlvOjE="]){...on PortfolioLink{portfolio{name}} ...on Portfolio{links(first:$n){nodes{id}}}}}`, 4},
+		{"images", `{images(first:$n,filter:{unused:false,search:"image"}){nodes{id alt thumbnails{id url}}}}`, 1},
+		{"images and totalCount", `{images(first:$n){totalCount edges{cursor node{id}}}}`, 2},
 		{"filter", `{portfolios(first:$n){nodes{links(first:$n,filter:{search:"LINK",hasImage:true}){totalCount nodes{id}}}}}`, 3},
 	}
 	dbtest.EachURL(t, func(t *testing.T, dsn string) {

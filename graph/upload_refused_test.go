@@ -1,6 +1,7 @@
 package graph_test
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -110,6 +111,7 @@ func fileCases(image, largerImage string) []uploadCase {
 		inlined   = "{ ...on Mutation { a: uploadImage(input: {image: $i}) { image { ...F } } } }"
 		noFile    = `{"query":"{viewer{id}}","variables":{"i":null}}`
 		asString  = `{"query":"query($i:String!){__type(name:$i){name}}","variables":{"i":null}}`
+		longAlt   = `{"query":"mutation($i:UploadImageInput!){uploadImage(input:$i){image{id}}}","variables":{"i":{"image":null,"alt":"%s"}}}`
 		inAString = `{"query":"mutation($i:CreatePortfolioLinkInput!){createPortfolioLink(input:$i){portfolioLink{id}}}",` +
 			`"variables":{"i":{"portfolioId":1,"name":{"x":null}}}}`
 	)
@@ -120,6 +122,7 @@ func fileCases(image, largerImage string) []uploadCase {
 		{"no permission", staff, with(uploadMutation)},
 		{"no permission, field in a fragment", staff, with(strings.Replace(uploadMutation, field, inlined, 1))},
 		{"operation without the variable", staff, with(noFile)},
+		{"alternative text too long", admin, []part{operationsPart(fmt.Sprintf(longAlt, long(1001))), mapPart(`{"0":["variables.i.image"]}`), file}},
 		{"file as a string", admin, with(asString)},
 		{"file in a field of a string", admin, []part{operationsPart(inAString), mapPart(`{"0":["variables.i.name.x"]}`), file}},
 		{"anonymous", "", with(uploadMutation)},

@@ -154,10 +154,10 @@ func readImage(t *testing.T, name string) string {
 func TestUpload(t *testing.T) {
 	golden := graphtest.OpenGolden(t)
 	const (
-		fields = `{ type name size humanReadableSize url width height mode mimeType placeholder srcset ` +
+		fields = `{ type name alt size humanReadableSize url width height mode mimeType placeholder srcset ` +
 			`small: thumbnail(size: 65) { size } large: thumbnail(size: 1081) { size } thumbnails { url size width height fileSize } }`
 		operations = `{"query":"mutation U($in: UploadImageInput!, $i: Upload!) { a: uploadImage(input: $in) { image ` + fields +
-			` } b: uploadImage(input: {image: $i}) { image ` + fields + ` } }","variables":{"in":{"image":null},"i":null}}`
+			` } b: uploadImage(input: {image: $i}) { image ` + fields + ` } }","variables":{"in":{"image":null,"alt":"Four colors"},"i":null}}`
 	)
 	varying := regexp.MustCompile(`(core_media/)[0-9/]{10}|("placeholder":")[^"]{20,40}|("fileSize":)[1-9][0-9]+`)
 	eachUploadServer(t, func(t *testing.T, server uploadServer) {

@@ -24,6 +24,7 @@ const (
 	maxUsername    = 150
 	maxURL         = 2000
 	maxDescription = 10_000
+	maxAlt         = 1000
 )
 
 // inputErrors collects the mistakes in the arguments of a field.

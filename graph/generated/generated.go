@@ -71,6 +71,8 @@ type ComplexityRoot struct {
 	}
 
 	Image struct {
+		Alt               func(childComplexity int) int
+		CreatedAt         func(childComplexity int) int
 		Height            func(childComplexity int) int
 		HumanReadableSize func(childComplexity int) int
 		ID                func(childComplexity int) int
@@ -88,6 +90,18 @@ type ComplexityRoot struct {
 		Width             func(childComplexity int) int
 	}
 
+	ImageConnection struct {
+		Edges      func(childComplexity int) int
+		Nodes      func(childComplexity int) int
+		PageInfo   func(childComplexity int) int
+		TotalCount func(childComplexity int) int
+	}
+
+	ImageEdge struct {
+		Cursor func(childComplexity int) int
+		Node   func(childComplexity int) int
+	}
+
 	Mutation struct {
 		CreatePortfolio     func(childComplexity int, input model.CreatePortfolioInput) int
 		CreatePortfolioLink func(childComplexity int, input model.CreatePortfolioLinkInput) int
@@ -97,6 +111,7 @@ type ComplexityRoot struct {
 		DeletePortfolioLink func(childComplexity int, input model.DeletePortfolioLinkInput) int
 		RevokeToken         func(childComplexity int, input model.RevokeTokenInput) int
 		SetUserPermissions  func(childComplexity int, input model.SetUserPermissionsInput) int
+		UpdateImage         func(childComplexity int, input model.UpdateImageInput) int
 		UpdatePortfolio     func(childComplexity int, input model.UpdatePortfolioInput) int
 		UpdatePortfolioLink func(childComplexity int, input model.UpdatePortfolioLinkInput) int
 		UploadImage         func(childComplexity int, input model.UploadImageInput) int
@@ -156,6 +171,7 @@ type ComplexityRoot struct {
 
 	Query struct {
 		Image          func(childComplexity int, id db.NodeID) int
+		Images         func(childComplexity int, filter *model.ImageFilter, orderBy []*db.Order, first *int, after *string, last *int, before *string) int
 		Node           func(childComplexity int, nodeID db.NodeID) int
 		Nodes          func(childComplexity int, nodeIds []*db.NodeID) int
 		Portfolio      func(childComplexity int, id db.NodeID) int
@@ -205,6 +221,10 @@ type ComplexityRoot struct {
 	TokenEdge struct {
 		Cursor func(childComplexity int) int
 		Node   func(childComplexity int) int
+	}
+
+	UpdateImagePayload struct {
+		Image func(childComplexity int) int
 	}
 
 	UpdatePortfolioLinkPayload struct {
@@ -259,6 +279,7 @@ type MutationResolver interface {
 	CreateToken(ctx context.Context, input model.CreateTokenInput) (*model.CreateTokenPayload, error)
 	RevokeToken(ctx context.Context, input model.RevokeTokenInput) (*model.RevokeTokenPayload, error)
 	UploadImage(ctx context.Context, input model.UploadImageInput) (*model.UploadImagePayload, error)
+	UpdateImage(ctx context.Context, input model.UpdateImageInput) (*model.UpdateImagePayload, error)
 }
 type PortfolioResolver interface {
 	Links(ctx context.Context, obj *db.Portfolio, filter *model.PortfolioLinkFilter, orderBy []*db.Order, first *int, after *string, last *int, before *string) (*model.Connection[*db.PortfolioLink], error)
@@ -274,6 +295,7 @@ type QueryResolver interface {
 	Node(ctx context.Context, nodeID db.NodeID) (db.Node, error)
 	Nodes(ctx context.Context, nodeIds []*db.NodeID) ([]db.Node, error)
 	Image(ctx context.Context, id db.NodeID) (*db.Image, error)
+	Images(ctx context.Context, filter *model.ImageFilter, orderBy []*db.Order, first *int, after *string, last *int, before *string) (*model.Connection[*db.Image], error)
 	Users(ctx context.Context, first *int, after *string, last *int, before *string) (*model.Connection[*db.User], error)
 	Tokens(ctx context.Context, first *int, after *string, last *int, before *string) (*model.Connection[*db.Token], error)
 	Viewer(ctx context.Context) (*db.User, error)
@@ -372,6 +394,18 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.DeletePortfolioPayload.Portfolio(childComplexity), true
 
+	case "Image.alt":
+		if e.ComplexityRoot.Image.Alt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Image.Alt(childComplexity), true
+	case "Image.createdAt":
+		if e.ComplexityRoot.Image.CreatedAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Image.CreatedAt(childComplexity), true
 	case "Image.height":
 		if e.ComplexityRoot.Image.Height == nil {
 			break
@@ -468,6 +502,44 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.Image.Width(childComplexity), true
 
+	case "ImageConnection.edges":
+		if e.ComplexityRoot.ImageConnection.Edges == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ImageConnection.Edges(childComplexity), true
+	case "ImageConnection.nodes":
+		if e.ComplexityRoot.ImageConnection.Nodes == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ImageConnection.Nodes(childComplexity), true
+	case "ImageConnection.pageInfo":
+		if e.ComplexityRoot.ImageConnection.PageInfo == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ImageConnection.PageInfo(childComplexity), true
+	case "ImageConnection.totalCount":
+		if e.ComplexityRoot.ImageConnection.TotalCount == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ImageConnection.TotalCount(childComplexity), true
+
+	case "ImageEdge.cursor":
+		if e.ComplexityRoot.ImageEdge.Cursor == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ImageEdge.Cursor(childComplexity), true
+	case "ImageEdge.node":
+		if e.ComplexityRoot.ImageEdge.Node == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ImageEdge.Node(childComplexity), true
+
 	case "Mutation.createPortfolio":
 		if e.ComplexityRoot.Mutation.CreatePortfolio == nil {
 			break
@@ -556,6 +628,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.SetUserPermissions(childComplexity, args["input"].(model.SetUserPermissionsInput)), true
+	case "Mutation.updateImage":
+		if e.ComplexityRoot.Mutation.UpdateImage == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_updateImage_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.UpdateImage(childComplexity, args["input"].(model.UpdateImageInput)), true
 	case "Mutation.updatePortfolio":
 		if e.ComplexityRoot.Mutation.UpdatePortfolio == nil {
 			break
@@ -799,6 +882,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Query.Image(childComplexity, args["id"].(db.NodeID)), true
+	case "Query.images":
+		if e.ComplexityRoot.Query.Images == nil {
+			break
+		}
+
+		args, err := ec.field_Query_images_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Query.Images(childComplexity, args["filter"].(*model.ImageFilter), args["orderBy"].([]*db.Order), args["first"].(*int), args["after"].(*string), args["last"].(*int), args["before"].(*string)), true
 
 	case "Query.node":
 		if e.ComplexityRoot.Query.Node == nil {
@@ -1033,6 +1127,13 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.TokenEdge.Node(childComplexity), true
 
+	case "UpdateImagePayload.image":
+		if e.ComplexityRoot.UpdateImagePayload.Image == nil {
+			break
+		}
+
+		return e.ComplexityRoot.UpdateImagePayload.Image(childComplexity), true
+
 	case "UpdatePortfolioLinkPayload.portfolioLink":
 		if e.ComplexityRoot.UpdatePortfolioLinkPayload.PortfolioLink == nil {
 			break
@@ -1157,11 +1258,13 @@ func (e *executableSchema) Exec(ctx context.Context) graphql.ResponseHandler {
 			graphql.NewInputUnmarshaler("DateTimeRange", ec.unmarshalInputDateTimeRange),
 			graphql.NewInputUnmarshaler("DeletePortfolioInput", ec.unmarshalInputDeletePortfolioInput),
 			graphql.NewInputUnmarshaler("DeletePortfolioLinkInput", ec.unmarshalInputDeletePortfolioLinkInput),
+			graphql.NewInputUnmarshaler("ImageFilter", ec.unmarshalInputImageFilter),
 			graphql.NewInputUnmarshaler("Order", ec.unmarshalInputOrder),
 			graphql.NewInputUnmarshaler("PortfolioFilter", ec.unmarshalInputPortfolioFilter),
 			graphql.NewInputUnmarshaler("PortfolioLinkFilter", ec.unmarshalInputPortfolioLinkFilter),
 			graphql.NewInputUnmarshaler("RevokeTokenInput", ec.unmarshalInputRevokeTokenInput),
 			graphql.NewInputUnmarshaler("SetUserPermissionsInput", ec.unmarshalInputSetUserPermissionsInput),
+			graphql.NewInputUnmarshaler("UpdateImageInput", ec.unmarshalInputUpdateImageInput),
 			graphql.NewInputUnmarshaler("UpdatePortfolioInput", ec.unmarshalInputUpdatePortfolioInput),
 			graphql.NewInputUnmarshaler("UpdatePortfolioLinkInput", ec.unmarshalInputUpdatePortfolioLinkInput),
 			graphql.NewInputUnmarshaler("UploadImageInput", ec.unmarshalInputUploadImageInput),
@@ -1353,6 +1456,22 @@ type Query {
     id: ID!
   ): Image @requires(permission: PORTFOLIO_LINK)
 
+  "The images."
+  images(
+    "Filters the images."
+    filter: ImageFilter
+    "The keys of the order: ID, NAME or CREATED_AT, the most significant first. Default: ascending IDs."
+    orderBy: [Order!]
+    "Returns the first n entries, 1 to 100. Default: 20."
+    first: Int
+    "Returns the entries after this cursor. Cannot be combined with last and before."
+    after: String
+    "Returns the last n entries, 1 to 100. Cannot be combined with first and after."
+    last: Int
+    "Returns the entries before this cursor. Cannot be combined with first and after."
+    before: String
+  ): ImageConnection @requires(permission: PORTFOLIO_LINK)
+
   "The users, by ascending ID."
   users(
     "Returns the first n entries, 1 to 100. Default: 20."
@@ -1456,6 +1575,12 @@ type Mutation {
     "The image to store."
     input: UploadImageInput!
   ): UploadImagePayload @requires(permission: PORTFOLIO_LINK)
+
+  "Updates an image."
+  updateImage(
+    "The changes."
+    input: UpdateImageInput!
+  ): UpdateImagePayload @requires(permission: PORTFOLIO_LINK)
 }
 
 "Input of uploadImage."
@@ -1465,11 +1590,27 @@ input UploadImageInput {
   Animated WebP is not supported. The image gets the name of the file.
   """
   image: Upload!
+  "The alternative text, up to 1,000 characters."
+  alt: String
 }
 
 "Payload of uploadImage."
 type UploadImagePayload {
   "The stored image."
+  image: Image!
+}
+
+"Input of updateImage. An omitted field is not changed."
+input UpdateImageInput {
+  "The ID of the image."
+  id: ID!
+  "The alternative text, up to 1,000 characters. Null removes it."
+  alt: String
+}
+
+"Payload of updateImage."
+type UpdateImagePayload {
+  "The updated image."
   image: Image!
 }
 
@@ -1570,6 +1711,11 @@ type Image implements Node {
   type: String!
   "The original name of the file."
   name: String!
+  """
+  The alternative text, for the alt attribute of an img element, or null if there is
+  none. It is empty if the image only decorates.
+  """
+  alt: String
   "The size of the file in bytes."
   size: BigInt!
   "The size with a unit, such as 5.00 KB."
@@ -1595,6 +1741,8 @@ type Image implements Node {
   thumbnail("The side of the bounding box in pixels." size: Int!): Thumbnail
   "The thumbnails in the order of their IDs."
   thumbnails: [Thumbnail!]!
+  "The time when the image was created."
+  createdAt: DateTime!
 }
 
 "A smaller version of an image."
@@ -1695,6 +1843,26 @@ type TokenEdge {
   cursor: String!
 }
 
+"A page of images."
+type ImageConnection {
+  "The images of the page with their cursors."
+  edges: [ImageEdge!]!
+  "The images of the page."
+  nodes: [Image!]!
+  "The position of the page in the list."
+  pageInfo: PageInfo!
+  "The number of images in the whole list. They are counted only if this field is selected."
+  totalCount: Int! @cost(weight: 50)
+}
+
+"An image in a list."
+type ImageEdge {
+  "The image."
+  node: Image!
+  "The position of the image in this list and order, for after and before. It remains valid if the image is deleted."
+  cursor: String!
+}
+
 "The position of a page in its list."
 type PageInfo {
   "Whether there are entries after the page."
@@ -1726,7 +1894,7 @@ enum OrderField {
   NAME
   "The time of creation."
   CREATED_AT
-  "The time of the last update."
+  "The time of the last update. Images do not have it."
   UPDATED_AT
 }
 
@@ -1772,6 +1940,19 @@ input PortfolioLinkFilter {
   createdAt: DateTimeRange
   "The time when the link was last updated."
   updatedAt: DateTimeRange
+}
+
+"Selects the images that meet all given conditions."
+input ImageFilter {
+  """
+  Text in the name or the alternative text, up to 255 characters. Case is ignored,
+  and composed and decomposed characters, such as é, are equal.
+  """
+  search: String @cost(weight: 500)
+  "Whether no link uses the image."
+  unused: Boolean @cost(weight: 50)
+  "The type of the file, such as image."
+  type: String @cost(weight: 50)
 }
 
 "A range of times. Each end is optional."
@@ -2039,6 +2220,8 @@ func (ec *executionContext) childFields_Image(ctx context.Context, field graphql
 		return ec.fieldContext_Image_type(ctx, field)
 	case "name":
 		return ec.fieldContext_Image_name(ctx, field)
+	case "alt":
+		return ec.fieldContext_Image_alt(ctx, field)
 	case "size":
 		return ec.fieldContext_Image_size(ctx, field)
 	case "humanReadableSize":
@@ -2061,8 +2244,34 @@ func (ec *executionContext) childFields_Image(ctx context.Context, field graphql
 		return ec.fieldContext_Image_thumbnail(ctx, field)
 	case "thumbnails":
 		return ec.fieldContext_Image_thumbnails(ctx, field)
+	case "createdAt":
+		return ec.fieldContext_Image_createdAt(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type Image", field.Name)
+}
+
+func (ec *executionContext) childFields_ImageConnection(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "edges":
+		return ec.fieldContext_ImageConnection_edges(ctx, field)
+	case "nodes":
+		return ec.fieldContext_ImageConnection_nodes(ctx, field)
+	case "pageInfo":
+		return ec.fieldContext_ImageConnection_pageInfo(ctx, field)
+	case "totalCount":
+		return ec.fieldContext_ImageConnection_totalCount(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type ImageConnection", field.Name)
+}
+
+func (ec *executionContext) childFields_ImageEdge(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "node":
+		return ec.fieldContext_ImageEdge_node(ctx, field)
+	case "cursor":
+		return ec.fieldContext_ImageEdge_cursor(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type ImageEdge", field.Name)
 }
 
 func (ec *executionContext) childFields_PageInfo(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
@@ -2247,6 +2456,14 @@ func (ec *executionContext) childFields_TokenEdge(ctx context.Context, field gra
 		return ec.fieldContext_TokenEdge_cursor(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type TokenEdge", field.Name)
+}
+
+func (ec *executionContext) childFields_UpdateImagePayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "image":
+		return ec.fieldContext_UpdateImagePayload_image(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type UpdateImagePayload", field.Name)
 }
 
 func (ec *executionContext) childFields_UpdatePortfolioLinkPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
@@ -2561,6 +2778,20 @@ func (ec *executionContext) field_Mutation_setUserPermissions_args(ctx context.C
 	return args, nil
 }
 
+func (ec *executionContext) field_Mutation_updateImage_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "input",
+		func(ctx context.Context, v any) (model.UpdateImageInput, error) {
+			return ec.unmarshalNUpdateImageInput2portfolioᚋgraphᚋmodelᚐUpdateImageInput(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["input"] = arg0
+	return args, nil
+}
+
 func (ec *executionContext) field_Mutation_updatePortfolioLink_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
 	var err error
 	args := map[string]any{}
@@ -2682,6 +2913,60 @@ func (ec *executionContext) field_Query_image_args(ctx context.Context, rawArgs 
 		return nil, err
 	}
 	args["id"] = arg0
+	return args, nil
+}
+
+func (ec *executionContext) field_Query_images_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "filter",
+		func(ctx context.Context, v any) (*model.ImageFilter, error) {
+			return ec.unmarshalOImageFilter2ᚖportfolioᚋgraphᚋmodelᚐImageFilter(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["filter"] = arg0
+	arg1, err := graphql.ProcessArgField(ctx, rawArgs, "orderBy",
+		func(ctx context.Context, v any) ([]*db.Order, error) {
+			return ec.unmarshalOOrder2ᚕᚖportfolioᚋdbᚐOrderᚄ(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["orderBy"] = arg1
+	arg2, err := graphql.ProcessArgField(ctx, rawArgs, "first",
+		func(ctx context.Context, v any) (*int, error) {
+			return ec.unmarshalOInt2ᚖint(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["first"] = arg2
+	arg3, err := graphql.ProcessArgField(ctx, rawArgs, "after",
+		func(ctx context.Context, v any) (*string, error) {
+			return ec.unmarshalOString2ᚖstring(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["after"] = arg3
+	arg4, err := graphql.ProcessArgField(ctx, rawArgs, "last",
+		func(ctx context.Context, v any) (*int, error) {
+			return ec.unmarshalOInt2ᚖint(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["last"] = arg4
+	arg5, err := graphql.ProcessArgField(ctx, rawArgs, "before",
+		func(ctx context.Context, v any) (*string, error) {
+			return ec.unmarshalOString2ᚖstring(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["before"] = arg5
 	return args, nil
 }
 
@@ -3414,6 +3699,29 @@ func (ec *executionContext) fieldContext_Image_name(_ context.Context, field gra
 	return graphql.NewScalarFieldContext("Image", field, false, false, "String")
 }
 
+func (ec *executionContext) _Image_alt(ctx context.Context, field graphql.CollectedField, obj *db.Image) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Image_alt(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Alt, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *string) graphql.Marshaler {
+			return ec.marshalOString2ᚖstring(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_Image_alt(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Image", field, false, false, "String")
+}
+
 func (ec *executionContext) _Image_size(ctx context.Context, field graphql.CollectedField, obj *db.Image) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -3695,6 +4003,203 @@ func (ec *executionContext) fieldContext_Image_thumbnails(_ context.Context, fie
 		},
 	}
 	return fc, nil
+}
+
+func (ec *executionContext) _Image_createdAt(ctx context.Context, field graphql.CollectedField, obj *db.Image) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Image_createdAt(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.CreatedAt, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v db.Time) graphql.Marshaler {
+			return ec.marshalNDateTime2portfolioᚋdbᚐTime(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Image_createdAt(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Image", field, false, false, "DateTime")
+}
+
+func (ec *executionContext) _ImageConnection_edges(ctx context.Context, field graphql.CollectedField, obj *model.Connection[*db.Image]) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ImageConnection_edges(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Edges(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []*model.Edge[*db.Image]) graphql.Marshaler {
+			return ec.marshalNImageEdge2ᚕᚖportfolioᚋgraphᚋmodelᚐEdgeᚄ(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_ImageConnection_edges(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "ImageConnection",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_ImageEdge(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _ImageConnection_nodes(ctx context.Context, field graphql.CollectedField, obj *model.Connection[*db.Image]) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ImageConnection_nodes(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Nodes(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []*db.Image) graphql.Marshaler {
+			return ec.marshalNImage2ᚕᚖportfolioᚋdbᚐImageᚄ(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_ImageConnection_nodes(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "ImageConnection",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_Image(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _ImageConnection_pageInfo(ctx context.Context, field graphql.CollectedField, obj *model.Connection[*db.Image]) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ImageConnection_pageInfo(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.PageInfo(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *model.PageInfo) graphql.Marshaler {
+			return ec.marshalNPageInfo2ᚖportfolioᚋgraphᚋmodelᚐPageInfo(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_ImageConnection_pageInfo(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "ImageConnection",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_PageInfo(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _ImageConnection_totalCount(ctx context.Context, field graphql.CollectedField, obj *model.Connection[*db.Image]) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ImageConnection_totalCount(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.TotalCount, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int) graphql.Marshaler {
+			return ec.marshalNInt2int(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_ImageConnection_totalCount(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("ImageConnection", field, false, false, "Int")
+}
+
+func (ec *executionContext) _ImageEdge_node(ctx context.Context, field graphql.CollectedField, obj *model.Edge[*db.Image]) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ImageEdge_node(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Node, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *db.Image) graphql.Marshaler {
+			return ec.marshalNImage2ᚖportfolioᚋdbᚐImage(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_ImageEdge_node(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "ImageEdge",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_Image(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _ImageEdge_cursor(ctx context.Context, field graphql.CollectedField, obj *model.Edge[*db.Image]) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ImageEdge_cursor(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Cursor(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNString2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_ImageEdge_cursor(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("ImageEdge", field, true, false, "String")
 }
 
 func (ec *executionContext) _Mutation_createPortfolio(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
@@ -4175,6 +4680,50 @@ func (ec *executionContext) fieldContext_Mutation_uploadImage(ctx context.Contex
 	}()
 	ctx = graphql.WithFieldContext(ctx, fc)
 	if fc.Args, err = ec.field_Mutation_uploadImage_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _Mutation_updateImage(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Mutation_updateImage(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Mutation().UpdateImage(ctx, fc.Args["input"].(model.UpdateImageInput))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *model.UpdateImagePayload) graphql.Marshaler {
+			return ec.marshalOUpdateImagePayload2ᚖportfolioᚋgraphᚋmodelᚐUpdateImagePayload(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_Mutation_updateImage(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Mutation",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_UpdateImagePayload(ctx, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = ec.field_Mutation_updateImage_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
 		ec.Error(ctx, err)
 		return fc, err
 	}
@@ -5313,6 +5862,50 @@ func (ec *executionContext) fieldContext_Query_image(ctx context.Context, field 
 	return fc, nil
 }
 
+func (ec *executionContext) _Query_images(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Query_images(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Query().Images(ctx, fc.Args["filter"].(*model.ImageFilter), fc.Args["orderBy"].([]*db.Order), fc.Args["first"].(*int), fc.Args["after"].(*string), fc.Args["last"].(*int), fc.Args["before"].(*string))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *model.Connection[*db.Image]) graphql.Marshaler {
+			return ec.marshalOImageConnection2ᚖportfolioᚋgraphᚋmodelᚐConnection(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_Query_images(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Query",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_ImageConnection(ctx, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = ec.field_Query_images_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
 func (ec *executionContext) _Query_users(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -6067,6 +6660,38 @@ func (ec *executionContext) _TokenEdge_cursor(ctx context.Context, field graphql
 }
 func (ec *executionContext) fieldContext_TokenEdge_cursor(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("TokenEdge", field, true, false, "String")
+}
+
+func (ec *executionContext) _UpdateImagePayload_image(ctx context.Context, field graphql.CollectedField, obj *model.UpdateImagePayload) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_UpdateImagePayload_image(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Image, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *db.Image) graphql.Marshaler {
+			return ec.marshalNImage2ᚖportfolioᚋdbᚐImage(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_UpdateImagePayload_image(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "UpdateImagePayload",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_Image(ctx, field)
+		},
+	}
+	return fc, nil
 }
 
 func (ec *executionContext) _UpdatePortfolioLinkPayload_portfolioLink(ctx context.Context, field graphql.CollectedField, obj *model.UpdatePortfolioLinkPayload) (ret graphql.Marshaler) {
@@ -7991,6 +8616,62 @@ func UnmarshalDeletePortfolioLinkInput(ctx context.Context, raw any) (model.Dele
 	return out, err
 }
 
+func (ec *executionContext) unmarshalInputImageFilter(ctx context.Context, obj any) (model.ImageFilter, error) {
+	var it model.ImageFilter
+	if obj == nil {
+		return it, nil
+	}
+
+	asMap := map[string]any{}
+	for k, v := range obj.(map[string]any) {
+		asMap[k] = v
+	}
+
+	fieldsInOrder := [...]string{"search", "unused", "type"}
+	for _, k := range fieldsInOrder {
+		v, ok := asMap[k]
+		if !ok {
+			continue
+		}
+		switch k {
+		case "search":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("search"))
+			data, err := ec.unmarshalOString2ᚖstring(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.Search = data
+		case "unused":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("unused"))
+			data, err := ec.unmarshalOBoolean2ᚖbool(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.Unused = data
+		case "type":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("type"))
+			data, err := ec.unmarshalOString2ᚖstring(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.Type = data
+		}
+	}
+	return it, nil
+}
+
+// UnmarshalImageFilter unmarshals raw into the ImageFilter input type, using the
+// unmarshaler bound to ctx's request. Call it from a resolver to decode an input
+// object that was not passed as a field argument.
+//
+// ctx must come from a gqlgen request; outside one there is no unmarshaler to use
+// and the returned error says so.
+func UnmarshalImageFilter(ctx context.Context, raw any) (model.ImageFilter, error) {
+	var out model.ImageFilter
+	err := graphql.UnmarshalNamedInputFromContext(ctx, "ImageFilter", raw, &out)
+	return out, err
+}
+
 func (ec *executionContext) unmarshalInputOrder(ctx context.Context, obj any) (db.Order, error) {
 	var it db.Order
 	if obj == nil {
@@ -8306,6 +8987,55 @@ func UnmarshalSetUserPermissionsInput(ctx context.Context, raw any) (model.SetUs
 	return out, err
 }
 
+func (ec *executionContext) unmarshalInputUpdateImageInput(ctx context.Context, obj any) (model.UpdateImageInput, error) {
+	var it model.UpdateImageInput
+	if obj == nil {
+		return it, nil
+	}
+
+	asMap := map[string]any{}
+	for k, v := range obj.(map[string]any) {
+		asMap[k] = v
+	}
+
+	fieldsInOrder := [...]string{"id", "alt"}
+	for _, k := range fieldsInOrder {
+		v, ok := asMap[k]
+		if !ok {
+			continue
+		}
+		switch k {
+		case "id":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("id"))
+			data, err := ec.unmarshalNID2portfolioᚋdbᚐNodeID(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.ID = data
+		case "alt":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("alt"))
+			data, err := ec.unmarshalOString2ᚖstring(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.Alt = graphql.OmittableOf(data)
+		}
+	}
+	return it, nil
+}
+
+// UnmarshalUpdateImageInput unmarshals raw into the UpdateImageInput input type, using the
+// unmarshaler bound to ctx's request. Call it from a resolver to decode an input
+// object that was not passed as a field argument.
+//
+// ctx must come from a gqlgen request; outside one there is no unmarshaler to use
+// and the returned error says so.
+func UnmarshalUpdateImageInput(ctx context.Context, raw any) (model.UpdateImageInput, error) {
+	var out model.UpdateImageInput
+	err := graphql.UnmarshalNamedInputFromContext(ctx, "UpdateImageInput", raw, &out)
+	return out, err
+}
+
 func (ec *executionContext) unmarshalInputUpdatePortfolioInput(ctx context.Context, obj any) (model.UpdatePortfolioInput, error) {
 	var it model.UpdatePortfolioInput
 	if obj == nil {
@@ -8464,7 +9194,7 @@ func (ec *executionContext) unmarshalInputUploadImageInput(ctx context.Context, 
 		asMap[k] = v
 	}
 
-	fieldsInOrder := [...]string{"image"}
+	fieldsInOrder := [...]string{"image", "alt"}
 	for _, k := range fieldsInOrder {
 		v, ok := asMap[k]
 		if !ok {
@@ -8478,6 +9208,13 @@ func (ec *executionContext) unmarshalInputUploadImageInput(ctx context.Context, 
 				return it, err
 			}
 			it.Image = data
+		case "alt":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("alt"))
+			data, err := ec.unmarshalOString2ᚖstring(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.Alt = data
 		}
 	}
 	return it, nil
@@ -8800,6 +9537,11 @@ func (ec *executionContext) _Image(ctx context.Context, sel ast.SelectionSet, ob
 			if out.Values[i] == graphql.Null {
 				out.Invalids++
 			}
+		case "alt":
+			out.Values[i] = ec._Image_alt(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
 		case "size":
 			out.Values[i] = ec._Image_size(ctx, field, obj)
 			if out.Values[i] == graphql.Null {
@@ -8852,6 +9594,97 @@ func (ec *executionContext) _Image(ctx context.Context, sel ast.SelectionSet, ob
 			}
 		case "thumbnails":
 			out.Values[i] = ec._Image_thumbnails(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "createdAt":
+			out.Values[i] = ec._Image_createdAt(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	if n := len(deferred.Defers); n > 0 {
+		atomic.AddInt32(&ec.Deferred, int32(min(n, math.MaxInt32)))
+		ec.ProcessDeferredGroup(deferred)
+	}
+
+	return out
+}
+
+var imageConnectionImplementors = []string{"ImageConnection"}
+
+func (ec *executionContext) _ImageConnection(ctx context.Context, sel ast.SelectionSet, obj *model.Connection[*db.Image]) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, imageConnectionImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferred := graphql.NewDeferredGroup(ctx)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("ImageConnection")
+		case "edges":
+			out.Values[i] = ec._ImageConnection_edges(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "nodes":
+			out.Values[i] = ec._ImageConnection_nodes(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "pageInfo":
+			out.Values[i] = ec._ImageConnection_pageInfo(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "totalCount":
+			out.Values[i] = ec._ImageConnection_totalCount(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	if n := len(deferred.Defers); n > 0 {
+		atomic.AddInt32(&ec.Deferred, int32(min(n, math.MaxInt32)))
+		ec.ProcessDeferredGroup(deferred)
+	}
+
+	return out
+}
+
+var imageEdgeImplementors = []string{"ImageEdge"}
+
+func (ec *executionContext) _ImageEdge(ctx context.Context, sel ast.SelectionSet, obj *model.Edge[*db.Image]) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, imageEdgeImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferred := graphql.NewDeferredGroup(ctx)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("ImageEdge")
+		case "node":
+			out.Values[i] = ec._ImageEdge_node(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "cursor":
+			out.Values[i] = ec._ImageEdge_cursor(ctx, field, obj)
 			if out.Values[i] == graphql.Null {
 				out.Invalids++
 			}
@@ -8964,6 +9797,13 @@ func (ec *executionContext) _Mutation(ctx context.Context, sel ast.SelectionSet)
 		case "uploadImage":
 			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
 				return ec._Mutation_uploadImage(ctx, field)
+			})
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "updateImage":
+			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
+				return ec._Mutation_updateImage(ctx, field)
 			})
 			if out.Values[i] == graphql.RequiredNull {
 				out.Invalids++
@@ -9399,6 +10239,12 @@ func (ec *executionContext) _Query(ctx context.Context, sel ast.SelectionSet) gr
 				func(ctx context.Context) graphql.Marshaler {
 					return ec._Query_image(ctx, field)
 				})
+		case "images":
+			out.ResolveRootConcurrently(innerCtx, ec.OperationContext, i,
+				true, false,
+				func(ctx context.Context) graphql.Marshaler {
+					return ec._Query_images(ctx, field)
+				})
 		case "users":
 			out.ResolveRootConcurrently(innerCtx, ec.OperationContext, i,
 				true, false,
@@ -9706,6 +10552,39 @@ func (ec *executionContext) _TokenEdge(ctx context.Context, sel ast.SelectionSet
 			}
 		case "cursor":
 			out.Values[i] = ec._TokenEdge_cursor(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	if n := len(deferred.Defers); n > 0 {
+		atomic.AddInt32(&ec.Deferred, int32(min(n, math.MaxInt32)))
+		ec.ProcessDeferredGroup(deferred)
+	}
+
+	return out
+}
+
+var updateImagePayloadImplementors = []string{"UpdateImagePayload"}
+
+func (ec *executionContext) _UpdateImagePayload(ctx context.Context, sel ast.SelectionSet, obj *model.UpdateImagePayload) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, updateImagePayloadImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferred := graphql.NewDeferredGroup(ctx)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("UpdateImagePayload")
+		case "image":
+			out.Values[i] = ec._UpdateImagePayload_image(ctx, field, obj)
 			if out.Values[i] == graphql.Null {
 				out.Invalids++
 			}
@@ -10533,12 +11412,52 @@ func (ec *executionContext) marshalNID2ᚖportfolioᚋdbᚐNodeID(ctx context.Co
 	return res
 }
 
+func (ec *executionContext) marshalNImage2ᚕᚖportfolioᚋdbᚐImageᚄ(ctx context.Context, sel ast.SelectionSet, v []*db.Image) graphql.Marshaler {
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+		fc := graphql.GetFieldContext(ctx)
+		fc.Result = &v[i]
+		return ec.marshalNImage2ᚖportfolioᚋdbᚐImage(ctx, sel, v[i])
+	})
+
+	for _, e := range ret {
+		if e == graphql.Null {
+			return graphql.Null
+		}
+	}
+
+	return ret
+}
+
 func (ec *executionContext) marshalNImage2ᚖportfolioᚋdbᚐImage(ctx context.Context, sel ast.SelectionSet, v *db.Image) graphql.Marshaler {
 	if v == nil {
 		graphql.AddInvalidNullError(ctx, "Image!")
 		return graphql.Null
 	}
 	return ec._Image(ctx, sel, v)
+}
+
+func (ec *executionContext) marshalNImageEdge2ᚕᚖportfolioᚋgraphᚋmodelᚐEdgeᚄ(ctx context.Context, sel ast.SelectionSet, v []*model.Edge[*db.Image]) graphql.Marshaler {
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+		fc := graphql.GetFieldContext(ctx)
+		fc.Result = &v[i]
+		return ec.marshalNImageEdge2ᚖportfolioᚋgraphᚋmodelᚐEdge(ctx, sel, v[i])
+	})
+
+	for _, e := range ret {
+		if e == graphql.Null {
+			return graphql.Null
+		}
+	}
+
+	return ret
+}
+
+func (ec *executionContext) marshalNImageEdge2ᚖportfolioᚋgraphᚋmodelᚐEdge(ctx context.Context, sel ast.SelectionSet, v *model.Edge[*db.Image]) graphql.Marshaler {
+	if v == nil {
+		graphql.AddInvalidNullError(ctx, "ImageEdge!")
+		return graphql.Null
+	}
+	return ec._ImageEdge(ctx, sel, v)
 }
 
 func (ec *executionContext) unmarshalNInt2int(ctx context.Context, v any) (int, error) {
@@ -10840,6 +11759,11 @@ func (ec *executionContext) marshalNURL2portfolioᚋdbᚐFileKey(ctx context.Con
 		graphql.AddInvalidNullFromMarshaler(ctx, "URL!")
 	}
 	return graphql.WrapContextMarshaler(ctx, res)
+}
+
+func (ec *executionContext) unmarshalNUpdateImageInput2portfolioᚋgraphᚋmodelᚐUpdateImageInput(ctx context.Context, v any) (model.UpdateImageInput, error) {
+	res, err := ec.unmarshalInputUpdateImageInput(ctx, v)
+	return res, graphql.ErrorOnPath(ctx, err)
 }
 
 func (ec *executionContext) unmarshalNUpdatePortfolioInput2portfolioᚋgraphᚋmodelᚐUpdatePortfolioInput(ctx context.Context, v any) (model.UpdatePortfolioInput, error) {
@@ -11202,6 +12126,21 @@ func (ec *executionContext) marshalOImage2ᚖportfolioᚋdbᚐImage(ctx context.
 	return ec._Image(ctx, sel, v)
 }
 
+func (ec *executionContext) marshalOImageConnection2ᚖportfolioᚋgraphᚋmodelᚐConnection(ctx context.Context, sel ast.SelectionSet, v *model.Connection[*db.Image]) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	return ec._ImageConnection(ctx, sel, v)
+}
+
+func (ec *executionContext) unmarshalOImageFilter2ᚖportfolioᚋgraphᚋmodelᚐImageFilter(ctx context.Context, v any) (*model.ImageFilter, error) {
+	if v == nil {
+		return nil, nil
+	}
+	res, err := ec.unmarshalInputImageFilter(ctx, v)
+	return &res, graphql.ErrorOnPath(ctx, err)
+}
+
 func (ec *executionContext) unmarshalOInt2ᚖint(ctx context.Context, v any) (*int, error) {
 	if v == nil {
 		return nil, nil
@@ -11416,6 +12355,13 @@ func (ec *executionContext) marshalOURL2ᚖstring(ctx context.Context, sel ast.S
 	_ = ctx
 	res := model.MarshalURL(*v)
 	return res
+}
+
+func (ec *executionContext) marshalOUpdateImagePayload2ᚖportfolioᚋgraphᚋmodelᚐUpdateImagePayload(ctx context.Context, sel ast.SelectionSet, v *model.UpdateImagePayload) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	return ec._UpdateImagePayload(ctx, sel, v)
 }
 
 func (ec *executionContext) marshalOUpdatePortfolioLinkPayload2ᚖportfolioᚋgraphᚋmodelᚐUpdatePortfolioLinkPayload(ctx context.Context, sel ast.SelectionSet, v *model.UpdatePortfolioLinkPayload) graphql.Marshaler {

@@ -35,6 +35,10 @@ type (
 	PortfolioLinkConnection = Connection[*db.PortfolioLink]
 	// PortfolioLinkEdge is a link of a page.
 	PortfolioLinkEdge = Edge[*db.PortfolioLink]
+	// ImageConnection is a page of images.
+	ImageConnection = Connection[*db.Image]
+	// ImageEdge is an image of a page.
+	ImageEdge = Edge[*db.Image]
 	// UserConnection is a page of users.
 	UserConnection = Connection[*db.User]
 	// UserEdge is a user of a page.

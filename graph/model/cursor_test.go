@@ -12,7 +12,7 @@ import (
 
 // codecs returns the codecs of all lists, ordered by one field or by two.
 func codecs() (codecs []CursorCodec) {
-	for _, list := range []string{"portfolios", "links"} {
+	for _, list := range []string{"portfolios", "links", "images"} {
 		for _, keys := range orders() {
 			codecs = append(codecs, CursorCodec{list, db.NewOrderBy(keys...)})
 		}

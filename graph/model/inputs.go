@@ -14,9 +14,20 @@ type (
 	DateTimeRange struct{ From, Before *db.Time }
 
 	// UploadImageInput is an image to store.
-	UploadImageInput struct{ Image graphql.Upload }
+	UploadImageInput struct {
+		Image graphql.Upload
+		Alt   *string
+	}
 	// UploadImagePayload is the result of uploadImage.
 	UploadImagePayload struct{ Image *db.Image }
+
+	// UpdateImageInput holds the changes of an image.
+	UpdateImageInput struct {
+		ID  db.NodeID
+		Alt graphql.Omittable[*string]
+	}
+	// UpdateImagePayload is the result of updateImage.
+	UpdateImagePayload struct{ Image *db.Image }
 
 	// PortfolioFilter selects portfolios.
 	PortfolioFilter struct {
@@ -30,6 +41,13 @@ type (
 		ImageID              *db.NodeID
 		HasImage             *bool
 		CreatedAt, UpdatedAt *DateTimeRange
+	}
+
+	// ImageFilter selects images.
+	ImageFilter struct {
+		Search *string
+		Unused *bool
+		Type   *string
 	}
 
 	// CreatePortfolioInput is a new portfolio.

@@ -1,1 +1,21 @@
+DROP INDEX IF EXISTS images_search;
+
+--bun:split
+
+DROP INDEX portfolio_links_image_id;
+
+--bun:split
+
+CREATE INDEX portfolio_links_image_id ON portfolio_links (image_id);
+
+--bun:split
+
+DROP INDEX images_created_at, images_name;
+
+--bun:split
+
+ALTER TABLE images DROP COLUMN alt, ALTER COLUMN name TYPE text COLLATE "default";
+
+--bun:split
+
 DROP INDEX portfolio_links_url;

@@ -1,0 +1,77 @@
+package graph_test
+
+import (
+	"net/http/httptest"
+	"testing"
+
+	"portfolio/graph/graphtest"
+)
+
+const imageRows = "testdata/images.json"
+
+// TestImages reads lists of images.
+func TestImages(t *testing.T) {
+	t.Parallel()
+	golden := graphtest.OpenGolden(t)
+	const all = `{id type name alt size url width height mode mimeType createdAt thumbnails{id url size}}`
+	names := func(arguments string) string { return `{images(` + arguments + `){totalCount nodes{id name}}}` }
+	cases := []queryCase{
+		{"all fields", staff4242, `{images(first:2){totalCount nodes` + all + ` pageInfo{hasNextPage hasPreviousPage startCursor endCursor}}}`, nil},
+		{"edges", staff4242, `{images(last:1){edges{cursor node` + all + `}}}`, nil},
+		{"one image", staff4242, `{image(id:2)` + all + `}`, nil},
+		{"image of a link", staff4242, `{portfolioLink(id:101){imageData` + all + `}}`, nil},
+		{"images of links", staff4242, `{portfolioLinks(first:1){nodes{imageData` + all + `}}}`, nil},
+		{"by name", admin, names(`orderBy:{field:NAME}`), nil},
+		{"by time", admin, names(`orderBy:{field:CREATED_AT}`), nil},
+		{"by descending time", admin, names(`orderBy:{field:CREATED_AT,direction:DESC},last:2`), nil},
+		{"by the time of the last update", admin, names(`orderBy:[{field:ID},{field:UPDATED_AT}]`), nil},
+		{"by time and descending name", admin, names(`orderBy:[{field:CREATED_AT},{field:NAME,direction:DESC}],first:3`), nil},
+		{"search in names and alternative texts", admin, names(`filter:{search:"LAKE"}`), nil},
+		{"search ignores composition", admin, names("filter:{search:\"E\u0301M\"}"), nil},
+		{"search for a character", admin, names(`filter:{search:","}`), nil},
+		{"unused", admin, names(`filter:{unused:true}`), nil},
+		{"used", admin, names(`filter:{unused:false},orderBy:{field:NAME,direction:DESC}`), nil},
+		{"type", admin, names(`filter:{type:"document"}`), nil},
+		{"type of no image", admin, names(`filter:{type:"Document"}`), nil},
+		{"several conditions", admin, names(`filter:{search:"lake",unused:true,type:"image"}`), nil},
+		{"null arguments are ignored", admin, names(`filter:{search:null,unused:null,type:null},orderBy:null,first:1`), nil},
+		{"invalid arguments", admin, `query($f:ImageFilter){images(filter:$f,first:101){totalCount}}`, object{"f": object{"search": "\x00", "type": long(256)}}},
+		{"anonymous", "", names(`first:1`), nil},
+	}
+	graphtest.Each(t, imageRows, func(t *testing.T, server *httptest.Server) {
+		for _, c := range cases {
+			t.Run(c.name, func(t *testing.T) {
+				response, body := graphtest.Query(t, server, c.authorization, c.query, c.variables)
+				golden.Check(t, c.name, response, body)
+			})
+		}
+	})
+}
+
+// TestImageMutations runs the cases one after the other.
+func TestImageMutations(t *testing.T) {
+	t.Parallel()
+	golden := graphtest.OpenGolden(t)
+	cases := updateImageCases()
+	graphtest.Each(t, imageRows, func(t *testing.T, server *httptest.Server) {
+		for _, c := range cases {
+			t.Run(c.name, func(t *testing.T) {
+				response, body := c.send(t, server)
+				golden.Check(t, c.name, response, body)
+			})
+		}
+	})
+}
+
+func updateImageCases() []mutationCase {
+	const field, selection = "updateImage", `{image{id name alt createdAt thumbnails{id}}}`
+	return []mutationCase{
+		{"set the alternative text", field, selection, object{"id": 1, "alt": "A \"lake\"\n"}},
+		{"omit the alternative text", field, selection, object{"id": "1"}},
+		{"set an empty alternative text", field, selection, object{"id": 6, "alt": ""}},
+		{"remove the alternative text", field, selection, object{"id": "SW1hZ2U6MQ==", "alt": nil}},
+		{"set an alternative text that is too long", field, selection, object{"id": 3, "alt": long(1001)}},
+		{"set invalid text", field, selection, object{"id": "UG9ydGZvbGlvOjE=", "alt": "a\x00"}},
+		{"update a missing image", field, selection, object{"id": 77, "alt": "x"}},
+	}
+}
