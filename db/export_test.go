@@ -71,6 +71,12 @@ func explain[R any](ctx context.Context, db *DB, spec listSpec[R], list List, pa
 	return plan.String(), err
 }
 
+// ExplainLinksOfImages returns the plan for the rows of a page of each image's
+// links.
+func (db *DB) ExplainLinksOfImages(ctx context.Context, list List, imageIDs ...int64) (string, error) {
+	return explain(ctx, db, db.imageLinkList(list.WithImages), list, imageIDs)
+}
+
 // ExplainImages returns the plan for the rows of a page of images.
 func (db *DB) ExplainImages(ctx context.Context, list List) (string, error) {
 	return explain(ctx, db, db.imageList(), list, nil)

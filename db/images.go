@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"iter"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -87,7 +88,56 @@ func (db *DB) Image(ctx context.Context, id int64) (*Image, error) {
 // Images reads a page of all images.
 func (db *DB) Images(ctx context.Context, list List) (*Page[*Image], error) {
 	pages, err := readPages(ctx, db, db.imageList(), list, noParent)
-	return pages[noParent], err
+	if err != nil {
+		return nil, err
+	}
+	page := pages[noParent]
+	shareImagePage(page.Rows)
+	return page, nil
+}
+
+// imagePage holds images that were read together, and the links that use them.
+type imagePage struct {
+	rows  []*Image
+	links pageCache[*Page[*PortfolioLink]]
+}
+
+// shareImagePage records that images were read together.
+func shareImagePage(images []*Image) {
+	page := &imagePage{rows: images}
+	for _, image := range images {
+		image.page = page
+	}
+}
+
+// LinksOfImage reads a page of the links that use an image, and the same page
+// for every image that was read together with it.
+func (db *DB) LinksOfImage(ctx context.Context, image *Image, list List) (*Page[*PortfolioLink], error) {
+	page := image.page
+	if page == nil {
+		page = &imagePage{rows: []*Image{image}}
+	}
+	pages, err := page.links.load(list, func() (map[int64]*Page[*PortfolioLink], error) {
+		return db.linksOfImages(ctx, page.rows, list)
+	})
+	return pages[image.ID], err
+}
+
+func (db *DB) linksOfImages(ctx context.Context, images []*Image, list List) (map[int64]*Page[*PortfolioLink], error) {
+	ids := make([]int64, len(images))
+	for i, image := range images {
+		ids[i] = image.ID
+	}
+	slices.Sort(ids) // links may share an image
+	pages, err := readPages(ctx, db, db.imageLinkList(list.WithImages), list, slices.Compact(ids)...)
+	shareLinkPages(pages)
+	return pages, err
+}
+
+func (db *DB) imageLinkList(withImages bool) listSpec[*PortfolioLink] {
+	spec := db.linkList(withImages)
+	spec.parentColumn, spec.parentOf = "image_id", func(link *PortfolioLink) int64 { return *link.ImageID }
+	return spec
 }
 
 var errThumbnails = errors.New("thumbnails: not encoded as in imageColumns")

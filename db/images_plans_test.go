@@ -34,3 +34,20 @@ func checkImagePlans(t *testing.T, database *db.DB, list db.List) {
 		}
 	}
 }
+
+// checkLinksOfImagesPlans checks the plans for the links of an image with many
+// links, and of several images.
+func checkLinksOfImagesPlans(t *testing.T, database *db.DB, middle sql.Null[db.Cursor]) {
+	t.Helper()
+	for _, cursor := range []sql.Null[db.Cursor]{{}, middle} {
+		for _, backward := range []bool{false, true} {
+			list := db.List{Order: db.NewOrderBy(), Cursor: cursor, Backward: backward, Limit: 20, WithRows: true, WithImages: true}
+			plan, err := database.ExplainLinksOfImages(t.Context(), list, 2)
+			checkPlan(t, database, list, plan, err)
+			plan, err = database.ExplainLinksOfImages(t.Context(), list, 2, 5, 7)
+			if err != nil || !strings.Contains(plan, "portfolio_links_image_id") || strings.Contains(plan, "Seq Scan") || strings.Contains(plan, "SCAN portfolio_links") {
+				t.Errorf("%+v: %v\n%s", list, err, plan)
+			}
+		}
+	}
+}

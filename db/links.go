@@ -147,12 +147,24 @@ type linkPage struct {
 	portfolios pageCache[*Portfolio]
 }
 
-// shareLinkPage records that links were read together.
+// shareLinkPage records that links and their images were read together.
 func shareLinkPage(links []*PortfolioLink) {
-	page := &linkPage{rows: links}
+	page, images := &linkPage{rows: links}, make([]*Image, 0, len(links))
 	for _, link := range links {
 		link.page = page
+		if link.ImageData != nil {
+			images = append(images, link.ImageData)
+		}
 	}
+	shareImagePage(images)
+}
+
+func shareLinkPages(pages map[int64]*Page[*PortfolioLink]) {
+	var links []*PortfolioLink
+	for _, page := range pages {
+		links = append(links, page.Rows...)
+	}
+	shareLinkPage(links)
 }
 
 // PortfolioOf reads the portfolio of a link, and that of every link that was

@@ -62,7 +62,7 @@ func TestPortfolioLink(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				if diff := cmp.Diff(want, got, cmpopts.IgnoreUnexported(db.PortfolioLink{})); diff != "" {
+				if diff := cmp.Diff(want, got, cmpopts.IgnoreUnexported(db.PortfolioLink{}, db.Image{})); diff != "" {
 					t.Error(diff)
 				}
 				if statements.Load() != 1 {
@@ -127,7 +127,7 @@ func TestLookupsInBatches(t *testing.T) {
 			}
 			check := func(t *testing.T, links []*db.PortfolioLink, errs []string) {
 				t.Helper()
-				if diff := cmp.Diff(wantLinks, links, cmpopts.IgnoreUnexported(db.PortfolioLink{})) + cmp.Diff(wantErrs, errs); diff != "" {
+				if diff := cmp.Diff(wantLinks, links, cmpopts.IgnoreUnexported(db.PortfolioLink{}, db.Image{})) + cmp.Diff(wantErrs, errs); diff != "" {
 					t.Error(diff)
 				}
 			}
@@ -137,7 +137,7 @@ func TestLookupsInBatches(t *testing.T) {
 					t.Fatalf("success: %v, with a broken link: %v", ok, broken)
 				}
 				if ok {
-					if diff := cmp.Diff(wantLinks, links, cmpopts.IgnoreUnexported(db.PortfolioLink{})); diff != "" {
+					if diff := cmp.Diff(wantLinks, links, cmpopts.IgnoreUnexported(db.PortfolioLink{}, db.Image{})); diff != "" {
 						t.Error(diff)
 					}
 				}

@@ -136,6 +136,8 @@ type Image struct {
 	Alt         *string // alternative text
 
 	Thumbnails []*Thumbnail `bun:"rel:has-many,join:id=image_id"`
+
+	page *imagePage // nil if not read with a page
 }
 
 // Thumbnail is a smaller rendering of an image.

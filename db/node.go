@@ -63,7 +63,7 @@ func (db *DB) Nodes(ctx context.Context, of NodeType, ids []int64) (map[int64]No
 	case PortfolioLinkNode:
 		return readNodes(ctx, db, db.linkList(true), ids, shareLinkPage)
 	case ImageNode:
-		return readNodes(ctx, db, db.imageList(), ids, nil)
+		return readNodes(ctx, db, db.imageList(), ids, shareImagePage)
 	case ThumbnailNode:
 		return readNodes(ctx, db, db.thumbnailList(), ids, nil)
 	}

@@ -13,7 +13,8 @@ import (
 )
 
 // loadMany inserts 1,000 portfolios, and 1,000 links into each of the first 100.
-// Every second link has an image, and two links have the same URL.
+// Every second link has an image, image 2 has 1,000 links, and two links have the
+// same URL.
 func loadMany(t testing.TB, dsn string) {
 	t.Helper()
 	numbers := func(n int) string { return fmt.Sprintf("generate_series(CAST(1 AS bigint), %d) AS n (n)", n) }
@@ -32,7 +33,7 @@ func loadMany(t testing.TB, dsn string) {
 		"INSERT INTO portfolios (id, name, created_at, updated_at) SELECT n, 'Portfolio ' || n * 7919 % 1000, " + timestamp("n * 104729 % 1000") + ", " + timestamp("n * 1299709 % 1000") + " FROM " + numbers(1000),
 		"INSERT INTO images (id, type, name, path, size, created_at) SELECT n, 'image', 'Image ' || n * 7919 % 20000, 'p', n, " + timestamp("n * 104729 % 20000") + " FROM " + numbers(20_000),
 		"INSERT INTO thumbnails (image_id, path, size) SELECT n, 't' || n, 64 FROM " + numbers(4000),
-		"INSERT INTO portfolio_links (id, portfolio_id, image_id, name, url, created_at, updated_at) SELECT n, 1 + n % 100, CASE WHEN n % 2 = 0 THEN 1 + n % 20000 END, 'Link ' || n * 7919 % 100000, 'https://example.com/' || n % 50000, " +
+		"INSERT INTO portfolio_links (id, portfolio_id, image_id, name, url, created_at, updated_at) SELECT n, 1 + n % 100, CASE WHEN n % 100 = 1 THEN 2 WHEN n % 2 = 0 THEN 1 + n % 20000 END, 'Link ' || n * 7919 % 100000, 'https://example.com/' || n % 50000, " +
 			timestamp("n * 104729 % 100000") + ", " + timestamp("n * 1299709 % 100000") + " FROM " + numbers(100_000),
 		"ANALYZE",
 	} {
@@ -70,6 +71,7 @@ func TestPlans(t *testing.T) {
 			list.Cursor = images
 			checkImagePlans(t, database, list)
 		}
+		checkLinksOfImagesPlans(t, database, links)
 	})
 }
 

@@ -85,6 +85,7 @@ func (db *DB) linksOfPage(ctx context.Context, portfolios []*Portfolio, list Lis
 			link.portfolio = portfolio
 		}
 	}
+	shareLinkPages(pages)
 	return pages, nil
 }
 

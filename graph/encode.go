@@ -282,6 +282,7 @@ var linkEncoder = newNode("PortfolioLink", map[string]fieldEncoder[db.PortfolioL
 	"imageData":   objectField(imageEncoder, func(l *db.PortfolioLink) *db.Image { return l.ImageData }),
 })
 
+// imageEncoder has no links, which are not read with an image.
 var imageEncoder = newNode("Image", map[string]fieldEncoder[db.Image]{
 	"id":                scalarField(func(b []byte, i *db.Image) []byte { return appendID(b, i.ID) }),
 	"type":              scalarField(func(b []byte, i *db.Image) []byte { return model.AppendString(b, i.Type) }),

@@ -35,6 +35,12 @@ func TestImages(t *testing.T) {
 		{"type of no image", admin, names(`filter:{type:"Document"}`), nil},
 		{"several conditions", admin, names(`filter:{search:"lake",unused:true,type:"image"}`), nil},
 		{"null arguments are ignored", admin, names(`filter:{search:null,unused:null,type:null},orderBy:null,first:1`), nil},
+		{"links", admin, `{image(id:1){links(first:2){totalCount nodes{id name portfolio{id} imageData{id}} pageInfo{hasNextPage endCursor}}}}`, nil},
+		{"last links", admin, `{image(id:1){links(last:1){nodes{id} pageInfo{hasPreviousPage}}}}`, nil},
+		{"links of all images", admin, `{images{nodes{id links{totalCount nodes{id}}}}}`, nil},
+		{"links of the images of links", admin, `{portfolioLinks(first:3){nodes{id imageData{id links{nodes{id}}}}}}`, nil},
+		{"links of the images of links of portfolios", admin, `{portfolios(first:2){nodes{links(first:5){nodes{id imageData{id links{totalCount nodes{id}}}}}}}}`, nil},
+		{"links with a cursor of another list", admin, `{image(id:1){links(after:"At1chD8"){totalCount}}}`, nil},
 		{"invalid arguments", admin, `query($f:ImageFilter){images(filter:$f,first:101){totalCount}}`, object{"f": object{"search": "\x00", "type": long(256)}}},
 		{"anonymous", "", names(`first:1`), nil},
 	}

@@ -136,6 +136,7 @@ func TestEncoderMatchesGqlgen(t *testing.T) {
 		`{portfolioLinks(first:2){...C}}
 			fragment C on PortfolioLinkConnection{edges{...E} nodes{id} nodes{name` + portfolio + `}}
 			fragment E on PortfolioLinkEdge{cursor node{...on PortfolioLink{id @skip(if:true) name}}}`,
+		`{images(first:100){__typename totalCount nodes{__typename id nodeId name alt createdAt placeholder thumbnails{id}` + links + `}}}`,
 		`{portfolios(first:2){totalCount nodes{id} edges{cursor node{id name createdAt updatedAt` + links + `}} pageInfo{endCursor}}}`,
 	}
 	fromQuery := strings.NewReplacer(portfolio, "", links, "")

@@ -1,6 +1,8 @@
 package graph_test
 
 import (
+	"maps"
+
 	"portfolio/db"
 )
 
@@ -20,6 +22,16 @@ func (m *modelTest) linksOf(image *entry) (links []*entry) {
 		}
 	}
 	return links
+}
+
+// fetchLinksOfImage reads a page of the links that use an image.
+func (m *modelTest) fetchLinksOfImage(image *entry, arguments object) connection {
+	variables := maps.Clone(arguments)
+	variables["i"] = image.ID
+	var result struct{ Image struct{ Links connection } }
+	m.query(`query Q($i: ID!, $first: Int, $after: String, $last: Int, $before: String) {image(id: $i) {
+		links(first: $first, after: $after, last: $last, before: $before) {`+pageFields+`}}}`, variables, &result)
+	return result.Image.Links
 }
 
 // stepImage makes one random change of an image in the server and in the model.

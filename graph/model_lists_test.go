@@ -72,19 +72,24 @@ type listQuery struct {
 	hasImage     any
 	unused       any // of images
 	portfolio    *entry
+	image        *entry
 	equal        object // the values of fields, null to ignore them
 }
 
 func (m *modelTest) randomListQuery() listQuery {
 	q, fields := listQuery{list: "portfolioLinks"}, []string{"ID", "NAME", "CREATED_AT", "UPDATED_AT"}
 	condition := pick[any](m, nil, nil, true, false)
-	switch m.random.IntN(5) {
+	switch m.random.IntN(6) {
 	case 0:
 		q.list = "portfolios"
 	case 1:
 		q.list, q.unused, fields = "images", condition, fields[:3]
 	case 2:
 		q.hasImage = condition
+	case 3:
+		if q.image = m.anyOf(m.images); q.image != nil {
+			return q // its links have neither filters nor orders
+		}
 	default:
 		q.hasImage, q.portfolio = condition, m.anyOf(m.portfolios)
 	}
@@ -123,24 +128,33 @@ func (q listQuery) expected(m *modelTest) []*entry {
 		from = m.images
 	}
 	for _, e := range from {
-		description := ""
-		if text := cmp.Or(e.Description, e.Alt); text != nil {
-			description = *text
-		}
-		selected := q.portfolio == nil || e.Portfolio.ID == q.portfolio.ID
-		byImage := q.hasImage == nil || (e.ImageData != nil) == q.hasImage
-		bySearch := strings.Contains(fold(e.Name), fold(q.search)) || strings.Contains(fold(description), fold(q.search))
-		for name, value := range q.equal {
-			selected = selected && (value == nil || e.value(name) == value)
-		}
-		byUse := q.unused == nil || (len(m.linksOf(e)) == 0) == q.unused
-		if selected && byImage && bySearch && byUse {
+		if q.selects(m, e) {
 			found = append(found, e)
 		}
 	}
 	slices.SortFunc(found, func(a, b *entry) int { return compare(q.order, a, b) })
 	return found
 }
+
+// selects reports whether an entry meets all conditions.
+func (q listQuery) selects(m *modelTest, e *entry) bool {
+	for name, value := range q.equal {
+		if value != nil && e.value(name) != value {
+			return false
+		}
+	}
+	description := ""
+	if text := cmp.Or(e.Description, e.Alt); text != nil {
+		description = *text
+	}
+	return (q.portfolio == nil || e.Portfolio.ID == q.portfolio.ID) &&
+		(q.image == nil || slices.Contains(m.linksOf(q.image), e)) &&
+		(q.hasImage == nil || (e.ImageData != nil) == q.hasImage) &&
+		(q.unused == nil || (len(m.linksOf(e)) == 0) == q.unused) &&
+		(strings.Contains(fold(e.Name), fold(q.search)) || strings.Contains(fold(description), fold(q.search)))
+}
+
+const pageFields = `totalCount edges{cursor node{id}} pageInfo{hasNextPage hasPreviousPage startCursor endCursor}`
 
 type connection struct {
 	TotalCount int
@@ -170,6 +184,8 @@ func (m *modelTest) fetchPage(q listQuery, arguments object) connection {
 	}
 	filterType, id, list, end := "PortfolioLinkFilter", "", "list: "+q.list+"(", "}"
 	switch {
+	case q.image != nil:
+		return m.fetchLinksOfImage(q.image, arguments)
 	case q.list == "portfolios":
 		filterType = "PortfolioFilter"
 	case q.list == "images":
@@ -185,7 +201,7 @@ func (m *modelTest) fetchPage(q listQuery, arguments object) connection {
 	}
 	query := "query Q($f: " + filterType + ", $o: [Order!], $first: Int, $after: String, $last: Int, $before: String" + id + ") {" + list +
 		"filter: $f, orderBy: $o, first: $first, after: $after, last: $last, before: $before)" +
-		"{totalCount edges{cursor node{id}} pageInfo{hasNextPage hasPreviousPage startCursor endCursor}}" + end
+		"{" + pageFields + "}" + end
 	var result struct {
 		List      connection
 		Portfolio struct{ List connection }

@@ -17,6 +17,13 @@ import (
 	"time"
 )
 
+// Links returns a page of the links that use an image.
+func (r *imageResolver) Links(ctx context.Context, obj *db.Image, first *int, after *string, last *int, before *string) (*model.Connection[*db.PortfolioLink], error) {
+	return readPage(ctx, pageArgs{nil, first, after, last, before}, linkList, db.Filter{}, nil, func(list db.List) (*db.Page[*db.PortfolioLink], error) {
+		return r.DB.LinksOfImage(ctx, obj, list)
+	})
+}
+
 // CreatePortfolio creates a portfolio.
 func (r *mutationResolver) CreatePortfolio(ctx context.Context, input model.CreatePortfolioInput) (*model.CreatePortfolioPayload, error) {
 	var errs inputErrors
@@ -313,6 +320,8 @@ func (r *userResolver) Permissions(ctx context.Context, obj *db.User) ([]auth.Pe
 	return auth.Permissions(obj), nil
 }
 
+func (r *Resolver) Image() generated.ImageResolver { return &imageResolver{r} }
+
 func (r *Resolver) Mutation() generated.MutationResolver { return &mutationResolver{r} }
 
 func (r *Resolver) Portfolio() generated.PortfolioResolver { return &portfolioResolver{r} }
@@ -324,6 +333,7 @@ func (r *Resolver) Query() generated.QueryResolver { return &queryResolver{r} }
 func (r *Resolver) User() generated.UserResolver { return &userResolver{r} }
 
 type (
+	imageResolver         struct{ *Resolver }
 	mutationResolver      struct{ *Resolver }
 	portfolioResolver     struct{ *Resolver }
 	portfolioLinkResolver struct{ *Resolver }

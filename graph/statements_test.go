@@ -36,14 +36,29 @@ func loadLists(t testing.TB, dsn string) {
 	dbtest.Exec(t, dsn, "INSERT INTO portfolio_links (portfolio_id, image_id, name) SELECT p.id, i.id, 'Link ' || p.id || ' ' || i.id FROM portfolios AS p CROSS JOIN images AS i")
 }
 
+type statementCase struct {
+	name, query string
+	statements  int64
+}
+
+func imageStatementCases() []statementCase {
+	return []statementCase{
+		{"images", `{images(first:$n,filter:{unused:false,search:"image"}){nodes{id alt thumbnails{id url}}}}`, 1},
+		{"links of images", `{images(first:$n){nodes{links(first:$n){totalCount nodes{id $image}}}}}`, 3},
+		{"links of the images of links", `{portfolioLinks(first:$n){nodes{imageData{links(first:2){nodes{id}}}}}}`, 2},
+		{"links of the images of links of portfolios", `{portfolios(first:$n){nodes{links(first:$n){nodes{imageData{links(last:2){nodes{id}}}}}}}}`, 3},
+		{"portfolios of links of images", `{images(first:$n){nodes{links(first:2){nodes{portfolio{name}}}}}}`, 3},
+		{"links of images of links of images", `{images(first:$n){nodes{links(first:2){nodes{imageData{links(first:2){nodes{portfolio{id}}}}}}}}}`, 4},
+		{"links of images that are nodes", `{nodes(nodeIds:["SW1hZ2U6MQ==","SW1hZ2U6Mg=="]){...on Image{links(first:$n){nodes{name}}}}}`, 2},
+		{"images and totalCount", `{images(first:$n){totalCount edges{cursor node{id}}}}`, 2},
+	}
+}
+
 // TestStatements checks that the number of SQL statements depends on the fields of
 // a query, not on the length of its lists.
 func TestStatements(t *testing.T) {
 	t.Parallel()
-	cases := []struct {
-		name, query string
-		statements  int64
-	}{
+	cases := append(imageStatementCases(), []statementCase{
 		{"links of all portfolios", `{portfolioLinks(first:$n){nodes{id $image}}}`, 1},
 		{"links of one portfolio", `{portfolioLinks(portfolioId:1,first:$n){nodes{id $image}}}`, 1},
 		{"links without images", `{portfolioLinks(first:$n){nodes{id}}}`, 1},
@@ -68,10 +83,8 @@ func TestStatements(t *testing.T) {
 		{"skipped field", `{portfolios(first:$n){nodes{id links(first:2)@skip(if:true){nodes{id}}}}}`, 1},
 		{"two root fields", `{a:portfolios(first:$n){nodes{links(first:2){nodes{id}}}} b:portfolios(last:$n){nodes{links(first:2){nodes{id}}}}}`, 4},
 		{"nodes of two types", `{nodes(nodeIds:["UG9ydGZvbGlvTGluazoxMDA=","UG9ydGZvbGlvTGluazoxMDE=","UG9ydGZvbGlvOjE="]){...on PortfolioLink{portfolio{name}} ...on Portfolio{links(first:$n){nodes{id}}}}}`, 4},
-		{"images", `{images(first:$n,filter:{unused:false,search:"image"}){nodes{id alt thumbnails{id url}}}}`, 1},
-		{"images and totalCount", `{images(first:$n){totalCount edges{cursor node{id}}}}`, 2},
 		{"filter", `{portfolios(first:$n){nodes{links(first:$n,filter:{search:"LINK",hasImage:true}){totalCount nodes{id}}}}}`, 3},
-	}
+	}...)
 	dbtest.EachURL(t, func(t *testing.T, dsn string) {
 		t.Parallel()
 		loadLists(t, dsn)
