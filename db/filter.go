@@ -60,7 +60,7 @@ func (db *DB) addFilter(where *whereClause, filter Filter, table string, searche
 		text   sql.Null[string]
 	}{{"name", filter.Name}, {"url", filter.URL}} {
 		if equal.text.Valid {
-			where.add(textKey(equal.column)+" = ? AND "+equal.column+" = ?", truncateRunes(equal.text.V, maxTextKey), equal.text.V)
+			where.add(textKey(equal.column)+" = ? AND "+equal.column+" = ?", truncateText(equal.text.V), equal.text.V)
 		}
 	}
 	if image := filter.ImageID; image.Valid {

@@ -156,17 +156,17 @@ func (c *Cursor) value(field OrderField) any {
 
 // Cursor returns the position of the portfolio in a list.
 func (p *Portfolio) Cursor() Cursor {
-	return Cursor{ID: p.ID, Name: truncateRunes(p.Name, maxTextKey), CreatedAt: p.CreatedAt, UpdatedAt: p.UpdatedAt}
+	return Cursor{ID: p.ID, Name: truncateText(p.Name), CreatedAt: p.CreatedAt, UpdatedAt: p.UpdatedAt}
 }
 
 // Cursor returns the position of the link in a list.
 func (l *PortfolioLink) Cursor() Cursor {
-	return Cursor{ID: l.ID, Name: truncateRunes(l.Name, maxTextKey), CreatedAt: l.CreatedAt, UpdatedAt: l.UpdatedAt}
+	return Cursor{ID: l.ID, Name: truncateText(l.Name), CreatedAt: l.CreatedAt, UpdatedAt: l.UpdatedAt}
 }
 
 // Cursor returns the position of the image in a list.
 func (i *Image) Cursor() Cursor {
-	return Cursor{ID: i.ID, Name: truncateRunes(i.Name, maxTextKey), CreatedAt: i.CreatedAt}
+	return Cursor{ID: i.ID, Name: truncateText(i.Name), CreatedAt: i.CreatedAt}
 }
 
 // Cursor returns the position of the user in a list.
@@ -175,7 +175,9 @@ func (u *User) Cursor() Cursor { return Cursor{ID: u.ID} }
 // Cursor returns the position of the token in a list.
 func (t *Token) Cursor() Cursor { return Cursor{ID: t.ID} }
 
-func truncateRunes(s string, n int) string {
+// truncateText returns the characters of a text that an index holds.
+func truncateText(s string) string {
+	n := maxTextKey
 	for i := range s {
 		if n == 0 {
 			return s[:i]
