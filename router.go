@@ -10,6 +10,7 @@ import (
 	"portfolio/compat"
 	"portfolio/internal/health"
 	"portfolio/internal/storage"
+	"portfolio/playground"
 )
 
 // sdl is the schema in the schema definition language.
@@ -45,6 +46,8 @@ func (r *router) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 		r.readyz(w, req)
 	case path == "/" && r.playground != nil && req.Header.Get("Accept") != "":
 		// Every browser sends Accept. Other clients get the legacy 404.
+		r.playground.ServeHTTP(w, req)
+	case strings.HasPrefix(path, playground.Prefix) && r.playground != nil:
 		r.playground.ServeHTTP(w, req)
 	default:
 		r.legacy.ServeHTTP(w, req)

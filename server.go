@@ -29,6 +29,7 @@ import (
 	"portfolio/internal/images"
 	"portfolio/internal/middleware"
 	"portfolio/internal/storage"
+	"portfolio/playground"
 )
 
 //go:generate go tool gqlgen generate
@@ -148,11 +149,11 @@ func (c *serveCommand) handler(database *db.DB, store storage.Store, demoKey str
 		router.schema = middleware.SecurityHeaders(http.HandlerFunc(serveSchema))
 	}
 	if c.Playground == "on" {
-		playground, err := graphqlhttp.NewPlayground("/graphql", demoKey)
+		page, err := playground.New(playground.Built(), playground.Options{Endpoint: "/graphql", MediaURL: mediaURL, Token: demoKey})
 		if err != nil {
-			return nil, err
+			return nil, fmt.Errorf("playground: %w", err)
 		}
-		router.playground = middleware.SecurityHeaders(playground)
+		router.playground = middleware.SecurityHeaders(page)
 	}
 	return middleware.LogRequests(router, proxies, log), nil
 }

@@ -114,7 +114,9 @@ func TestRoutes(t *testing.T) {
 		want   string
 	}{
 		{server, "/", 200, "GraphiQL"},
+		{server, "/playground/none.js", 404, "404 page not found"},
 		{quiet, "/", 404, "Not Found"},
+		{quiet, "/playground/none.js", 404, "Not Found"},
 		{server, "/healthz", 200, "ok\n"},
 		{server, "/readyz", 200, "ok\n"},
 		{server, "/api/openapi.json", 200, `"openapi": "3.1.0"`},
