@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help build test race fuzz lint generate bench bench-go
+.PHONY: help build playground test race fuzz lint generate bench bench-go
 
 FUZZTIME ?= 10s
 
@@ -8,6 +8,9 @@ help: ## List the targets.
 
 build: ## Build the static binary.
 	CGO_ENABLED=0 go build -o portfolio .
+
+playground: ## Bundle GraphiQL for the next build (needs Node.js 20 or later).
+	cd playground && npm ci && npm run build
 
 test: ## Run all tests.
 	go test ./...

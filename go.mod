@@ -77,3 +77,5 @@ require (
 )
 
 tool github.com/99designs/gqlgen
+
+ignore ./playground/node_modules
