@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"maps"
 
 	"github.com/99designs/gqlgen/graphql"
 
@@ -23,9 +24,15 @@ type Resolver struct {
 	Images *images.Service     // nil to disable uploads
 }
 
-// NewSchema returns the executable schema of a resolver.
+// NewSchema returns the executable schema of a resolver. It has no @defer, which
+// gqlparser adds to every schema, because responses are sent whole.
 func NewSchema(resolver *Resolver) graphql.ExecutableSchema {
-	return generated.NewExecutableSchema(generated.Config{Resolvers: resolver})
+	config := generated.Config{Resolvers: resolver}
+	schema := *generated.NewExecutableSchema(config).Schema()
+	schema.Directives = maps.Clone(schema.Directives)
+	delete(schema.Directives, "defer")
+	config.Schema = &schema
+	return generated.NewExecutableSchema(config)
 }
 
 // NewExecutor returns a function that executes an operation: its document must be

@@ -137,6 +137,7 @@ func documentCases() []httpCase {
 		{name: "missing variable", body: `{"query":"query($i:ID!){portfolioLink(id:$i){id}}"}`, headers: accept(newType)},
 		{name: "unknown operationName", body: `{"query":"query A{__typename}","operationName":"B"}`},
 		{name: "subscription", body: `{"query":"subscription{linkCreated{id}}"}`},
+		{name: "defer", body: `{"query":"{portfolioLink(id:4){...@defer{portfolio{id}}}}"}`, headers: authorization(staff)},
 		{name: "fragment without an operation", body: `{"query":"fragment F on Query{__typename}"}`},
 	}
 }
