@@ -58,7 +58,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Cache-Control", "no-store") // unless the response says otherwise
 	mediaType := negotiate(r.Header.Values("Accept"))
 	if mediaType == "" {
-		refused := newRequestError(http.StatusNotAcceptable, "Responses are application/graphql-response+json or application/json.")
+		refused := newRequestError(http.StatusNotAcceptable, "Responses are application/graphql-response+json or application/json. Subscriptions are not supported.")
 		refused.response().write(w, r, jsonType)
 		return
 	}
