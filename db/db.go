@@ -8,7 +8,6 @@ import (
 	"database/sql"
 	"errors"
 	"os"
-	"strings"
 	"sync/atomic"
 
 	"github.com/jackc/pgx/v5"
@@ -42,21 +41,13 @@ type DB struct {
 	rowQueries, countQueries queryCache // of lists
 }
 
-// Open opens postgres://... or sqlite:PATH. It does not migrate. If a
-// PostgreSQL server cannot be reached the error is ErrUnavailable.
+// Open parses a URL and opens the database, as URL.Open does.
 func Open(ctx context.Context, dsn string) (*DB, error) {
-	scheme, path, _ := strings.Cut(dsn, ":")
-	switch scheme {
-	case "postgres", "postgresql":
-		return openPostgres(ctx, dsn)
-	case "sqlite":
-		if path == "" {
-			return nil, errors.New("sqlite: needs a path, such as sqlite:data/portfolio.db")
-		}
-		return openSQLite(ctx, path)
-	default:
-		return nil, errors.New("not postgres://... or sqlite:PATH")
+	parsed, err := ParseURL(dsn)
+	if err != nil {
+		return nil, err
 	}
+	return parsed.Open(ctx)
 }
 
 func newBun(connections *sql.DB, dialect schema.Dialect) *bun.DB {

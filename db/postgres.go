@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -20,11 +19,9 @@ const (
 	cancelTimeout  = 500 * time.Millisecond // for PostgreSQL to end a canceled statement
 )
 
-func openPostgres(ctx context.Context, dsn string) (*DB, error) {
-	config, err := pgxpool.ParseConfig(dsn)
-	if err != nil {
-		return nil, errors.New("not a PostgreSQL URL") // the cause may contain the password
-	}
+// openPostgres opens a pool of connections. Unless fixed is set, it may open more
+// of them than config says.
+func openPostgres(ctx context.Context, config *pgxpool.Config, fixed bool) (*DB, error) {
 	if config.ConnConfig.ConnectTimeout == 0 {
 		config.ConnConfig.ConnectTimeout = connectTimeout
 	}
@@ -39,7 +36,7 @@ func openPostgres(ctx context.Context, dsn string) (*DB, error) {
 	if execMode == pgx.QueryExecModeCacheStatement {
 		config.ConnConfig.DefaultQueryExecMode = pgx.QueryExecModeExec
 	}
-	if !strings.Contains(dsn, "pool_max_conns") {
+	if !fixed {
 		config.MaxConns++ // for lookups and changes, while lists use all others
 	}
 	pool, err := pgxpool.NewWithConfig(ctx, config)

@@ -1,0 +1,104 @@
+package db
+
+import (
+	"context"
+	"errors"
+	"net/url"
+	"strings"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+)
+
+// URL is the parsed URL of a database: postgres://... or sqlite:PATH. The zero
+// value is no URL.
+type URL struct {
+	text   string
+	path   string          // of SQLite's file
+	config *pgxpool.Config // of PostgreSQL
+}
+
+// ParseURL parses the URL of a database. No error contains its password.
+func ParseURL(text string) (URL, error) {
+	switch scheme, path, _ := strings.Cut(text, ":"); scheme {
+	case "postgres", "postgresql":
+		config, err := pgxpool.ParseConfig(text)
+		if err != nil {
+			return URL{}, errors.New("not a PostgreSQL URL" + parseReason(err))
+		}
+		return URL{text: text, config: config}, nil
+	case "sqlite":
+		switch {
+		case path == "":
+			return URL{}, errors.New("sqlite: needs a path, such as sqlite:data/portfolio.db")
+		case strings.Contains(path, ":memory:"):
+			return URL{}, errors.New("sqlite::memory: has a separate database for each connection, and loses it when the connection closes; use a file, such as sqlite:data/portfolio.db")
+		}
+		return URL{text: text, path: path}, nil
+	}
+	return URL{}, errors.New("not postgres://... or sqlite:PATH")
+}
+
+// parseReason returns what is wrong with a parameter of a URL. It leaves out
+// reasons that may quote the password.
+func parseReason(err error) string {
+	text := err.Error()
+	start := strings.LastIndex(text, "`: ")
+	if start < 0 || strings.HasPrefix(text[start:], "`: failed to parse as") {
+		return ""
+	}
+	return text[start+1:]
+}
+
+// UnmarshalText implements encoding.TextUnmarshaler. An empty text is no URL.
+func (u *URL) UnmarshalText(text []byte) (err error) {
+	*u = URL{}
+	if len(text) > 0 {
+		*u, err = ParseURL(string(text))
+	}
+	return err
+}
+
+// IsZero reports whether there is no URL.
+func (u URL) IsZero() bool { return u.text == "" }
+
+// SQLitePath returns the path of SQLite's file, or "" for PostgreSQL.
+func (u URL) SQLitePath() string { return u.path }
+
+// masked replaces a secret.
+const masked = "xxxxx"
+
+// String returns the URL without its passwords.
+func (u URL) String() string {
+	if u.config == nil {
+		return u.text
+	}
+	parsed, err := url.Parse(u.text)
+	if err != nil {
+		return "postgres://" + masked
+	}
+	query := strings.Split(parsed.RawQuery, "&")
+	for i, field := range query {
+		name, _, _ := strings.Cut(field, "=")
+		if decoded, err := url.QueryUnescape(name); err != nil || strings.HasSuffix(decoded, "password") {
+			query[i] = name + "=" + masked
+		}
+	}
+	parsed.RawQuery = strings.Join(query, "&")
+	text := parsed.Redacted()
+	if password := u.config.ConnConfig.Password; password != "" && strings.Contains(text, password) {
+		return "postgres://" + masked // the driver parses URLs by other rules than net/url
+	}
+	return text
+}
+
+// Open opens the database. It does not migrate. If a PostgreSQL server cannot be
+// reached the error is ErrUnavailable.
+func (u URL) Open(ctx context.Context) (*DB, error) {
+	if u.config == nil {
+		return openSQLite(ctx, u.path)
+	}
+	return openPostgres(ctx, u.config.Copy(), u.setsConnections())
+}
+
+// setsConnections reports whether the URL says how many connections to open.
+func (u URL) setsConnections() bool { return strings.Contains(u.text, "pool_max_conns") }
