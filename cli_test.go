@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"net"
 	"net/http"
 	"os"
 	"regexp"
@@ -137,48 +136,5 @@ func TestTokenImport(t *testing.T) {
 				}
 			}
 		})
-	}
-}
-
-// TestStartRefuses checks that invalid settings end the server with exit code 1
-// and one line of error.
-func TestStartRefuses(t *testing.T) {
-	t.Chdir(t.TempDir())
-	taken, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = taken.Close() }()
-	sqlite := dbtest.EmptySQLite(t)
-	for _, c := range []struct {
-		args []string
-		want string
-	}{
-		{[]string{"--addr=" + taken.Addr().String()}, "portfolio: ADDR: listen tcp " + taken.Addr().String() + ": bind: address already in use"},
-		{[]string{"--addr=nonsense"}, "portfolio: ADDR: listen tcp: address nonsense: missing port in address"},
-		{[]string{"--database-url=postgres://me:secret@127.0.0.1:1/x"}, "portfolio: DATABASE_URL: the database is unavailable"},
-		{[]string{"--database-url=mysql://me:secret@h/x"}, "portfolio: DATABASE_URL: not postgres://... or sqlite:PATH"},
-		{[]string{"--media-store=ftp://x"}, "portfolio: MEDIA_STORE: not file:PATH"},
-		{[]string{"--media-url=cdn.example"}, "portfolio: MEDIA_URL: not an absolute http or https URL"},
-		{[]string{"--playground=maybe"}, "portfolio: --playground must be one of \"on\",\"off\" but got \"maybe\""},
-		{[]string{"--trusted-proxies=proxy.example"}, "portfolio: TRUSTED_PROXIES: \"proxy.example\" is neither an address nor a network"},
-		{[]string{"--persisted-documents=none.json"}, "portfolio: PERSISTED_DOCUMENTS: stat none.json: no such file or directory"},
-		{[]string{"--only-persisted"}, "portfolio: --only-persisted: needs PERSISTED_DOCUMENTS"},
-		{[]string{"--max-concurrent=0"}, "portfolio: MAX_CONCURRENT: must be positive"},
-		{[]string{"--max-tokens=0"}, "portfolio: MAX_TOKENS: must be positive"},
-		{[]string{"--stall-timeout=-1s"}, "portfolio: STALL_TIMEOUT: must be positive"},
-		{[]string{"--introspection=maybe"}, "portfolio: --introspection must be one of \"on\",\"authenticated\",\"off\" but got \"maybe\""},
-		{[]string{"--max-depth=deep"}, "portfolio: --max-depth: "},
-		{[]string{"--no-such-flag"}, "portfolio: unknown flag --no-such-flag"},
-		{[]string{"nonsense"}, "portfolio: unexpected argument nonsense"},
-	} {
-		args := append([]string{"serve", "--database-url=" + sqlite}, c.args...)
-		_, stderr := runCommand(t, 1, args...)
-		if line, rest, _ := strings.Cut(stderr, "\n"); !strings.HasPrefix(line, c.want) || rest != "" || strings.Contains(stderr, "secret") {
-			t.Errorf("%q said %q", c.args, stderr)
-		}
-	}
-	if stdout, _ := runCommand(t, 0, "--help"); !strings.Contains(stdout, "token create") || !strings.Contains(stdout, "$DATABASE_URL") {
-		t.Errorf("--help printed %s", stdout)
 	}
 }

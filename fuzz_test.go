@@ -30,7 +30,7 @@ func newRoutes(t testing.TB, args ...string) (http.Handler, string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	store, err := storage.Open("file:" + t.TempDir())
+	store, err := storage.Open(t.Context(), "file:"+t.TempDir())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -52,22 +52,19 @@ const (
 // Run starts the server and blocks until ctx is canceled, then shuts down
 // gracefully.
 func (c *serveCommand) Run(ctx context.Context, flags *globalFlags, out streams) error {
-	if err := c.check(); err != nil {
-		return err
-	}
 	database, err := flags.open(ctx, c.Migrate)
 	if err != nil {
 		return err
 	}
 	defer func() { _ = database.Close() }()
-	store, err := c.open()
+	store, err := c.openStore(ctx)
 	if err != nil {
 		return err
 	}
 	defer func() { _ = store.Close() }()
 
 	demoKey := ""
-	if flags.DatabaseURL == "" {
+	if flags.DatabaseURL.IsZero() {
 		if demoKey, err = demo.Load(ctx, database, store, filepath.Join(dataDirectory, "demo-token")); err != nil {
 			return err
 		}
@@ -82,11 +79,11 @@ func (c *serveCommand) Run(ctx context.Context, flags *globalFlags, out streams)
 	if err != nil {
 		return err
 	}
-	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", c.Addr)
+	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", string(c.Addr))
 	if err != nil {
 		return fmt.Errorf("ADDR: %w", err)
 	}
-	connections := middleware.NewConnectionLimiter(int(c.Clients.MaxConnections))
+	connections := middleware.NewConnectionLimiter(c.Clients.MaxConnections)
 	server := &http.Server{
 		Handler:           handler,
 		ReadHeaderTimeout: c.Clients.HeaderTimeout,
@@ -118,26 +115,24 @@ func (c *serveCommand) Run(ctx context.Context, flags *globalFlags, out streams)
 const sqlitePages = 16 << 20
 
 // handler constructs the handlers of all paths and wraps them in middleware.
-func (c *serveCommand) handler(database *db.DB, store storage.Store, demoKey string, log *slog.Logger) (http.Handler, error) {
-	mediaURL, _ := storage.ParseBaseURL(c.MediaURL) // check has parsed both
-	proxies, _ := middleware.ParseProxies(c.Clients.TrustedProxies)
+func (c *serverSettings) handler(database *db.DB, store storage.Store, demoKey string, log *slog.Logger) (http.Handler, error) {
 	reserved := int64(0)
 	if !database.Postgres() {
 		reserved = sqlitePages
 	}
 	memory := admission.TuneMemory(reserved)
-	admitted := admission.New(int(c.Clients.MaxConcurrent), database.Connections(), int64(c.Clients.MaxResponse), memory.Hold)
+	admitted := admission.New(c.Clients.MaxConcurrent, database.Connections(), int64(c.Clients.MaxResponse), memory.Hold)
 	authenticator := auth.NewAuthenticator(database, c.Clients.RequestTimeout, c.Clients.FailedLogins)
 	limiter := middleware.NewRateLimiter(middleware.Limit{PerSecond: c.Clients.RateLimit, Burst: c.Clients.RateBurst}, authenticator.WasValid)
 	service := images.NewService(store, c.MediaMaxBytes, c.MediaMemory)
 	service.OnMemoryChange = memory.Hold
 	resolver := &graph.Resolver{DB: database, Auth: authenticator, Images: service}
-	graphql, err := c.graphQL(resolver, admitted, mediaURL, log)
+	graphql, err := c.graphQL(resolver, admitted, log)
 	if err != nil {
 		return nil, fmt.Errorf("PERSISTED_DOCUMENTS: %w", err)
 	}
 	legacy := compat.New(resolver.Query(), authenticator, compat.Options{
-		MediaURL: mediaURL, Admission: admitted, Timeout: c.Clients.RequestTimeout, Log: log,
+		MediaURL: c.MediaURL, Admission: admitted, Timeout: c.Clients.RequestTimeout, Log: log,
 	})
 	router := &router{
 		graphql: middleware.SecurityHeaders(middleware.CORS(c.Clients.CORSOrigins, limiter.Handler(graphql, graphql.Reject))),
@@ -149,16 +144,16 @@ func (c *serveCommand) handler(database *db.DB, store storage.Store, demoKey str
 		router.schema = middleware.SecurityHeaders(http.HandlerFunc(serveSchema))
 	}
 	if c.Playground == "on" {
-		page, err := playground.New(playground.Built(), playground.Options{Endpoint: "/graphql", MediaURL: mediaURL, Token: demoKey})
+		page, err := playground.New(playground.Built(), playground.Options{Endpoint: "/graphql", MediaURL: string(c.MediaURL), Token: demoKey})
 		if err != nil {
 			return nil, fmt.Errorf("playground: %w", err)
 		}
 		router.playground = middleware.SecurityHeaders(page)
 	}
-	return middleware.LogRequests(router, proxies, log), nil
+	return middleware.LogRequests(router, c.Clients.TrustedProxies, log), nil
 }
 
-func (c *serveCommand) graphQL(resolver *graph.Resolver, admitted *admission.Admission, mediaURL string, log *slog.Logger) (*graphqlhttp.Handler, error) {
+func (c *serverSettings) graphQL(resolver *graph.Resolver, admitted *admission.Admission, log *slog.Logger) (*graphqlhttp.Handler, error) {
 	persisted := map[string]string{}
 	if c.PersistedDocuments != "" {
 		var err error
@@ -177,12 +172,12 @@ func (c *serveCommand) graphQL(resolver *graph.Resolver, admitted *admission.Adm
 	return &graphqlhttp.Handler{
 		Execute: graph.NewExecutor(schema, log), Documents: documents, Auth: resolver.Auth, Admission: admitted,
 		Authorize: graph.Authorize, PresentError: graph.PresentError(log),
-		MediaURL: mediaURL, MaxUpload: resolver.Images.MaxBytes(), MaxValues: c.Clients.MaxValues, MaxResponse: c.Clients.MaxResponse,
+		MediaURL: c.MediaURL, MaxUpload: resolver.Images.MaxBytes(), MaxValues: c.Clients.MaxValues, MaxResponse: c.Clients.MaxResponse,
 		Timeout: c.Clients.RequestTimeout, UploadTimeout: c.Clients.UploadTimeout, StallTimeout: c.Clients.StallTimeout, Log: log,
 	}, nil
 }
 
-func (c *serveCommand) printBanner(w io.Writer, address net.Addr, demoKey string) {
+func (c *serverSettings) printBanner(w io.Writer, address net.Addr, demoKey string) {
 	host, port, _ := net.SplitHostPort(address.String())
 	if ip := net.ParseIP(host); ip != nil && ip.IsUnspecified() {
 		host = "127.0.0.1"

@@ -51,7 +51,7 @@ type Handler struct {
 
 // Options configure a Handler.
 type Options struct {
-	MediaURL  string // base URL of files; empty for /media/ on the request's host
+	MediaURL  storage.MediaURL
 	Admission *admission.Admission
 	Timeout   time.Duration // of a request
 	Log       *slog.Logger
@@ -131,7 +131,7 @@ func (h *Handler) serveLink(ctx context.Context, r *http.Request, rt route, host
 	if link == nil {
 		return detailResponse(buffer, http.StatusNotFound, "No PortfolioLink matches the given query.")
 	}
-	base := storage.BaseURLFor(h.options.MediaURL, host)
+	base := h.options.MediaURL.For(ctx, host)
 	return response{status: http.StatusOK, body: appendLink(buffer, link, mediaURLs{base, rt.path})}
 }
 

@@ -52,7 +52,7 @@ func eachUploadServer(t *testing.T, test func(t *testing.T, server uploadServer)
 		dbtest.LoadFile(t, dsn, "testdata/uploads.json")
 		tempDir := t.TempDir()
 		t.Setenv("TMPDIR", tempDir)
-		store, err := storage.Open("file:" + t.TempDir())
+		store, err := storage.Open(t.Context(), "file:"+t.TempDir())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -296,7 +296,7 @@ func TestClientDisconnects(t *testing.T) {
 func FuzzMultipart(f *testing.F) {
 	dsn := dbtest.SQLite(f)
 	dbtest.LoadFile(f, dsn, "testdata/uploads.json")
-	store, err := storage.Open("file:" + f.TempDir())
+	store, err := storage.Open(f.Context(), "file:"+f.TempDir())
 	if err != nil {
 		f.Fatal(err)
 	}

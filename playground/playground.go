@@ -174,7 +174,7 @@ func acceptsGzip(header http.Header) bool {
 // isLocal reports whether a request comes from a browser on the same machine that
 // names the server by a loopback host, and not through a proxy.
 func isLocal(r *http.Request) bool {
-	for _, name := range []string{"Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Real-Ip", "Via"} {
+	for _, name := range []string{"Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Real-Ip", "Via"} {
 		if r.Header.Get(name) != "" {
 			return false
 		}

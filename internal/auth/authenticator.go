@@ -45,7 +45,7 @@ type cacheEntry struct {
 // NewAuthenticator returns an Authenticator on database whose queries take at
 // most timeout. An address may send maxFailures different invalid keys per
 // minute, or any number if that is 0.
-func NewAuthenticator(database *db.DB, timeout time.Duration, maxFailures uint) *Authenticator {
+func NewAuthenticator(database *db.DB, timeout time.Duration, maxFailures int) *Authenticator {
 	return &Authenticator{
 		db: database, timeout: timeout, now: time.Now,
 		logins: newLogins(maxFailures), cache: map[tokenHash]*cacheEntry{},

@@ -12,7 +12,7 @@ import (
 // fakeClock stands still until a test sets it.
 type fakeClock struct{ now time.Time }
 
-func newTestAuthenticator(database *db.DB, maxFailures uint) (*Authenticator, *fakeClock) {
+func newTestAuthenticator(database *db.DB, maxFailures int) (*Authenticator, *fakeClock) {
 	authenticator, clock := NewAuthenticator(database, time.Minute, maxFailures), &fakeClock{time.Now()}
 	authenticator.now = func() time.Time { return clock.now }
 	return authenticator, clock

@@ -50,11 +50,11 @@ type logins struct {
 	limiters *simplelru.LRU[netip.Addr, *rate.Limiter] // of addresses with failures
 }
 
-func newLogins(perMinute uint) *logins {
+func newLogins(perMinute int) *logins {
 	valid, _ := simplelru.NewLRU[tokenHash, struct{}](maxRemembered, nil) // fails only if the size is not positive
 	invalid, _ := simplelru.NewLRU[tokenHash, struct{}](maxRemembered, nil)
 	limiters, _ := simplelru.NewLRU[netip.Addr, *rate.Limiter](maxRemembered, nil)
-	return &logins{perMinute: int(perMinute), valid: valid, invalid: invalid, limiters: limiters}
+	return &logins{perMinute: perMinute, valid: valid, invalid: invalid, limiters: limiters}
 }
 
 // check returns a *RateLimitError if the address has no failures left and the

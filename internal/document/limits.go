@@ -12,16 +12,16 @@ import (
 // Limits bounds what one document may ask for. All but Cost are checked before
 // validation, whose rules take time quadratic in what they bound.
 type Limits struct {
-	Bytes          int `name:"max-document" env:"MAX_DOCUMENT" default:"65536" help:"Maximum size of a document in bytes."`
-	Tokens         int `name:"max-tokens" env:"MAX_TOKENS" default:"2000" help:"Maximum lexical tokens in a document."`
-	Fields         int `name:"max-fields" env:"MAX_FIELDS" default:"1000" help:"Maximum fields and fragment spreads after expanding fragments."`
-	Depth          int `name:"max-depth" env:"MAX_DEPTH" default:"20" help:"Maximum selection depth."`
-	Aliases        int `name:"max-aliases" env:"MAX_ALIASES" default:"100" help:"Maximum aliases in a document."`
-	Duplicates     int `name:"max-duplicates" env:"MAX_DUPLICATES" default:"20" help:"Maximum selections with the same response name in one object."`
-	Directives     int `name:"max-directives" env:"MAX_DIRECTIVES" default:"50" help:"Maximum directives in a document."`
-	RootFields     int `name:"max-root-fields" env:"MAX_ROOT_FIELDS" default:"20" help:"Maximum fields of Query or Mutation in one operation."`
-	Introspections int `name:"max-introspections" env:"MAX_INTROSPECTIONS" default:"2" help:"Maximum __schema and __type fields in a document."`
-	Cost           int `name:"max-cost" env:"MAX_COST" default:"10000" help:"Maximum cost of an operation: the fields that its response may hold, with full pages. A search costs 500, totalCount 50."`
+	Bytes          int `name:"max-document" env:"MAX_DOCUMENT" default:"65536" min:"1" help:"Maximum size of a document in bytes."`
+	Tokens         int `name:"max-tokens" env:"MAX_TOKENS" default:"2000" min:"1" help:"Maximum lexical tokens in a document."`
+	Fields         int `name:"max-fields" env:"MAX_FIELDS" default:"1000" min:"1" help:"Maximum fields and fragment spreads after expanding fragments."`
+	Depth          int `name:"max-depth" env:"MAX_DEPTH" default:"20" min:"1" help:"Maximum selection depth."`
+	Aliases        int `name:"max-aliases" env:"MAX_ALIASES" default:"100" min:"0" help:"Maximum aliases in a document."`
+	Duplicates     int `name:"max-duplicates" env:"MAX_DUPLICATES" default:"20" min:"1" help:"Maximum selections with the same response name in one object."`
+	Directives     int `name:"max-directives" env:"MAX_DIRECTIVES" default:"50" min:"0" help:"Maximum directives in a document."`
+	RootFields     int `name:"max-root-fields" env:"MAX_ROOT_FIELDS" default:"20" min:"1" help:"Maximum fields of Query or Mutation in one operation."`
+	Introspections int `name:"max-introspections" env:"MAX_INTROSPECTIONS" default:"2" min:"0" help:"Maximum __schema and __type fields in a document."`
+	Cost           int `name:"max-cost" env:"MAX_COST" default:"10000" min:"1" help:"Maximum cost of an operation: the fields that its response may hold, with full pages. A search costs 500, totalCount 50."`
 }
 
 // limitError returns the error of a document above a limit.

@@ -33,7 +33,7 @@ type Handler struct {
 	Authorize    func(context.Context, *ast.FieldDefinition) error // may the viewer select the field?
 	PresentError graphql.ErrorPresenterFunc
 
-	MediaURL      string        // base URL of files; "" for the host of the request
+	MediaURL      storage.MediaURL
 	MaxUpload     int64         // bytes of a file; 0 to accept none
 	MaxValues     int           // in the variables and extensions of a request
 	MaxResponse   int           // bytes
@@ -104,7 +104,7 @@ func (h *Handler) respond(w http.ResponseWriter, r *http.Request) response {
 	}
 	timeout := h.Timeout - time.Since(start)
 	ctx := auth.WithViewer(r.Context(), viewer)
-	ctx = storage.WithBaseURL(ctx, storage.BaseURLFor(h.MediaURL, r.Host))
+	ctx = storage.WithBaseURL(ctx, h.MediaURL.For(ctx, r.Host))
 	if h.isUpload(r) {
 		return h.respondToUpload(ctx, w, r, timeout)
 	}

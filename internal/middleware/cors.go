@@ -1,19 +1,53 @@
 package middleware
 
 import (
+	"fmt"
 	"net/http"
+	"net/url"
+	"strings"
 
 	"github.com/rs/cors"
 )
 
+// Origin is the origin of pages that may use the API, such as https://example.org,
+// or * for all.
+type Origin string
+
+// UnmarshalText implements encoding.TextUnmarshaler. It refuses what no browser
+// sends as an origin.
+func (o *Origin) UnmarshalText(text []byte) error {
+	*o = Origin(text)
+	if *o == "*" {
+		return nil
+	}
+	if scheme, _, ok := strings.Cut(string(text), "://"); !ok || scheme == "" {
+		return fmt.Errorf("%q has no scheme, as in https://example.org", text)
+	}
+	parsed, err := url.Parse(string(text))
+	if err != nil || !validHost(strings.TrimPrefix(parsed.Host, "*.")) || parsed.User != nil {
+		return fmt.Errorf("%q is not a scheme and a host, as in https://example.org", text)
+	}
+	if parsed.Path != "" || parsed.RawQuery != "" || parsed.ForceQuery || strings.Contains(string(text), "#") {
+		return fmt.Errorf("%q must end after the host and its port", text)
+	}
+	if port := parsed.Port(); parsed.Scheme == "https" && port == "443" || parsed.Scheme == "http" && port == "80" {
+		return fmt.Errorf("%q must not have the port %s: browsers leave it out", text, port)
+	}
+	return nil
+}
+
 // CORS lets pages of the given origins read responses; "*" stands for any
 // origin. Browsers never send credentials of their own accord.
-func CORS(origins []string, next http.Handler) http.Handler {
+func CORS(origins []Origin, next http.Handler) http.Handler {
 	if len(origins) == 0 {
 		return next
 	}
+	allowed := make([]string, len(origins))
+	for i, origin := range origins {
+		allowed[i] = string(origin)
+	}
 	return cors.New(cors.Options{
-		AllowedOrigins: origins,
+		AllowedOrigins: allowed,
 		AllowedMethods: []string{http.MethodGet, http.MethodHead, http.MethodPost},
 		AllowedHeaders: []string{"*"},
 		ExposedHeaders: []string{"ETag", "RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset", "Retry-After", "X-Request-Id"},

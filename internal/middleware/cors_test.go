@@ -8,7 +8,7 @@ import (
 
 func TestCORS(t *testing.T) {
 	t.Parallel()
-	handler := CORS([]string{"https://app.test"}, http.NotFoundHandler())
+	handler := CORS([]Origin{"https://app.test"}, http.NotFoundHandler())
 	for _, c := range []struct {
 		method, origin, allowed string
 		status                  int
@@ -25,6 +25,47 @@ func TestCORS(t *testing.T) {
 		handler.ServeHTTP(response, request)
 		if got := response.Header().Get("Access-Control-Allow-Origin"); got != c.allowed || response.Code != c.status || response.Header().Get("Access-Control-Allow-Credentials") != "" {
 			t.Errorf("%s from %s: %d %v", c.method, c.origin, response.Code, response.Header())
+		}
+	}
+}
+
+func TestOrigin(t *testing.T) {
+	t.Parallel()
+	const notHost = " is not a scheme and a host, as in https://example.org"
+	for text, want := range map[string]string{
+		"*":                       "",
+		"https://example.org":     "",
+		"http://localhost:3000":   "",
+		"https://*.example.org":   "",
+		"http://[::1]:3000":       "",
+		"capacitor://localhost":   "",
+		"":                        `"" has no scheme, as in https://example.org`,
+		"example.org":             `"example.org" has no scheme, as in https://example.org`,
+		"localhost:3000":          `"localhost:3000" has no scheme, as in https://example.org`,
+		"//example.org":           `"//example.org" has no scheme, as in https://example.org`,
+		"://example.org":          `"://example.org" has no scheme, as in https://example.org`,
+		"null":                    `"null" has no scheme, as in https://example.org`,
+		"https://":                `"https://"` + notHost,
+		"https://a b":             `"https://a b"` + notHost,
+		"https://sara@h":          `"https://sara@h"` + notHost,
+		"https://bücher.example":  `"https://bücher.example"` + notHost,
+		"https://a.*.example":     `"https://a.*.example"` + notHost,
+		"https://example.org/":    `"https://example.org/" must end after the host and its port`,
+		"https://example.org/a":   `"https://example.org/a" must end after the host and its port`,
+		"https://example.org?":    `"https://example.org?" must end after the host and its port`,
+		"https://example.org#":    `"https://example.org#" must end after the host and its port`,
+		"https://example.org:443": `"https://example.org:443" must not have the port 443: browsers leave it out`,
+		"http://example.org:80":   `"http://example.org:80" must not have the port 80: browsers leave it out`,
+	} {
+		var origin Origin
+		got := ""
+		if err := origin.UnmarshalText([]byte(text)); err != nil {
+			got = err.Error()
+		} else if string(origin) != text {
+			t.Errorf("%q: %q", text, origin)
+		}
+		if got != want {
+			t.Errorf("%q: %s, want %s", text, got, want)
 		}
 	}
 }

@@ -25,7 +25,7 @@ type RejectFunc func(w http.ResponseWriter, r *http.Request, status int, retryAf
 // Limit is the rate at which a client may send requests.
 type Limit struct {
 	PerSecond float64 // 0 disables the limit
-	Burst     uint    // 0 for one second's worth of requests
+	Burst     int     // 0 for one second's worth of requests
 }
 
 // RateLimiter limits the requests of each client. A client is a token, or an
@@ -51,7 +51,7 @@ const maxClients = 1 << 15
 // NewRateLimiter returns a RateLimiter that allows each client limit. isValid
 // reports whether a token's key was valid when it was last used.
 func NewRateLimiter(limit Limit, isValid func(key string) bool) *RateLimiter {
-	burst := int(limit.Burst)
+	burst := limit.Burst
 	if burst == 0 {
 		burst = int(math.Ceil(limit.PerSecond))
 	}

@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"portfolio/db"
-	"portfolio/internal/auth"
 )
 
 type requestIDKey struct{}
@@ -38,7 +37,7 @@ func (h RequestIDHandler) WithGroup(name string) slog.Handler {
 }
 
 // LogRequests gives each request an id, which the client receives as
-// X-Request-Id, and stores the client's address in the context. It logs
+// X-Request-Id, and finds out from the proxies who sent it. It logs
 // requests at level debug. A panic is logged and becomes a response with
 // status 500.
 func LogRequests(next http.Handler, proxies Proxies, log *slog.Logger) http.Handler {
@@ -46,7 +45,7 @@ func LogRequests(next http.Handler, proxies Proxies, log *slog.Logger) http.Hand
 		id := newRequestID()
 		w.Header()["X-Request-Id"] = []string{id}
 		ctx := context.WithValue(r.Context(), requestIDKey{}, id)
-		ctx = auth.WithAddress(ctx, proxies.ClientAddr(r))
+		ctx, r = proxies.identify(ctx, r)
 		defer func() {
 			if value := recover(); value != nil {
 				log.ErrorContext(ctx, "panic", "value", value, "stack", string(debug.Stack()))
@@ -55,7 +54,7 @@ func LogRequests(next http.Handler, proxies Proxies, log *slog.Logger) http.Hand
 			}
 		}()
 		if !log.Enabled(ctx, slog.LevelDebug) {
-			next.ServeHTTP(w, r.WithContext(ctx))
+			next.ServeHTTP(w, r)
 			return
 		}
 		ctx, statements := db.WithQueryCounter(ctx)

@@ -17,15 +17,19 @@ import (
 // directory is a Store in a directory of the file system.
 type directory struct{ root *os.Root }
 
-func openDirectory(name string) (*directory, error) {
+func openDirectory(ctx context.Context, name string) (Store, error) {
 	if err := os.MkdirAll(name, 0o755); err != nil {
-		return nil, fmt.Errorf("create media directory: %w", err)
+		return nil, fmt.Errorf("create the directory: %w", err)
 	}
 	root, err := os.OpenRoot(name)
 	if err != nil {
-		return nil, fmt.Errorf("open media directory: %w", err)
+		return nil, fmt.Errorf("open the directory: %w", err)
 	}
-	return &directory{root}, nil
+	d := &directory{root}
+	if err := d.Check(ctx); err != nil {
+		return nil, errors.Join(fmt.Errorf("write to the directory %s: %w", name, err), root.Close())
+	}
+	return d, nil
 }
 
 func (d *directory) Close() error { return d.root.Close() }
@@ -81,7 +85,10 @@ func (d *directory) writeTemp(parent string, content io.Reader) (name string, er
 // Check writes a small file and removes it.
 func (d *directory) Check(context.Context) error {
 	name, err := d.writeTemp(".", bytes.NewReader(make([]byte, checkSize)))
-	return errors.Join(err, d.root.Remove(name))
+	if removed := d.root.Remove(name); err == nil {
+		err = removed
+	}
+	return err
 }
 
 // makeDirectory creates a directory and syncs its parents, so that it survives
@@ -108,6 +115,10 @@ func (d *directory) sync(name string) error {
 		return err
 	}
 	return errors.Join(opened.Sync(), opened.Close())
+}
+
+func (d *directory) Open(_ context.Context, key string) (io.ReadCloser, error) {
+	return d.root.Open(key)
 }
 
 func (d *directory) Exists(_ context.Context, key string) (bool, error) {

@@ -5,14 +5,18 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"iter"
 	"net/http"
 	"net/url"
+	"os"
+	"slices"
 	"strconv"
 	"time"
 
 	"github.com/minio/minio-go/v7"
 	"github.com/minio/minio-go/v7/pkg/credentials"
+	"github.com/minio/minio-go/v7/pkg/s3utils"
 )
 
 // presignedFor is the lifetime of a presigned URL. Clients may cache the
@@ -26,36 +30,89 @@ type s3Store struct {
 	bucket string
 }
 
-// openS3 opens s3://BUCKET?endpoint=URL&region=NAME. Credentials come from the
-// environment, the AWS credentials file or the instance role.
-func openS3(location string) (*s3Store, error) {
+// bucket is the parsed location of an S3 bucket.
+type bucket struct {
+	name, region string
+	endpoint     *url.URL
+	amazon       bool // rather than a compatible store
+}
+
+// parseBucket parses s3://BUCKET?endpoint=URL&region=NAME.
+func parseBucket(location string) (bucket, error) {
 	parsed, err := url.Parse(location)
-	if err != nil || parsed.Host == "" || parsed.Path != "" && parsed.Path != "/" || parsed.User != nil {
-		return nil, errors.New("not s3://BUCKET?endpoint=URL&region=NAME")
+	if err != nil || parsed.Opaque != "" || parsed.Path != "" && parsed.Path != "/" || parsed.Fragment != "" {
+		return bucket{}, errors.New("not s3://BUCKET?endpoint=URL&region=NAME")
 	}
-	query := parsed.Query()
-	region, endpoint := query.Get("region"), query.Get("endpoint")
-	if region == "" {
-		region = "us-east-1"
+	if parsed.User != nil {
+		return bucket{}, errors.New("must not contain keys: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY")
 	}
-	if endpoint == "" {
+	if parsed.Host == "" {
+		return bucket{}, errors.New("s3: needs the name of a bucket")
+	}
+	if err := s3utils.CheckValidBucketName(parsed.Host); err != nil {
+		return bucket{}, fmt.Errorf("bucket %q: %w", parsed.Host, err)
+	}
+	query, err := url.ParseQuery(parsed.RawQuery)
+	if err != nil {
+		return bucket{}, errors.New("not s3://BUCKET?endpoint=URL&region=NAME")
+	}
+	for name := range query {
+		if name != "endpoint" && name != "region" {
+			return bucket{}, fmt.Errorf("unknown parameter %q: there are endpoint and region", name)
+		}
+	}
+	return locateBucket(parsed.Host, query.Get("endpoint"), query.Get("region"))
+}
+
+func locateBucket(name, endpoint, region string) (bucket, error) {
+	amazon := endpoint == ""
+	switch {
+	case amazon && region == "":
+		return bucket{}, errors.New("needs endpoint=URL, or region=NAME for Amazon S3")
+	case amazon:
 		endpoint = "https://s3." + region + ".amazonaws.com"
+	case region == "":
+		region = "us-east-1" // which compatible stores accept
 	}
 	server, err := url.Parse(endpoint)
-	if err != nil || server.Scheme != "http" && server.Scheme != "https" || server.Host == "" {
-		return nil, errors.New("endpoint: not an absolute http or https URL")
+	if err != nil || server.Scheme != "http" && server.Scheme != "https" || server.Hostname() == "" || server.User != nil {
+		return bucket{}, errors.New("endpoint: not an absolute http or https URL")
 	}
-	client, err := minio.New(server.Host, &minio.Options{
-		Creds: credentials.NewChainCredentials([]credentials.Provider{
-			&credentials.EnvAWS{}, &credentials.FileAWSCredentials{}, &credentials.IAM{},
-		}),
-		Secure: server.Scheme == "https",
-		Region: region, // or presigning would send a request for it
+	return bucket{name, region, server, amazon}, nil
+}
+
+// keys returns the providers of credentials: the environment, the AWS credentials
+// file and, on Amazon, the role of the machine or the container.
+func (b bucket) keys() *credentials.Credentials {
+	providers := []credentials.Provider{&credentials.EnvAWS{}, &credentials.FileAWSCredentials{}}
+	onAmazon := func(name string) bool { return os.Getenv(name) != "" }
+	if b.amazon || slices.ContainsFunc([]string{"AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "AWS_CONTAINER_CREDENTIALS_FULL_URI"}, onAmazon) {
+		providers = append(providers, &credentials.IAM{})
+	}
+	return credentials.NewChainCredentials(providers)
+}
+
+const keysTimeout = 5 * time.Second
+
+// open returns the bucket as a Store. It sends no request, except for the keys
+// of a role.
+func (b bucket) open(ctx context.Context) (Store, error) {
+	keys := b.keys()
+	limited, cancel := context.WithTimeout(ctx, keysTimeout)
+	defer cancel()
+	found, err := keys.GetWithContext(&credentials.CredContext{Client: http.DefaultClient, Context: limited})
+	if err != nil || found.AccessKeyID == "" || found.SecretAccessKey == "" {
+		return nil, errors.New("there are no keys: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY")
+	}
+	client, err := minio.New(b.endpoint.Host, &minio.Options{
+		Creds:  keys,
+		Secure: b.endpoint.Scheme == "https",
+		Region: b.region, // or presigning would send a request for it
 	})
 	if err != nil {
 		return nil, err
 	}
-	return &s3Store{client, parsed.Host}, nil
+	return &s3Store{client, b.name}, nil
 }
 
 func (*s3Store) Close() error { return nil }
@@ -71,6 +128,20 @@ func (s *s3Store) Create(ctx context.Context, key string, content io.Reader, siz
 		return fmt.Errorf("%w: %w", ErrUnavailable, err)
 	}
 	return nil
+}
+
+func (s *s3Store) Open(ctx context.Context, key string) (io.ReadCloser, error) {
+	object, err := s.client.GetObject(ctx, s.bucket, key, minio.GetObjectOptions{})
+	if err != nil {
+		return nil, err
+	}
+	if _, err = object.Stat(); err == nil {
+		return object, nil
+	}
+	if minio.ToErrorResponse(err).StatusCode == http.StatusNotFound {
+		err = fmt.Errorf("%s: %w", key, fs.ErrNotExist)
+	}
+	return nil, errors.Join(err, object.Close())
 }
 
 func (s *s3Store) Exists(ctx context.Context, key string) (bool, error) {

@@ -36,6 +36,9 @@ type Store interface {
 	// taken, and an error wrapping ErrUnavailable if the file cannot be written.
 	// The file is durable when Create returns, and never visible half written.
 	Create(ctx context.Context, key string, content io.Reader, size int64) error
+	// Open opens a file for reading. If it does not exist the error wraps
+	// fs.ErrNotExist.
+	Open(ctx context.Context, key string) (io.ReadCloser, error)
 	// Exists reports whether a file with the key exists.
 	Exists(ctx context.Context, key string) (bool, error)
 	// Remove deletes a file. It returns nil if the file does not exist.
@@ -56,16 +59,46 @@ type File struct {
 	Modified time.Time
 }
 
-// Open opens the store named by location: file:PATH for a directory, which is
-// created if needed, or s3://BUCKET?endpoint=URL&region=NAME.
-func Open(location string) (Store, error) {
-	switch scheme, rest, _ := strings.Cut(location, ":"); {
+// Location names a Store: file:PATH for a directory, or
+// s3://BUCKET?endpoint=URL&region=NAME.
+type Location struct {
+	text      string
+	directory string
+	bucket    bucket
+}
+
+// UnmarshalText implements encoding.TextUnmarshaler.
+func (l *Location) UnmarshalText(text []byte) (err error) {
+	*l = Location{text: string(text)}
+	switch scheme, rest, _ := strings.Cut(l.text, ":"); {
 	case scheme == "file" && rest != "":
-		return openDirectory(rest)
+		l.directory = rest
 	case scheme == "s3":
-		return openS3(location)
+		l.bucket, err = parseBucket(l.text)
+	default:
+		err = errors.New("not file:PATH or s3://BUCKET?endpoint=URL&region=NAME")
 	}
-	return nil, errors.New("not file:PATH or s3://BUCKET?endpoint=URL&region=NAME")
+	return err
+}
+
+// String returns the location as it was written. It never contains a password.
+func (l Location) String() string { return l.text }
+
+// Open opens the store. A directory is created if needed, and must be writable.
+func (l Location) Open(ctx context.Context) (Store, error) {
+	if l.directory != "" {
+		return openDirectory(ctx, l.directory)
+	}
+	return l.bucket.open(ctx)
+}
+
+// Open parses a location and opens the store.
+func Open(ctx context.Context, location string) (Store, error) {
+	var parsed Location
+	if err := parsed.UnmarshalText([]byte(location)); err != nil {
+		return nil, err
+	}
+	return parsed.Open(ctx)
 }
 
 // keyFromRequest returns the key of the requested file. If there is none, it

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -61,9 +62,48 @@ func TestStore(t *testing.T) {
 	})
 }
 
+func TestRead(t *testing.T) {
+	storagetest.Each(t, func(t *testing.T, store storage.Store) {
+		if err := create(t, store, "a/b.png", "one"); err != nil {
+			t.Fatal(err)
+		}
+		if content, err := read(t, store, "a/b.png"); content != "one" || err != nil {
+			t.Errorf("read %q, %v", content, err)
+		}
+		if _, err := read(t, store, "no/no.png"); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("read a missing file: %v", err)
+		}
+	})
+}
+
+// TestProbe checks that a probe leaves nothing behind, and that it fails if files
+// cannot be written.
+func TestProbe(t *testing.T) {
+	storagetest.Each(t, func(t *testing.T, store storage.Store) {
+		if err := storage.Probe(t.Context(), store); err != nil {
+			t.Error(err)
+		}
+		checkKeys(t, store)
+	})
+	if err := storage.Probe(t.Context(), storagetest.S3(t, "http://127.0.0.1:1")); !errors.Is(err, storage.ErrUnavailable) {
+		t.Errorf("without a server: %v", err)
+	}
+}
+
+func read(t testing.TB, store storage.Store, key string) (string, error) {
+	t.Helper()
+	file, err := store.Open(t.Context(), key)
+	if err != nil {
+		return "", err
+	}
+	defer func() { _ = file.Close() }()
+	content, err := io.ReadAll(file)
+	return string(content), err
+}
+
 func checkKeys(t *testing.T, store storage.Store, want ...string) {
 	t.Helper()
-	if diff := cmp.Diff(want, storagetest.Keys(t, store)); diff != "" {
+	if diff := cmp.Diff(append([]string{}, want...), storagetest.Keys(t, store)); diff != "" {
 		t.Error(diff)
 	}
 }
@@ -109,25 +149,40 @@ func TestRedirect(t *testing.T) {
 }
 
 func TestOpenErrors(t *testing.T) {
-	const forms = "not file:PATH or s3://BUCKET?endpoint=URL&region=NAME"
+	const (
+		forms   = "not file:PATH or s3://BUCKET?endpoint=URL&region=NAME"
+		s3Form  = "not s3://BUCKET?endpoint=URL&region=NAME"
+		at      = "?endpoint=http://localhost:1"
+		badName = "Bucket name contains invalid characters"
+	)
 	file := filepath.Join(t.TempDir(), "file")
 	if err := os.WriteFile(file, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := storage.Open("file:" + file); err == nil {
-		t.Error("a file is opened as a directory")
-	}
+	t.Setenv("AWS_SHARED_CREDENTIALS_FILE", file)
+	t.Setenv("AWS_ACCESS_KEY_ID", "")
+	t.Setenv("AWS_SECRET_ACCESS_KEY", "")
 	for location, want := range map[string]string{
-		"":                        forms,
-		"file:":                   forms,
-		"data/media":              forms,
-		"gs://images":             forms,
-		"s3://":                   "not s3://BUCKET?endpoint=URL&region=NAME",
-		"s3://images/directory":   "not s3://BUCKET?endpoint=URL&region=NAME",
-		"s3://key:secret@p":       "not s3://BUCKET?endpoint=URL&region=NAME",
-		"s3://p?endpoint=storage": "endpoint: not an absolute http or https URL",
+		"":                             forms,
+		"file:":                        forms,
+		"data/media":                   forms,
+		"gs://images":                  forms,
+		"file:" + file:                 "create the directory: mkdir " + file + ": not a directory",
+		"file:/proc/media":             "create the directory: mkdir /proc/media: no such file or directory",
+		"file:/proc/self":              "write to the directory /proc/self: openat",
+		"s3:images":                    s3Form,
+		"s3://images/directory" + at:   s3Form,
+		"s3://images?a;b":              s3Form,
+		"s3://" + at:                   "s3: needs the name of a bucket",
+		"s3://my_bucket!" + at:         `bucket "my_bucket!": ` + badName,
+		"s3://key:secret@images" + at:  "must not contain keys: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
+		"s3://images":                  "needs endpoint=URL, or region=NAME for Amazon S3",
+		"s3://images" + at + "&key=x":  `unknown parameter "key": there are endpoint and region`,
+		"s3://images?endpoint=storage": "endpoint: not an absolute http or https URL",
+		"s3://images?endpoint=http://key:secret@h": "endpoint: not an absolute http or https URL",
+		"s3://images" + at:                         "there are no keys: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
 	} {
-		if _, err := storage.Open(location); err == nil || err.Error() != want {
+		if _, err := storage.Open(t.Context(), location); err == nil || !strings.HasPrefix(err.Error(), want) || strings.Contains(err.Error(), "secret") {
 			t.Errorf("%q: %v, want %s", location, err, want)
 		}
 	}

@@ -7,26 +7,48 @@ import (
 	"strings"
 )
 
-// ParseBaseURL checks the configured base URL of files and returns it with a
-// trailing slash. An empty base URL is valid and stays empty.
-func ParseBaseURL(base string) (string, error) {
-	if base == "" {
-		return "", nil
+// MediaURL is the configured base URL of files, with a trailing slash. If it is
+// empty, the server that a client asks also serves the files.
+type MediaURL string
+
+// UnmarshalText implements encoding.TextUnmarshaler. It checks the URL and adds
+// the trailing slash.
+func (u *MediaURL) UnmarshalText(text []byte) error {
+	*u = ""
+	if len(text) == 0 {
+		return nil
 	}
-	parsed, err := url.Parse(base)
-	if err != nil || parsed.Scheme != "http" && parsed.Scheme != "https" || parsed.Host == "" || parsed.RawQuery != "" || parsed.Fragment != "" {
-		return "", errors.New("not an absolute http or https URL")
+	parsed, err := url.Parse(string(text))
+	switch {
+	case err != nil || parsed.Scheme != "http" && parsed.Scheme != "https" || parsed.Hostname() == "":
+		return errors.New("not an absolute http or https URL")
+	case parsed.User != nil:
+		return errors.New("must not contain a user or a password: clients see it")
+	case parsed.RawQuery != "" || parsed.ForceQuery || parsed.Fragment != "":
+		return errors.New("must not have a query or a fragment")
 	}
-	return strings.TrimSuffix(parsed.String(), "/") + "/", nil
+	*u = MediaURL(strings.TrimSuffix(parsed.String(), "/") + "/")
+	return nil
 }
 
-// BaseURLFor returns the configured base URL, as ParseBaseURL returned it, or
-// the one at host if none is configured.
-func BaseURLFor(configured, host string) string {
-	if configured != "" {
-		return configured
+// For returns the base URL of the files for a client that names the server host
+// in a request with this context.
+func (u MediaURL) For(ctx context.Context, host string) string {
+	if u != "" {
+		return string(u)
+	}
+	if overTLS, _ := ctx.Value(tlsKey{}).(bool); overTLS {
+		return "https://" + host + Prefix
 	}
 	return "http://" + host + Prefix
+}
+
+type tlsKey struct{}
+
+// WithTLS returns a copy of ctx for a request that the client sent over TLS,
+// which a reverse proxy ended.
+func WithTLS(ctx context.Context) context.Context {
+	return context.WithValue(ctx, tlsKey{}, true)
 }
 
 type baseURLKey struct{}

@@ -6,33 +6,51 @@ import (
 	"portfolio/internal/storage"
 )
 
-func TestParseBaseURL(t *testing.T) {
+func TestMediaURL(t *testing.T) {
 	t.Parallel()
-	for base, want := range map[string]string{
-		"":                           "",
-		"http://cdn.example":         "http://cdn.example/",
-		"https://cdn.example/":       "https://cdn.example/",
-		"https://cdn.example:8443/a": "https://cdn.example:8443/a/",
-		"https://cdn.example/a b/":   "https://cdn.example/a%20b/",
+	const notAbsolute = "not an absolute http or https URL"
+	for _, c := range []struct{ text, want, problem string }{
+		{"", "", ""},
+		{"http://cdn.example", "http://cdn.example/", ""},
+		{"https://cdn.example/", "https://cdn.example/", ""},
+		{"https://cdn.example:8443/a", "https://cdn.example:8443/a/", ""},
+		{"https://cdn.example/a b/", "https://cdn.example/a%20b/", ""},
+		{"cdn.example", "", notAbsolute},
+		{"/media/", "", notAbsolute},
+		{"//cdn.example/", "", notAbsolute},
+		{"ftp://cdn.example", "", notAbsolute},
+		{"http://", "", notAbsolute},
+		{"http://:80/", "", notAbsolute},
+		{"http://%", "", notAbsolute},
+		{"http://cdn.example/?a", "", "must not have a query or a fragment"},
+		{"http://cdn.example/?", "", "must not have a query or a fragment"},
+		{"http://cdn.example/#a", "", "must not have a query or a fragment"},
+		{"http://sara:secret@cdn.example/", "", "must not contain a user or a password: clients see it"},
 	} {
-		if got, err := storage.ParseBaseURL(base); err != nil || got != want {
-			t.Errorf("%q: %q, %v, want %q", base, got, err, want)
+		var got storage.MediaURL
+		problem := ""
+		if err := got.UnmarshalText([]byte(c.text)); err != nil {
+			problem = err.Error()
 		}
-	}
-	for _, base := range []string{"cdn.example", "/media/", "//cdn.example/", "ftp://cdn.example", "http://", "http://cdn.example/?a", "http://cdn.example/#a", "http://%"} {
-		if got, err := storage.ParseBaseURL(base); err == nil || err.Error() != "not an absolute http or https URL" {
-			t.Errorf("%q: %q, %v", base, got, err)
+		if string(got) != c.want || problem != c.problem {
+			t.Errorf("%q: %q, %q", c.text, got, problem)
 		}
 	}
 }
 
-func TestBaseURLFor(t *testing.T) {
+func TestMediaURLFor(t *testing.T) {
 	t.Parallel()
-	if got := storage.BaseURLFor("", "localhost:8000"); got != "http://localhost:8000/media/" {
-		t.Errorf("of the host: %s", got)
-	}
-	if got := storage.BaseURLFor("https://cdn.example/", "localhost:8000"); got != "https://cdn.example/" {
-		t.Errorf("configured: %s", got)
+	const own, cdn storage.MediaURL = "", "https://cdn.example/"
+	plain, overTLS := t.Context(), storage.WithTLS(t.Context())
+	for i, c := range []struct{ got, want string }{
+		{own.For(plain, "h:8000"), "http://h:8000/media/"},
+		{own.For(overTLS, "h:8000"), "https://h:8000/media/"},
+		{cdn.For(plain, "h:8000"), "https://cdn.example/"},
+		{cdn.For(overTLS, "h:8000"), "https://cdn.example/"},
+	} {
+		if c.got != c.want {
+			t.Errorf("case %d: %s, want %s", i, c.got, c.want)
+		}
 	}
 }
 

@@ -16,7 +16,7 @@ import (
 // Open opens a store that is closed when the test ends.
 func Open(t testing.TB, location string) storage.Store {
 	t.Helper()
-	store, err := storage.Open(location)
+	store, err := storage.Open(t.Context(), location)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,0 +1,145 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+	"unicode"
+
+	"github.com/alecthomas/kong"
+
+	"portfolio/db"
+	"portfolio/internal/storage"
+)
+
+// configCommand prints the settings that a server would have.
+type configCommand struct{ serverSettings }
+
+func (configCommand) Run(line *kong.Context, out streams) error {
+	for _, flag := range line.Flags() {
+		if len(flag.Envs) == 0 {
+			continue
+		}
+		if _, err := fmt.Fprintf(out.stdout, "%s=%s\n", flag.Envs[0], format(flag.Target)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// format returns a value as its variable has it. The types of settings mask their
+// secrets themselves.
+func format(value reflect.Value) string {
+	if value.Kind() == reflect.Slice {
+		elements := make([]string, value.Len())
+		for i := range elements {
+			elements[i] = format(value.Index(i))
+		}
+		return strings.Join(elements, ",")
+	}
+	text := fmt.Sprint(value.Interface())
+	if strings.ContainsFunc(text, unicode.IsControl) {
+		return strconv.Quote(text)
+	}
+	return text
+}
+
+// checkCommand checks all that a server needs, and serves nothing.
+type checkCommand struct{ serverSettings }
+
+// report prints one line for each check.
+type report struct {
+	to     io.Writer
+	failed bool
+}
+
+func (r *report) line(what string, err error, found string) {
+	if err != nil {
+		r.failed = true
+		_, _ = fmt.Fprintf(r.to, "failed  %s: %s\n", what, strings.Join(strings.Fields(err.Error()), " "))
+		return
+	}
+	_, _ = fmt.Fprintf(r.to, "ok      %s: %s\n", what, found)
+}
+
+func (c *checkCommand) Run(ctx context.Context, flags *globalFlags, out streams, settings []settingError) error {
+	report := &report{to: out.stdout}
+	invalid := func(name string) bool {
+		return slices.ContainsFunc(settings, func(mistake settingError) bool { return mistake.name == name })
+	}
+	for _, mistake := range settings {
+		report.line(mistake.name, mistake.err, "")
+	}
+	if len(settings) == 0 {
+		report.line("settings", nil, "valid")
+	}
+	var database *db.DB
+	if !invalid("DATABASE_URL") {
+		database = c.checkDatabase(ctx, flags.database(), report)
+	}
+	var store storage.Store
+	if !invalid("MEDIA_STORE") {
+		store = c.checkStore(ctx, report)
+	}
+	if database != nil {
+		defer func() { _ = database.Close() }()
+	}
+	if store != nil {
+		defer func() { _ = store.Close() }()
+	}
+	if len(settings) == 0 && database != nil && store != nil {
+		if _, err := c.handler(database, store, "", out.log); err != nil {
+			report.line("server", err, "")
+		}
+	}
+	if report.failed {
+		return errors.New("the server cannot start")
+	}
+	return nil
+}
+
+// checkDatabase opens the database and compares its schema. It creates no file.
+func (c *checkCommand) checkDatabase(ctx context.Context, url db.URL, report *report) *db.DB {
+	if path := url.SQLitePath(); path != "" {
+		if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+			report.line("database", nil, url.String()+" does not exist yet; serve creates it")
+			return nil
+		}
+	}
+	database, err := url.Open(ctx)
+	if err != nil {
+		report.line("database", err, "")
+		return nil
+	}
+	found := url.String() + ", the schema is current"
+	err = database.CheckSchema(ctx)
+	if errors.Is(err, db.ErrSchemaBehind) {
+		if database.Postgres() {
+			err = fmt.Errorf("%w: run \"portfolio migrate\" first", err)
+		} else {
+			found, err = url.String()+", the schema is behind; serve migrates it", nil
+		}
+	}
+	if err == nil {
+		err = database.CheckWritable(ctx)
+	}
+	report.line("database", err, found)
+	return database
+}
+
+// checkStore opens the media store and writes, reads and deletes a file.
+func (c *checkCommand) checkStore(ctx context.Context, report *report) storage.Store {
+	store, err := c.MediaStore.Open(ctx)
+	if err == nil {
+		err = storage.Probe(ctx, store)
+	}
+	report.line("media store", err, c.MediaStore.String()+", a file was written, read and deleted")
+	return store
+}

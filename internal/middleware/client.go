@@ -1,0 +1,171 @@
+package middleware
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"portfolio/internal/auth"
+	"portfolio/internal/storage"
+)
+
+// Network is the network of a reverse proxy, or its address.
+type Network struct{ netip.Prefix }
+
+// UnmarshalText implements encoding.TextUnmarshaler. It parses an address or a
+// network such as 10.0.0.0/8.
+func (n *Network) UnmarshalText(text []byte) error {
+	prefix, err := netip.ParsePrefix(string(text))
+	if err != nil {
+		address, err := netip.ParseAddr(string(text))
+		if err != nil {
+			return fmt.Errorf("%q is neither an address nor a network", text)
+		}
+		prefix = netip.PrefixFrom(address.Unmap().WithZone(""), address.Unmap().BitLen())
+	}
+	n.Prefix = prefix
+	return nil
+}
+
+// Proxies are the reverse proxies whose headers are trusted: Forwarded of RFC
+// 7239, or else X-Forwarded-For, X-Forwarded-Proto and X-Forwarded-Host.
+type Proxies []Network
+
+func (p Proxies) contains(address netip.Addr) bool {
+	return slices.ContainsFunc(p, func(network Network) bool { return network.Contains(address) })
+}
+
+// sender is who sent a request and how, by what proxies or else the connection say.
+type sender struct {
+	address netip.Addr
+	https   bool
+	host    string // that the client named
+}
+
+// identify returns a copy of a request with the host that its client named, and
+// its context with the client's address and scheme.
+func (p Proxies) identify(ctx context.Context, r *http.Request) (context.Context, *http.Request) {
+	from := p.sender(r)
+	ctx = auth.WithAddress(ctx, from.network())
+	if from.https {
+		ctx = storage.WithTLS(ctx)
+	}
+	r = r.WithContext(ctx)
+	r.Host = from.host
+	return ctx, r
+}
+
+// network returns the address, cut to its /64 network if it is an IPv6 address:
+// providers assign that to one customer.
+func (s sender) network() netip.Addr {
+	if s.address.Is6() {
+		network, _ := s.address.Prefix(64)
+		return network.Addr()
+	}
+	return s.address
+}
+
+// sender returns the sender to the first of the trusted proxies that a request
+// passed through. Forwarded counts unless X-Forwarded-For names another client:
+// most proxies write the latter, and pass on a Forwarded that the client wrote.
+func (p Proxies) sender(r *http.Request) sender {
+	peer, _ := netip.ParseAddrPort(r.RemoteAddr)
+	direct := sender{address: peer.Addr().Unmap(), host: r.Host}
+	if !p.contains(direct.address) {
+		return direct
+	}
+	from, addresses := direct, r.Header["X-Forwarded-For"]
+	p.followAddresses(&from, addresses)
+	from.describe(r.Header)
+	if lines := r.Header["Forwarded"]; len(lines) > 0 {
+		other := from
+		other.address = direct.address
+		p.followForwarded(&other, lines)
+		if len(addresses) == 0 || other.address == from.address {
+			return other
+		}
+	}
+	return from
+}
+
+// followAddresses reads the addresses that trusted proxies added.
+func (p Proxies) followAddresses(from *sender, lines []string) {
+	list := headerList{lines: lines}
+	for p.contains(from.address) {
+		hop, ok := list.last()
+		if !ok || !from.sentBy(hop) {
+			return
+		}
+	}
+}
+
+// describe reads the scheme and the host that the last proxy added. Only these
+// are known to be a proxy's: unlike a Forwarded, these lists may lack a hop.
+func (s *sender) describe(header http.Header) {
+	list := headerList{lines: header["X-Forwarded-Proto"]}
+	if scheme, ok := list.last(); ok {
+		s.setScheme(scheme)
+	}
+	list = headerList{lines: header["X-Forwarded-Host"]}
+	if host, ok := list.last(); ok {
+		s.setHost(host)
+	}
+}
+
+// followForwarded reads the elements that trusted proxies added. Each describes
+// one hop, so the scheme and the host of the first hop count.
+func (p Proxies) followForwarded(from *sender, lines []string) {
+	list := headerList{lines: lines}
+	for p.contains(from.address) {
+		element, ok := list.last()
+		if !ok {
+			return
+		}
+		hop, ok := parseHop(element)
+		if !ok {
+			return
+		}
+		from.setScheme(hop.proto)
+		from.setHost(hop.host)
+		if !from.sentBy(hop.from) {
+			return
+		}
+	}
+}
+
+func (s *sender) setScheme(scheme string) {
+	switch {
+	case strings.EqualFold(scheme, "https"):
+		s.https = true
+	case strings.EqualFold(scheme, "http"):
+		s.https = false
+	}
+}
+
+func (s *sender) setHost(host string) {
+	if validHost(host) {
+		s.host = host
+	}
+}
+
+// sentBy sets the address, with or without a port, and reports whether it is one.
+func (s *sender) sentBy(node string) bool {
+	var address netip.Addr
+	var err error
+	if inner, bracketed := strings.CutPrefix(node, "["); bracketed && strings.HasSuffix(inner, "]") {
+		address, err = netip.ParseAddr(strings.TrimSuffix(inner, "]"))
+	} else if bracketed || strings.Count(node, ":") == 1 {
+		var withPort netip.AddrPort
+		withPort, err = netip.ParseAddrPort(node)
+		address = withPort.Addr()
+	} else {
+		address, err = netip.ParseAddr(node)
+	}
+	if err == nil {
+		s.address = address.Unmap()
+	}
+	return err == nil
+}

@@ -1,0 +1,40 @@
+package storage
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+)
+
+// Probe writes, reads and deletes a file. If the process ends in between, the
+// file is an orphan for the garbage collection.
+func Probe(ctx context.Context, store Store) error {
+	key, content := "check-"+rand.Text(), rand.Text()
+	if err := store.Create(ctx, key, strings.NewReader(content), int64(len(content))); err != nil {
+		return fmt.Errorf("write a file: %w", err)
+	}
+	err := probeRead(ctx, store, key, content)
+	if removed := store.Remove(ctx, key); removed != nil {
+		err = errors.Join(err, fmt.Errorf("delete a file: %w", removed))
+	}
+	return err
+}
+
+func probeRead(ctx context.Context, store Store, key, want string) error {
+	file, err := store.Open(ctx, key)
+	if err != nil {
+		return fmt.Errorf("read a file: %w", err)
+	}
+	defer func() { _ = file.Close() }()
+	got, err := io.ReadAll(io.LimitReader(file, int64(len(want)+1)))
+	if err == nil && string(got) != want {
+		err = errors.New("it has other content than was written")
+	}
+	if err != nil {
+		return fmt.Errorf("read a file: %w", err)
+	}
+	return nil
+}

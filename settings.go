@@ -1,0 +1,217 @@
+package main
+
+import (
+	"encoding"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math"
+	"net"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/alecthomas/kong"
+
+	"portfolio/db"
+	"portfolio/internal/document"
+	"portfolio/internal/middleware"
+	"portfolio/internal/storage"
+)
+
+// A setting is a flag with an environment variable. Its type parses it. The tags
+// min and oneof say which values are valid.
+
+// globalFlags are the flags shared by all commands.
+type globalFlags struct {
+	DatabaseURL db.URL   `env:"DATABASE_URL" placeholder:"URL" help:"postgres://... or sqlite:PATH. Unset: SQLite at data/portfolio.db, migrated and filled with the demo on first start."`
+	LogLevel    logLevel `env:"LOG_LEVEL" default:"info" help:"debug (which logs every request), info, warn or error."`
+}
+
+// serverSettings are the settings of the server.
+type serverSettings struct {
+	Addr listenAddress `env:"ADDR" default:"127.0.0.1:8000" placeholder:"HOST:PORT" help:"Address to listen on (${default})."`
+	imageSettings
+	MediaURL   storage.MediaURL `env:"MEDIA_URL" placeholder:"URL" help:"Base URL of files, such as that of a CDN. Unset: the host of the request and /media/."`
+	Playground string           `env:"PLAYGROUND" default:"on" oneof:"on,off" help:"Serve the GraphQL playground at /: on or off (${default})."`
+
+	Introspection      document.Introspection `env:"INTROSPECTION" default:"on" oneof:"on,authenticated,off" help:"Who may query the schema: on (everyone), authenticated or off."`
+	PersistedDocuments string                 `env:"PERSISTED_DOCUMENTS" placeholder:"PATH" help:"Manifest or directory of documents that clients may send by ID."`
+	OnlyPersisted      bool                   `env:"ONLY_PERSISTED" help:"Reject documents that are not persisted."`
+	Limits             document.Limits        `embed:"" group:"Limits of documents"`
+	Clients            clientLimits           `embed:"" group:"Limits of clients"`
+}
+
+type clientLimits struct {
+	MaxValues      int                  `env:"MAX_VALUES" default:"2000" min:"1" help:"Maximum values in the variables and extensions of a request."`
+	MaxResponse    int                  `env:"MAX_RESPONSE" default:"8388608" min:"1" help:"Maximum size of a response in bytes."`
+	CORSOrigins    []middleware.Origin  `name:"cors-origins" env:"CORS_ORIGINS" placeholder:"ORIGIN" help:"Origins that may use the API from browsers, such as https://example.org; * for all."`
+	TrustedProxies []middleware.Network `env:"TRUSTED_PROXIES" placeholder:"NETWORK" help:"Networks of reverse proxies whose Forwarded or X-Forwarded-For, -Proto and -Host are trusted, such as 10.0.0.0/8."`
+	RateLimit      float64              `env:"RATE_LIMIT" default:"0" min:"0" help:"Maximum requests per second per token, or per address without one; 0 disables."`
+	RateBurst      int                  `env:"RATE_BURST" default:"0" min:"0" help:"Burst size; 0 means one second's worth of requests."`
+	FailedLogins   int                  `env:"FAILED_LOGINS" default:"1000" min:"0" help:"Maximum different invalid tokens per minute per address; 0 disables."`
+	HeaderTimeout  time.Duration        `env:"HEADER_TIMEOUT" default:"10s" min:"1ms" help:"Time limit for reading request headers."`
+	BodyTimeout    time.Duration        `env:"BODY_TIMEOUT" default:"30s" min:"1ms" help:"Time limit for reading the entire request."`
+	IdleTimeout    time.Duration        `env:"IDLE_TIMEOUT" default:"2m" min:"1ms" help:"Time limit for the next request on a connection."`
+	RequestTimeout time.Duration        `env:"REQUEST_TIMEOUT" default:"10s" min:"1ms" help:"Time limit for executing a request, including waiting."`
+	UploadTimeout  time.Duration        `env:"UPLOAD_TIMEOUT" default:"2m" min:"1ms" help:"Time limit for executing a request with files."`
+	StallTimeout   time.Duration        `env:"STALL_TIMEOUT" default:"10s" min:"1ms" help:"Time limit for a client to send or read the next 64 KiB of an upload or a response."`
+	MaxConnections int                  `env:"MAX_CONNECTIONS" default:"4096" min:"1" help:"Maximum open connections."`
+	MaxConcurrent  int                  `env:"MAX_CONCURRENT" default:"256" min:"1" help:"Maximum concurrent requests; up to 16 times as many queue for at most 2s."`
+}
+
+// logLevel is the lowest level of log records that are written.
+type logLevel struct{ slog.Level }
+
+// UnmarshalText implements encoding.TextUnmarshaler.
+func (l *logLevel) UnmarshalText(text []byte) error {
+	if l.Level.UnmarshalText(text) != nil {
+		return fmt.Errorf("must be debug, info, warn or error, not %q", text)
+	}
+	return nil
+}
+
+// String returns the level as it is set.
+func (l logLevel) String() string { return strings.ToLower(l.Level.String()) }
+
+// listenAddress is a host and a port. The host may be empty.
+type listenAddress string
+
+// UnmarshalText implements encoding.TextUnmarshaler.
+func (a *listenAddress) UnmarshalText(text []byte) error {
+	*a = listenAddress(text)
+	_, port, err := net.SplitHostPort(string(text))
+	if err != nil || port == "" {
+		return fmt.Errorf("must be HOST:PORT, such as 127.0.0.1:8000, not %q", text)
+	}
+	if number, err := strconv.Atoi(port); err != nil || number < 0 || number > math.MaxUint16 {
+		return fmt.Errorf("the port must be a number from 0 to 65535, not %q", port)
+	}
+	return nil
+}
+
+// mistakes holds what is wrong with settings. They are collected so that all are
+// reported at once.
+type mistakes map[*kong.Value]error
+
+// collect makes the flags of a model that are settings report to m instead of
+// ending the parser.
+func (m mistakes) collect(model kong.Visitable) error {
+	return kong.Visit(model, func(node kong.Visitable, next kong.Next) error {
+		if flag, ok := node.(*kong.Flag); ok && len(flag.Envs) > 0 {
+			flag.Mapper = settingMapper{flag.Mapper, m}
+		}
+		return next(nil)
+	})
+}
+
+// of returns the mistakes in the settings of a command line, in the order of its
+// help. Variables that only other commands read do not count.
+func (m mistakes) of(line *kong.Context) []settingError {
+	var found []settingError
+	for _, flag := range line.Flags() {
+		if err := m[flag.Value]; err != nil {
+			found = append(found, settingError{flag.Envs[0], err})
+		}
+	}
+	return found
+}
+
+// settingError is what is wrong with a setting.
+type settingError struct {
+	name string
+	err  error
+}
+
+func (e settingError) Error() string { return e.name + ": " + e.err.Error() }
+
+// settingMapper decodes and checks the value of a setting.
+type settingMapper struct {
+	kong.Mapper
+	wrong mistakes
+}
+
+// Decode implements kong.Mapper. It returns an error only if a flag lacks its
+// value.
+func (m settingMapper) Decode(ctx *kong.DecodeContext, target reflect.Value) error {
+	token := ctx.Scan.Peek()
+	err := m.Mapper.Decode(ctx, target)
+	if !token.IsValue() {
+		return err
+	}
+	if err != nil {
+		err = explain(target, token.String(), err)
+	} else {
+		err = checkRange(ctx.Value.Tag, target)
+	}
+	if err != nil {
+		m.wrong[ctx.Value] = err
+	}
+	return nil
+}
+
+// explain returns err in plain words if the target is of a basic type.
+func explain(target reflect.Value, text string, err error) error {
+	var kind string
+	_, ownText := reflect.TypeAssert[encoding.TextUnmarshaler](target.Addr())
+	switch {
+	case ownText:
+		return err
+	case target.Type() == reflect.TypeFor[time.Duration]():
+		kind = "a duration, such as 10s"
+	case target.CanInt():
+		kind = "a whole number"
+	case target.CanFloat():
+		kind = "a number"
+	case target.Kind() == reflect.Bool:
+		kind = "true or false"
+	default:
+		return err
+	}
+	return fmt.Errorf("must be %s, not %q", kind, text)
+}
+
+// The maximum of any number and of any duration, far above what makes sense, so
+// that sums and products of settings do not overflow.
+const (
+	maxSetting  = 1 << 40
+	maxDuration = 365 * 24 * time.Hour
+)
+
+// checkRange checks a value against the tags min and oneof.
+func checkRange(tag *kong.Tag, target reflect.Value) error {
+	least := tag.Get("min")
+	below, above, most := false, false, strconv.Itoa(maxSetting)
+	switch value := target.Interface().(type) {
+	case time.Duration:
+		bound, _ := time.ParseDuration(least)
+		below, above, most = value < bound, value > maxDuration, "8760h"
+	case float64:
+		bound, _ := strconv.ParseFloat(least, 64)
+		below, above = math.IsNaN(value) || value < bound, value > maxSetting
+	default:
+		if target.CanInt() {
+			bound, _ := strconv.ParseInt(least, 10, 64)
+			below, above = target.Int() < bound, target.Int() > maxSetting
+		}
+	}
+	switch allowed := tag.Get("oneof"); {
+	case below:
+		return errors.New("must be at least " + least)
+	case above:
+		return errors.New("must be at most " + most)
+	case allowed != "" && !slices.Contains(strings.Split(allowed, ","), target.String()):
+		return fmt.Errorf("must be one of %s, not %q", strings.ReplaceAll(allowed, ",", ", "), target.String())
+	}
+	return nil
+}
+
+// check returns the mistakes that are in more than one setting.
+func (s *serverSettings) check() []settingError {
+	if s.OnlyPersisted && s.PersistedDocuments == "" {
+		return []settingError{{"ONLY_PERSISTED", errors.New("needs PERSISTED_DOCUMENTS")}}
+	}
+	return nil
+}
