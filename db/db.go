@@ -28,6 +28,8 @@ type DB struct {
 	pool     *pgxpool.Pool     // nil on SQLite
 	execMode pgx.QueryExecMode // of prepared queries
 
+	choosesServer bool // among the hosts of the URL, by target_session_attrs
+
 	// listSlots leaves a quarter of the connections to lookups and changes.
 	listSlots *semaphore.Weighted
 
@@ -83,6 +85,7 @@ func (db *DB) CheckWritable(ctx context.Context) error {
 		var readOnly bool
 		err := db.read.NewSelect().ColumnExpr("current_setting('transaction_read_only')::bool").Scan(ctx, &readOnly)
 		if err == nil && readOnly {
+			db.chooseServer()
 			err = errors.New("the database is read-only")
 		}
 		return wrap(err)

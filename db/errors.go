@@ -45,11 +45,13 @@ func kind(err error) error {
 		network  net.Error
 	)
 	switch {
+	case errors.As(err, &connect): // also if a server refuses: another may be the right one soon
+		return ErrUnavailable
 	case errors.As(err, &postgres):
 		return postgresKind(postgres.Code)
 	case errors.As(err, &lite):
 		return sqliteKind(lite.Code())
-	case errors.As(err, &connect), errors.As(err, &network), errors.Is(err, context.DeadlineExceeded),
+	case errors.As(err, &network), errors.Is(err, context.DeadlineExceeded),
 		errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, net.ErrClosed),
 		pgconn.SafeToRetry(err):
 		return ErrUnavailable
@@ -57,12 +59,15 @@ func kind(err error) error {
 	return nil
 }
 
+// readOnlyTransaction is the code of a change that a read-only server refuses.
+const readOnlyTransaction = "25006"
+
 // postgresKind maps codes of appendix A of the PostgreSQL manual.
 func postgresKind(code string) error {
 	switch {
 	case code == "23505": // unique_violation
 		return ErrConflict
-	case code[:2] == "08", code[:2] == "40", code[:2] == "53", code[:2] == "57", code == "55P03": // connection, rollback, resources, operator intervention, lock_not_available
+	case code == readOnlyTransaction, code[:2] == "08", code[:2] == "40", code[:2] == "53", code[:2] == "57", code == "55P03": // connection, rollback, resources, operator intervention, lock_not_available
 		return ErrUnavailable
 	}
 	return nil

@@ -39,6 +39,8 @@ func openPostgres(ctx context.Context, config *pgxpool.Config, fixed bool) (*DB,
 	if !fixed {
 		config.MaxConns++ // for lookups and changes, while lists use all others
 	}
+	db := &DB{execMode: execMode}
+	db.leaveReadOnly(config)
 	pool, err := pgxpool.NewWithConfig(ctx, config)
 	if err != nil {
 		return nil, wrap(err)
@@ -46,12 +48,50 @@ func openPostgres(ctx context.Context, config *pgxpool.Config, fixed bool) (*DB,
 	connections := stdlib.OpenDBFromPool(pool)
 	connections.SetMaxOpenConns(int(config.MaxConns))
 	bunDB := newBun(connections, pgdialect.New())
-	db := &DB{write: bunDB, read: bunDB, pool: pool, execMode: execMode}
+	db.write, db.read, db.pool = bunDB, bunDB, pool
 	db.prepare()
 	if err := db.checkEncoding(ctx); err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
 	return db, nil
+}
+
+// leaveReadOnly makes the pool leave a server that became read-only, as the former
+// primary does in a failover. A connection on which a change was refused is closed.
+// If target_session_attrs chooses the server, all connections are, and new ones
+// look for the right server again. No other client would tell them: until they are
+// used, they look alive.
+func (db *DB) leaveReadOnly(config *pgxpool.Config) {
+	suits, other := config.ConnConfig.ValidateConnect, config.ConnConfig.OnPgError
+	db.choosesServer = suits != nil
+	config.ConnConfig.OnPgError = func(connection *pgconn.PgConn, err *pgconn.PgError) bool {
+		if err.Code == readOnlyTransaction {
+			db.chooseServer()
+			return false
+		}
+		return other(connection, err)
+	}
+	if !db.choosesServer {
+		return
+	}
+	config.PrepareConn = func(ctx context.Context, connection *pgx.Conn) (bool, error) {
+		// The server reports changes of these, from version 14 on, with the response
+		// to any statement.
+		c := connection.PgConn()
+		if c.ParameterStatus("default_transaction_read_only") != "on" && c.ParameterStatus("in_hot_standby") != "on" || suits(ctx, c) == nil {
+			return true, nil
+		}
+		db.chooseServer()
+		return false, nil
+	}
+}
+
+// chooseServer makes the pool connect anew, if target_session_attrs tells it to
+// which server.
+func (db *DB) chooseServer() {
+	if db.choosesServer {
+		db.pool.Reset()
+	}
 }
 
 // checkEncoding returns an error unless the database's encoding is UTF-8.

@@ -14,7 +14,8 @@ import (
 const maxTries = 5
 
 // transaction runs do in a transaction. It runs do again if the transaction
-// conflicted with a concurrent one, or if a generated id was already loaded.
+// conflicted with a concurrent one, if a generated id was already loaded, or if
+// the server has become read-only.
 func (db *DB) transaction(ctx context.Context, do func(context.Context, bun.Tx) error) error {
 	for try := 1; ; try++ {
 		err := db.write.RunInTx(ctx, nil, do)
@@ -23,6 +24,7 @@ func (db *DB) transaction(ctx context.Context, do func(context.Context, bun.Tx) 
 			return wrap(err)
 		}
 		switch {
+		case refused.Code == readOnlyTransaction && db.choosesServer && try == 1: // on another server
 		case refused.Code == "40001", refused.Code == "40P01": // serialization_failure, deadlock_detected
 		case refused.Code == "23505" && strings.HasSuffix(refused.ConstraintName, "_pkey"):
 			if err := db.resetSequence(ctx, refused.TableName); err != nil {

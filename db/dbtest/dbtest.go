@@ -136,42 +136,13 @@ var start = sync.OnceValues(func() (*server, error) {
 	return &server{url: parsed}, nil
 })
 
-// startServer starts a cluster in a temporary directory. A shell stops it and
-// removes the directory when this process ends, even by a crash: the shell's
-// standard input is then closed.
+// startServer starts a server that runs until this process ends.
 func startServer() (string, error) {
-	initdb, err := program("initdb")
+	c, err := startCluster(initCluster, "-c synchronous_commit=off -c max_connections=200")
 	if err != nil {
 		return "", err
 	}
-	directory, err := os.MkdirTemp("", "pg")
-	if err != nil {
-		return "", err
-	}
-	attributes, err := unprivileged(directory)
-	if err != nil {
-		return "", err
-	}
-	shell := func(script string) *exec.Cmd {
-		command := exec.Command("sh", "-c", script, "sh", filepath.Dir(initdb), directory)
-		command.Dir, command.SysProcAttr = directory, attributes
-		return command
-	}
-	output, err := shell(`"$1/initdb" -D "$2/data" -U postgres -A trust -E UTF8 --locale=C.UTF-8 --no-sync &&
-		"$1/pg_ctl" -D "$2/data" -w -l "$2/log" start \
-			-o "-k '$2' -c listen_addresses= -c fsync=off -c synchronous_commit=off -c full_page_writes=off -c max_connections=200"`).CombinedOutput()
-	if err != nil {
-		return "", fmt.Errorf("start PostgreSQL: %w\n%s", err, output)
-	}
-	watcher := shell(`read -r _; "$1/pg_ctl" -D "$2/data" -m immediate stop; rm -rf "$2"`)
-	if _, err := watcher.StdinPipe(); err != nil { // never written to, closed with this process
-		return "", err
-	}
-	if err := watcher.Start(); err != nil {
-		return "", err
-	}
-	go func() { _ = watcher.Wait() }()
-	return "postgres:///postgres?user=postgres&host=" + url.QueryEscape(directory), nil
+	return c.url("postgres"), nil
 }
 
 func program(name string) (string, error) {

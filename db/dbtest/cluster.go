@@ -1,0 +1,163 @@
+package dbtest
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"syscall"
+	"testing"
+)
+
+// cluster is a running PostgreSQL server in a temporary directory. A shell stops it
+// and removes the directory when end is closed, which happens at the latest when
+// this process ends, even by a crash.
+type cluster struct {
+	programs, directory string
+	attributes          *syscall.SysProcAttr
+	end                 io.Closer
+	ended               chan struct{} // closed when the directory is removed
+}
+
+// initCluster is a script that makes a new cluster. In scripts $1 is the directory
+// of the programs, $2 that of the cluster.
+const initCluster = `"$1/initdb" -D "$2/data" -U postgres -A trust -E UTF8 --locale=C.UTF-8 --no-sync`
+
+// startCluster makes a cluster with a script and starts the server.
+func startCluster(create, options string) (*cluster, error) {
+	initdb, err := program("initdb")
+	if err != nil {
+		return nil, err
+	}
+	directory, err := os.MkdirTemp("", "pg")
+	if err != nil {
+		return nil, err
+	}
+	c := &cluster{programs: filepath.Dir(initdb), directory: directory}
+	if c.attributes, err = unprivileged(directory); err != nil {
+		return nil, err
+	}
+	if err := c.run(create); err != nil {
+		return nil, err
+	}
+	if err := c.run(`"$1/pg_ctl" -D "$2/data" -w -l "$2/log" start -o "-k '$2' -c listen_addresses= -c fsync=off -c full_page_writes=off ` + options + `"`); err != nil {
+		return nil, err
+	}
+	watcher := c.shell(`read -r _; "$1/pg_ctl" -D "$2/data" -m immediate stop; rm -rf "$2"`)
+	if c.end, err = watcher.StdinPipe(); err != nil { // never written to
+		return nil, err
+	}
+	if err := watcher.Start(); err != nil {
+		return nil, err
+	}
+	c.ended = make(chan struct{})
+	go func() { // which also keeps the pipe open
+		_ = watcher.Wait()
+		close(c.ended)
+	}()
+	return c, nil
+}
+
+func (c *cluster) shell(script string) *exec.Cmd {
+	command := exec.Command("sh", "-c", script, "sh", c.programs, c.directory)
+	command.Dir, command.SysProcAttr = c.directory, c.attributes
+	return command
+}
+
+func (c *cluster) run(script string) error {
+	if output, err := c.shell(script).CombinedOutput(); err != nil {
+		return fmt.Errorf("%s: %w\n%s", script, err, output)
+	}
+	return nil
+}
+
+// url returns the URL of a database of the cluster.
+func (c *cluster) url(database string) string {
+	return "postgres:///" + database + "?user=postgres&host=" + url.QueryEscape(c.directory)
+}
+
+// Cluster is a PostgreSQL server of a test's own.
+type Cluster struct {
+	t testing.TB
+	*cluster
+}
+
+// NewCluster starts a server. Without PostgreSQL the test is skipped; in CI it
+// fails.
+func NewCluster(t testing.TB) *Cluster {
+	t.Helper()
+	return newCluster(t, initCluster)
+}
+
+// NewStandby starts a standby of the cluster. From then on the cluster
+// acknowledges a commit when the standby has it.
+func (c *Cluster) NewStandby() *Cluster {
+	c.t.Helper()
+	standby := newCluster(c.t, fmt.Sprintf(`"$1/pg_basebackup" -D "$2/data" -d %q -R --no-sync -c fast`, c.url("postgres")))
+	c.Exec("ALTER SYSTEM SET synchronous_standby_names = '*'")
+	c.Exec("SELECT pg_reload_conf()")
+	return standby
+}
+
+func newCluster(t testing.TB, create string) *Cluster {
+	t.Helper()
+	started, err := startCluster(create, "")
+	if errors.Is(err, errNoPostgres) && os.Getenv("CI") == "" {
+		t.Skip("skipped without the programs of PostgreSQL (Debian: apt-get install postgresql)")
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = started.end.Close()
+		<-started.ended
+	})
+	return &Cluster{t, started}
+}
+
+// URL returns the URL of the database postgres.
+func (c *Cluster) URL() string { return c.url("postgres") }
+
+// Exec runs a statement.
+func (c *Cluster) Exec(statement string) {
+	c.t.Helper()
+	Exec(c.t, c.URL(), statement)
+}
+
+// SetReadOnly makes all transactions read-only, or no longer, including those of
+// connections that are open.
+func (c *Cluster) SetReadOnly(readOnly bool) {
+	c.t.Helper()
+	value := "off"
+	if readOnly {
+		value = "on"
+	}
+	c.Exec("ALTER SYSTEM SET default_transaction_read_only = " + value)
+	c.Exec("SELECT pg_reload_conf()")
+	for current := ""; current != value; { // then others have been told
+		connections := connect(c.t, c.URL())
+		if err := connections.QueryRowContext(c.t.Context(), "SHOW default_transaction_read_only").Scan(&current); err != nil {
+			c.t.Fatal(err)
+		}
+		_ = connections.Close()
+	}
+}
+
+// Kill ends the server as a crash does.
+func (c *Cluster) Kill() {
+	c.t.Helper()
+	if err := c.run(`kill -9 $(head -1 "$2/data/postmaster.pid")`); err != nil {
+		c.t.Fatal(err)
+	}
+}
+
+// Promote makes a standby accept changes.
+func (c *Cluster) Promote() {
+	c.t.Helper()
+	if err := c.run(`"$1/pg_ctl" -D "$2/data" -w promote`); err != nil {
+		c.t.Fatal(err)
+	}
+}

@@ -1,0 +1,185 @@
+package db_test
+
+import (
+	"context"
+	"errors"
+	"net/url"
+	"strings"
+	"sync"
+	"testing"
+
+	"portfolio/db"
+	"portfolio/db/dbtest"
+)
+
+// hosts returns a URL with the hosts of several clusters, through proxies, as
+// host:port pairs.
+func hosts(t *testing.T, clusters ...*dbtest.Cluster) string {
+	t.Helper()
+	var list []string
+	for _, cluster := range clusters {
+		_, through := dbtest.NewProxy(t, cluster.URL())
+		parsed, err := url.Parse(through)
+		if err != nil {
+			t.Fatal(err)
+		}
+		list = append(list, parsed.Host)
+	}
+	return "postgres://postgres@" + strings.Join(list, ",") + "/postgres?sslmode=disable&target_session_attrs=read-write"
+}
+
+// TestFailover kills the primary under load and promotes the standby: nothing that
+// was acknowledged is lost, and meanwhile the only error is ErrUnavailable.
+func TestFailover(t *testing.T) {
+	t.Parallel()
+	primary := dbtest.NewCluster(t)
+	standby := primary.NewStandby()
+	database := dbtest.Open(t, hosts(t, standby, primary)) // the standby is tried first
+	if _, err := database.Migrate(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	var (
+		clients  sync.WaitGroup
+		mu       sync.Mutex
+		created  = map[int64]bool{}
+		progress = make(chan struct{})
+	)
+	ctx, stop := context.WithCancel(t.Context())
+	for range 4 {
+		clients.Go(func() {
+			for ctx.Err() == nil {
+				portfolio, err := database.CreatePortfolio(context.WithoutCancel(ctx), "p")
+				if errors.Is(err, db.ErrUnavailable) {
+					continue
+				}
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				mu.Lock()
+				created[portfolio.ID] = true
+				mu.Unlock()
+				select {
+				case progress <- struct{}{}:
+				case <-ctx.Done():
+				}
+				if found, err := database.Portfolio(context.WithoutCancel(ctx), portfolio.ID); err != nil && !errors.Is(err, db.ErrUnavailable) {
+					t.Errorf("portfolio %d: %v, %v", portfolio.ID, found, err)
+				}
+			}
+		})
+	}
+	for range 100 {
+		<-progress
+	}
+	primary.Kill()
+	standby.Exec("ALTER SYSTEM RESET synchronous_standby_names") // which it has copied
+	standby.Promote()
+	for range 100 {
+		<-progress
+	}
+	stop()
+	clients.Wait()
+	for id := range created {
+		if _, err := database.Portfolio(t.Context(), id); err != nil {
+			t.Errorf("portfolio %d is lost: %v", id, err)
+		}
+	}
+}
+
+// TestReadOnlySwitch makes servers read-only while connections to them are open.
+// The two have different rows, so that it shows which one responds.
+func TestReadOnlySwitch(t *testing.T) {
+	t.Parallel()
+	a, b := dbtest.NewCluster(t), dbtest.NewCluster(t)
+	for _, cluster := range []*dbtest.Cluster{a, b} {
+		if _, err := dbtest.Open(t, cluster.URL()).Migrate(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	a.Exec("INSERT INTO portfolios (id, name) VALUES (1, 'a')")
+	b.Exec("INSERT INTO portfolios (id, name) VALUES (1, 'b')")
+	database := dbtest.Open(t, hosts(t, a, b))
+	single := dbtest.Open(t, hosts(t, a, b)+"&pool_max_conns=1")
+	checkServer := func(database *db.DB, want string) {
+		t.Helper()
+		if portfolio, err := database.Portfolio(t.Context(), 1); err != nil || portfolio.Name != want {
+			t.Errorf("%v, %v; want that of %s", portfolio, err, want)
+		}
+	}
+	openAll(t, database)
+	checkServer(database, "a")
+	checkServer(single, "a")
+
+	a.SetReadOnly(true)
+	if _, err := database.CreatePortfolio(t.Context(), "new"); err != nil {
+		t.Errorf("change after the switch: %v", err)
+	}
+	for range 2 * database.Connections() {
+		checkServer(database, "b")
+	}
+	_, _ = single.Portfolio(t.Context(), 1) // a response tells that the server is read-only
+	checkServer(single, "b")
+
+	b.SetReadOnly(true)
+	openAll(t, database)
+	if _, err := database.CreatePortfolio(t.Context(), "refused"); !errors.Is(err, db.ErrUnavailable) {
+		t.Errorf("change without a writable server: %v", err)
+	}
+	if err := database.CheckWritable(t.Context()); err == nil {
+		t.Error("writable without a writable server")
+	}
+	a.SetReadOnly(false)
+	if _, err := database.CreatePortfolio(t.Context(), "newest"); err != nil {
+		t.Errorf("change after the second switch: %v", err)
+	}
+	checkServer(database, "a")
+	for _, c := range []struct {
+		cluster *dbtest.Cluster
+		want    string
+	}{{a, "a newest"}, {b, "b new"}} {
+		if got := portfolios(t, c.cluster); got != c.want {
+			t.Errorf("%q, want %q", got, c.want)
+		}
+	}
+}
+
+// openAll opens every connection of the pool.
+func openAll(t *testing.T, database *db.DB) {
+	t.Helper()
+	var readers sync.WaitGroup
+	for range 4 * database.Connections() {
+		readers.Go(func() { _, _ = database.Portfolio(context.Background(), 1) })
+	}
+	readers.Wait()
+}
+
+func portfolios(t *testing.T, cluster *dbtest.Cluster) string {
+	t.Helper()
+	page, err := dbtest.Open(t, cluster.URL()).Portfolios(t.Context(), db.List{Order: db.NewOrderBy(), Limit: 10, WithRows: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for _, portfolio := range page.Rows {
+		names = append(names, portfolio.Name)
+	}
+	return strings.Join(names, " ")
+}
+
+// TestReadOnlyServer checks the error of a change if there is only a server that
+// is read-only, and that it is not an error of the connection for lookups.
+func TestReadOnlyServer(t *testing.T) {
+	t.Parallel()
+	dsn := dbtest.Postgres(t)
+	dbtest.Exec(t, dsn, "INSERT INTO portfolios (id, name) VALUES (1, 'one')")
+	database := dbtest.Open(t, dsn+"&default_transaction_read_only=on")
+	for range 2 * database.Connections() {
+		if _, err := database.CreatePortfolio(t.Context(), "refused"); !errors.Is(err, db.ErrUnavailable) {
+			t.Errorf("change: %v", err)
+		}
+		if _, err := database.Portfolio(t.Context(), 1); err != nil {
+			t.Errorf("lookup: %v", err)
+		}
+	}
+}
