@@ -124,13 +124,16 @@ func (f *globalFlags) database() db.URL {
 
 // open opens the database. It migrates SQLite, and PostgreSQL if migrate is set;
 // otherwise the schema must be current.
-func (f *globalFlags) open(ctx context.Context, migrate bool) (*db.DB, error) {
+func (f *globalFlags) open(ctx context.Context, migrate bool, log *slog.Logger) (*db.DB, error) {
 	database, err := f.database().Open(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("DATABASE_URL: %w", err)
 	}
 	if migrate || !database.Postgres() {
-		_, err = database.Migrate(ctx)
+		var applied []string
+		if applied, err = database.Migrate(ctx); len(applied) > 0 {
+			log.Info("migrated the database", "applied", applied)
+		}
 	} else if err = database.CheckSchema(ctx); errors.Is(err, db.ErrSchemaBehind) {
 		err = fmt.Errorf("%w: run \"portfolio migrate\" first", err)
 	}
@@ -141,8 +144,8 @@ func (f *globalFlags) open(ctx context.Context, migrate bool) (*db.DB, error) {
 }
 
 // withDB opens the database, calls fn and closes the database.
-func (f *globalFlags) withDB(ctx context.Context, migrate bool, fn func(*db.DB) error) error {
-	database, err := f.open(ctx, migrate)
+func (f *globalFlags) withDB(ctx context.Context, out streams, fn func(*db.DB) error) error {
+	database, err := f.open(ctx, false, out.log)
 	if err != nil {
 		return err
 	}
@@ -152,8 +155,16 @@ func (f *globalFlags) withDB(ctx context.Context, migrate bool, fn func(*db.DB) 
 type migrateCommand struct{}
 
 func (migrateCommand) Run(ctx context.Context, flags *globalFlags, out streams) error {
-	return flags.withDB(ctx, true, func(*db.DB) error {
-		_, err := fmt.Fprintln(out.stdout, "The schema is up to date.")
-		return err
-	})
+	database, err := flags.database().Open(ctx)
+	if err != nil {
+		return fmt.Errorf("DATABASE_URL: %w", err)
+	}
+	applied, err := database.Migrate(ctx)
+	for _, name := range applied {
+		_, _ = fmt.Fprintf(out.stdout, "Applied %s.\n", name)
+	}
+	if err == nil {
+		_, err = fmt.Fprintln(out.stdout, "The schema is up to date.")
+	}
+	return errors.Join(err, database.Close())
 }

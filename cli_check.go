@@ -16,6 +16,7 @@ import (
 	"github.com/alecthomas/kong"
 
 	"portfolio/db"
+	"portfolio/internal/health"
 	"portfolio/internal/storage"
 )
 
@@ -95,7 +96,7 @@ func (c *checkCommand) Run(ctx context.Context, flags *globalFlags, out streams,
 		defer func() { _ = store.Close() }()
 	}
 	if len(settings) == 0 && database != nil && store != nil {
-		if _, err := c.handler(database, store, "", out.log); err != nil {
+		if _, err := c.handler(database, store, health.NewChecker(database, store), "", out.log); err != nil {
 			report.line("server", err, "")
 		}
 	}

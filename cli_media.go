@@ -23,8 +23,8 @@ func (s *storeSettings) openStore(ctx context.Context) (storage.Store, error) {
 }
 
 // withStore opens the database and the store, calls fn and closes both.
-func (s *storeSettings) withStore(ctx context.Context, flags *globalFlags, fn func(*db.DB, storage.Store) error) error {
-	return flags.withDB(ctx, false, func(database *db.DB) error {
+func (s *storeSettings) withStore(ctx context.Context, flags *globalFlags, out streams, fn func(*db.DB, storage.Store) error) error {
+	return flags.withDB(ctx, out, func(database *db.DB) error {
 		store, err := s.openStore(ctx)
 		if err != nil {
 			return err
@@ -46,7 +46,7 @@ type imagesCreateCommand struct {
 }
 
 func (c *imagesCreateCommand) Run(ctx context.Context, flags *globalFlags, out streams) error {
-	return c.withStore(ctx, flags, func(database *db.DB, store storage.Store) error {
+	return c.withStore(ctx, flags, out, func(database *db.DB, store storage.Store) error {
 		service := images.NewService(store, c.MediaMaxBytes, c.MediaMemory)
 		return images.Import(ctx, service, database, c.File, out.stdout, out.stderr)
 	})
@@ -59,7 +59,7 @@ type mediaSweepCommand struct {
 }
 
 func (c *mediaSweepCommand) Run(ctx context.Context, flags *globalFlags, out streams) error {
-	return c.withStore(ctx, flags, func(database *db.DB, store storage.Store) error {
+	return c.withStore(ctx, flags, out, func(database *db.DB, store storage.Store) error {
 		collector := images.GarbageCollector{Database: database, Store: store, MinAge: c.Grace, Delete: c.Delete, Output: out.stdout}
 		return collector.Run(ctx)
 	})

@@ -47,8 +47,8 @@ func TestNamedDatabase(t *testing.T) {
 			if name == "postgres" {
 				checkFails(t, "the database's schema is behind: run \"portfolio migrate\" first", "serve", "--addr=127.0.0.1:0")
 			}
-			for range 2 {
-				if stdout, _ := runCommand(t, 0, "migrate"); stdout != "The schema is up to date.\n" {
+			for _, want := range []string{"Applied 20261123000000_portfolio.\nApplied 20261124000000_search.\nApplied 20261125000000_editing.\n", ""} {
+				if stdout, _ := runCommand(t, 0, "migrate"); stdout != want+"The schema is up to date.\n" {
 					t.Errorf("printed %q", stdout)
 				}
 			}
@@ -80,6 +80,27 @@ func TestNamedDatabase(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestNewerSchema checks that an older version refuses a database that a newer one
+// has migrated, and that a server which runs already stays ready.
+func TestNewerSchema(t *testing.T) {
+	const newer = "the database's schema is newer than this version: it has the migration 20270101000000, 20270102000000"
+	dbtest.EachURL(t, func(t *testing.T, dsn string) {
+		t.Chdir(t.TempDir())
+		t.Setenv("DATABASE_URL", dsn)
+		server := startServer(t)
+		dbtest.Exec(t, dsn, "INSERT INTO bun_migrations (name, group_id) VALUES ('20270102000000', 9), ('20270101000000', 9)")
+		for _, command := range []string{"serve", "serve --migrate", "migrate", "token list"} {
+			checkFails(t, newer, strings.Fields(command)...)
+		}
+		if stdout, _ := runCommand(t, 1, "check"); !strings.Contains(stdout, "failed  database: "+newer+"\n") {
+			t.Errorf("check printed %s", stdout)
+		}
+		if status, body := server.get("/readyz"); status != http.StatusOK {
+			t.Errorf("/readyz: %d %s", status, body)
+		}
+	})
 }
 
 func TestServeMigratesIfAsked(t *testing.T) {

@@ -21,7 +21,7 @@ type userCreateCommand struct {
 }
 
 func (c *userCreateCommand) Run(ctx context.Context, flags *globalFlags, out streams) error {
-	return flags.withDB(ctx, false, func(database *db.DB) error {
+	return flags.withDB(ctx, out, func(database *db.DB) error {
 		user := db.User{Username: c.Name, IsActive: true, IsStaff: c.Staff, IsAdmin: c.Admin, Codes: c.Permission}
 		err := database.CreateUser(ctx, &user)
 		if errors.Is(err, db.ErrConflict) {
@@ -45,7 +45,7 @@ func (c *tokenCreateCommand) Run(ctx context.Context, flags *globalFlags, out st
 	if c.Expires < 0 {
 		return errors.New("--expires: must be positive")
 	}
-	return flags.withDB(ctx, false, func(database *db.DB) error {
+	return flags.withDB(ctx, out, func(database *db.DB) error {
 		key := auth.NewKey()
 		hash := auth.HashKey(key)
 		token := db.Token{KeyHash: hash[:]}
@@ -70,7 +70,7 @@ func (c *tokenCreateCommand) Run(ctx context.Context, flags *globalFlags, out st
 type tokenListCommand struct{}
 
 func (tokenListCommand) Run(ctx context.Context, flags *globalFlags, out streams) error {
-	return flags.withDB(ctx, false, func(database *db.DB) error {
+	return flags.withDB(ctx, out, func(database *db.DB) error {
 		tokens, err := database.AllTokens(ctx)
 		if err != nil {
 			return err
@@ -96,7 +96,7 @@ type tokenRevokeCommand struct {
 }
 
 func (c *tokenRevokeCommand) Run(ctx context.Context, flags *globalFlags, out streams) error {
-	return flags.withDB(ctx, false, func(database *db.DB) error {
+	return flags.withDB(ctx, out, func(database *db.DB) error {
 		_, err := database.RevokeToken(ctx, c.ID)
 		if errors.Is(err, db.ErrNotFound) {
 			return fmt.Errorf("the token %d does not exist", c.ID)
@@ -127,7 +127,7 @@ func (c *tokenImportCommand) Run(ctx context.Context, flags *globalFlags, out st
 	if err != nil {
 		return err
 	}
-	return flags.withDB(ctx, false, func(database *db.DB) error {
+	return flags.withDB(ctx, out, func(database *db.DB) error {
 		added, err := database.ImportTokens(ctx, tokens)
 		if failed, ok := errors.AsType[*db.TokenImportError](err); ok {
 			return fmt.Errorf("line %d: %w; nothing was imported", lines[failed.Index], err)

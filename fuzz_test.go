@@ -15,6 +15,7 @@ import (
 
 	"portfolio/db/dbtest"
 	"portfolio/internal/demo"
+	"portfolio/internal/health"
 	"portfolio/internal/storage"
 )
 
@@ -41,7 +42,7 @@ func newRoutes(t testing.TB, args ...string) (http.Handler, string) {
 		t.Fatal(err)
 	}
 	log := slog.New(slog.DiscardHandler)
-	handler, err := line.Serve.handler(database, store, key, log)
+	handler, err := line.Serve.handler(database, store, health.NewChecker(database, store), key, log)
 	if err != nil {
 		t.Fatal(err)
 	}

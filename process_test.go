@@ -30,14 +30,14 @@ type process struct {
 	url string
 }
 
-func startProcess(t testing.TB, dsn, store, spool string) *process {
+func startProcess(t testing.TB, dsn, store, spool string, settings ...string) *process {
 	t.Helper()
 	binary, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
 	}
 	p := &process{Cmd: exec.Command(binary, "serve", "--addr=127.0.0.1:0", "--media-store="+store)}
-	p.Env = append(os.Environ(), "TEST_RUN_PROGRAM=1", "DATABASE_URL="+dsn, "TMPDIR="+spool)
+	p.Env = append(append(os.Environ(), "TEST_RUN_PROGRAM=1", "DATABASE_URL="+dsn, "TMPDIR="+spool), settings...)
 	output, err := p.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)

@@ -30,6 +30,9 @@ type router struct {
 }
 
 func (r *router) ServeHTTP(w http.ResponseWriter, req *http.Request) {
+	if r.health.Stopping() {
+		w.Header().Set("Connection", "close") // the next request may go to another server
+	}
 	switch path := req.URL.Path; {
 	case path == "/graphql":
 		r.graphql.ServeHTTP(w, req)

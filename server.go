@@ -52,7 +52,7 @@ const (
 // Run starts the server and blocks until ctx is canceled, then shuts down
 // gracefully.
 func (c *serveCommand) Run(ctx context.Context, flags *globalFlags, out streams) error {
-	database, err := flags.open(ctx, c.Migrate)
+	database, err := flags.open(ctx, c.Migrate, out.log)
 	if err != nil {
 		return err
 	}
@@ -75,7 +75,8 @@ func (c *serveCommand) Run(ctx context.Context, flags *globalFlags, out streams)
 	} else if !indexed {
 		out.log.Warn("searches read every row: the extension pg_trgm could not be created")
 	}
-	handler, err := c.handler(database, store, demoKey, out.log)
+	checker := health.NewChecker(database, store)
+	handler, err := c.handler(database, store, checker, demoKey, out.log)
 	if err != nil {
 		return err
 	}
@@ -95,14 +96,26 @@ func (c *serveCommand) Run(ctx context.Context, flags *globalFlags, out streams)
 		ErrorLog:          slog.NewLogLogger(out.log.Handler(), slog.LevelDebug),
 	}
 	c.printBanner(out.stdout, listener.Addr(), demoKey)
+	return c.serveUntil(ctx, server, connections.Listener(listener), checker, out.log)
+}
+
+// serveUntil serves until ctx is canceled. Then it is not ready for ShutdownDelay,
+// closes the listener and waits for the requests in progress.
+func (c *serverSettings) serveUntil(ctx context.Context, server *http.Server, listener net.Listener, checker *health.Checker, log *slog.Logger) error {
 	failed := make(chan error, 1)
-	go func() { failed <- server.Serve(connections.Listener(listener)) }()
+	go func() { failed <- server.Serve(listener) }()
 	select {
 	case err := <-failed:
 		return err
 	case <-ctx.Done():
 	}
-	out.log.Info("shutting down")
+	log.Info("shutting down", "delay", c.ShutdownDelay.String())
+	checker.Stop()
+	select {
+	case err := <-failed:
+		return err
+	case <-time.After(c.ShutdownDelay): // balancers have seen that the server is not ready
+	}
 	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTimeout)
 	defer cancel()
 	if err := server.Shutdown(drain); err != nil {
@@ -115,7 +128,7 @@ func (c *serveCommand) Run(ctx context.Context, flags *globalFlags, out streams)
 const sqlitePages = 16 << 20
 
 // handler constructs the handlers of all paths and wraps them in middleware.
-func (c *serverSettings) handler(database *db.DB, store storage.Store, demoKey string, log *slog.Logger) (http.Handler, error) {
+func (c *serverSettings) handler(database *db.DB, store storage.Store, checker *health.Checker, demoKey string, log *slog.Logger) (http.Handler, error) {
 	reserved := int64(0)
 	if !database.Postgres() {
 		reserved = sqlitePages
@@ -138,7 +151,7 @@ func (c *serverSettings) handler(database *db.DB, store storage.Store, demoKey s
 		graphql: middleware.SecurityHeaders(middleware.CORS(c.Clients.CORSOrigins, limiter.Handler(graphql, graphql.Reject))),
 		media:   middleware.SecurityHeaders(store.Handler()),
 		legacy:  limiter.Handler(legacy, legacy.Reject),
-		health:  health.NewChecker(database, store),
+		health:  checker,
 	}
 	if c.Introspection == document.IntrospectionOn {
 		router.schema = middleware.SecurityHeaders(http.HandlerFunc(serveSchema))

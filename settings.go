@@ -37,6 +37,8 @@ type serverSettings struct {
 	MediaURL   storage.MediaURL `env:"MEDIA_URL" placeholder:"URL" help:"Base URL of files, such as that of a CDN. Unset: the host of the request and /media/."`
 	Playground string           `env:"PLAYGROUND" default:"on" oneof:"on,off" help:"Serve the GraphQL playground at /: on or off (${default})."`
 
+	ShutdownDelay time.Duration `env:"SHUTDOWN_DELAY" default:"0s" min:"0s" help:"Time to go on serving after SIGTERM, while /readyz responds 503 (${default})."`
+
 	Introspection      document.Introspection `env:"INTROSPECTION" default:"on" oneof:"on,authenticated,off" help:"Who may query the schema: on (everyone), authenticated or off."`
 	PersistedDocuments string                 `env:"PERSISTED_DOCUMENTS" placeholder:"PATH" help:"Manifest or directory of documents that clients may send by ID."`
 	OnlyPersisted      bool                   `env:"ONLY_PERSISTED" help:"Reject documents that are not persisted."`

@@ -23,7 +23,7 @@ func TestStartRefuses(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = taken.Close() }()
-	t.Setenv("DATABASE_URL", dbtest.EmptySQLite(t))
+	t.Setenv("DATABASE_URL", dbtest.SQLite(t))
 	t.Setenv("AWS_SHARED_CREDENTIALS_FILE", "none")
 	for _, c := range []struct{ args, want string }{
 		{"serve --addr=" + taken.Addr().String(), "ADDR: listen tcp " + taken.Addr().String() + ": bind: address already in use"},
@@ -67,6 +67,7 @@ var invalidSettings = []struct{ name, value, want string }{
 	{"MEDIA_MAX_BYTES", "-1", "must be at least 1"},
 	{"MEDIA_URL", "cdn.example", "not an absolute http or https URL"},
 	{"PLAYGROUND", "maybe", `must be one of on, off, not "maybe"`},
+	{"SHUTDOWN_DELAY", "-1s", "must be at least 0s"},
 	{"INTROSPECTION", "", `must be one of on, authenticated, off, not ""`},
 	{"ONLY_PERSISTED", "maybe", `must be true or false, not "maybe"`},
 	{"ONLY_PERSISTED", "true", "needs PERSISTED_DOCUMENTS"},

@@ -51,6 +51,45 @@ func TestMigrateConcurrently(t *testing.T) {
 	}
 }
 
+// TestMigrateWaits checks that a process gives up if another one migrates for too
+// long, and that one connection is enough to migrate.
+func TestMigrateWaits(t *testing.T) {
+	t.Parallel()
+	dsn := dbtest.EmptyPostgres(t)
+	release := dbtest.LockSchema(t, dsn)
+	database := dbtest.Open(t, dsn+"&pool_max_conns=1&lock_timeout=20")
+	if _, err := database.Migrate(t.Context()); !errors.Is(err, db.ErrMigrating) {
+		t.Errorf("error %v", err)
+	}
+	release()
+	if names, err := database.Migrate(t.Context()); err != nil || len(names) != 3 {
+		t.Errorf("%v, %v", names, err)
+	}
+}
+
+// TestMigrationFails checks which migrations are reported if one fails.
+func TestMigrationFails(t *testing.T) {
+	t.Parallel()
+	for name, want := range map[string]int{"sqlite": 0, "postgres": 1} { // SQLite rolls back all of them
+		t.Run(name, func(t *testing.T) {
+			dsn := dbtest.EmptySQLite(t)
+			if name == "postgres" {
+				dsn = dbtest.EmptyPostgres(t)
+			}
+			database := dbtest.Open(t, dsn)
+			if _, err := database.Migrate(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			down(t, dsn, latest)
+			down(t, dsn, "20261124000000")
+			dbtest.Exec(t, dsn, "ALTER TABLE images ADD COLUMN alt text") // which the latest migration adds
+			if names, err := database.Migrate(t.Context()); err == nil || len(names) != want {
+				t.Errorf("%v, %v", names, err)
+			}
+		})
+	}
+}
+
 func TestSchemaBehind(t *testing.T) {
 	t.Parallel()
 	for name, dsn := range map[string]func(testing.TB) string{"sqlite": dbtest.EmptySQLite, "postgres": dbtest.EmptyPostgres} {

@@ -12,6 +12,8 @@ import (
 	"testing"
 
 	_ "github.com/jackc/pgx/v5/stdlib" // the driver named "pgx"
+
+	"portfolio/db"
 )
 
 // Exec runs SQL on a connection of its own, beside the code under test.
@@ -39,6 +41,14 @@ func Lock(t testing.TB, dsn, table string) (release func()) {
 		t.Fatal(err)
 	}
 	return func() { _, _ = tx.Rollback(), connections.Close() }
+}
+
+// LockSchema prevents others from migrating PostgreSQL until release is called.
+func LockSchema(t testing.TB, dsn string) (release func()) {
+	t.Helper()
+	connections := connect(t, dsn)
+	run(t, connections, "SELECT pg_advisory_lock("+strconv.FormatInt(db.SchemaLock, 10)+")")
+	return func() { _ = connections.Close() }
 }
 
 func connect(t testing.TB, dsn string) *sql.DB {
