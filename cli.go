@@ -27,6 +27,9 @@ type commands struct {
 	Config  configCommand  `cmd:"" help:"Print the settings of the server, without passwords."`
 	User    struct {
 		Create userCreateCommand `cmd:"" help:"Create a user."`
+		List   userListCommand   `cmd:"" help:"List users."`
+		Set    userSetCommand    `cmd:"" help:"Change a user, and print it."`
+		Delete userDeleteCommand `cmd:"" help:"Delete a user and its tokens."`
 	} `cmd:"" help:"Manage users."`
 	Token struct {
 		Create tokenCreateCommand `cmd:"" help:"Create a token and print its key. The key cannot be shown again."`

@@ -1,68 +1,164 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"os"
+	"strconv"
+	"strings"
 	"text/tabwriter"
 	"time"
+	"unicode"
 
 	"portfolio/db"
+	"portfolio/graph"
 	"portfolio/internal/auth"
 )
 
 type userCreateCommand struct {
-	Name       string `arg:"" help:"Name of the user."`
-	Staff      bool   `help:"Make the user staff, who may have permission codes."`
-	Admin      bool   `help:"Make the user an admin, who has every permission."`
-	Permission []int  `placeholder:"CODE" help:"Permission code of the user, such as 4242; repeatable."`
+	Name       string  `arg:"" help:"Name of the user."`
+	Staff      bool    `help:"Make the user staff, who may have permission codes."`
+	Admin      bool    `help:"Make the user an admin, who has every permission."`
+	Permission []int32 `placeholder:"CODE" help:"Permission code of the user, such as 4242, which needs --staff; repeatable."`
 }
 
 func (c *userCreateCommand) Run(ctx context.Context, flags *globalFlags, out streams) error {
+	name, err := graph.CheckUsername(c.Name)
+	if err != nil {
+		return fmt.Errorf("NAME: %w", err)
+	}
+	user := db.User{Username: name, IsActive: true, IsStaff: c.Staff, IsAdmin: c.Admin}
+	for _, code := range c.Permission {
+		user.Codes = append(user.Codes, int(code))
+	}
 	return flags.withDB(ctx, out, func(database *db.DB) error {
-		user := db.User{Username: c.Name, IsActive: true, IsStaff: c.Staff, IsAdmin: c.Admin, Codes: c.Permission}
-		err := database.CreateUser(ctx, &user)
-		if errors.Is(err, db.ErrConflict) {
-			return fmt.Errorf("the user %q already exists", c.Name)
+		if err := userError(name, database.CreateUser(ctx, &user)); err != nil {
+			return err
 		}
+		_, err = fmt.Fprintf(out.stdout, "Created user %d, %s.\n", user.ID, printable(user.Username))
+		return err
+	})
+}
+
+// userError says in the terms of commands what is wrong with a change of a user.
+func userError(name string, err error) error {
+	switch {
+	case errors.Is(err, db.ErrConflict):
+		return fmt.Errorf("the user %q already exists", name)
+	case errors.Is(err, db.ErrNotFound):
+		return fmt.Errorf("the user %q does not exist", name)
+	case errors.Is(err, db.ErrNotStaff):
+		return errors.New("--permission: needs --staff")
+	case errors.Is(err, db.ErrLastAdmin):
+		return fmt.Errorf("the user %q is the last active admin: make another one first", name)
+	}
+	return err
+}
+
+type userListCommand struct{}
+
+func (userListCommand) Run(ctx context.Context, flags *globalFlags, out streams) error {
+	return flags.withDB(ctx, out, func(database *db.DB) error {
+		users, err := database.AllUsers(ctx)
 		if err != nil {
 			return err
 		}
-		_, err = fmt.Fprintf(out.stdout, "Created user %d, %s.\n", user.ID, user.Username)
+		return printUsers(out.stdout, users...)
+	})
+}
+
+func printUsers(to io.Writer, users ...*db.User) error {
+	table := tabwriter.NewWriter(to, 0, 0, 2, ' ', 0)
+	_, _ = fmt.Fprintln(table, "ID\tUSER\tACTIVE\tSTAFF\tADMIN\tPERMISSIONS\tCREATED")
+	yes := map[bool]string{true: "yes", false: "no"}
+	for _, user := range users {
+		codes := strings.Trim(strings.ReplaceAll(fmt.Sprint(user.Codes), " ", ","), "[]")
+		_, _ = fmt.Fprintf(table, "%d\t%s\t%s\t%s\t%s\t%s\t%s\n", user.ID, printable(user.Username),
+			yes[user.IsActive], yes[user.IsStaff], yes[user.IsAdmin], cmp.Or(codes, "-"), user.CreatedAt.Format(time.RFC3339))
+	}
+	return table.Flush()
+}
+
+// printable returns text that cannot change what a terminal shows beside it.
+func printable(text string) string {
+	if strings.ContainsFunc(text, func(r rune) bool { return !unicode.IsPrint(r) }) {
+		return strconv.Quote(text)
+	}
+	return text
+}
+
+type userSetCommand struct {
+	Name         string  `arg:"" help:"Name of the user."`
+	Active       *bool   `negatable:"" help:"Whether the tokens of the user are valid."`
+	Staff        *bool   `negatable:"" help:"Whether the user is staff, who may have permission codes."`
+	Admin        *bool   `negatable:"" help:"Whether the user is an admin, who has every permission."`
+	Permission   []int32 `placeholder:"CODE" xor:"permissions" help:"Permission code, such as 4242, which needs staff; repeatable. They replace the current ones."`
+	NoPermission bool    `xor:"permissions" help:"Withdraw all permission codes."`
+}
+
+func (c *userSetCommand) Run(ctx context.Context, flags *globalFlags, out streams) error {
+	update := db.UserUpdate{IsActive: c.Active, IsStaff: c.Staff, IsAdmin: c.Admin, OnlyCodes: c.NoPermission || len(c.Permission) > 0, Codes: map[int]bool{}}
+	for _, code := range c.Permission {
+		update.Codes[int(code)] = true
+	}
+	if c.Active == nil && c.Staff == nil && c.Admin == nil && !update.OnlyCodes {
+		return errors.New("nothing to change: give --[no-]active, --[no-]staff, --[no-]admin, --permission or --no-permission")
+	}
+	return flags.withDB(ctx, out, func(database *db.DB) error {
+		user, err := database.UpdateUser(ctx, c.Name, update)
+		if err := userError(c.Name, err); err != nil {
+			return err
+		}
+		return printUsers(out.stdout, user)
+	})
+}
+
+type userDeleteCommand struct {
+	Name string `arg:"" help:"Name of the user."`
+}
+
+func (c *userDeleteCommand) Run(ctx context.Context, flags *globalFlags, out streams) error {
+	return flags.withDB(ctx, out, func(database *db.DB) error {
+		user, tokens, err := database.DeleteUser(ctx, c.Name)
+		if err := userError(c.Name, err); err != nil {
+			return err
+		}
+		_, err = fmt.Fprintf(out.stdout, "Deleted user %d, %s, and %d tokens.\n", user.ID, printable(user.Username), tokens)
 		return err
 	})
 }
 
 type tokenCreateCommand struct {
-	User    string        `arg:"" help:"Name of the user."`
-	Label   string        `placeholder:"L" help:"Label of the token."`
-	Expires time.Duration `placeholder:"720h" help:"Lifetime of the token. Unset: until it is revoked."`
+	User    string         `arg:"" help:"Name of the user."`
+	Label   string         `placeholder:"L" help:"Label of the token."`
+	Expires *time.Duration `placeholder:"720h" help:"Lifetime of the token. Unset: until it is revoked."`
 }
 
 func (c *tokenCreateCommand) Run(ctx context.Context, flags *globalFlags, out streams) error {
-	if c.Expires < 0 {
-		return errors.New("--expires: must be positive")
+	token := db.Token{}
+	if c.Label != "" {
+		token.Label = &c.Label
+	}
+	if err := graph.CheckLabel(token.Label); err != nil {
+		return fmt.Errorf("--label: %w", err)
+	}
+	if c.Expires != nil {
+		if *c.Expires <= 0 {
+			return errors.New("--expires: must be positive")
+		}
+		token.ExpiresAt = &db.Time{Time: time.Now().Add(*c.Expires)}
 	}
 	return flags.withDB(ctx, out, func(database *db.DB) error {
 		key := auth.NewKey()
 		hash := auth.HashKey(key)
-		token := db.Token{KeyHash: hash[:]}
-		if c.Label != "" {
-			token.Label = &c.Label
-		}
-		if c.Expires > 0 {
-			token.ExpiresAt = &db.Time{Time: time.Now().Add(c.Expires)}
-		}
-		err := database.CreateToken(ctx, c.User, &token)
-		if errors.Is(err, db.ErrNotFound) {
-			return fmt.Errorf("the user %q does not exist", c.User)
-		}
-		if err != nil {
+		token.KeyHash = hash[:]
+		if err := userError(c.User, database.CreateToken(ctx, c.User, &token)); err != nil {
 			return err
 		}
-		_, err = fmt.Fprintln(out.stdout, key)
+		_, err := fmt.Fprintln(out.stdout, key)
 		return err
 	})
 }
@@ -80,12 +176,12 @@ func (tokenListCommand) Run(ctx context.Context, flags *globalFlags, out streams
 		for _, token := range tokens {
 			label, expires := "-", "-"
 			if token.Label != nil {
-				label = *token.Label
+				label = printable(*token.Label)
 			}
 			if token.ExpiresAt != nil {
 				expires = token.ExpiresAt.Format(time.RFC3339)
 			}
-			_, _ = fmt.Fprintf(table, "%d\t%s\t%s\t%s\t%s\n", token.ID, token.User.Username, token.CreatedAt.Format(time.RFC3339), expires, label)
+			_, _ = fmt.Fprintf(table, "%d\t%s\t%s\t%s\t%s\n", token.ID, printable(token.User.Username), token.CreatedAt.Format(time.RFC3339), expires, label)
 		}
 		return table.Flush()
 	})

@@ -58,7 +58,7 @@ func TestPgBouncer(t *testing.T) {
 		clients.Go(func() {
 			ctx := context.Background()
 			name := fmt.Sprintf("user %d", client)
-			if err := database.CreateUser(ctx, &db.User{ID: int64(1000 + client), Username: name, Codes: []int{1}}); err != nil {
+			if err := database.CreateUser(ctx, &db.User{ID: int64(1000 + client), Username: name, IsStaff: true, Codes: []int{1}}); err != nil {
 				t.Error(err)
 			}
 			for range 20 {

@@ -2,6 +2,7 @@ package db
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -51,9 +52,37 @@ func (db *DB) userList() listSpec[*User] {
 	}
 }
 
+// AllUsers returns every user with its permission codes, oldest first.
+func (db *DB) AllUsers(ctx context.Context) ([]*User, error) {
+	rows, err := db.selectUsers("users AS u").Order("u.id").Rows(ctx)
+	if err != nil {
+		return nil, wrap(err)
+	}
+	defer func() { _ = rows.Close() }()
+	var users []*User
+	for rows.Next() {
+		user, err := scanUser(rows)
+		if err != nil {
+			return nil, wrap(err)
+		}
+		users = append(users, user)
+	}
+	return users, wrap(rows.Err())
+}
+
+// Errors of a change of a user.
+var (
+	ErrNotStaff  = errors.New("only staff can be granted permissions")
+	ErrLastAdmin = errors.New("the user is the last active admin")
+)
+
 // CreateUser stores a user with its permission codes and sets its id. If the
-// username is taken it returns ErrConflict.
+// username is taken it returns ErrConflict, and if a user who is not staff has
+// codes, ErrNotStaff.
 func (db *DB) CreateUser(ctx context.Context, user *User) error {
+	if len(user.Codes) > 0 && !user.IsStaff {
+		return ErrNotStaff
+	}
 	user.CreatedAt = Now()
 	return db.transaction(ctx, func(ctx context.Context, tx bun.Tx) error {
 		if err := db.insert(ctx, tx, "users", user, &user.ID); err != nil {
@@ -66,14 +95,48 @@ func (db *DB) CreateUser(ctx context.Context, user *User) error {
 // UserUpdate holds changes of a user. A nil field is not changed.
 type UserUpdate struct {
 	IsActive, IsStaff, IsAdmin *bool
-	Codes                      map[int]bool // whether to grant or to withdraw each
+
+	Codes     map[int]bool // whether to grant or to withdraw each
+	OnlyCodes bool         // whether to withdraw all codes that are not in Codes
 }
 
-// UpdateUser changes the user with this name, or returns ErrNotFound.
+// endsAdmin reports whether an admin may no longer be an active one afterwards.
+func (u UserUpdate) endsAdmin() bool {
+	return u.IsActive != nil && !*u.IsActive || u.IsAdmin != nil && !*u.IsAdmin
+}
+
+// change applies the update. It returns ErrNotStaff if it grants permissions to a
+// user who is not staff.
+func (u UserUpdate) change(user *User) error {
+	assign(&user.IsActive, u.IsActive)
+	assign(&user.IsStaff, u.IsStaff)
+	assign(&user.IsAdmin, u.IsAdmin)
+	user.Codes = slices.DeleteFunc(user.Codes, func(code int) bool {
+		_, changed := u.Codes[code]
+		return changed || u.OnlyCodes
+	})
+	for code, granted := range u.Codes {
+		if granted && !user.IsStaff {
+			return ErrNotStaff
+		}
+		if granted {
+			user.Codes = append(user.Codes, code)
+		}
+	}
+	return nil
+}
+
+// UpdateUser changes the user with this name. The error is ErrNotFound,
+// ErrNotStaff or, if no active admin would be left, ErrLastAdmin.
 func (db *DB) UpdateUser(ctx context.Context, username string, update UserUpdate) (*User, error) {
 	var user User
 	err := db.transaction(ctx, func(ctx context.Context, tx bun.Tx) error {
 		user = User{}
+		if update.endsAdmin() {
+			if err := db.keepAdmin(ctx, tx, username); err != nil {
+				return err
+			}
+		}
 		query := tx.NewSelect().Model(&user).Where("username = ?", username)
 		if err := db.selectLocked(ctx, query, "UPDATE"); err != nil {
 			return err
@@ -82,17 +145,8 @@ func (db *DB) UpdateUser(ctx context.Context, username string, update UserUpdate
 		if err != nil {
 			return err
 		}
-		assign(&user.IsActive, update.IsActive)
-		assign(&user.IsStaff, update.IsStaff)
-		assign(&user.IsAdmin, update.IsAdmin)
-		user.Codes = slices.DeleteFunc(user.Codes, func(code int) bool {
-			_, changed := update.Codes[code]
-			return changed
-		})
-		for code, granted := range update.Codes {
-			if granted {
-				user.Codes = append(user.Codes, code)
-			}
+		if err := update.change(&user); err != nil {
+			return err
 		}
 		if _, err := tx.NewUpdate().Model(&user).ExcludeColumn("created_at").WherePK().Exec(ctx); err != nil {
 			return err
@@ -100,6 +154,43 @@ func (db *DB) UpdateUser(ctx context.Context, username string, update UserUpdate
 		return setCodes(ctx, tx, &user)
 	})
 	return &user, err
+}
+
+// DeleteUser deletes the user with this name, its permission codes and its tokens,
+// and returns the user and the number of tokens. The error is ErrNotFound or
+// ErrLastAdmin.
+func (db *DB) DeleteUser(ctx context.Context, username string) (user *User, tokens int64, err error) {
+	err = db.transaction(ctx, func(ctx context.Context, tx bun.Tx) error {
+		if err := db.keepAdmin(ctx, tx, username); err != nil {
+			return err
+		}
+		user = new(User)
+		query := tx.NewSelect().Model(user).Where("username = ?", username)
+		if err := db.selectLocked(ctx, query, "UPDATE"); err != nil {
+			return err
+		}
+		if tokens, err = tx.NewSelect().Model((*Token)(nil)).Where("user_id = ?", user.ID).Count(ctx); err != nil {
+			return err
+		}
+		_, err := tx.NewDelete().Model(user).WherePK().Exec(ctx)
+		return err
+	})
+	return user, tokens, err
+}
+
+// keepAdmin returns ErrLastAdmin if the user with this name is the only active
+// admin. It locks all of them, in one order, so that two admins cannot each take
+// the other for the one who is left.
+func (db *DB) keepAdmin(ctx context.Context, tx bun.Tx, username string) error {
+	var admins []User
+	query := tx.NewSelect().Model(&admins).Column("username").Where("is_admin AND is_active").Order("id")
+	if err := db.selectLocked(ctx, query, "NO KEY UPDATE"); err != nil {
+		return err
+	}
+	if len(admins) == 1 && admins[0].Username == username {
+		return ErrLastAdmin
+	}
+	return nil
 }
 
 // setCodes replaces the stored permission codes with the user's. It sorts them

@@ -120,10 +120,7 @@ func (r *mutationResolver) DeletePortfolioLink(ctx context.Context, input model.
 
 // CreateUser creates a user.
 func (r *mutationResolver) CreateUser(ctx context.Context, input model.CreateUserInput) (*model.CreateUserPayload, error) {
-	var errs inputErrors
-	user := &db.User{IsActive: true, IsStaff: input.IsStaff, IsAdmin: input.IsAdmin}
-	user.Username = errs.name(input.Username, maxUsername, "input", "username")
-	user.Codes = errs.codes(input.Permissions)
+	user, errs := newUser(input)
 	if err := errs.err(); err != nil {
 		return nil, err
 	}
@@ -144,8 +141,8 @@ func (r *mutationResolver) SetUserPermissions(ctx context.Context, input model.S
 		return nil, err
 	}
 	user, err := r.DB.UpdateUser(ctx, input.Username, update)
-	if err != nil {
-		return nil, nameMissing(err, "user", strconv.Quote(input.Username))
+	if err := nameMissing(userError(err, update), "user", strconv.Quote(input.Username)); err != nil {
+		return nil, err
 	}
 	r.Auth.Invalidate()
 	return &model.SetUserPermissionsPayload{User: user}, nil

@@ -201,6 +201,59 @@ func (e *inputErrors) checkExclusive(id *db.NodeID, upload *graphql.Upload) {
 	}
 }
 
+// CheckUsername returns the name of a new user without surrounding white space.
+// Commands check it as mutations do.
+func CheckUsername(name string) (trimmed string, err error) {
+	var errs inputErrors
+	trimmed = errs.name(name, maxUsername)
+	return trimmed, errs.first()
+}
+
+// CheckLabel checks the label of a new token.
+func CheckLabel(label *string) error {
+	var errs inputErrors
+	errs.optional(label, maxName)
+	return errs.first()
+}
+
+// first returns the message of the first mistake as an error, or nil.
+func (e inputErrors) first() error {
+	if len(e) == 0 {
+		return nil
+	}
+	return errors.New(e[0].Message)
+}
+
+func newUser(i model.CreateUserInput) (*db.User, inputErrors) {
+	var errs inputErrors
+	user := &db.User{
+		Username: errs.name(i.Username, maxUsername, "input", "username"),
+		IsActive: true, IsStaff: i.IsStaff, IsAdmin: i.IsAdmin,
+		Codes: errs.codes(i.Permissions),
+	}
+	if len(user.Codes) > 0 && !i.IsStaff {
+		errs.add(needIsStaff, "input", "permissions")
+	}
+	return user, errs
+}
+
+const needIsStaff = "need isStaff"
+
+// userError returns the mistake in an update that the database found, or else err.
+func userError(err error, update db.UserUpdate) error {
+	switch {
+	case errors.Is(err, db.ErrNotStaff):
+		return apierror.Invalid(needIsStaff, "input", "permissions")
+	case errors.Is(err, db.ErrLastAdmin):
+		field := "isActive"
+		if update.IsAdmin != nil && !*update.IsAdmin {
+			field = "isAdmin"
+		}
+		return &apierror.InputError{Code: apierror.Conflict, Field: []any{"input", field}, Message: "must stay true for the last active admin"}
+	}
+	return err
+}
+
 func userUpdate(i model.SetUserPermissionsInput) (db.UserUpdate, inputErrors) {
 	var errs inputErrors
 	errs.text(i.Username, 1, maxUsername, "input", "username")

@@ -89,7 +89,7 @@ func validVariables() []queryCase {
 	return []queryCase{
 		{"whole numbers", admin, `query($a:Int,$b:Int,$c:Int){a:portfolios(first:$a){nodes{id}} b:portfolios(last:$b){nodes{id}} c:portfolios(first:$c){nodes{id}}}`,
 			object{"a": json.Number("2.0"), "b": json.Number("2e0"), "c": json.Number("20e-1")}},
-		{"defaults of fields and single values for lists", admin, createUser, object{"data": object{"username": "sara", "permissions": "PORTFOLIO_LINK"}}},
+		{"defaults of fields and single values for lists", admin, createUser, object{"data": object{"username": "sara", "isStaff": true, "permissions": "PORTFOLIO_LINK"}}},
 		{"defaults of variables", admin, `query($f:PortfolioLinkFilter={hasImage:true,createdAt:{from:"2026-01-01T00:00:00Z"}},$o:[Order!]={direction:DESC},$n:Int=2,$p:ID=1){
 			portfolioLinks(portfolioId:$p,filter:$f,orderBy:$o,first:$n){nodes{id}}}`, nil},
 		{"omitted variables", admin, `query($f:OrderField,$d:Direction,$n:Int){portfolioLinks(first:$n,orderBy:{field:$f,direction:$d}){totalCount}}`, nil},

@@ -2066,7 +2066,7 @@ input CreateUserInput {
   isStaff: Boolean! = false
   "Whether the user is an admin, who has every permission."
   isAdmin: Boolean! = false
-  "The permissions granted to staff. ADMIN is granted by isAdmin."
+  "The permissions to grant, which need isStaff. ADMIN is granted by isAdmin."
   permissions: [Permission!]! = []
 }
 
@@ -2074,13 +2074,13 @@ input CreateUserInput {
 input SetUserPermissionsInput {
   "The name of the user."
   username: String!
-  "Whether the tokens of the user are valid."
+  "Whether the tokens of the user are valid. The last active admin cannot be deactivated."
   isActive: Boolean
   "Whether the user is staff, who can be granted permissions."
   isStaff: Boolean
-  "Whether the user is an admin, who has every permission."
+  "Whether the user is an admin, who has every permission. The last active admin must stay one."
   isAdmin: Boolean
-  "The permissions granted to staff, which replace the current ones. ADMIN is granted by isAdmin."
+  "The permissions to grant, which replace the current ones and need isStaff. ADMIN is granted by isAdmin."
   permissions: [Permission!]
 }
 

@@ -20,7 +20,9 @@ func newTestAuthenticator(database *db.DB, maxFailures int) (*Authenticator, *fa
 
 func createToken(t *testing.T, database *db.DB, user db.User, expires *db.Time) (key string, id int64) {
 	t.Helper()
-	user.Codes = []int{PortfolioLinkCode}
+	if user.IsStaff {
+		user.Codes = []int{PortfolioLinkCode}
+	}
 	if err := database.CreateUser(t.Context(), &user); err != nil {
 		t.Fatal(err)
 	}

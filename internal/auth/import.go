@@ -13,6 +13,10 @@ import (
 	"portfolio/db"
 )
 
+// minImportedKey is the least number of characters of a key. Shorter ones can be
+// guessed; those of the legacy system have 40.
+const minImportedKey = 32
+
 // ReadTokens reads lines of key,username as CSV. lines holds the line number of
 // each token.
 func ReadTokens(input io.Reader) (tokens []db.ImportedToken, lines []int, err error) {
@@ -34,6 +38,9 @@ func ReadTokens(input io.Reader) (tokens []db.ImportedToken, lines []int, err er
 			return nil, nil, err
 		}
 		line, _ := records.FieldPos(0)
+		if len(record) == 2 && isKey(record[0]) && utf8.RuneCountInString(record[0]) < minImportedKey {
+			return nil, nil, fmt.Errorf("line %d: the key has fewer than %d characters; nothing was imported", line, minImportedKey)
+		}
 		if len(record) != 2 || !isKey(record[0]) || record[1] == "" {
 			return nil, nil, fmt.Errorf("line %d: not key,username; nothing was imported", line)
 		}
