@@ -37,10 +37,17 @@ func (u MediaURL) For(ctx context.Context, host string) string {
 	if u != "" {
 		return string(u)
 	}
-	if overTLS, _ := ctx.Value(tlsKey{}).(bool); overTLS {
-		return "https://" + host + Prefix
+	return scheme(ctx) + host + Prefix
+}
+
+// scheme is not inlined so that For is, whose result then needs no memory.
+//
+//go:noinline
+func scheme(ctx context.Context) string {
+	if ctx.Value(tlsKey{}) != nil {
+		return "https://"
 	}
-	return "http://" + host + Prefix
+	return "http://"
 }
 
 type tlsKey struct{}
