@@ -228,6 +228,31 @@ func TestDatabaseGoesAway(t *testing.T) {
 	}
 }
 
+// TestReadOnlyDatabase checks the responses while PostgreSQL accepts no changes.
+func TestReadOnlyDatabase(t *testing.T) {
+	dsn := dbtest.Postgres(t)
+	server, key := startRecorded(t, dsn)
+	const portfolio = `{portfolio(id:1){name updatedAt}}`
+	_, _, before := server.post(key, portfolio, nil)
+	readOnly := startServer(t, "--database-url="+dsn+"&default_transaction_read_only=on")
+	for range 3 {
+		status, _, body := readOnly.post(key, `mutation{updatePortfolio(input:{id:1,name:"new"}){portfolio{id}}}`, nil)
+		const want = `{"errors":[{"message":"The database is unavailable. Try again later.","path":["updatePortfolio"],"locations":[{"line":1,"column":10}],"extensions":{"code":"UNAVAILABLE"}}],"data":{"updatePortfolio":null}}`
+		if status != http.StatusServiceUnavailable || body != want {
+			t.Errorf("change: %d %s", status, body)
+		}
+		if status, body := readOnly.get("/api/portfolios/1/links/4", "Authorization: Token "+key); status != http.StatusOK || body != documented {
+			t.Errorf("lookup: %d %s", status, body)
+		}
+	}
+	if status, body := readOnly.get("/readyz"); status != http.StatusServiceUnavailable || body != "the database cannot be written\n" {
+		t.Errorf("/readyz: %d %s", status, body)
+	}
+	if _, _, after := server.post(key, portfolio, nil); after != before {
+		t.Errorf("changed from %s to %s", before, after)
+	}
+}
+
 // TestDrain checks that a request in progress gets its response after SIGTERM.
 func TestDrain(t *testing.T) {
 	t.Chdir(t.TempDir())

@@ -59,8 +59,7 @@ func openPostgres(ctx context.Context, config *pgxpool.Config, fixed bool) (*DB,
 // leaveReadOnly makes the pool leave a server that became read-only, as the former
 // primary does in a failover. A connection on which a change was refused is closed.
 // If target_session_attrs chooses the server, all connections are, and new ones
-// look for the right server again. No other client would tell them: until they are
-// used, they look alive.
+// look for the right server again.
 func (db *DB) leaveReadOnly(config *pgxpool.Config) {
 	suits, other := config.ConnConfig.ValidateConnect, config.ConnConfig.OnPgError
 	db.choosesServer = suits != nil
@@ -75,8 +74,8 @@ func (db *DB) leaveReadOnly(config *pgxpool.Config) {
 		return
 	}
 	config.PrepareConn = func(ctx context.Context, connection *pgx.Conn) (bool, error) {
-		// The server reports changes of these, from version 14 on, with the response
-		// to any statement.
+		// From version 14 on, servers report these with the response to the first
+		// statement after a change.
 		c := connection.PgConn()
 		if c.ParameterStatus("default_transaction_read_only") != "on" && c.ParameterStatus("in_hot_standby") != "on" || suits(ctx, c) == nil {
 			return true, nil
