@@ -22,7 +22,8 @@ import (
 )
 
 // A setting is a flag with an environment variable. Its type parses it. The tags
-// min and oneof say which values are valid.
+// min and oneof say which values are valid. Without a default, an empty value is
+// none.
 
 // globalFlags are the flags shared by all commands.
 type globalFlags struct {
@@ -139,6 +140,10 @@ type settingMapper struct {
 // value.
 func (m settingMapper) Decode(ctx *kong.DecodeContext, target reflect.Value) error {
 	token := ctx.Scan.Peek()
+	if token.IsValue() && token.String() == "" && !ctx.Value.HasDefault {
+		ctx.Scan.Pop()
+		return nil
+	}
 	err := m.Mapper.Decode(ctx, target)
 	if !token.IsValue() {
 		return err

@@ -57,6 +57,7 @@ var invalidSettings = []struct{ name, value, want string }{
 	{"DATABASE_URL", "postgres://me:secret@h/x?sslmode=maybe", "not a PostgreSQL URL: failed to configure TLS (sslmode is invalid)"},
 	{"LOG_LEVEL", "loud", `must be debug, info, warn or error, not "loud"`},
 	{"ADDR", "nonsense", `must be HOST:PORT, such as 127.0.0.1:8000, not "nonsense"`},
+	{"ADDR", "", `must be HOST:PORT, such as 127.0.0.1:8000, not ""`},
 	{"ADDR", "127.0.0.1:", `must be HOST:PORT, such as 127.0.0.1:8000, not "127.0.0.1:"`},
 	{"ADDR", "127.0.0.1:65536", `the port must be a number from 0 to 65535, not "65536"`},
 	{"ADDR", "127.0.0.1:http", `the port must be a number from 0 to 65535, not "http"`},

@@ -49,12 +49,9 @@ func parseReason(err error) string {
 	return text[start+1:]
 }
 
-// UnmarshalText implements encoding.TextUnmarshaler. An empty text is no URL.
+// UnmarshalText implements encoding.TextUnmarshaler.
 func (u *URL) UnmarshalText(text []byte) (err error) {
-	*u = URL{}
-	if len(text) > 0 {
-		*u, err = ParseURL(string(text))
-	}
+	*u, err = ParseURL(string(text))
 	return err
 }
 

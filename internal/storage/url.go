@@ -15,9 +15,6 @@ type MediaURL string
 // the trailing slash.
 func (u *MediaURL) UnmarshalText(text []byte) error {
 	*u = ""
-	if len(text) == 0 {
-		return nil
-	}
 	parsed, err := url.Parse(string(text))
 	switch {
 	case err != nil || parsed.Scheme != "http" && parsed.Scheme != "https" || parsed.Hostname() == "":

@@ -10,7 +10,7 @@ func TestMediaURL(t *testing.T) {
 	t.Parallel()
 	const notAbsolute = "not an absolute http or https URL"
 	for _, c := range []struct{ text, want, problem string }{
-		{"", "", ""},
+		{"", "", notAbsolute},
 		{"http://cdn.example", "http://cdn.example/", ""},
 		{"https://cdn.example/", "https://cdn.example/", ""},
 		{"https://cdn.example:8443/a", "https://cdn.example:8443/a/", ""},
