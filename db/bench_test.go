@@ -31,7 +31,7 @@ func BenchmarkSQLite(b *testing.B) {
 			b.Fatal(err)
 		}
 		defer func() { _ = statement.Close() }()
-		columns := make([]any, 20)
+		columns := make([]any, 21)
 		args := make([]any, len(columns))
 		for i := range columns {
 			args[i] = &columns[i]

@@ -15,12 +15,14 @@ import (
 
 // Errors that callers can handle. Every other error is a fault of the server.
 var (
-	ErrNotFound    = errors.New("not found")
-	ErrConflict    = errors.New("already exists")
-	ErrStale       = errors.New("changed since it was read")
-	ErrNoPortfolio = errors.New("no such portfolio")
-	ErrNoImage     = errors.New("no such image")
-	ErrUnavailable = errors.New("the database is unavailable")
+	ErrNotFound       = errors.New("not found")
+	ErrConflict       = errors.New("already exists")
+	ErrStale          = errors.New("changed since it was read")
+	ErrNoPortfolio    = errors.New("no such portfolio")
+	ErrNoImage        = errors.New("no such image")
+	ErrNoAnchor       = errors.New("no such link to move to")
+	ErrOtherPortfolio = errors.New("the link to move to is in another portfolio")
+	ErrUnavailable    = errors.New("the database is unavailable")
 )
 
 // wrap maps the errors of the drivers to the errors above.

@@ -101,7 +101,7 @@ func (db *DB) addFilter(where *whereClause, filter Filter, table string, searche
 func (db *DB) addCursor(where *whereClause, keys []Order, cursor Cursor, inclusive bool) {
 	first := keys[0]
 	mixed := slices.ContainsFunc(keys, func(key Order) bool { return key.Direction != first.Direction })
-	expression := first.Field == OrderByName
+	expression := first.Field == OrderByName || first.Field == OrderByPosition
 	if mixed || expression && !db.Postgres() { // otherwise the comparison of rows seeks in the index too
 		where.add(first.Field.column("")+" "+first.operator()+"= ?", cursor.value(first.Field))
 	}

@@ -21,7 +21,7 @@ func (db *DB) selectLinks(from string, args ...any) *bun.SelectQuery {
 // selectBareLinks selects what scanBareLink reads: links without their images.
 func (db *DB) selectBareLinks(from string, args ...any) *bun.SelectQuery {
 	return db.read.NewSelect().TableExpr(from, args...).
-		ColumnExpr("link.id, link.portfolio_id, link.image_id, link.name, link.url, link.description, link.created_at, link.updated_at")
+		ColumnExpr("link.id, link.portfolio_id, link.image_id, link.name, link.url, link.description, link.created_at, link.updated_at, link.position")
 }
 
 func scanLink(row row) (*PortfolioLink, error) {
@@ -42,7 +42,7 @@ func scanBareLink(row row) (*PortfolioLink, error) {
 }
 
 func (l *PortfolioLink) scanArgs() []any {
-	return []any{&l.ID, &l.PortfolioID, &l.ImageID, &l.Name, &l.URL, &l.Description, &l.CreatedAt, &l.UpdatedAt}
+	return []any{&l.ID, &l.PortfolioID, &l.ImageID, &l.Name, &l.URL, &l.Description, &l.CreatedAt, &l.UpdatedAt, &l.StoredPosition}
 }
 
 // prepareLinkLookups renders the queries for 1, 2, 4 ... maxBatch ids; the last
@@ -211,7 +211,10 @@ func (db *DB) CreateLink(ctx context.Context, link *PortfolioLink) error {
 	var stored PortfolioLink // a copy, as the transaction may run again
 	err := db.transaction(ctx, func(ctx context.Context, tx bun.Tx) error {
 		stored = *link
-		if err := db.lockReferences(ctx, tx, &stored.PortfolioID, stored.ImageID); err != nil {
+		if err := db.lockReferences(ctx, tx, &stored.PortfolioID, stored.ImageID, "NO KEY UPDATE"); err != nil {
+			return err
+		}
+		if err := putLast(ctx, tx, &stored); err != nil {
 			return err
 		}
 		if err := db.insertImageOf(ctx, tx, &stored); err != nil {
@@ -255,13 +258,18 @@ func (db *DB) UpdateLink(ctx context.Context, id int64, expected *Time, update L
 	err := db.transaction(ctx, func(ctx context.Context, tx bun.Tx) error {
 		link = PortfolioLink{}
 		// DeletePortfolio locks the portfolio first too: the same order avoids deadlocks.
-		if err := db.lockReferences(ctx, tx, update.PortfolioID, update.NewImageID()); err != nil {
+		if err := db.lockReferences(ctx, tx, update.PortfolioID, update.NewImageID(), "NO KEY UPDATE"); err != nil {
 			return err
 		}
 		if err := db.lockUnchanged(ctx, tx, &link, id, expected); err != nil {
 			return err
 		}
-		assign(&link.PortfolioID, update.PortfolioID)
+		if update.PortfolioID != nil && *update.PortfolioID != link.PortfolioID {
+			link.PortfolioID = *update.PortfolioID
+			if err := putLast(ctx, tx, &link); err != nil {
+				return err
+			}
+		}
 		assign(&link.ImageID, update.ImageID)
 		assign(&link.Name, update.Name)
 		assign(&link.URL, update.URL)
@@ -295,22 +303,23 @@ func (db *DB) DeleteLink(ctx context.Context, id int64, expected *Time) (*Portfo
 	return &link, err
 }
 
-// lockReferences prevents the rows that a link refers to from being deleted. A
-// nil id refers to none.
-func (db *DB) lockReferences(ctx context.Context, tx bun.IDB, portfolioID, imageID *int64) error {
+// lockReferences prevents the rows that a link refers to from being deleted, and
+// locks the portfolio in the given mode. A nil id refers to none.
+func (db *DB) lockReferences(ctx context.Context, tx bun.IDB, portfolioID, imageID *int64, portfolioMode string) error {
 	var missing []error
 	for _, reference := range []struct {
 		id    *int64
 		model any
+		mode  string
 		err   error
 	}{
-		{portfolioID, new(Portfolio), ErrNoPortfolio},
-		{imageID, new(Image), ErrNoImage},
+		{portfolioID, new(Portfolio), portfolioMode, ErrNoPortfolio},
+		{imageID, new(Image), "KEY SHARE", ErrNoImage},
 	} {
 		if reference.id == nil {
 			continue
 		}
-		err := db.lock(ctx, tx, reference.model, *reference.id, "KEY SHARE")
+		err := db.lock(ctx, tx, reference.model, *reference.id, reference.mode)
 		if errors.Is(err, ErrNotFound) {
 			missing = append(missing, reference.err)
 		} else if err != nil {
@@ -323,7 +332,7 @@ func (db *DB) lockReferences(ctx context.Context, tx bun.IDB, portfolioID, image
 // CheckReferences returns the errors of CreateLink about a portfolio and an
 // image. A nil id refers to none.
 func (db *DB) CheckReferences(ctx context.Context, portfolioID, imageID *int64) error {
-	return db.lockReferences(ctx, db.read, portfolioID, imageID)
+	return db.lockReferences(ctx, db.read, portfolioID, imageID, "KEY SHARE")
 }
 
 // readImage sets ImageData in the transaction that changed the link: if it

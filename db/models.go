@@ -76,6 +76,8 @@ type PortfolioLink struct {
 	CreatedAt   Time `bun:",nullzero,default:current_timestamp"`
 	UpdatedAt   Time `bun:",nullzero,default:current_timestamp"`
 
+	StoredPosition *float64 `bun:"position"` // nil if it is the id
+
 	ImageData *Image `bun:"rel:belongs-to,join:image_id=id"`
 
 	page      *linkPage  // nil if not read with a page

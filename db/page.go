@@ -43,6 +43,7 @@ const (
 	OrderByName      OrderField = "NAME" // its first maxTextKey characters, by code point
 	OrderByCreatedAt OrderField = "CREATED_AT"
 	OrderByUpdatedAt OrderField = "UPDATED_AT"
+	OrderByPosition  OrderField = "POSITION" // of links, in their portfolio
 )
 
 // maxTextKey is the number of characters of a text that an index holds.
@@ -61,6 +62,8 @@ func (f OrderField) column(table string) string {
 		return table + "created_at"
 	case OrderByUpdatedAt:
 		return table + "updated_at"
+	case OrderByPosition:
+		return "COALESCE(" + table + "position, CAST(" + table + "id AS double precision))"
 	}
 	return table + "id"
 }
@@ -89,7 +92,7 @@ func (o Order) operator() string {
 }
 
 // OrderBy is the order of a list. Equal orders have equal values.
-type OrderBy [4]Order // as many as there are fields; the key ID is the last
+type OrderBy [5]Order // as many as there are fields; the key ID is the last
 
 // NewOrderBy returns the order by the given keys, most significant first, of
 // which each has another field. Rows with equal keys are ordered by id, in the
@@ -139,6 +142,7 @@ type Cursor struct {
 	Name      string // at most maxTextKey characters
 	CreatedAt Time
 	UpdatedAt Time
+	Position  float64
 }
 
 // value returns the value of the column of a field.
@@ -150,6 +154,8 @@ func (c *Cursor) value(field OrderField) any {
 		return c.CreatedAt
 	case OrderByUpdatedAt:
 		return c.UpdatedAt
+	case OrderByPosition:
+		return c.Position
 	}
 	return c.ID
 }
@@ -161,7 +167,7 @@ func (p *Portfolio) Cursor() Cursor {
 
 // Cursor returns the position of the link in a list.
 func (l *PortfolioLink) Cursor() Cursor {
-	return Cursor{ID: l.ID, Name: truncateText(l.Name), CreatedAt: l.CreatedAt, UpdatedAt: l.UpdatedAt}
+	return Cursor{ID: l.ID, Name: truncateText(l.Name), CreatedAt: l.CreatedAt, UpdatedAt: l.UpdatedAt, Position: l.Position()}
 }
 
 // Cursor returns the position of the image in a list.

@@ -41,7 +41,7 @@ func TestListsUnprepared(t *testing.T) {
 	dbtest.LoadFile(t, dsn, "../compat/testdata/fixtures.json")
 	database := dbtest.Open(t, dsn+"&default_query_exec_mode=exec")
 	first := int64(1)
-	for _, order := range orders() {
+	for _, order := range orders(append(timestamped, db.OrderByPosition)...) {
 		start := sql.Null[db.Time]{V: db.Time{Time: time.Unix(0, 0).UTC()}, Valid: true}
 		list := db.List{
 			Filter: db.Filter{Search: "LINK", CreatedFrom: start, UpdatedFrom: start, HasImage: sql.Null[bool]{V: true, Valid: true}},
@@ -59,7 +59,7 @@ func TestListsUnprepared(t *testing.T) {
 			list.Cursor = sql.Null[db.Cursor]{V: page.Rows[len(page.Rows)-1].Cursor(), Valid: true}
 		}
 		list.Cursor, list.Limit = sql.Null[db.Cursor]{}, 9
-		portfolios, err := database.Portfolios(t.Context(), db.List{Order: list.Order, Limit: 10, WithRows: true})
+		portfolios, err := database.Portfolios(t.Context(), db.List{Order: db.NewOrderBy(), Limit: 10, WithRows: true})
 		if err != nil {
 			t.Fatal(err)
 		}

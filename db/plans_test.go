@@ -41,43 +41,59 @@ func loadMany(t testing.TB, dsn string) {
 	}
 }
 
-// TestPlans checks that pages of each order, in both directions, from the start
-// and from the middle, are read in the order of an index until they are full. The
-// index need not hold the keys after the first.
+// timestamped are the fields by which portfolios can be ordered.
+var timestamped = []db.OrderField{db.OrderByID, db.OrderByName, db.OrderByCreatedAt, db.OrderByUpdatedAt}
+
 func TestPlans(t *testing.T) {
 	t.Parallel()
-	middle := func(id int64, name string) sql.Null[db.Cursor] {
-		moment := db.Time{Time: time.Date(2026, 1, 1, 0, 0, int(id), 0, time.UTC)}
-		return sql.Null[db.Cursor]{V: db.Cursor{ID: id, Name: name, CreatedAt: moment, UpdatedAt: moment}, Valid: true}
-	}
-	portfolios, links, images := middle(500, "Portfolio 500"), middle(50_000, "Link 50000"), middle(10_000, "Image 5")
 	dbtest.EachURL(t, func(t *testing.T, dsn string) {
 		loadMany(t, dsn)
 		database := dbtest.Open(t, dsn)
-		for _, order := range orders() {
-			list := db.List{Order: order, Limit: 20, WithRows: true, WithImages: true}
-			for _, cursor := range []sql.Null[db.Cursor]{{}, portfolios} {
-				list.Cursor = cursor
-				plan, err := database.ExplainPortfolios(t.Context(), list)
-				checkPlan(t, database, list, plan, err)
-			}
-			for _, cursor := range []sql.Null[db.Cursor]{{}, links} {
-				list.Cursor = cursor
-				for _, parents := range [][]int64{nil, {5}, {5, 6, 7}} {
-					plan, err := database.ExplainLinks(t.Context(), list, parents...)
-					checkPlan(t, database, list, plan, err)
-				}
-			}
-			list.Cursor = images
-			checkImagePlans(t, database, list)
-		}
-		checkLinksOfImagesPlans(t, database, links)
+		checkOrders(t, database)
+		checkFilters(t, database)
+		checkLinksOfImagesPlans(t, database, middle(50_000, "Link 50000"))
 	})
 }
 
-// orders returns the orders by one field, and by a second one in both directions.
-func orders() (orders []db.OrderBy) {
-	fields := []db.OrderField{db.OrderByID, db.OrderByName, db.OrderByCreatedAt, db.OrderByUpdatedAt}
+// checkOrders checks that pages of each order, in both directions, from the start
+// and from the middle, are read in the order of an index until they are full. The
+// index need not hold the keys after the first.
+func checkOrders(t *testing.T, database *db.DB) {
+	pages := func(order db.OrderBy, middle sql.Null[db.Cursor], check func(db.List)) {
+		for _, cursor := range []sql.Null[db.Cursor]{{}, middle} {
+			check(db.List{Order: order, Cursor: cursor, Limit: 20, WithRows: true, WithImages: true})
+		}
+	}
+	for _, order := range orders(timestamped...) {
+		pages(order, middle(500, "Portfolio 500"), func(list db.List) {
+			plan, err := database.ExplainPortfolios(t.Context(), list)
+			checkPlan(t, database, list, plan, err)
+		})
+		pages(order, middle(50_000, "Link 50000"), func(list db.List) {
+			plan, err := database.ExplainLinks(t.Context(), list)
+			checkPlan(t, database, list, plan, err)
+		})
+		checkImagePlans(t, database, db.List{Order: order, Cursor: middle(10_000, "Image 5"), Limit: 20, WithRows: true, WithImages: true})
+	}
+	for _, order := range orders(append(timestamped, db.OrderByPosition)...) {
+		pages(order, middle(50_000, "Link 50000"), func(list db.List) {
+			for _, portfolios := range [][]int64{{5}, {5, 6, 7}} {
+				plan, err := database.ExplainLinks(t.Context(), list, portfolios...)
+				checkPlan(t, database, list, plan, err)
+			}
+		})
+	}
+}
+
+// middle returns the cursor of a row in the middle of a list.
+func middle(id int64, name string) sql.Null[db.Cursor] {
+	moment := db.Time{Time: time.Date(2026, 1, 1, 0, 0, int(id), 0, time.UTC)}
+	return sql.Null[db.Cursor]{V: db.Cursor{ID: id, Name: name, CreatedAt: moment, UpdatedAt: moment, Position: float64(id)}, Valid: true}
+}
+
+// orders returns the orders by one of the fields, and by a second one in both
+// directions.
+func orders(fields ...db.OrderField) (orders []db.OrderBy) {
 	for i, field := range fields {
 		for _, direction := range []db.Direction{db.Ascending, db.Descending} {
 			first := db.Order{Field: field, Direction: direction}
@@ -111,34 +127,29 @@ func checkPlan(t *testing.T, database *db.DB, list db.List, plan string, err err
 	}
 }
 
-// TestFilterPlans checks that an index finds the rows of each filter for equal
-// values.
-func TestFilterPlans(t *testing.T) {
-	t.Parallel()
+// checkFilters checks that an index finds the rows of each filter for equal values,
+// in every order.
+func checkFilters(t *testing.T, database *db.DB) {
 	text := func(s string) sql.Null[string] { return sql.Null[string]{V: s, Valid: true} }
-	dbtest.EachURL(t, func(t *testing.T, dsn string) {
-		loadMany(t, dsn)
-		database := dbtest.Open(t, dsn)
-		for pattern, filter := range map[string]db.Filter{
-			"portfolio_links_(portfolio_id_)?name": {Name: text("Link 500")},
-			"portfolio_links_url":                  {URL: text("https://example.com/500")},
-			"portfolio_links_image_id":             {ImageID: sql.Null[int64]{V: 7, Valid: true}},
-		} {
-			index := regexp.MustCompile("(SEARCH portfolio_links USING INDEX|Scan (Backward )?(using|on)) " + pattern)
-			for _, order := range orders() {
-				list := db.List{Filter: filter, Order: order, Limit: 20, WithRows: true}
-				for _, portfolios := range [][]int64{nil, {5}, {5, 6, 7}} {
-					plan, err := database.ExplainLinks(t.Context(), list, portfolios...)
-					if err != nil || !index.MatchString(plan) || strings.Contains(plan, "Seq Scan") {
-						t.Errorf("%+v: %v\n%s", list, err, plan)
-					}
+	for pattern, filter := range map[string]db.Filter{
+		"portfolio_links_(portfolio_id_)?name": {Name: text("Link 500")},
+		"portfolio_links_url":                  {URL: text("https://example.com/500")},
+		"portfolio_links_image_id":             {ImageID: sql.Null[int64]{V: 7, Valid: true}},
+	} {
+		index := regexp.MustCompile("(SEARCH portfolio_links USING INDEX|Scan (Backward )?(using|on)) " + pattern)
+		for _, order := range orders(timestamped...) {
+			list := db.List{Filter: filter, Order: order, Limit: 20, WithRows: true}
+			for _, portfolios := range [][]int64{nil, {5}, {5, 6, 7}} {
+				plan, err := database.ExplainLinks(t.Context(), list, portfolios...)
+				if err != nil || !index.MatchString(plan) || strings.Contains(plan, "Seq Scan") {
+					t.Errorf("%+v: %v\n%s", list, err, plan)
 				}
 			}
 		}
-		list := db.List{Filter: db.Filter{Name: text("Portfolio 5")}, Order: db.NewOrderBy(), Limit: 20, WithRows: true}
-		plan, err := database.ExplainPortfolios(t.Context(), list)
-		if err != nil || !strings.Contains(plan, "portfolios_name") {
-			t.Errorf("%v\n%s", err, plan)
-		}
-	})
+	}
+	list := db.List{Filter: db.Filter{Name: text("Portfolio 5")}, Order: db.NewOrderBy(), Limit: 20, WithRows: true}
+	plan, err := database.ExplainPortfolios(t.Context(), list)
+	if err != nil || !strings.Contains(plan, "portfolios_name") {
+		t.Errorf("%v\n%s", err, plan)
+	}
 }

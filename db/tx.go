@@ -19,6 +19,9 @@ const maxTries = 5
 func (db *DB) transaction(ctx context.Context, do func(context.Context, bun.Tx) error) error {
 	for try := 1; ; try++ {
 		err := db.write.RunInTx(ctx, nil, do)
+		if errors.Is(err, errPortfolioChanged) && try < maxTries {
+			continue
+		}
 		refused, ok := errors.AsType[*pgconn.PgError](err)
 		if !ok || try == maxTries {
 			return wrap(err)

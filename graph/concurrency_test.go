@@ -156,3 +156,56 @@ func TestConcurrentCreatesSkipLoadedIDs(t *testing.T) {
 		}
 	})
 }
+
+// TestConcurrentMovesInAPortfolio moves links, adds others and reads lists at the
+// same time: no link is lost, and all have different positions.
+func TestConcurrentMovesInAPortfolio(t *testing.T) {
+	t.Parallel()
+	dbtest.EachURL(t, func(t *testing.T, dsn string) {
+		t.Parallel()
+		dbtest.LoadFile(t, dsn, recorded)
+		dbtest.Exec(t, dsn, "INSERT INTO portfolios (id, name) VALUES (1000, 'x')")
+		dbtest.Exec(t, dsn, "INSERT INTO portfolio_links (id, portfolio_id, name) SELECT 1000 + id, 1000, 'x' FROM images WHERE id BETWEEN 100 AND 119")
+		dbtest.Exec(t, dsn, "INSERT INTO portfolio_links (id, portfolio_id, name) SELECT 2000 + id, 1, 'x' FROM images WHERE id BETWEEN 100 AND 119")
+		server := graphtest.Serve(t, dbtest.Open(t, dsn), nil)
+		concurrently(func(i int) {
+			field, input := "movePortfolioLink", object{"id": 1100 + i%20, "afterId": 1100 + (i%20+1+i/20)%20}
+			switch i % 5 {
+			case 3:
+				field, input = "createPortfolioLink", object{"portfolioId": 1000, "name": "x"}
+			case 4:
+				field, input = "updatePortfolioLink", object{"id": 2100 + i/5, "portfolioId": 1000}
+			}
+			if code := mutate(t, server, "mutation($i: "+inputType(field)+"!) {"+field+"(input: $i) {portfolioLink {id}}}", object{"i": input}, nil); code != "" {
+				t.Errorf("%s %v: %s", field, input, code)
+			}
+			checkPositions(t, server, 20)
+		})
+		checkPositions(t, server, 60)
+	})
+}
+
+// checkPositions checks that the links of portfolio 1000 are listed by ascending
+// positions, forward and backward, and that there are at least so many.
+func checkPositions(t *testing.T, server *httptest.Server, atLeast int) {
+	t.Helper()
+	var result struct {
+		Portfolio struct {
+			Forward, Backward struct{ Nodes []entry }
+		}
+	}
+	mutate(t, server, `{portfolio(id: 1000) {forward: links(first: 100, orderBy: {field: POSITION}) {nodes {id position}}
+		backward: links(last: 100, orderBy: {field: POSITION}) {nodes {id position}}}}`, nil, &result)
+	for _, list := range []struct{ Nodes []entry }{result.Portfolio.Forward, result.Portfolio.Backward} {
+		ids := map[string]bool{}
+		for i, link := range list.Nodes {
+			ids[link.ID] = true
+			if i > 0 && link.Position <= list.Nodes[i-1].Position {
+				t.Errorf("link %s at %v follows one at %v", link.ID, link.Position, list.Nodes[i-1].Position)
+			}
+		}
+		if len(ids) < atLeast || len(ids) != len(list.Nodes) {
+			t.Errorf("%d links, %d ids", len(list.Nodes), len(ids))
+		}
+	}
+}

@@ -277,6 +277,7 @@ var linkEncoder = newNode("PortfolioLink", map[string]fieldEncoder[db.PortfolioL
 	"name":        scalarField(func(b []byte, l *db.PortfolioLink) []byte { return model.AppendString(b, l.Name) }),
 	"url":         scalarField(func(b []byte, l *db.PortfolioLink) []byte { return appendNullable(b, l.URL) }),
 	"description": scalarField(func(b []byte, l *db.PortfolioLink) []byte { return appendNullable(b, l.Description) }),
+	"position":    scalarField(func(b []byte, l *db.PortfolioLink) []byte { return strconv.AppendFloat(b, l.Position(), 'g', -1, 64) }),
 	"createdAt":   scalarField(func(b []byte, l *db.PortfolioLink) []byte { return appendTime(b, l.CreatedAt.Time) }),
 	"updatedAt":   scalarField(func(b []byte, l *db.PortfolioLink) []byte { return appendTime(b, l.UpdatedAt.Time) }),
 	"imageData":   objectField(imageEncoder, func(l *db.PortfolioLink) *db.Image { return l.ImageData }),

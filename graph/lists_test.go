@@ -42,6 +42,7 @@ func TestBadLists(t *testing.T) {
 		{"cursor of another direction", object{"after": "ID DESC"}},
 		{"cursor of another second field", object{"after": "NAME ASC, CREATED_AT ASC", "order": []object{{"field": "NAME"}, {"field": "UPDATED_AT"}}}},
 		{"repeated fields", object{"order": []object{{"field": "NAME"}, {}, {"field": "NAME", "direction": "DESC"}, {"direction": "DESC"}}}},
+		{"position without portfolioId", object{"order": []object{{"field": "NAME"}, {"field": "POSITION"}}}},
 		{"search contains NUL", object{"filter": object{"search": "a\x00"}}},
 		{"search is too long", object{"filter": object{"search": long(256)}}},
 		{"empty time ranges", object{"filter": object{"createdAt": object{"from": day1, "before": day1}, "updatedAt": object{"from": day2, "before": day1}}}},
@@ -127,7 +128,7 @@ func TestEncoderMatchesGqlgen(t *testing.T) {
 		links     = ` x: links(first:1){__typename}`
 	)
 	cases := []string{
-		`{portfolioLinks(first:100){__typename nodes{id name url description createdAt updatedAt
+		`{portfolioLinks(first:100){__typename nodes{id name url description position createdAt updatedAt
 			imageData{id type name size humanReadableSize url width height mode thumbnails{id url size}}` + portfolio + `}}}`,
 		`{l:portfolioLinks(portfolioId:1,first:3,orderBy:{field:NAME}){totalCount edges{__typename c:cursor node{__typename id` + portfolio + `}}
 			pageInfo{__typename hasNextPage hasPreviousPage startCursor endCursor}}}`,

@@ -38,6 +38,8 @@ func compareField(key orderKey, a, b *entry) int {
 		return a.CreatedAt.Compare(b.CreatedAt)
 	case "UPDATED_AT":
 		return a.UpdatedAt.Compare(b.UpdatedAt)
+	case "POSITION":
+		return cmp.Compare(a.Position, b.Position)
 	}
 	return cmp.Compare(a.number(), b.number())
 }
@@ -93,15 +95,18 @@ func (m *modelTest) randomListQuery() listQuery {
 	default:
 		q.hasImage, q.portfolio = condition, m.anyOf(m.portfolios)
 	}
-	m.random.Shuffle(len(fields), func(i, j int) { fields[i], fields[j] = fields[j], fields[i] })
-	for _, field := range fields[:m.random.IntN(len(fields)+1)] {
-		q.order = append(q.order, orderKey{field, pick(m, "ASC", "DESC")})
-	}
 	switch m.random.IntN(6) {
 	case 0, 1:
 		q.search = m.randomText()
 	case 2:
 		q.equal = m.randomEqual(q.list)
+	}
+	if q.portfolio != nil {
+		fields = append(fields, "POSITION")
+	}
+	m.random.Shuffle(len(fields), func(i, j int) { fields[i], fields[j] = fields[j], fields[i] })
+	for _, field := range fields[:m.random.IntN(len(fields)+1)] {
+		q.order = append(q.order, orderKey{field, pick(m, "ASC", "DESC")})
 	}
 	return q
 }
@@ -252,7 +257,7 @@ func (m *modelTest) checkBackward(q listQuery, want []*entry, size int) {
 			m.Fatalf("%+v: %d of %d left, the page is %+v", q, left, len(want), page)
 		}
 		for i, edge := range page.Edges {
-			m.saved = append(m.saved, savedCursor{listQuery{list: q.list, order: q.order}, edge.Cursor, *want[left+i]})
+			m.saved = append(m.saved, savedCursor{listQuery{list: q.list, order: q.order, portfolio: q.portfolio}, edge.Cursor, *want[left+i]})
 		}
 		if !page.PageInfo.HasPreviousPage {
 			return

@@ -29,9 +29,10 @@ type entry struct {
 	UpdatedAt   time.Time
 	Portfolio   struct{ ID string }
 	ImageData   *struct{ ID string }
+	Position    float64
 }
 
-const entryFields = `{id name description url createdAt updatedAt portfolio{id} imageData{id}}`
+const entryFields = `{id name description url createdAt updatedAt portfolio{id} imageData{id} position}`
 
 // modelTest changes a server and a model in memory alike, and compares them.
 type modelTest struct {
@@ -42,6 +43,7 @@ type modelTest struct {
 	portfolios map[string]*entry
 	links      map[string]*entry
 	images     map[string]*entry
+	order      map[string][]string // ids of the links of each portfolio
 	saved      []savedCursor
 }
 
@@ -99,7 +101,7 @@ func (m *modelTest) step() {
 	}
 	const portfolioFields, linkFields = `portfolio {id name createdAt updatedAt}`, `portfolioLink ` + entryFields
 	portfolio, link := m.anyOf(m.portfolios), m.anyOf(m.links)
-	switch action := m.random.IntN(20); {
+	switch action := m.random.IntN(24); {
 	case action < 2 || portfolio == nil:
 		change("createPortfolio", portfolioFields, object{"name": m.randomName()})
 	case action < 4:
@@ -114,27 +116,22 @@ func (m *modelTest) step() {
 			delete(m.links, id)
 		}
 		delete(m.portfolios, portfolio.ID)
+		delete(m.order, portfolio.ID)
 	case action < 14 || link == nil:
 		change("createPortfolioLink", linkFields, object{
 			"portfolioId": portfolio.ID, "name": m.randomName(), "url": m.maybeNull("https://example.com/?q=" + strconv.Itoa(m.random.IntN(9))),
 			"description": m.maybeNull(m.randomText()), "imageId": m.maybeImage(),
 		})
 	case action < 18:
-		input := object{
-			"portfolioId": portfolio.ID, "name": m.randomName(), "url": m.maybeNull("http://example.org"),
-			"description": m.maybeNull(m.randomText()), "imageId": m.maybeImage(),
-		}
-		for _, name := range slices.Sorted(maps.Keys(input)) {
-			if m.random.IntN(2) == 0 {
-				delete(input, name)
-			}
-		}
-		input["id"] = link.ID
+		input := m.randomUpdate(link, portfolio)
 		change("updatePortfolioLink", linkFields, input)
 		m.checkTimes(link, result.Done.PortfolioLink)
 		m.checkUpdate(link, result.Done.PortfolioLink, input)
+	case action < 22:
+		m.moveLink(link)
 	default:
 		change("deletePortfolioLink", linkFields, object{"id": link.ID, "expectedUpdatedAt": link.UpdatedAt})
+		m.removeFromOrder(link)
 		delete(m.links, link.ID)
 		return
 	}
@@ -142,8 +139,33 @@ func (m *modelTest) step() {
 		m.portfolios[done.ID] = done
 	}
 	if done := result.Done.PortfolioLink; done != nil {
-		m.links[done.ID] = done
+		m.storeLink(done)
 	}
+}
+
+// storeLink stores a link that was created or updated. If its portfolio is a new
+// one, it is the last link there.
+func (m *modelTest) storeLink(link *entry) {
+	if before := m.links[link.ID]; before == nil || before.Portfolio.ID != link.Portfolio.ID {
+		m.removeFromOrder(before)
+		m.order[link.Portfolio.ID] = append(m.order[link.Portfolio.ID], link.ID)
+	}
+	m.links[link.ID] = link
+	m.checkOrder(link.Portfolio.ID)
+}
+
+func (m *modelTest) randomUpdate(link, portfolio *entry) object {
+	input := object{
+		"portfolioId": portfolio.ID, "name": m.randomName(), "url": m.maybeNull("http://example.org"),
+		"description": m.maybeNull(m.randomText()), "imageId": m.maybeImage(),
+	}
+	for _, name := range slices.Sorted(maps.Keys(input)) {
+		if m.random.IntN(2) == 0 {
+			delete(input, name)
+		}
+	}
+	input["id"] = link.ID
+	return input
 }
 
 func (m *modelTest) checkTimes(before, after *entry) {
@@ -206,7 +228,7 @@ func TestModel(t *testing.T) {
 		database := dbtest.Open(t, dsn)
 		m := &modelTest{
 			T: t, database: database, server: graphtest.Serve(t, database, nil), random: rand.New(rand.NewPCG(4, 2026)),
-			portfolios: map[string]*entry{}, links: map[string]*entry{}, images: map[string]*entry{},
+			portfolios: map[string]*entry{}, links: map[string]*entry{}, images: map[string]*entry{}, order: map[string][]string{},
 		}
 		for range 150 {
 			m.step()

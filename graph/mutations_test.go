@@ -62,7 +62,7 @@ func unmarshal(t *testing.T, text string, into any) {
 func TestMutations(t *testing.T) {
 	t.Parallel()
 	golden := graphtest.OpenGolden(t)
-	cases := slices.Concat(portfolioMutations(), createLinkMutations(), linkMutations(), userMutations(), tokenMutations())
+	cases := slices.Concat(portfolioMutations(), createLinkMutations(), linkMutations(), moveMutations(), userMutations(), tokenMutations())
 	graphtest.Each(t, recorded, func(t *testing.T, server *httptest.Server) {
 		for _, c := range cases {
 			t.Run(c.name, func(t *testing.T) {
@@ -108,6 +108,7 @@ const linkSelection = `{portfolioLink{name url description portfolio{id} imageDa
 func createLinkMutations() []mutationCase {
 	const (
 		field   = "createPortfolioLink"
+		placed  = `{portfolioLink{position}}`
 		special = "\\u0000 'single' \"double\" \\ ? $1 %s 😀 \u2028 ?? :name {} \x01\x7f"
 		url     = "https://example.com/?a='\"<>\\&b=ف#x"
 	)
@@ -115,6 +116,8 @@ func createLinkMutations() []mutationCase {
 		{"create a link with special characters", field, linkSelection,
 			object{"portfolioId": "1", "name": special, "url": url, "description": special, "imageId": "12"}},
 		{"create a link without optional fields", field, linkSelection, object{"portfolioId": "1", "name": "x", "url": nil}},
+		{"create a link after all others", field, placed, object{"portfolioId": "4294967297", "name": "x"}},
+		{"create the first link of a portfolio", field, placed, object{"portfolioId": "4294967298", "name": "x"}},
 		{"create a link with all fields invalid", field, linkSelection,
 			object{"portfolioId": 77, "name": " ", "url": "ftp://example.com/", "description": long(10_001), "imageId": 77}},
 		{"create a link of a missing portfolio and image", field, linkSelection, object{"portfolioId": 77, "name": "x", "imageId": 77}},
@@ -125,9 +128,9 @@ func linkMutations() []mutationCase {
 	return []mutationCase{
 		{"update a link without changes", "updatePortfolioLink", linkSelection, object{"id": 12}},
 		{"clear all optional fields", "updatePortfolioLink", linkSelection, object{"id": 12, "url": nil, "description": nil, "imageId": nil}},
-		{"move a link", "updatePortfolioLink", linkSelection, object{"id": 12, "portfolioId": "4294967297"}},
+		{"change the portfolio of a link", "updatePortfolioLink", `{portfolioLink{portfolio{id} position}}`, object{"id": 12, "portfolioId": "4294967297"}},
 		{"set required fields to null", "updatePortfolioLink", linkSelection, object{"id": 12, "portfolioId": nil, "name": nil}},
-		{"move a link to a missing portfolio", "updatePortfolioLink", linkSelection, object{"id": 12, "portfolioId": 77, "imageId": 77, "url": "x"}},
+		{"change the portfolio of a link to a missing one", "updatePortfolioLink", linkSelection, object{"id": 12, "portfolioId": 77, "imageId": 77, "url": "x"}},
 		{"update a missing link", "updatePortfolioLink", linkSelection, object{"id": 77_777}},
 		{"update a link that has changed", "updatePortfolioLink", linkSelection, object{"id": 12, "expectedUpdatedAt": staleTime}},
 		{"update a link with the earliest and latest times", "updatePortfolioLink", `{portfolioLink{createdAt}}`,
@@ -139,6 +142,23 @@ func linkMutations() []mutationCase {
 		{"delete a link by a global ID of another type", "deletePortfolioLink", linkSelection, object{"id": nodeID("Portfolio", "1")}},
 		{"delete a link", "deletePortfolioLink", `{deletedNodeId portfolioLink{id}}`, object{"id": nodeID("PortfolioLink", "4")}},
 		{"delete a deleted link", "deletePortfolioLink", linkSelection, object{"id": 4}},
+	}
+}
+
+func moveMutations() []mutationCase {
+	const field, selection = "movePortfolioLink", `{portfolioLink{id position createdAt}}`
+	return []mutationCase{
+		{"move a link before another", field, selection, object{"id": 14, "beforeId": 11}},
+		{"move a link after another", field, selection, object{"id": "10", "afterId": "UG9ydGZvbGlvTGluazoxMQ==", "beforeId": nil}},
+		{"move a link to where it is", field, `{portfolioLink{position updatedAt}}`, object{"id": 15, "afterId": 13, "expectedUpdatedAt": staleTime}},
+		{"move a link to nowhere", field, selection, object{"id": 10, "afterId": nil}},
+		{"move a link to two places", field, selection, object{"id": 10, "beforeId": 11, "afterId": 11}},
+		{"move a link before itself", field, selection, object{"id": 10, "beforeId": 10}},
+		{"move a link after a missing link", field, selection, object{"id": 10, "afterId": 77_777}},
+		{"move a link before a link of another portfolio", field, selection, object{"id": 10, "beforeId": "5000000001"}},
+		{"move a missing link", field, selection, object{"id": 77_777, "beforeId": 10}},
+		{"move a link that has changed", field, selection, object{"id": 10, "afterId": 13, "expectedUpdatedAt": "2001-01-01T00:00:00Z"}},
+		{"move objects of other types", field, selection, object{"id": "UG9ydGZvbGlvOjE=", "afterId": "SW1hZ2U6MTI="}},
 	}
 }
 

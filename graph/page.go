@@ -3,15 +3,14 @@ package graph
 import (
 	"context"
 	"database/sql"
-	"fmt"
 	"slices"
 	"strconv"
-	"strings"
 
 	"github.com/99designs/gqlgen/graphql"
 
 	"portfolio/db"
 	"portfolio/graph/model"
+	"portfolio/internal/apierror"
 	"portfolio/internal/document"
 )
 
@@ -29,7 +28,7 @@ type listKind struct {
 
 var (
 	portfolioList = listKind{"portfolios", []db.OrderField{db.OrderByID, db.OrderByName, db.OrderByCreatedAt, db.OrderByUpdatedAt}}
-	linkList      = listKind{"links", portfolioList.fields}
+	linkList      = listKind{"links", append(slices.Clone(portfolioList.fields), db.OrderByPosition)}
 	imageList     = listKind{"images", []db.OrderField{db.OrderByID, db.OrderByName, db.OrderByCreatedAt}}
 	userList      = listKind{name: "users"} // by ID only
 	tokenList     = listKind{name: "tokens"}
@@ -93,7 +92,7 @@ func (e *inputErrors) orderBy(keys []*db.Order, fields []db.OrderField) db.Order
 	for i, key := range keys {
 		switch {
 		case !slices.Contains(fields, key.Field):
-			e.add("must be one of "+strings.Trim(fmt.Sprint(fields), "[]"), "orderBy", i, "field")
+			e.add("must be "+apierror.OneOf(fields), "orderBy", i, "field")
 		case slices.ContainsFunc(valid, func(other db.Order) bool { return other.Field == key.Field }):
 			e.add("repeats "+string(key.Field), "orderBy", i, "field")
 		default:
@@ -101,6 +100,15 @@ func (e *inputErrors) orderBy(keys []*db.Order, fields []db.OrderField) db.Order
 		}
 	}
 	return db.NewOrderBy(valid...)
+}
+
+// refusePosition refuses to order links of several portfolios by position.
+func (e *inputErrors) refusePosition(keys []*db.Order) {
+	for i, key := range keys {
+		if key.Field == db.OrderByPosition {
+			e.add("POSITION needs portfolioId", "orderBy", i, "field")
+		}
+	}
 }
 
 func portfolioFilter(f *model.PortfolioFilter) (filter db.Filter, errs inputErrors) {

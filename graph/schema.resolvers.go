@@ -105,6 +105,19 @@ func (r *mutationResolver) UpdatePortfolioLink(ctx context.Context, input model.
 	return &model.UpdatePortfolioLinkPayload{PortfolioLink: link}, nil
 }
 
+// MovePortfolioLink moves a link within its portfolio.
+func (r *mutationResolver) MovePortfolioLink(ctx context.Context, input model.MovePortfolioLinkInput) (*model.MovePortfolioLinkPayload, error) {
+	id, move, errs := linkMove(input)
+	if err := errs.err(); err != nil {
+		return nil, err
+	}
+	link, err := r.DB.MoveLink(ctx, id, input.ExpectedUpdatedAt, move)
+	if err != nil {
+		return nil, anchorError(nameMissing(err, "portfolio link", strconv.FormatInt(id, 10)), move)
+	}
+	return &model.MovePortfolioLinkPayload{PortfolioLink: link}, nil
+}
+
 // DeletePortfolioLink deletes a link.
 func (r *mutationResolver) DeletePortfolioLink(ctx context.Context, input model.DeletePortfolioLinkInput) (*model.DeletePortfolioLinkPayload, error) {
 	id, err := onlyID(input.ID, db.PortfolioLinkNode, "input", "id")
@@ -242,6 +255,9 @@ func (r *queryResolver) PortfolioLink(ctx context.Context, portfolioID *db.NodeI
 func (r *queryResolver) PortfolioLinks(ctx context.Context, portfolioID *db.NodeID, filter *model.PortfolioLinkFilter, orderBy []*db.Order, first *int, after *string, last *int, before *string) (*model.Connection[*db.PortfolioLink], error) {
 	selected, errs := linkFilter(filter)
 	portfolio := errs.optionalID(portfolioID, db.PortfolioNode, "portfolioId")
+	if portfolio == nil {
+		errs.refusePosition(orderBy)
+	}
 	return readPage(ctx, pageArgs{orderBy, first, after, last, before}, linkList, selected, errs, func(list db.List) (*db.Page[*db.PortfolioLink], error) {
 		return r.DB.PortfolioLinks(ctx, portfolio, list)
 	})

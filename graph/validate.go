@@ -195,6 +195,44 @@ func linkUpdate(i model.UpdatePortfolioLinkInput) (id int64, update db.LinkUpdat
 	return id, update, errs
 }
 
+func linkMove(i model.MovePortfolioLinkInput) (id int64, move db.LinkMove, errs inputErrors) {
+	id = errs.id(i.ID, db.PortfolioLinkNode, "input", "id")
+	anchor := i.BeforeID
+	if anchor == nil {
+		anchor, move.After = i.AfterID, true
+	}
+	switch {
+	case anchor == nil:
+		errs.add("or afterId must be given", "input", "beforeId")
+		return id, move, errs
+	case i.BeforeID != nil && i.AfterID != nil:
+		errs.add("cannot be given together with beforeId", "input", "afterId")
+	}
+	move.AnchorID = errs.id(*anchor, db.PortfolioLinkNode, "input", anchorField(move))
+	if errs == nil && move.AnchorID == id {
+		errs.add("must be another link", "input", anchorField(move))
+	}
+	return id, move, errs
+}
+
+func anchorField(move db.LinkMove) string {
+	if move.After {
+		return "afterId"
+	}
+	return "beforeId"
+}
+
+// anchorError returns err, or the mistake if the anchor of a move causes it.
+func anchorError(err error, move db.LinkMove) error {
+	switch {
+	case errors.Is(err, db.ErrNoAnchor):
+		return apierror.Invalid("does not exist", "input", anchorField(move))
+	case errors.Is(err, db.ErrOtherPortfolio):
+		return apierror.Invalid("must be a link of the same portfolio", "input", anchorField(move))
+	}
+	return err
+}
+
 func (e *inputErrors) checkExclusive(id *db.NodeID, upload *graphql.Upload) {
 	if id != nil && upload != nil {
 		e.add("cannot be given together with imageId", "input", "image")

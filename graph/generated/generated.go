@@ -104,6 +104,10 @@ type ComplexityRoot struct {
 		Node   func(childComplexity int) int
 	}
 
+	MovePortfolioLinkPayload struct {
+		PortfolioLink func(childComplexity int) int
+	}
+
 	Mutation struct {
 		CreatePortfolio     func(childComplexity int, input model.CreatePortfolioInput) int
 		CreatePortfolioLink func(childComplexity int, input model.CreatePortfolioLinkInput) int
@@ -111,6 +115,7 @@ type ComplexityRoot struct {
 		CreateUser          func(childComplexity int, input model.CreateUserInput) int
 		DeletePortfolio     func(childComplexity int, input model.DeletePortfolioInput) int
 		DeletePortfolioLink func(childComplexity int, input model.DeletePortfolioLinkInput) int
+		MovePortfolioLink   func(childComplexity int, input model.MovePortfolioLinkInput) int
 		RevokeToken         func(childComplexity int, input model.RevokeTokenInput) int
 		SetUserPermissions  func(childComplexity int, input model.SetUserPermissionsInput) int
 		UpdateImage         func(childComplexity int, input model.UpdateImageInput) int
@@ -155,6 +160,7 @@ type ComplexityRoot struct {
 		Name        func(childComplexity int) int
 		NodeID      func(childComplexity int) int
 		Portfolio   func(childComplexity int) int
+		Position    func(childComplexity int) int
 		URL         func(childComplexity int) int
 		UpdatedAt   func(childComplexity int) int
 	}
@@ -278,6 +284,7 @@ type MutationResolver interface {
 	DeletePortfolio(ctx context.Context, input model.DeletePortfolioInput) (*model.DeletePortfolioPayload, error)
 	CreatePortfolioLink(ctx context.Context, input model.CreatePortfolioLinkInput) (*model.CreatePortfolioLinkPayload, error)
 	UpdatePortfolioLink(ctx context.Context, input model.UpdatePortfolioLinkInput) (*model.UpdatePortfolioLinkPayload, error)
+	MovePortfolioLink(ctx context.Context, input model.MovePortfolioLinkInput) (*model.MovePortfolioLinkPayload, error)
 	DeletePortfolioLink(ctx context.Context, input model.DeletePortfolioLinkInput) (*model.DeletePortfolioLinkPayload, error)
 	CreateUser(ctx context.Context, input model.CreateUserInput) (*model.CreateUserPayload, error)
 	SetUserPermissions(ctx context.Context, input model.SetUserPermissionsInput) (*model.SetUserPermissionsPayload, error)
@@ -556,6 +563,13 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.ImageEdge.Node(childComplexity), true
 
+	case "MovePortfolioLinkPayload.portfolioLink":
+		if e.ComplexityRoot.MovePortfolioLinkPayload.PortfolioLink == nil {
+			break
+		}
+
+		return e.ComplexityRoot.MovePortfolioLinkPayload.PortfolioLink(childComplexity), true
+
 	case "Mutation.createPortfolio":
 		if e.ComplexityRoot.Mutation.CreatePortfolio == nil {
 			break
@@ -622,6 +636,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.DeletePortfolioLink(childComplexity, args["input"].(model.DeletePortfolioLinkInput)), true
+	case "Mutation.movePortfolioLink":
+		if e.ComplexityRoot.Mutation.MovePortfolioLink == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_movePortfolioLink_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.MovePortfolioLink(childComplexity, args["input"].(model.MovePortfolioLinkInput)), true
 	case "Mutation.revokeToken":
 		if e.ComplexityRoot.Mutation.RevokeToken == nil {
 			break
@@ -836,6 +861,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.PortfolioLink.Portfolio(childComplexity), true
+	case "PortfolioLink.position":
+		if e.ComplexityRoot.PortfolioLink.Position == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PortfolioLink.Position(childComplexity), true
 	case "PortfolioLink.url":
 		if e.ComplexityRoot.PortfolioLink.URL == nil {
 			break
@@ -1275,6 +1306,7 @@ func (e *executableSchema) Exec(ctx context.Context) graphql.ResponseHandler {
 			graphql.NewInputUnmarshaler("DeletePortfolioInput", ec.unmarshalInputDeletePortfolioInput),
 			graphql.NewInputUnmarshaler("DeletePortfolioLinkInput", ec.unmarshalInputDeletePortfolioLinkInput),
 			graphql.NewInputUnmarshaler("ImageFilter", ec.unmarshalInputImageFilter),
+			graphql.NewInputUnmarshaler("MovePortfolioLinkInput", ec.unmarshalInputMovePortfolioLinkInput),
 			graphql.NewInputUnmarshaler("Order", ec.unmarshalInputOrder),
 			graphql.NewInputUnmarshaler("PortfolioFilter", ec.unmarshalInputPortfolioFilter),
 			graphql.NewInputUnmarshaler("PortfolioLinkFilter", ec.unmarshalInputPortfolioLinkFilter),
@@ -1547,11 +1579,17 @@ type Mutation {
     input: CreatePortfolioLinkInput!
   ): CreatePortfolioLinkPayload @requires(permission: PORTFOLIO_LINK)
 
-  "Updates a link, or moves it to another portfolio."
+  "Updates a link, or moves it to the end of another portfolio."
   updatePortfolioLink(
     "The changes."
     input: UpdatePortfolioLinkInput!
   ): UpdatePortfolioLinkPayload @requires(permission: PORTFOLIO_LINK)
+
+  "Moves a link directly before or after another one of its portfolio."
+  movePortfolioLink(
+    "The link and its new place."
+    input: MovePortfolioLinkInput!
+  ): MovePortfolioLinkPayload @requires(permission: PORTFOLIO_LINK)
 
   "Deletes a link. Its image is kept."
   deletePortfolioLink(
@@ -1711,6 +1749,11 @@ type PortfolioLink implements Node {
   imageData: Image
   "The portfolio that the link belongs to."
   portfolio: Portfolio!
+  """
+  The position of the link in its portfolio, whose links are ordered by ascending
+  position. A new link is the last one; movePortfolioLink moves it.
+  """
+  position: Float!
   "The time when the link was created."
   createdAt: DateTime!
   "The time when the link was last updated."
@@ -1923,6 +1966,8 @@ enum OrderField {
   CREATED_AT
   "The time of the last update. Images do not have it."
   UPDATED_AT
+  "The position of a link, in a list of the links of one portfolio."
+  POSITION
 }
 
 "The directions of an order."
@@ -2034,7 +2079,7 @@ input CreatePortfolioLinkInput {
 input UpdatePortfolioLinkInput {
   "The ID of the link."
   id: ID!
-  "The ID of the portfolio to move the link to."
+  "The ID of the portfolio to move the link to, where it becomes the last one."
   portfolioId: ID
   "The name, 1 to 255 characters without leading and trailing white space, which is removed."
   name: String
@@ -2046,6 +2091,18 @@ input UpdatePortfolioLinkInput {
   imageId: ID
   "A new image, stored in the same transaction. Null changes nothing. Cannot be combined with imageId."
   image: Upload
+  "The last known updatedAt. If the link has been updated since, the mutation fails with CONFLICT."
+  expectedUpdatedAt: DateTime
+}
+
+"Input of movePortfolioLink. Exactly one of beforeId and afterId is given."
+input MovePortfolioLinkInput {
+  "The ID of the link."
+  id: ID!
+  "The ID of the link to move it before."
+  beforeId: ID
+  "The ID of the link to move it after."
+  afterId: ID
   "The last known updatedAt. If the link has been updated since, the mutation fails with CONFLICT."
   expectedUpdatedAt: DateTime
 }
@@ -2133,6 +2190,12 @@ type CreatePortfolioLinkPayload {
 "Payload of updatePortfolioLink."
 type UpdatePortfolioLinkPayload {
   "The updated link."
+  portfolioLink: PortfolioLink!
+}
+
+"Payload of movePortfolioLink."
+type MovePortfolioLinkPayload {
+  "The moved link. Moving it to where it is does not change it."
   portfolioLink: PortfolioLink!
 }
 
@@ -2303,6 +2366,14 @@ func (ec *executionContext) childFields_ImageEdge(ctx context.Context, field gra
 	return nil, fmt.Errorf("no field named %q was found under type ImageEdge", field.Name)
 }
 
+func (ec *executionContext) childFields_MovePortfolioLinkPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "portfolioLink":
+		return ec.fieldContext_MovePortfolioLinkPayload_portfolioLink(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type MovePortfolioLinkPayload", field.Name)
+}
+
 func (ec *executionContext) childFields_PageInfo(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "hasNextPage":
@@ -2375,6 +2446,8 @@ func (ec *executionContext) childFields_PortfolioLink(ctx context.Context, field
 		return ec.fieldContext_PortfolioLink_imageData(ctx, field)
 	case "portfolio":
 		return ec.fieldContext_PortfolioLink_portfolio(ctx, field)
+	case "position":
+		return ec.fieldContext_PortfolioLink_position(ctx, field)
 	case "createdAt":
 		return ec.fieldContext_PortfolioLink_createdAt(ctx, field)
 	case "updatedAt":
@@ -2809,6 +2882,20 @@ func (ec *executionContext) field_Mutation_deletePortfolio_args(ctx context.Cont
 	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "input",
 		func(ctx context.Context, v any) (model.DeletePortfolioInput, error) {
 			return ec.unmarshalNDeletePortfolioInput2portfolioᚋgraphᚋmodelᚐDeletePortfolioInput(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["input"] = arg0
+	return args, nil
+}
+
+func (ec *executionContext) field_Mutation_movePortfolioLink_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "input",
+		func(ctx context.Context, v any) (model.MovePortfolioLinkInput, error) {
+			return ec.unmarshalNMovePortfolioLinkInput2portfolioᚋgraphᚋmodelᚐMovePortfolioLinkInput(ctx, v)
 		})
 	if err != nil {
 		return nil, err
@@ -4313,6 +4400,38 @@ func (ec *executionContext) fieldContext_ImageEdge_cursor(_ context.Context, fie
 	return graphql.NewScalarFieldContext("ImageEdge", field, true, false, "String")
 }
 
+func (ec *executionContext) _MovePortfolioLinkPayload_portfolioLink(ctx context.Context, field graphql.CollectedField, obj *model.MovePortfolioLinkPayload) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_MovePortfolioLinkPayload_portfolioLink(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.PortfolioLink, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *db.PortfolioLink) graphql.Marshaler {
+			return ec.marshalNPortfolioLink2ᚖportfolioᚋdbᚐPortfolioLink(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_MovePortfolioLinkPayload_portfolioLink(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "MovePortfolioLinkPayload",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_PortfolioLink(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
 func (ec *executionContext) _Mutation_createPortfolio(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -4527,6 +4646,50 @@ func (ec *executionContext) fieldContext_Mutation_updatePortfolioLink(ctx contex
 	}()
 	ctx = graphql.WithFieldContext(ctx, fc)
 	if fc.Args, err = ec.field_Mutation_updatePortfolioLink_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _Mutation_movePortfolioLink(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Mutation_movePortfolioLink(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Mutation().MovePortfolioLink(ctx, fc.Args["input"].(model.MovePortfolioLinkInput))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *model.MovePortfolioLinkPayload) graphql.Marshaler {
+			return ec.marshalOMovePortfolioLinkPayload2ᚖportfolioᚋgraphᚋmodelᚐMovePortfolioLinkPayload(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_Mutation_movePortfolioLink(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Mutation",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_MovePortfolioLinkPayload(ctx, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = ec.field_Mutation_movePortfolioLink_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
 		ec.Error(ctx, err)
 		return fc, err
 	}
@@ -5443,6 +5606,29 @@ func (ec *executionContext) fieldContext_PortfolioLink_portfolio(_ context.Conte
 		},
 	}
 	return fc, nil
+}
+
+func (ec *executionContext) _PortfolioLink_position(ctx context.Context, field graphql.CollectedField, obj *db.PortfolioLink) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_PortfolioLink_position(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Position(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v float64) graphql.Marshaler {
+			return ec.marshalNFloat2float64(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_PortfolioLink_position(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("PortfolioLink", field, true, false, "Float")
 }
 
 func (ec *executionContext) _PortfolioLink_createdAt(ctx context.Context, field graphql.CollectedField, obj *db.PortfolioLink) (ret graphql.Marshaler) {
@@ -8783,6 +8969,69 @@ func UnmarshalImageFilter(ctx context.Context, raw any) (model.ImageFilter, erro
 	return out, err
 }
 
+func (ec *executionContext) unmarshalInputMovePortfolioLinkInput(ctx context.Context, obj any) (model.MovePortfolioLinkInput, error) {
+	var it model.MovePortfolioLinkInput
+	if obj == nil {
+		return it, nil
+	}
+
+	asMap := map[string]any{}
+	for k, v := range obj.(map[string]any) {
+		asMap[k] = v
+	}
+
+	fieldsInOrder := [...]string{"id", "beforeId", "afterId", "expectedUpdatedAt"}
+	for _, k := range fieldsInOrder {
+		v, ok := asMap[k]
+		if !ok {
+			continue
+		}
+		switch k {
+		case "id":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("id"))
+			data, err := ec.unmarshalNID2portfolioᚋdbᚐNodeID(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.ID = data
+		case "beforeId":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("beforeId"))
+			data, err := ec.unmarshalOID2ᚖportfolioᚋdbᚐNodeID(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.BeforeID = data
+		case "afterId":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("afterId"))
+			data, err := ec.unmarshalOID2ᚖportfolioᚋdbᚐNodeID(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.AfterID = data
+		case "expectedUpdatedAt":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("expectedUpdatedAt"))
+			data, err := ec.unmarshalODateTime2ᚖportfolioᚋdbᚐTime(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.ExpectedUpdatedAt = data
+		}
+	}
+	return it, nil
+}
+
+// UnmarshalMovePortfolioLinkInput unmarshals raw into the MovePortfolioLinkInput input type, using the
+// unmarshaler bound to ctx's request. Call it from a resolver to decode an input
+// object that was not passed as a field argument.
+//
+// ctx must come from a gqlgen request; outside one there is no unmarshaler to use
+// and the returned error says so.
+func UnmarshalMovePortfolioLinkInput(ctx context.Context, raw any) (model.MovePortfolioLinkInput, error) {
+	var out model.MovePortfolioLinkInput
+	err := graphql.UnmarshalNamedInputFromContext(ctx, "MovePortfolioLinkInput", raw, &out)
+	return out, err
+}
+
 func (ec *executionContext) unmarshalInputOrder(ctx context.Context, obj any) (db.Order, error) {
 	var it db.Order
 	if obj == nil {
@@ -9822,6 +10071,39 @@ func (ec *executionContext) _ImageEdge(ctx context.Context, sel ast.SelectionSet
 	return out
 }
 
+var movePortfolioLinkPayloadImplementors = []string{"MovePortfolioLinkPayload"}
+
+func (ec *executionContext) _MovePortfolioLinkPayload(ctx context.Context, sel ast.SelectionSet, obj *model.MovePortfolioLinkPayload) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, movePortfolioLinkPayloadImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferred := graphql.NewDeferredGroup(ctx)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("MovePortfolioLinkPayload")
+		case "portfolioLink":
+			out.Values[i] = ec._MovePortfolioLinkPayload_portfolioLink(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	if n := len(deferred.Defers); n > 0 {
+		atomic.AddInt32(&ec.Deferred, int32(min(n, math.MaxInt32)))
+		ec.ProcessDeferredGroup(deferred)
+	}
+
+	return out
+}
+
 var mutationImplementors = []string{"Mutation"}
 
 func (ec *executionContext) _Mutation(ctx context.Context, sel ast.SelectionSet) graphql.Marshaler {
@@ -9872,6 +10154,13 @@ func (ec *executionContext) _Mutation(ctx context.Context, sel ast.SelectionSet)
 		case "updatePortfolioLink":
 			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
 				return ec._Mutation_updatePortfolioLink(ctx, field)
+			})
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "movePortfolioLink":
+			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
+				return ec._Mutation_movePortfolioLink(ctx, field)
 			})
 			if out.Values[i] == graphql.RequiredNull {
 				out.Invalids++
@@ -10182,6 +10471,11 @@ func (ec *executionContext) _PortfolioLink(ctx context.Context, sel ast.Selectio
 				func(ctx context.Context) graphql.Marshaler {
 					return ec._PortfolioLink_portfolio(ctx, field, obj)
 				})
+		case "position":
+			out.Values[i] = ec._PortfolioLink_position(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
 		case "createdAt":
 			out.Values[i] = ec._PortfolioLink_createdAt(ctx, field, obj)
 			if out.Values[i] == graphql.Null {
@@ -11425,6 +11719,20 @@ func (ec *executionContext) marshalNDirection2portfolioᚋdbᚐDirection(ctx con
 	return res
 }
 
+func (ec *executionContext) unmarshalNFloat2float64(ctx context.Context, v any) (float64, error) {
+	res, err := graphql.UnmarshalFloatContext(ctx, v)
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
+func (ec *executionContext) marshalNFloat2float64(ctx context.Context, sel ast.SelectionSet, v float64) graphql.Marshaler {
+	_ = sel
+	res := graphql.MarshalFloatContext(v)
+	if res == graphql.Null {
+		graphql.AddInvalidNullFromMarshaler(ctx, "Float!")
+	}
+	return graphql.WrapContextMarshaler(ctx, res)
+}
+
 func (ec *executionContext) unmarshalNID2int64(ctx context.Context, v any) (int64, error) {
 	res, err := model.UnmarshalID(v)
 	return res, graphql.ErrorOnPath(ctx, err)
@@ -11589,6 +11897,11 @@ func (ec *executionContext) marshalNInt2int(ctx context.Context, sel ast.Selecti
 		graphql.AddInvalidNullFromMarshaler(ctx, "Int!")
 	}
 	return res
+}
+
+func (ec *executionContext) unmarshalNMovePortfolioLinkInput2portfolioᚋgraphᚋmodelᚐMovePortfolioLinkInput(ctx context.Context, v any) (model.MovePortfolioLinkInput, error) {
+	res, err := ec.unmarshalInputMovePortfolioLinkInput(ctx, v)
+	return res, graphql.ErrorOnPath(ctx, err)
 }
 
 func (ec *executionContext) unmarshalNOrder2ᚖportfolioᚋdbᚐOrder(ctx context.Context, v any) (*db.Order, error) {
@@ -12274,6 +12587,13 @@ func (ec *executionContext) marshalOInt2ᚖint(ctx context.Context, sel ast.Sele
 	_ = ctx
 	res := graphql.MarshalInt(*v)
 	return res
+}
+
+func (ec *executionContext) marshalOMovePortfolioLinkPayload2ᚖportfolioᚋgraphᚋmodelᚐMovePortfolioLinkPayload(ctx context.Context, sel ast.SelectionSet, v *model.MovePortfolioLinkPayload) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	return ec._MovePortfolioLinkPayload(ctx, sel, v)
 }
 
 func (ec *executionContext) marshalONode2portfolioᚋdbᚐNode(ctx context.Context, sel ast.SelectionSet, v db.Node) graphql.Marshaler {

@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"encoding/binary"
 	"hash/crc32"
+	"math"
 	"time"
 
 	"portfolio/db"
@@ -39,6 +40,8 @@ func (c *CursorCodec) encode(cursor db.Cursor) string {
 			position = binary.AppendVarint(position, cursor.CreatedAt.UnixMicro())
 		case db.OrderByUpdatedAt:
 			position = binary.AppendVarint(position, cursor.UpdatedAt.UnixMicro())
+		case db.OrderByPosition:
+			position = binary.AppendUvarint(position, math.Float64bits(cursor.Position))
 		}
 	}
 	return base64.RawURLEncoding.EncodeToString(binary.BigEndian.AppendUint32(position, c.checksum(position)))
@@ -63,9 +66,12 @@ func (c *CursorCodec) Decode(text string) (db.Cursor, bool) {
 			cursor.CreatedAt = rest.time()
 		case db.OrderByUpdatedAt:
 			cursor.UpdatedAt = rest.time()
+		case db.OrderByPosition:
+			cursor.Position = math.Float64frombits(rest.uvarint())
 		}
 	}
-	storable := db.CanStoreText(cursor.Name) && db.CanStoreTime(cursor.CreatedAt.Time) && db.CanStoreTime(cursor.UpdatedAt.Time)
+	storable := db.CanStoreText(cursor.Name) && db.CanStoreTime(cursor.CreatedAt.Time) && db.CanStoreTime(cursor.UpdatedAt.Time) &&
+		db.CanStorePosition(cursor.Position)
 	return cursor, storable && c.encode(cursor) == text
 }
 
@@ -75,6 +81,12 @@ type reader []byte
 
 func (r *reader) varint() int64 {
 	number, read := binary.Varint(*r)
+	*r = (*r)[max(read, 0):]
+	return number
+}
+
+func (r *reader) uvarint() uint64 {
+	number, read := binary.Uvarint(*r)
 	*r = (*r)[max(read, 0):]
 	return number
 }

@@ -22,7 +22,7 @@ func codecs() (codecs []CursorCodec) {
 
 func orders() (orders [][]db.Order) {
 	var keys []db.Order
-	for _, field := range []db.OrderField{db.OrderByID, db.OrderByName, db.OrderByCreatedAt, db.OrderByUpdatedAt} {
+	for _, field := range []db.OrderField{db.OrderByID, db.OrderByName, db.OrderByCreatedAt, db.OrderByUpdatedAt, db.OrderByPosition} {
 		for _, direction := range []db.Direction{db.Ascending, db.Descending} {
 			keys = append(keys, db.Order{Field: field, Direction: direction})
 		}
@@ -46,7 +46,7 @@ func FuzzCursor(f *testing.F) {
 	moment := db.Time{Time: time.Date(2026, 1, 13, 10, 5, 43, 296270000, time.UTC)}
 	earliest := db.Time{Time: time.Date(1, 1, 1, 0, 0, 0, 0, time.UTC)}
 	for _, codec := range codecs() {
-		f.Add(codec.encode(db.Cursor{ID: 4, Name: "دمو", CreatedAt: moment, UpdatedAt: earliest}), []byte("x"))
+		f.Add(codec.encode(db.Cursor{ID: 4, Name: "دمو", CreatedAt: moment, UpdatedAt: earliest, Position: -4.5}), []byte("x"))
 		f.Add(codec.encode(db.Cursor{ID: -1 << 63, CreatedAt: earliest, UpdatedAt: moment}), []byte{4, 0xff, 0, 2})
 	}
 	f.Add("", binary.AppendVarint(nil, 1<<62))
@@ -62,7 +62,7 @@ func FuzzCursor(f *testing.F) {
 			}
 			forged := base64.RawURLEncoding.EncodeToString(binary.BigEndian.AppendUint32(slices.Clone(position), codec.checksum(position)))
 			cursor, ok := codec.Decode(forged)
-			if storable := db.CanStoreText(cursor.Name) && db.CanStoreTime(cursor.CreatedAt.Time) && db.CanStoreTime(cursor.UpdatedAt.Time); ok && !storable {
+			if storable := db.CanStoreText(cursor.Name) && db.CanStoreTime(cursor.CreatedAt.Time) && db.CanStoreTime(cursor.UpdatedAt.Time) && db.CanStorePosition(cursor.Position); ok && !storable {
 				t.Errorf("%+v: %q decodes as %+v", codec, forged, cursor)
 			}
 		}

@@ -85,6 +85,13 @@ type (
 		ExpectedUpdatedAt      *db.Time
 	}
 
+	// MovePortfolioLinkInput names a link and its new neighbour.
+	MovePortfolioLinkInput struct {
+		ID                db.NodeID
+		BeforeID, AfterID *db.NodeID
+		ExpectedUpdatedAt *db.Time
+	}
+
 	// DeletePortfolioLinkInput names a link to delete.
 	DeletePortfolioLinkInput struct {
 		ID                db.NodeID
@@ -129,6 +136,8 @@ type (
 	CreatePortfolioLinkPayload struct{ PortfolioLink *db.PortfolioLink }
 	// UpdatePortfolioLinkPayload is the result of updatePortfolioLink.
 	UpdatePortfolioLinkPayload struct{ PortfolioLink *db.PortfolioLink }
+	// MovePortfolioLinkPayload is the result of movePortfolioLink.
+	MovePortfolioLinkPayload struct{ PortfolioLink *db.PortfolioLink }
 	// DeletePortfolioLinkPayload is the result of deletePortfolioLink.
 	DeletePortfolioLinkPayload struct{ PortfolioLink *db.PortfolioLink }
 

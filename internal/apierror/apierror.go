@@ -66,6 +66,21 @@ func shorten(text string, limit int) string {
 	return strings.ToValidUTF8(text[:limit], "") + "…"
 }
 
+// OneOf returns the names as a message lists them, such as "A, B or C".
+func OneOf[T ~string](names []T) string {
+	var text strings.Builder
+	for i, name := range names {
+		switch {
+		case i > 0 && i == len(names)-1:
+			text.WriteString(" or ")
+		case i > 0:
+			text.WriteString(", ")
+		}
+		text.WriteString(string(name))
+	}
+	return text.String()
+}
+
 // InputError is a client's mistake with the value of a field.
 type InputError struct {
 	Code    Code

@@ -6,7 +6,6 @@ import (
 	"math"
 	"slices"
 	"strconv"
-	"strings"
 
 	"github.com/vektah/gqlparser/v2/ast"
 	"github.com/vektah/gqlparser/v2/gqlerror"
@@ -190,11 +189,7 @@ func alternatives(values ast.EnumValueList) string {
 	for i, value := range values {
 		names[i] = value.Name
 	}
-	text := strings.Join(names, ", ")
-	if last := strings.LastIndex(text, ", "); last > 0 {
-		text = text[:last] + " or" + text[last+1:]
-	}
-	return text
+	return apierror.OneOf(names)
 }
 
 // decoded returns a default value in the form of decoded JSON.

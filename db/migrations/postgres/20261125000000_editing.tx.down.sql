@@ -19,3 +19,7 @@ ALTER TABLE images DROP COLUMN alt, ALTER COLUMN name TYPE text COLLATE "default
 --bun:split
 
 DROP INDEX portfolio_links_url;
+
+--bun:split
+
+ALTER TABLE portfolio_links DROP COLUMN position;

@@ -34,3 +34,13 @@ EXCEPTION WHEN insufficient_privilege OR undefined_file OR feature_not_supported
   RAISE WARNING 'searches are slow without the extension pg_trgm: %', SQLERRM;
 END
 $$;
+
+--bun:split
+
+-- A link without a position is at its id, so that existing rows, and those that
+-- other programs insert, have one.
+ALTER TABLE portfolio_links ADD COLUMN position double precision CHECK (position BETWEEN -1e300 AND 1e300);
+
+--bun:split
+
+CREATE INDEX portfolio_links_portfolio_id_position ON portfolio_links (portfolio_id, COALESCE(position, CAST(id AS double precision)), id);

@@ -31,3 +31,11 @@ ALTER TABLE images DROP COLUMN alt;
 --bun:split
 
 DROP INDEX portfolio_links_url;
+
+--bun:split
+
+DROP INDEX portfolio_links_portfolio_id_position;
+
+--bun:split
+
+ALTER TABLE portfolio_links DROP COLUMN position;

@@ -58,3 +58,13 @@ END;
 CREATE TRIGGER images_search_delete AFTER DELETE ON images BEGIN
   INSERT INTO images_search (images_search, rowid, name, alt) VALUES ('delete', OLD.id, OLD.name, OLD.alt);
 END;
+
+--bun:split
+
+-- A link without a position is at its id, so that existing rows, and those that
+-- other programs insert, have one.
+ALTER TABLE portfolio_links ADD COLUMN position double precision CHECK (position BETWEEN -1e300 AND 1e300);
+
+--bun:split
+
+CREATE INDEX portfolio_links_portfolio_id_position ON portfolio_links (portfolio_id, COALESCE(position, CAST(id AS double precision)), id);

@@ -1,0 +1,291 @@
+package db
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"math"
+
+	"github.com/uptrace/bun"
+)
+
+// Links of a portfolio are ordered by position, and by id where positions are
+// equal. A link that was loaded without a position is at its id. A transaction
+// that writes a position holds the lock of the portfolio, so the positions that
+// it writes differ from all others.
+
+// maxPosition bounds positions, as the tables do.
+const maxPosition = 1e300
+
+// CanStorePosition reports whether both databases can store a position.
+func CanStorePosition(position float64) bool { return math.Abs(position) <= maxPosition }
+
+// errPortfolioChanged means that a transaction has to run again.
+var errPortfolioChanged = fmt.Errorf("%w: the link was moved to another portfolio", ErrUnavailable)
+
+// Position returns the position of the link in its portfolio.
+func (l *PortfolioLink) Position() float64 {
+	if l.StoredPosition != nil {
+		return *l.StoredPosition
+	}
+	return float64(l.ID)
+}
+
+// LinkMove is a place directly before or after another link, the anchor.
+type LinkMove struct {
+	AnchorID int64
+	After    bool
+}
+
+// MoveLink moves a link within its portfolio. It returns the errors of
+// UpdatePortfolio, or ErrNoAnchor or ErrOtherPortfolio. A link that is at the
+// place already does not change.
+func (db *DB) MoveLink(ctx context.Context, id int64, expected *Time, move LinkMove) (*PortfolioLink, error) {
+	var link PortfolioLink
+	err := db.transaction(ctx, func(ctx context.Context, tx bun.Tx) error {
+		link = PortfolioLink{}
+		if err := db.lockWithPortfolio(ctx, tx, &link, id, expected); err != nil {
+			return err
+		}
+		gap, err := gapAt(ctx, tx, &link, move)
+		if err != nil {
+			return err
+		}
+		if !gap.holds(link.place()) {
+			position, err := gap.position(ctx, tx)
+			if err != nil {
+				return err
+			}
+			link.StoredPosition, link.UpdatedAt = &position, nextUpdatedAt(link.UpdatedAt)
+			if _, err := tx.NewUpdate().Model(&link).Column("position", "updated_at").WherePK().Exec(ctx); err != nil {
+				return err
+			}
+		}
+		return readImage(ctx, tx, &link)
+	})
+	return &link, err
+}
+
+// lockWithPortfolio locks a link like lockUnchanged, after its portfolio.
+func (db *DB) lockWithPortfolio(ctx context.Context, tx bun.Tx, link *PortfolioLink, id int64, expected *Time) error {
+	var portfolioID int64
+	if err := tx.NewSelect().Model(link).Column("portfolio_id").Where("id = ?", id).Scan(ctx, &portfolioID); err != nil {
+		return err
+	}
+	switch err := db.lock(ctx, tx, new(Portfolio), portfolioID, "NO KEY UPDATE"); {
+	case errors.Is(err, ErrNotFound):
+		return errPortfolioChanged
+	case err != nil:
+		return err
+	}
+	if err := db.lockUnchanged(ctx, tx, link, id, expected); err != nil {
+		return err
+	}
+	if link.PortfolioID != portfolioID {
+		return errPortfolioChanged
+	}
+	return nil
+}
+
+// putLast sets the position of a link of a portfolio that is locked.
+func putLast(ctx context.Context, tx bun.Tx, link *PortfolioLink) error {
+	gap := gap{portfolioID: link.PortfolioID}
+	var err error
+	if gap.left, err = gap.nearest(ctx, tx, nil, Descending); err != nil {
+		return err
+	}
+	position, err := gap.position(ctx, tx)
+	link.StoredPosition = &position
+	return err
+}
+
+// A place is where a link is in its portfolio.
+type place struct {
+	Position float64
+	ID       int64
+}
+
+func (l *PortfolioLink) place() place { return place{l.Position(), l.ID} }
+
+func (p place) before(other place) bool {
+	return cmp.Or(cmp.Compare(p.Position, other.Position), cmp.Compare(p.ID, other.ID)) < 0
+}
+
+// A gap is between neighbours in a portfolio, of which the first or the last
+// may be missing.
+type gap struct {
+	portfolioID int64
+	moved       *int64 // id of the link to put there, which is no neighbour, or nil if it is new
+	left, right *place
+}
+
+// gapAt returns the gap before or after the anchor of a move.
+func gapAt(ctx context.Context, tx bun.Tx, link *PortfolioLink, move LinkMove) (gap, error) {
+	gap := gap{portfolioID: link.PortfolioID, moved: &link.ID}
+	var anchor PortfolioLink
+	err := wrap(tx.NewSelect().Model(&anchor).Where("id = ?", move.AnchorID).Scan(ctx))
+	switch {
+	case errors.Is(err, ErrNotFound):
+		return gap, ErrNoAnchor
+	case err == nil && anchor.PortfolioID != link.PortfolioID:
+		return gap, ErrOtherPortfolio
+	case err != nil:
+		return gap, err
+	}
+	at := anchor.place()
+	if move.After {
+		gap.left = &at
+		gap.right, err = gap.nearest(ctx, tx, &at, Ascending)
+	} else {
+		gap.right = &at
+		gap.left, err = gap.nearest(ctx, tx, &at, Descending)
+	}
+	return gap, err
+}
+
+// holds reports whether a place is in the gap.
+func (g *gap) holds(p place) bool {
+	return (g.left == nil || g.left.before(p)) && (g.right == nil || p.before(*g.right))
+}
+
+// links selects the places of the links from a place on in a direction, or of
+// all links from one end if it is nil.
+func (g *gap) links(tx bun.Tx, from *place, inclusive bool, direction Direction, limit int) *bun.SelectQuery {
+	key, order := OrderByPosition.column(""), NewOrderBy(Order{OrderByPosition, direction})
+	query := tx.NewSelect().Table("portfolio_links").ColumnExpr(key+" AS position, id").
+		Where("portfolio_id = ?", g.portfolioID).OrderExpr(order.on("")).Limit(int64(limit))
+	if limit == 0 { // which Bun takes for no limit
+		query = query.Where("false")
+	}
+	if g.moved != nil {
+		query = query.Where("id <> ?", *g.moved)
+	}
+	if from != nil {
+		strict := order[0].operator()
+		operator := strict
+		if inclusive {
+			operator += "="
+		}
+		// Without the cast, a whole number would be an integer, which may differ.
+		query = query.Where(key+" "+strict+"= CAST(? AS double precision)", from.Position).
+			Where("("+key+", id) "+operator+" (CAST(? AS double precision), ?)", from.Position, from.ID)
+	}
+	return query
+}
+
+// nearest returns the place of the nearest link from a place on, or nil.
+func (g *gap) nearest(ctx context.Context, tx bun.Tx, from *place, direction Direction) (*place, error) {
+	var found []place
+	err := g.links(tx, from, false, direction, 1).Scan(ctx, &found)
+	if err != nil || len(found) == 0 {
+		return nil, err
+	}
+	return &found[0], nil
+}
+
+// position returns a position in the gap. If there is none, it moves the
+// neighbours apart.
+func (g *gap) position(ctx context.Context, tx bun.Tx) (float64, error) {
+	if position, ok := g.between(); ok {
+		return position, nil
+	}
+	return g.spread(ctx, tx)
+}
+
+// between returns a number between the neighbours, or false if there is none.
+func (g *gap) between() (position float64, ok bool) {
+	switch {
+	case g.left == nil && g.right == nil:
+		return 1, true
+	case g.right == nil:
+		position = max(g.left.Position+1, math.Nextafter(g.left.Position, math.Inf(1)))
+	case g.left == nil:
+		position = min(g.right.Position-1, math.Nextafter(g.right.Position, math.Inf(-1)))
+	default:
+		position = g.left.Position + (g.right.Position-g.left.Position)/2
+		if position <= g.left.Position || position >= g.right.Position {
+			return 0, false
+		}
+	}
+	return position, CanStorePosition(position)
+}
+
+// spread places the nearest links evenly, and returns the position of the gap
+// between them.
+func (g *gap) spread(ctx context.Context, tx bun.Tx) (float64, error) {
+	for limit := 1; ; limit *= 2 {
+		left, err := g.reach(ctx, tx, g.left, Descending, limit)
+		if err != nil {
+			return 0, err
+		}
+		right, err := g.reach(ctx, tx, g.right, Ascending, limit)
+		if err != nil {
+			return 0, err
+		}
+		start, step, ok := divide(left.end, right.end, left.links+1+right.links)
+		if !ok {
+			continue
+		}
+		number := func(links *bun.SelectQuery, first int) *bun.SelectQuery {
+			return tx.NewSelect().TableExpr("(?) AS nearest", links).ColumnExpr("id, ? + row_number() OVER (ORDER BY position, id) AS number", first)
+		}
+		links := number(g.links(tx, g.left, true, Descending, left.links), 0).
+			UnionAll(number(g.links(tx, g.right, true, Ascending, right.links), left.links+1))
+		_, err = tx.NewUpdate().Table("portfolio_links").TableExpr("(?) AS spread", links).
+			Set("position = CAST(? AS double precision) + CAST(? AS double precision) * spread.number", start, step).
+			Where("portfolio_links.id = spread.id").Exec(ctx)
+		return start + step*float64(left.links+1), err
+	}
+}
+
+// reach is a number of links on one side of a gap, and the position at which
+// the next one follows, or nil if none does.
+type reach struct {
+	links int
+	end   *float64
+}
+
+func (g *gap) reach(ctx context.Context, tx bun.Tx, from *place, direction Direction, limit int) (reach, error) {
+	if from == nil {
+		return reach{}, nil
+	}
+	farthest := "max"
+	if direction == Descending {
+		farthest = "min"
+	}
+	var found reach
+	err := tx.NewSelect().TableExpr("(?) AS nearest", g.links(tx, from, true, direction, limit+1)).
+		ColumnExpr("count(*), "+farthest+"(position)").Scan(ctx, &found.links, &found.end)
+	if found.links <= limit {
+		return reach{links: found.links}, err
+	}
+	return reach{limit, found.end}, err
+}
+
+// divide returns the steps at which to place a number of links between two
+// positions, either of which may be missing. It reports false if the steps are
+// too small. The more links there are the larger the steps must be, so that many
+// moves fit before as many links have to be placed again.
+func divide(left, right *float64, links int) (start, step float64, ok bool) {
+	if left == nil && right == nil {
+		return 0, 1, true
+	}
+	least := 0.0
+	for _, end := range []*float64{left, right} {
+		if end != nil {
+			precision := math.Nextafter(math.Abs(*end), math.Inf(1)) - math.Abs(*end)
+			least = max(least, 4*float64(links)*precision)
+		}
+	}
+	steps := float64(links + 1)
+	switch step = max(1, least); {
+	case left == nil:
+		start = *right - step*steps
+	case right == nil:
+		start = *left
+	default:
+		start, step = *left, (*right-*left)/steps
+	}
+	return start, step, step >= least && CanStorePosition(start) && CanStorePosition(start+step*steps)
+}

@@ -1,0 +1,180 @@
+package graph_test
+
+import (
+	"net/http/httptest"
+	"slices"
+	"strconv"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"portfolio/db/dbtest"
+	"portfolio/graph/graphtest"
+)
+
+const moveLink = `mutation M($i: MovePortfolioLinkInput!) {done: movePortfolioLink(input: $i) {portfolioLink ` + entryFields + `}}`
+
+// without returns the other ids.
+func without(ids []string, id string) []string {
+	return slices.DeleteFunc(slices.Clone(ids), func(other string) bool { return other == id })
+}
+
+// moved returns the ids after a move of one of them before or after another.
+func moved(ids []string, id, field, anchor string) []string {
+	others := without(ids, id)
+	at := slices.Index(others, anchor)
+	if field == "afterId" {
+		at++
+	}
+	return slices.Insert(others, at, id)
+}
+
+// moveLink moves a link next to another one of its portfolio, if there is one.
+func (m *modelTest) moveLink(link *entry) {
+	order := m.order[link.Portfolio.ID]
+	if len(order) < 2 {
+		return
+	}
+	field, anchor := pick(m, "beforeId", "afterId"), pick(m, without(order, link.ID)...)
+	var result struct {
+		Done struct{ PortfolioLink *entry }
+	}
+	m.query(moveLink, object{"i": object{"id": link.ID, field: anchor, "expectedUpdatedAt": link.UpdatedAt}}, &result)
+	want := moved(order, link.ID, field, anchor)
+	if !slices.Equal(want, order) {
+		m.checkTimes(link, result.Done.PortfolioLink)
+	} else if diff := cmp.Diff(link, result.Done.PortfolioLink); diff != "" {
+		m.Fatal("a move to the same place: ", diff)
+	}
+	m.links[link.ID], m.order[link.Portfolio.ID] = result.Done.PortfolioLink, want
+	m.checkOrder(link.Portfolio.ID)
+}
+
+func (m *modelTest) removeFromOrder(link *entry) {
+	if link != nil {
+		m.order[link.Portfolio.ID] = without(m.order[link.Portfolio.ID], link.ID)
+	}
+}
+
+// checkOrder compares the order of the links of a portfolio with the model, and
+// reads their positions.
+func (m *modelTest) checkOrder(portfolio string) {
+	m.Helper()
+	var result struct {
+		List struct{ Nodes []*entry }
+	}
+	m.query(`query($p: ID!) {list: portfolioLinks(portfolioId: $p, orderBy: {field: POSITION}, first: 100) {nodes {id position}}}`, object{"p": portfolio}, &result)
+	var ids []string
+	for i, node := range result.List.Nodes {
+		if i > 0 && node.Position <= result.List.Nodes[i-1].Position {
+			m.Fatalf("link %s is at %v, after %+v", node.ID, node.Position, result.List.Nodes[i-1])
+		}
+		ids = append(ids, node.ID)
+		m.links[node.ID].Position = node.Position
+	}
+	if diff := cmp.Diff(m.order[portfolio], ids, cmpopts.EquateEmpty()); diff != "" {
+		m.Fatal(diff)
+	}
+}
+
+// TestMovesWithoutRoom moves links to the same place until there is no number left
+// between its neighbours. The others are then moved apart, but few of them.
+func TestMovesWithoutRoom(t *testing.T) {
+	t.Parallel()
+	const links, moves = 40, 100
+	patterns := map[string]func(ids []string, n int) (id, field, anchor string){
+		"after the first": func(ids []string, _ int) (id, field, anchor string) { return ids[links-1], "afterId", ids[0] },
+		"before the last": func(ids []string, _ int) (id, field, anchor string) { return ids[0], "beforeId", ids[links-1] },
+		"between the same two": func(ids []string, n int) (id, field, anchor string) {
+			return ids[10+10*(n%2)], []string{"afterId", "beforeId"}[n%2], ids[15]
+		},
+		"swapped":    func(ids []string, _ int) (id, field, anchor string) { return ids[3], "afterId", ids[1] },
+		"to the end": func(ids []string, _ int) (id, field, anchor string) { return ids[0], "afterId", ids[links-1] },
+	}
+	positions := map[string]struct{ firstID, position string }{
+		"at their ids":            {"1", "NULL"},
+		"equal":                   {"1", "0"},
+		"of the greatest number":  {"1", "1e300"},
+		"at ids without a number": {"4611686018427387904", "NULL"},
+		"of fractions":            {"1", "1.0 / 3"},
+	}
+	dbtest.EachURL(t, func(t *testing.T, dsn string) {
+		t.Parallel()
+		dbtest.LoadFile(t, dsn, recorded)
+		server := graphtest.Serve(t, dbtest.Open(t, dsn), nil)
+		for name, p := range positions {
+			for pattern, next := range patterns {
+				t.Run(pattern+", positions "+name, func(t *testing.T) {
+					dbtest.Exec(t, dsn, "DELETE FROM portfolio_links")
+					dbtest.Exec(t, dsn, "INSERT INTO portfolio_links (id, portfolio_id, name, position) SELECT id + "+p.firstID+", 1, 'x', "+p.position+" FROM images ORDER BY id LIMIT "+strconv.Itoa(links))
+					m := newMoves(t, server)
+					for n := range moves {
+						m.move(next(m.ids(), n))
+					}
+					if m.spread > 2*moves {
+						t.Errorf("%d positions of other links were changed", m.spread)
+					}
+				})
+			}
+		}
+	})
+}
+
+// moves checks moves in portfolio 1.
+type moves struct {
+	*testing.T
+	server *httptest.Server
+	links  []entry
+	spread int // others whose position was changed
+}
+
+const listByPosition = `links(first: 100, orderBy: {field: POSITION}) {nodes {id position updatedAt}}`
+
+func newMoves(t *testing.T, server *httptest.Server) *moves {
+	var result struct {
+		Portfolio struct{ Links struct{ Nodes []entry } }
+	}
+	mutate(t, server, `{portfolio(id: 1) {`+listByPosition+`}}`, nil, &result)
+	return &moves{T: t, server: server, links: result.Portfolio.Links.Nodes}
+}
+
+func (m *moves) ids() (ids []string) {
+	for _, link := range m.links {
+		ids = append(ids, link.ID)
+	}
+	return ids
+}
+
+func (m *moves) move(id, field, anchor string) {
+	m.Helper()
+	var result struct {
+		Done struct {
+			PortfolioLink struct {
+				Portfolio struct{ Links struct{ Nodes []entry } }
+			}
+		}
+	}
+	code := mutate(m.T, m.server, `mutation M($i: MovePortfolioLinkInput!) {done: movePortfolioLink(input: $i) {portfolioLink {portfolio {`+listByPosition+`}}}}`, object{"i": object{"id": id, field: anchor}}, &result)
+	want := moved(m.ids(), id, field, anchor)
+	before := map[string]entry{}
+	for _, link := range m.links {
+		before[link.ID] = link
+	}
+	m.links = result.Done.PortfolioLink.Portfolio.Links.Nodes
+	if got := m.ids(); code != "" || !slices.Equal(got, want) {
+		m.Fatalf("%s %s %s: %s %v, want %v", id, field, anchor, code, got, want)
+	}
+	for i, link := range m.links {
+		switch was := before[link.ID]; {
+		case link.ID == id:
+			if i > 0 && link.Position <= m.links[i-1].Position || i < len(m.links)-1 && link.Position >= m.links[i+1].Position {
+				m.Fatalf("%s was moved to %v, beside %+v", id, link.Position, m.links)
+			}
+		case !link.UpdatedAt.Equal(was.UpdatedAt):
+			m.Fatalf("%s was updated at %s, before at %s", link.ID, link.UpdatedAt, was.UpdatedAt)
+		case link.Position != was.Position:
+			m.spread++
+		}
+	}
+}
