@@ -56,8 +56,17 @@ func (db *DB) ExplainPortfolios(ctx context.Context, list List) (string, error) 
 	return explain(ctx, db, db.portfolioList(), list, nil)
 }
 
+// ExplainNeighbours returns the plan for the neighbours of links.
+func (db *DB) ExplainNeighbours(ctx context.Context, direction Direction, ids ...int64) (string, error) {
+	return explainQuery(ctx, db, db.neighbourQuery(neighbours{direction, true}), []any{db.idTableArg(ids)})
+}
+
 func explain[R any](ctx context.Context, db *DB, spec listSpec[R], list List, parents []int64) (string, error) {
 	q, args := rowQuery(db, spec, list, newWhere(db, spec, list.Filter, parents), len(parents) > 1)
+	return explainQuery(ctx, db, q, args)
+}
+
+func explainQuery(ctx context.Context, db *DB, q *preparedQuery, args []any) (string, error) {
 	prefix, dest := "EXPLAIN ", []any{new(string)}
 	if !db.Postgres() {
 		prefix, dest = "EXPLAIN QUERY PLAN ", []any{new(int), new(int), new(int), new(string)}

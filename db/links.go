@@ -141,10 +141,11 @@ func (db *DB) linkList(withImages bool) listSpec[*PortfolioLink] {
 	return spec
 }
 
-// linkPage holds links that were read together, and their portfolios.
+// linkPage holds links that were read together, and what was read for all.
 type linkPage struct {
 	rows       []*PortfolioLink
 	portfolios pageCache[*Portfolio]
+	neighbours pageCache[*PortfolioLink]
 }
 
 // shareLinkPage records that links and their images were read together.

@@ -253,6 +253,18 @@ func WithMeter(ctx context.Context, meter func(bytes int) error) context.Context
 	return context.WithValue(ctx, meterKey{}, meter)
 }
 
+// meteredScan returns the function that scans a row and counts its size.
+func meteredScan[R any](ctx context.Context, spec listSpec[R]) func(row) (R, error) {
+	meter, _ := ctx.Value(meterKey{}).(func(bytes int) error)
+	return func(row row) (R, error) {
+		read, err := spec.scan(row)
+		if err == nil && meter != nil {
+			err = meter(spec.size(read))
+		}
+		return read, err
+	}
+}
+
 // readPages reads the same page of each parent's list. It runs one statement
 // for the rows and one for the counts, whatever the number of parents.
 func readPages[R any](ctx context.Context, db *DB, spec listSpec[R], list List, parents ...int64) (map[int64]*Page[R], error) {
@@ -273,13 +285,10 @@ func readPages[R any](ctx context.Context, db *DB, spec listSpec[R], list List, 
 	if !list.WithRows {
 		return pages, nil
 	}
-	meter, _ := ctx.Value(meterKey{}).(func(bytes int) error)
+	scan := meteredScan(ctx, spec)
 	q, args := rowQuery(db, spec, list, where, len(parents) > 1)
 	err := db.query(ctx, q, args, func(row row) error {
-		read, err := spec.scan(row)
-		if err == nil && meter != nil {
-			err = meter(spec.size(read))
-		}
+		read, err := scan(row)
 		if err != nil {
 			return err
 		}

@@ -51,6 +51,7 @@ func TestPlans(t *testing.T) {
 		database := dbtest.Open(t, dsn)
 		checkOrders(t, database)
 		checkFilters(t, database)
+		checkNeighbours(t, database)
 		checkLinksOfImagesPlans(t, database, middle(50_000, "Link 50000"))
 	})
 }
@@ -82,6 +83,22 @@ func checkOrders(t *testing.T, database *db.DB) {
 				checkPlan(t, database, list, plan, err)
 			}
 		})
+	}
+}
+
+// checkNeighbours checks that an index finds the neighbour of each link.
+func checkNeighbours(t *testing.T, database *db.DB) {
+	for _, direction := range []db.Direction{db.Ascending, db.Descending} {
+		for _, ids := range [][]int64{{50_000}, {5, 6, 7, 50_000}} {
+			plan, err := database.ExplainNeighbours(t.Context(), direction, ids...)
+			seek := `portfolio_links_portfolio_id_position [^\n]*\n *Index Cond: \(\(portfolio_id = of_link.portfolio_id\) AND \([^\n]*[<>]`
+			if !database.Postgres() {
+				seek = `SEARCH near USING COVERING INDEX portfolio_links_portfolio_id_position \(portfolio_id=\? AND <expr>[<>]\?\)`
+			}
+			if err != nil || !regexp.MustCompile(seek).MatchString(plan) || regexp.MustCompile(`Seq Scan|SCAN (link|of_link)`).MatchString(plan) {
+				t.Errorf("%s %v: %v\n%s", direction, ids, err, plan)
+			}
+		}
 	}
 }
 

@@ -271,7 +271,7 @@ var portfolioEncoder = newNode("Portfolio", map[string]fieldEncoder[db.Portfolio
 	"updatedAt": scalarField(func(b []byte, p *db.Portfolio) []byte { return appendTime(b, p.UpdatedAt.Time) }),
 })
 
-// linkEncoder has no portfolio, which is not read with a link.
+// linkEncoder has no portfolio and no neighbours, which are not read with a link.
 var linkEncoder = newNode("PortfolioLink", map[string]fieldEncoder[db.PortfolioLink]{
 	"id":          scalarField(func(b []byte, l *db.PortfolioLink) []byte { return appendID(b, l.ID) }),
 	"name":        scalarField(func(b []byte, l *db.PortfolioLink) []byte { return model.AppendString(b, l.Name) }),

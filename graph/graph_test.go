@@ -70,6 +70,8 @@ func objectCases() []queryCase {
 	return []queryCase{
 		{"image", staff4242, `{image(id:12){name humanReadableSize thumbnails{id size}}}`, nil},
 		{"portfolio", staff4242, `{portfolio(id:2){id name createdAt updatedAt links{nodes{id}}}}`, nil},
+		{"neighbours of a link", staff4242, `{portfolioLink(id:11){position previous{id name previous{id previous{id}}} next{id imageData{id} next{portfolio{id}}}}}`, nil},
+		{"neighbours of the last link", staff4242, `{portfolioLinks(portfolioId:2){nodes{previous{id} next{id}}}}`, nil},
 		{"portfolio of a link", staff4242, `{portfolioLink(id:900){portfolio{id links{totalCount}}}}`, nil},
 		{"missing image and portfolio", admin, `{image(id:999999){id} portfolio(id:77){id}}`, nil},
 	}

@@ -57,14 +57,22 @@ func (m *modelTest) removeFromOrder(link *entry) {
 	}
 }
 
+// neighbour is a link with those beside it.
+type neighbour struct {
+	ID             string
+	Position       float64
+	Previous, Next *neighbour
+}
+
 // checkOrder compares the order of the links of a portfolio with the model, and
 // reads their positions.
 func (m *modelTest) checkOrder(portfolio string) {
 	m.Helper()
 	var result struct {
-		List struct{ Nodes []*entry }
+		List struct{ Nodes []*neighbour }
 	}
-	m.query(`query($p: ID!) {list: portfolioLinks(portfolioId: $p, orderBy: {field: POSITION}, first: 100) {nodes {id position}}}`, object{"p": portfolio}, &result)
+	m.query(`query($p: ID!) {list: portfolioLinks(portfolioId: $p, orderBy: {field: POSITION}, first: 100)
+		{nodes {id position previous {id previous {id}} next {id next {id portfolio {id}}}}}}`, object{"p": portfolio}, &result)
 	var ids []string
 	for i, node := range result.List.Nodes {
 		if i > 0 && node.Position <= result.List.Nodes[i-1].Position {
@@ -72,6 +80,20 @@ func (m *modelTest) checkOrder(portfolio string) {
 		}
 		ids = append(ids, node.ID)
 		m.links[node.ID].Position = node.Position
+	}
+	for i, node := range result.List.Nodes {
+		around := []*neighbour{node.Next, node.Previous, nil, nil}
+		if node.Next != nil {
+			around[2] = node.Next.Next
+		}
+		if node.Previous != nil {
+			around[3] = node.Previous.Previous
+		}
+		for n, distance := range []int{1, -1, 2, -2} {
+			if want := i + distance; (around[n] == nil) != (want < 0 || want >= len(ids)) || around[n] != nil && around[n].ID != ids[want] {
+				m.Fatalf("link %s of %v has %+v at a distance of %d", node.ID, ids, around[n], distance)
+			}
+		}
 	}
 	if diff := cmp.Diff(m.order[portfolio], ids, cmpopts.EquateEmpty()); diff != "" {
 		m.Fatal(diff)

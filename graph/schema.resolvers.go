@@ -240,6 +240,16 @@ func (r *portfolioLinkResolver) Portfolio(ctx context.Context, obj *db.Portfolio
 	return r.DB.PortfolioOf(ctx, obj)
 }
 
+// Previous returns the link before a link, or nil.
+func (r *portfolioLinkResolver) Previous(ctx context.Context, obj *db.PortfolioLink) (*db.PortfolioLink, error) {
+	return r.neighbour(ctx, obj, db.Descending)
+}
+
+// Next returns the link after a link, or nil.
+func (r *portfolioLinkResolver) Next(ctx context.Context, obj *db.PortfolioLink) (*db.PortfolioLink, error) {
+	return r.neighbour(ctx, obj, db.Ascending)
+}
+
 // PortfolioLink returns a link, or nil if it does not exist. The legacy endpoint
 // calls it too.
 func (r *queryResolver) PortfolioLink(ctx context.Context, portfolioID *db.NodeID, id db.NodeID) (*db.PortfolioLink, error) {

@@ -158,9 +158,11 @@ type ComplexityRoot struct {
 		ID          func(childComplexity int) int
 		ImageData   func(childComplexity int) int
 		Name        func(childComplexity int) int
+		Next        func(childComplexity int) int
 		NodeID      func(childComplexity int) int
 		Portfolio   func(childComplexity int) int
 		Position    func(childComplexity int) int
+		Previous    func(childComplexity int) int
 		URL         func(childComplexity int) int
 		UpdatedAt   func(childComplexity int) int
 	}
@@ -298,6 +300,9 @@ type PortfolioResolver interface {
 }
 type PortfolioLinkResolver interface {
 	Portfolio(ctx context.Context, obj *db.PortfolioLink) (*db.Portfolio, error)
+
+	Previous(ctx context.Context, obj *db.PortfolioLink) (*db.PortfolioLink, error)
+	Next(ctx context.Context, obj *db.PortfolioLink) (*db.PortfolioLink, error)
 }
 type QueryResolver interface {
 	PortfolioLink(ctx context.Context, portfolioID *db.NodeID, id db.NodeID) (*db.PortfolioLink, error)
@@ -849,6 +854,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.PortfolioLink.Name(childComplexity), true
+	case "PortfolioLink.next":
+		if e.ComplexityRoot.PortfolioLink.Next == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PortfolioLink.Next(childComplexity), true
 	case "PortfolioLink.nodeId":
 		if e.ComplexityRoot.PortfolioLink.NodeID == nil {
 			break
@@ -867,6 +878,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.PortfolioLink.Position(childComplexity), true
+	case "PortfolioLink.previous":
+		if e.ComplexityRoot.PortfolioLink.Previous == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PortfolioLink.Previous(childComplexity), true
 	case "PortfolioLink.url":
 		if e.ComplexityRoot.PortfolioLink.URL == nil {
 			break
@@ -1754,6 +1771,10 @@ type PortfolioLink implements Node {
   position. A new link is the last one; movePortfolioLink moves it.
   """
   position: Float!
+  "The link before this one in the portfolio, or null if this one is the first."
+  previous: PortfolioLink
+  "The link after this one in the portfolio, or null if this one is the last."
+  next: PortfolioLink
   "The time when the link was created."
   createdAt: DateTime!
   "The time when the link was last updated."
@@ -2448,6 +2469,10 @@ func (ec *executionContext) childFields_PortfolioLink(ctx context.Context, field
 		return ec.fieldContext_PortfolioLink_portfolio(ctx, field)
 	case "position":
 		return ec.fieldContext_PortfolioLink_position(ctx, field)
+	case "previous":
+		return ec.fieldContext_PortfolioLink_previous(ctx, field)
+	case "next":
+		return ec.fieldContext_PortfolioLink_next(ctx, field)
 	case "createdAt":
 		return ec.fieldContext_PortfolioLink_createdAt(ctx, field)
 	case "updatedAt":
@@ -5629,6 +5654,70 @@ func (ec *executionContext) _PortfolioLink_position(ctx context.Context, field g
 }
 func (ec *executionContext) fieldContext_PortfolioLink_position(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("PortfolioLink", field, true, false, "Float")
+}
+
+func (ec *executionContext) _PortfolioLink_previous(ctx context.Context, field graphql.CollectedField, obj *db.PortfolioLink) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_PortfolioLink_previous(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return ec.Resolvers.PortfolioLink().Previous(ctx, obj)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *db.PortfolioLink) graphql.Marshaler {
+			return ec.marshalOPortfolioLink2ᚖportfolioᚋdbᚐPortfolioLink(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_PortfolioLink_previous(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "PortfolioLink",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_PortfolioLink(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _PortfolioLink_next(ctx context.Context, field graphql.CollectedField, obj *db.PortfolioLink) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_PortfolioLink_next(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return ec.Resolvers.PortfolioLink().Next(ctx, obj)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *db.PortfolioLink) graphql.Marshaler {
+			return ec.marshalOPortfolioLink2ᚖportfolioᚋdbᚐPortfolioLink(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_PortfolioLink_next(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "PortfolioLink",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_PortfolioLink(ctx, field)
+		},
+	}
+	return fc, nil
 }
 
 func (ec *executionContext) _PortfolioLink_createdAt(ctx context.Context, field graphql.CollectedField, obj *db.PortfolioLink) (ret graphql.Marshaler) {
@@ -10476,6 +10565,18 @@ func (ec *executionContext) _PortfolioLink(ctx context.Context, sel ast.Selectio
 			if out.Values[i] == graphql.Null {
 				atomic.AddUint32(&out.Invalids, 1)
 			}
+		case "previous":
+			out.ResolveConcurrently(ec.OperationContext, &deferred, i,
+				true, false,
+				func(ctx context.Context) graphql.Marshaler {
+					return ec._PortfolioLink_previous(ctx, field, obj)
+				})
+		case "next":
+			out.ResolveConcurrently(ec.OperationContext, &deferred, i,
+				true, false,
+				func(ctx context.Context) graphql.Marshaler {
+					return ec._PortfolioLink_next(ctx, field, obj)
+				})
 		case "createdAt":
 			out.Values[i] = ec._PortfolioLink_createdAt(ctx, field, obj)
 			if out.Values[i] == graphql.Null {
