@@ -18,12 +18,22 @@ var (
 	ErrNotFound       = errors.New("not found")
 	ErrConflict       = errors.New("already exists")
 	ErrStale          = errors.New("changed since it was read")
-	ErrNoPortfolio    = errors.New("no such portfolio")
-	ErrNoImage        = errors.New("no such image")
 	ErrNoAnchor       = errors.New("no such link to move to")
 	ErrOtherPortfolio = errors.New("the link to move to is in another portfolio")
 	ErrUnavailable    = errors.New("the database is unavailable")
 )
+
+// MissingReference is a reference of a new or changed link to a row that does
+// not exist.
+type MissingReference struct {
+	Index int      // of the link
+	Type  NodeType // of the row
+}
+
+// MissingError is the error of links that refer to rows that do not exist.
+type MissingError []MissingReference
+
+func (m MissingError) Error() string { return "links refer to rows that do not exist" }
 
 // wrap maps the errors of the drivers to the errors above.
 func wrap(err error) error {

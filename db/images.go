@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"iter"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -195,13 +196,15 @@ func (db *DB) insertImage(ctx context.Context, tx bun.Tx, image *Image) error {
 	if err := db.insert(ctx, tx, "images", image, &image.ID); err != nil {
 		return err
 	}
-	for _, thumbnail := range image.Thumbnails {
-		thumbnail.ID, thumbnail.ImageID = 0, image.ID
-		if err := db.insert(ctx, tx, "thumbnails", thumbnail, &thumbnail.ID); err != nil {
-			return err
-		}
+	if len(image.Thumbnails) == 0 {
+		return nil
 	}
-	return nil
+	ids := make([]*int64, len(image.Thumbnails))
+	for i, thumbnail := range image.Thumbnails {
+		thumbnail.ID, thumbnail.ImageID = 0, image.ID
+		ids[i] = &thumbnail.ID
+	}
+	return db.insert(ctx, tx, "thumbnails", &image.Thumbnails, ids...)
 }
 
 // ImageUpdate holds changes of an image. A nil field is not changed; a pointer
@@ -227,8 +230,18 @@ func (db *DB) UpdateImage(ctx context.Context, id int64, update ImageUpdate) (*I
 	return image, err
 }
 
-func readThumbnails(ctx context.Context, tx bun.Tx, image *Image) error {
-	return tx.NewSelect().Model(&image.Thumbnails).Where("image_id = ?", image.ID).Order("id").Scan(ctx)
+func readThumbnails(ctx context.Context, tx bun.Tx, images ...*Image) error {
+	byID := map[int64]*Image{}
+	for _, image := range images {
+		byID[image.ID] = image
+	}
+	var thumbnails []*Thumbnail
+	err := tx.NewSelect().Model(&thumbnails).Where("image_id IN (?)", bun.List(slices.Collect(maps.Keys(byID)))).Order("id").Scan(ctx)
+	for _, thumbnail := range thumbnails {
+		image := byID[thumbnail.ImageID]
+		image.Thumbnails = append(image.Thumbnails, thumbnail)
+	}
+	return err
 }
 
 // insertImageOf stores the image of a link, if it has ImageData.

@@ -2,7 +2,6 @@ package db
 
 import (
 	"context"
-	"errors"
 	"math/bits"
 	"slices"
 	"strconv"
@@ -203,33 +202,43 @@ func (db *DB) portfoliosOfPage(ctx context.Context, links []*PortfolioLink) (map
 	return byID, err
 }
 
-// CreateLink stores a link and sets its id and times. ImageData, if set, is
-// stored as a new image. The error contains ErrNoPortfolio or ErrNoImage, or
-// both, if the link refers to a row that does not exist.
-func (db *DB) CreateLink(ctx context.Context, link *PortfolioLink) error {
-	link.CreatedAt = Now()
-	link.UpdatedAt = link.CreatedAt
-	var stored PortfolioLink // a copy, as the transaction may run again
+// CreateLinks stores links, all or none, as the last ones of their portfolios in
+// this order, and sets their ids, times and positions. ImageData, if set, is
+// stored as a new image. The error may be MissingError.
+func (db *DB) CreateLinks(ctx context.Context, links []*PortfolioLink) error {
+	now := Now()
+	references, ids := make([]References, len(links)), make([]*int64, len(links))
+	stored := make([]*PortfolioLink, len(links)) // copies, as the transaction may run again
 	err := db.transaction(ctx, func(ctx context.Context, tx bun.Tx) error {
-		stored = *link
-		if err := db.lockReferences(ctx, tx, &stored.PortfolioID, stored.ImageID, "NO KEY UPDATE"); err != nil {
+		for i, link := range links {
+			stored[i] = new(*link)
+			stored[i].CreatedAt, stored[i].UpdatedAt = now, now
+			references[i], ids[i] = link.References(), &stored[i].ID
+		}
+		if err := db.lockReferences(ctx, tx, "NO KEY UPDATE", references...); err != nil {
 			return err
 		}
-		if err := putLast(ctx, tx, &stored); err != nil {
+		if err := placeLast(ctx, tx, stored...); err != nil {
 			return err
 		}
-		if err := db.insertImageOf(ctx, tx, &stored); err != nil {
+		for _, link := range stored {
+			if err := db.insertImageOf(ctx, tx, link); err != nil {
+				return err
+			}
+		}
+		if err := db.insert(ctx, tx, "portfolio_links", &stored, ids...); err != nil {
 			return err
 		}
-		if err := db.insert(ctx, tx, "portfolio_links", &stored, &stored.ID); err != nil {
-			return err
-		}
-		return readImage(ctx, tx, &stored)
+		return readImages(ctx, tx, stored...)
 	})
-	if err == nil {
-		*link = stored
+	if err != nil {
+		return err
 	}
-	return err
+	for i, link := range stored {
+		*links[i] = *link
+	}
+	shareLinkPage(links)
+	return nil
 }
 
 // LinkUpdate holds changes of a link. A nil field is not changed; a pointer to
@@ -252,14 +261,14 @@ func (u LinkUpdate) NewImageID() *int64 {
 	return *u.ImageID
 }
 
-// UpdateLink changes a link. It returns the errors of UpdatePortfolio, and
-// those of CreateLink about the portfolio and the image of the update.
+// UpdateLink changes a link. It returns the errors of UpdatePortfolio, or
+// MissingError.
 func (db *DB) UpdateLink(ctx context.Context, id int64, expected *Time, update LinkUpdate) (*PortfolioLink, error) {
 	var link PortfolioLink
 	err := db.transaction(ctx, func(ctx context.Context, tx bun.Tx) error {
 		link = PortfolioLink{}
 		// DeletePortfolio locks the portfolio first too: the same order avoids deadlocks.
-		if err := db.lockReferences(ctx, tx, update.PortfolioID, update.NewImageID(), "NO KEY UPDATE"); err != nil {
+		if err := db.lockReferences(ctx, tx, "NO KEY UPDATE", References{update.PortfolioID, update.NewImageID()}); err != nil {
 			return err
 		}
 		if err := db.lockUnchanged(ctx, tx, &link, id, expected); err != nil {
@@ -267,7 +276,7 @@ func (db *DB) UpdateLink(ctx context.Context, id int64, expected *Time, update L
 		}
 		if update.PortfolioID != nil && *update.PortfolioID != link.PortfolioID {
 			link.PortfolioID = *update.PortfolioID
-			if err := putLast(ctx, tx, &link); err != nil {
+			if err := placeLast(ctx, tx, &link); err != nil {
 				return err
 			}
 		}
@@ -283,7 +292,7 @@ func (db *DB) UpdateLink(ctx context.Context, id int64, expected *Time, update L
 		if _, err := tx.NewUpdate().Model(&link).ExcludeColumn("created_at").WherePK().Exec(ctx); err != nil {
 			return err
 		}
-		return readImage(ctx, tx, &link)
+		return readImages(ctx, tx, &link)
 	})
 	return &link, err
 }
@@ -299,52 +308,89 @@ func (db *DB) DeleteLink(ctx context.Context, id int64, expected *Time) (*Portfo
 		if _, err := tx.NewDelete().Model(&link).WherePK().Exec(ctx); err != nil {
 			return err
 		}
-		return readImage(ctx, tx, &link)
+		return readImages(ctx, tx, &link)
 	})
 	return &link, err
 }
 
-// lockReferences prevents the rows that a link refers to from being deleted, and
-// locks the portfolio in the given mode. A nil id refers to none.
-func (db *DB) lockReferences(ctx context.Context, tx bun.IDB, portfolioID, imageID *int64, portfolioMode string) error {
-	var missing []error
-	for _, reference := range []struct {
-		id    *int64
-		model any
-		mode  string
-		err   error
-	}{
-		{portfolioID, new(Portfolio), portfolioMode, ErrNoPortfolio},
-		{imageID, new(Image), "KEY SHARE", ErrNoImage},
-	} {
-		if reference.id == nil {
-			continue
+// References are the ids of rows that a link refers to. A nil id refers to none.
+type References struct{ PortfolioID, ImageID *int64 }
+
+// References returns the ids of the rows that the link refers to.
+func (l *PortfolioLink) References() References { return References{&l.PortfolioID, l.ImageID} }
+
+// lockReferences prevents the rows that links refer to from being deleted, and
+// locks the portfolios in the given mode. The error may be MissingError.
+func (db *DB) lockReferences(ctx context.Context, tx bun.IDB, portfolioMode string, references ...References) error {
+	var portfolios, images []int64
+	for _, r := range references {
+		if r.PortfolioID != nil {
+			portfolios = append(portfolios, *r.PortfolioID)
 		}
-		err := db.lock(ctx, tx, reference.model, *reference.id, reference.mode)
-		if errors.Is(err, ErrNotFound) {
-			missing = append(missing, reference.err)
-		} else if err != nil {
-			return err
+		if r.ImageID != nil {
+			images = append(images, *r.ImageID)
 		}
 	}
-	return errors.Join(missing...)
-}
-
-// CheckReferences returns the errors of CreateLink about a portfolio and an
-// image. A nil id refers to none.
-func (db *DB) CheckReferences(ctx context.Context, portfolioID, imageID *int64) error {
-	return db.lockReferences(ctx, db.read, portfolioID, imageID, "KEY SHARE")
-}
-
-// readImage sets ImageData in the transaction that changed the link: if it
-// fails, so does the change.
-func readImage(ctx context.Context, tx bun.Tx, link *PortfolioLink) error {
-	if link.ImageID == nil {
-		return nil
-	}
-	link.ImageData = new(Image)
-	if err := tx.NewSelect().Model(link.ImageData).Where("id = ?", *link.ImageID).Scan(ctx); err != nil {
+	foundPortfolios, err := db.lockAll(ctx, tx, (*Portfolio)(nil), portfolios, portfolioMode)
+	if err != nil {
 		return err
 	}
-	return readThumbnails(ctx, tx, link.ImageData)
+	foundImages, err := db.lockAll(ctx, tx, (*Image)(nil), images, "KEY SHARE")
+	if err != nil {
+		return err
+	}
+	var missing MissingError
+	for i, r := range references {
+		if r.PortfolioID != nil && !slices.Contains(foundPortfolios, *r.PortfolioID) {
+			missing = append(missing, MissingReference{i, PortfolioNode})
+		}
+		if r.ImageID != nil && !slices.Contains(foundImages, *r.ImageID) {
+			missing = append(missing, MissingReference{i, ImageNode})
+		}
+	}
+	if missing != nil {
+		return missing
+	}
+	return nil
+}
+
+// lockAll locks rows, like lock, by ascending ids, and returns those that exist.
+func (db *DB) lockAll(ctx context.Context, tx bun.IDB, model any, ids []int64, mode string) (found []int64, err error) {
+	if len(ids) == 0 {
+		return nil, nil
+	}
+	query := tx.NewSelect().Model(model).Column("id").Where("id IN (?)", bun.List(ids)).Order("id")
+	return found, db.selectLocked(ctx, query, mode, &found)
+}
+
+// CheckReferences returns MissingError if links refer to rows that do not
+// exist.
+func (db *DB) CheckReferences(ctx context.Context, references ...References) error {
+	return db.lockReferences(ctx, db.read, "KEY SHARE", references...)
+}
+
+// readImages sets ImageData in the transaction that changed the links: if it
+// fails, so does the change.
+func readImages(ctx context.Context, tx bun.Tx, links ...*PortfolioLink) error {
+	var ids []int64
+	for _, link := range links {
+		if link.ImageID != nil {
+			ids = append(ids, *link.ImageID)
+		}
+	}
+	if ids == nil {
+		return nil
+	}
+	var images []*Image
+	if err := tx.NewSelect().Model(&images).Where("id IN (?)", bun.List(ids)).Scan(ctx); err != nil {
+		return err
+	}
+	for _, link := range links {
+		for _, image := range images {
+			if link.ImageID != nil && *link.ImageID == image.ID {
+				link.ImageData = image
+			}
+		}
+	}
+	return readThumbnails(ctx, tx, images...)
 }

@@ -5,7 +5,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"math"
+	"slices"
 
 	"github.com/uptrace/bun"
 )
@@ -53,16 +55,16 @@ func (db *DB) MoveLink(ctx context.Context, id int64, expected *Time, move LinkM
 			return err
 		}
 		if !gap.holds(link.place()) {
-			position, err := gap.position(ctx, tx)
+			positions, err := gap.positions(ctx, tx)
 			if err != nil {
 				return err
 			}
-			link.StoredPosition, link.UpdatedAt = &position, nextUpdatedAt(link.UpdatedAt)
+			link.StoredPosition, link.UpdatedAt = &positions[0], nextUpdatedAt(link.UpdatedAt)
 			if _, err := tx.NewUpdate().Model(&link).Column("position", "updated_at").WherePK().Exec(ctx); err != nil {
 				return err
 			}
 		}
-		return readImage(ctx, tx, &link)
+		return readImages(ctx, tx, &link)
 	})
 	return &link, err
 }
@@ -88,16 +90,39 @@ func (db *DB) lockWithPortfolio(ctx context.Context, tx bun.Tx, link *PortfolioL
 	return nil
 }
 
-// putLast sets the position of a link of a portfolio that is locked.
-func putLast(ctx context.Context, tx bun.Tx, link *PortfolioLink) error {
-	gap := gap{portfolioID: link.PortfolioID}
-	var err error
-	if gap.left, err = gap.nearest(ctx, tx, nil, Descending); err != nil {
+// placeLast sets the positions of links, in this order, to the ends of their
+// portfolios, which are locked. It runs one statement.
+func placeLast(ctx context.Context, tx bun.Tx, links ...*PortfolioLink) error {
+	byPortfolio := map[int64][]*PortfolioLink{}
+	for _, link := range links {
+		byPortfolio[link.PortfolioID] = append(byPortfolio[link.PortfolioID], link)
+	}
+	var portfolios []struct {
+		ID   int64
+		Last *float64
+	}
+	key := OrderByPosition.column("")
+	last := tx.NewSelect().Table("portfolio_links").ColumnExpr(key).Where("portfolio_id = portfolio.id").OrderExpr(key + " DESC").Limit(1)
+	err := tx.NewSelect().TableExpr("portfolios AS portfolio").ColumnExpr("portfolio.id, (?) AS last", last).
+		Where("portfolio.id IN (?)", bun.List(slices.Collect(maps.Keys(byPortfolio)))).Scan(ctx, &portfolios)
+	if err != nil {
 		return err
 	}
-	position, err := gap.position(ctx, tx)
-	link.StoredPosition = &position
-	return err
+	for _, portfolio := range portfolios {
+		placed := byPortfolio[portfolio.ID]
+		gap := gap{portfolioID: portfolio.ID, links: len(placed)}
+		if portfolio.Last != nil {
+			gap.left = &place{*portfolio.Last, math.MaxInt64}
+		}
+		positions, err := gap.positions(ctx, tx)
+		if err != nil {
+			return err
+		}
+		for i, link := range placed {
+			link.StoredPosition = &positions[i]
+		}
+	}
+	return nil
 }
 
 // A place is where a link is in its portfolio.
@@ -112,17 +137,18 @@ func (p place) before(other place) bool {
 	return cmp.Or(cmp.Compare(p.Position, other.Position), cmp.Compare(p.ID, other.ID)) < 0
 }
 
-// A gap is between neighbours in a portfolio, of which the first or the last
-// may be missing.
+// A gap is where links are to be placed: between neighbours in a portfolio, or
+// after the last link. The gap of a single link may be before the first one.
 type gap struct {
 	portfolioID int64
-	moved       *int64 // id of the link to put there, which is no neighbour, or nil if it is new
-	left, right *place
+	links       int    // to place
+	moved       *int64 // the id of a link to place, which is no neighbour, or nil if they are new
+	left, right *place // nil at an end
 }
 
 // gapAt returns the gap before or after the anchor of a move.
 func gapAt(ctx context.Context, tx bun.Tx, link *PortfolioLink, move LinkMove) (gap, error) {
-	gap := gap{portfolioID: link.PortfolioID, moved: &link.ID}
+	gap := gap{portfolioID: link.PortfolioID, links: 1, moved: &link.ID}
 	var anchor PortfolioLink
 	err := wrap(tx.NewSelect().Model(&anchor).Where("id = ?", move.AnchorID).Scan(ctx))
 	switch {
@@ -136,10 +162,10 @@ func gapAt(ctx context.Context, tx bun.Tx, link *PortfolioLink, move LinkMove) (
 	at := anchor.place()
 	if move.After {
 		gap.left = &at
-		gap.right, err = gap.nearest(ctx, tx, &at, Ascending)
+		gap.right, err = gap.next(ctx, tx, &at, Ascending)
 	} else {
 		gap.right = &at
-		gap.left, err = gap.nearest(ctx, tx, &at, Descending)
+		gap.left, err = gap.next(ctx, tx, &at, Descending)
 	}
 	return gap, err
 }
@@ -149,93 +175,98 @@ func (g *gap) holds(p place) bool {
 	return (g.left == nil || g.left.before(p)) && (g.right == nil || p.before(*g.right))
 }
 
-// links selects the places of the links from a place on in a direction, or of
-// all links from one end if it is nil.
-func (g *gap) links(tx bun.Tx, from *place, inclusive bool, direction Direction, limit int) *bun.SelectQuery {
+// nearest selects the places of the nearest links from a place on in a direction.
+func (g *gap) nearest(tx bun.Tx, from *place, inclusive bool, direction Direction, limit int) *bun.SelectQuery {
 	key, order := OrderByPosition.column(""), NewOrderBy(Order{OrderByPosition, direction})
 	query := tx.NewSelect().Table("portfolio_links").ColumnExpr(key+" AS position, id").
 		Where("portfolio_id = ?", g.portfolioID).OrderExpr(order.on("")).Limit(int64(limit))
-	if limit == 0 { // which Bun takes for no limit
-		query = query.Where("false")
-	}
 	if g.moved != nil {
 		query = query.Where("id <> ?", *g.moved)
 	}
-	if from != nil {
-		strict := order[0].operator()
-		operator := strict
-		if inclusive {
-			operator += "="
-		}
-		// Without the cast, a whole number would be an integer, which may differ.
-		query = query.Where(key+" "+strict+"= CAST(? AS double precision)", from.Position).
-			Where("("+key+", id) "+operator+" (CAST(? AS double precision), ?)", from.Position, from.ID)
+	if from == nil { // nothing is beyond an end
+		return query.Where("false")
 	}
-	return query
+	strict := order[0].operator()
+	operator := strict
+	if inclusive {
+		operator += "="
+	}
+	// Without the cast, a whole number would be an integer, which may differ.
+	return query.Where(key+" "+strict+"= CAST(? AS double precision)", from.Position).
+		Where("("+key+", id) "+operator+" (CAST(? AS double precision), ?)", from.Position, from.ID)
 }
 
-// nearest returns the place of the nearest link from a place on, or nil.
-func (g *gap) nearest(ctx context.Context, tx bun.Tx, from *place, direction Direction) (*place, error) {
+// next returns the place of the nearest link beyond a place, or nil.
+func (g *gap) next(ctx context.Context, tx bun.Tx, from *place, direction Direction) (*place, error) {
 	var found []place
-	err := g.links(tx, from, false, direction, 1).Scan(ctx, &found)
+	err := g.nearest(tx, from, false, direction, 1).Scan(ctx, &found)
 	if err != nil || len(found) == 0 {
 		return nil, err
 	}
 	return &found[0], nil
 }
 
-// position returns a position in the gap. If there is none, it moves the
-// neighbours apart.
-func (g *gap) position(ctx context.Context, tx bun.Tx) (float64, error) {
-	if position, ok := g.between(); ok {
-		return position, nil
+// positions returns ascending positions in the gap. If there are none, it moves
+// the neighbours apart.
+func (g *gap) positions(ctx context.Context, tx bun.Tx) ([]float64, error) {
+	if positions, ok := g.between(); ok {
+		return positions, nil
 	}
 	return g.spread(ctx, tx)
 }
 
-// between returns a number between the neighbours, or false if there is none.
-func (g *gap) between() (position float64, ok bool) {
+// between returns numbers between the neighbours, or false if there are none.
+func (g *gap) between() (positions []float64, ok bool) {
 	switch {
-	case g.left == nil && g.right == nil:
-		return 1, true
-	case g.right == nil:
-		position = max(g.left.Position+1, math.Nextafter(g.left.Position, math.Inf(1)))
-	case g.left == nil:
-		position = min(g.right.Position-1, math.Nextafter(g.right.Position, math.Inf(-1)))
-	default:
-		position = g.left.Position + (g.right.Position-g.left.Position)/2
-		if position <= g.left.Position || position >= g.right.Position {
-			return 0, false
-		}
+	case g.left != nil && g.right != nil:
+		left, right := g.left.Position, g.right.Position
+		middle := left + (right-left)/2
+		return []float64{middle}, left < middle && middle < right
+	case g.right != nil:
+		right := g.right.Position
+		positions = []float64{min(right-1, math.Nextafter(right, math.Inf(-1)))}
+		return positions, CanStorePosition(positions[0])
 	}
-	return position, CanStorePosition(position)
+	last := 0.0
+	if g.left != nil {
+		last = g.left.Position
+	}
+	for range g.links {
+		last = max(last+1, math.Nextafter(last, math.Inf(1)))
+		positions = append(positions, last)
+	}
+	return positions, CanStorePosition(last)
 }
 
-// spread places the nearest links evenly, and returns the position of the gap
+// spread places the nearest links evenly, and returns the positions of the gap
 // between them.
-func (g *gap) spread(ctx context.Context, tx bun.Tx) (float64, error) {
+func (g *gap) spread(ctx context.Context, tx bun.Tx) ([]float64, error) {
 	for limit := 1; ; limit *= 2 {
 		left, err := g.reach(ctx, tx, g.left, Descending, limit)
 		if err != nil {
-			return 0, err
+			return nil, err
 		}
 		right, err := g.reach(ctx, tx, g.right, Ascending, limit)
 		if err != nil {
-			return 0, err
+			return nil, err
 		}
-		start, step, ok := divide(left.end, right.end, left.links+1+right.links)
+		start, step, ok := divide(left.end, right.end, left.links+g.links+right.links)
 		if !ok {
 			continue
 		}
 		number := func(links *bun.SelectQuery, first int) *bun.SelectQuery {
 			return tx.NewSelect().TableExpr("(?) AS nearest", links).ColumnExpr("id, ? + row_number() OVER (ORDER BY position, id) AS number", first)
 		}
-		links := number(g.links(tx, g.left, true, Descending, left.links), 0).
-			UnionAll(number(g.links(tx, g.right, true, Ascending, right.links), left.links+1))
+		links := number(g.nearest(tx, g.left, true, Descending, left.links), 0).
+			UnionAll(number(g.nearest(tx, g.right, true, Ascending, right.links), left.links+g.links))
 		_, err = tx.NewUpdate().Table("portfolio_links").TableExpr("(?) AS spread", links).
 			Set("position = CAST(? AS double precision) + CAST(? AS double precision) * spread.number", start, step).
 			Where("portfolio_links.id = spread.id").Exec(ctx)
-		return start + step*float64(left.links+1), err
+		positions := make([]float64, g.links)
+		for i := range positions {
+			positions[i] = start + step*float64(left.links+1+i)
+		}
+		return positions, err
 	}
 }
 
@@ -247,15 +278,12 @@ type reach struct {
 }
 
 func (g *gap) reach(ctx context.Context, tx bun.Tx, from *place, direction Direction, limit int) (reach, error) {
-	if from == nil {
-		return reach{}, nil
-	}
 	farthest := "max"
 	if direction == Descending {
 		farthest = "min"
 	}
 	var found reach
-	err := tx.NewSelect().TableExpr("(?) AS nearest", g.links(tx, from, true, direction, limit+1)).
+	err := tx.NewSelect().TableExpr("(?) AS nearest", g.nearest(tx, from, true, direction, limit+1)).
 		ColumnExpr("count(*), "+farthest+"(position)").Scan(ctx, &found.links, &found.end)
 	if found.links <= limit {
 		return reach{links: found.links}, err

@@ -57,15 +57,19 @@ func (db *DB) resetSequence(ctx context.Context, table string) error {
 	})
 }
 
-// insert stores a new row and sets its id, a field of the model, unless it is
-// already set.
-func (db *DB) insert(ctx context.Context, tx bun.Tx, table string, model any, id *int64) error {
-	if *id == 0 && !db.Postgres() { // SQLite generates none after a row with the largest id
+// insert stores new rows, by one statement, and sets their ids, fields of the
+// model, unless they are already set.
+func (db *DB) insert(ctx context.Context, tx bun.Tx, table string, model any, ids ...*int64) error {
+	if *ids[0] == 0 && !db.Postgres() { // SQLite generates none after a row with the largest id
+		var next int64
 		err := tx.NewRaw(`SELECT 1 + coalesce(max(id), 0) FROM (
 			SELECT max(id) AS id FROM ? WHERE id < ? UNION ALL SELECT seq FROM sqlite_sequence WHERE name = ? AND seq < ?)`,
-			bun.Ident(table), int64(maxGenerated), table, int64(maxGenerated)).Scan(ctx, id)
+			bun.Ident(table), int64(maxGenerated), table, int64(maxGenerated)).Scan(ctx, &next)
 		if err != nil {
 			return err
+		}
+		for i, id := range ids {
+			*id = next + int64(i)
 		}
 	}
 	_, err := tx.NewInsert().Model(model).Exec(ctx)
@@ -90,11 +94,11 @@ func (db *DB) lockUnchanged(ctx context.Context, tx bun.Tx, model interface{ upd
 	return nil
 }
 
-func (db *DB) selectLocked(ctx context.Context, query *bun.SelectQuery, mode string) error {
+func (db *DB) selectLocked(ctx context.Context, query *bun.SelectQuery, mode string, dest ...any) error {
 	if db.Postgres() { // SQLite has a single writer
 		query = query.For(mode)
 	}
-	return wrap(query.Scan(ctx))
+	return wrap(query.Scan(ctx, dest...))
 }
 
 // nextUpdatedAt returns the current time, or a microsecond after previous if

@@ -8,25 +8,43 @@ import (
 
 	"portfolio/db"
 	"portfolio/internal/apierror"
+	"portfolio/internal/images"
 	"portfolio/internal/imaging"
 )
 
-// saveUpload stores the image of the upload input.image, and calls insert to
-// write its rows.
-func (r *Resolver) saveUpload(ctx context.Context, upload graphql.Upload, insert func(context.Context, *db.Image) error) (*db.Image, error) {
-	image, err := r.Images.Save(ctx, upload.Filename, upload.File, insert)
-	if invalid, ok := errors.AsType[imaging.InputError](err); ok {
-		return nil, apierror.Invalid(string(invalid), "input", "image")
-	}
-	return image, err
+// withUpload is withUploads for the upload input.image.
+func (r *Resolver) withUpload(ctx context.Context, upload *graphql.Upload, insert func(context.Context, *db.Image) error) error {
+	return r.withUploads(ctx, []*graphql.Upload{upload}, []path{{"input"}}, func(ctx context.Context, images []*db.Image) error {
+		return insert(ctx, images[0])
+	})
 }
 
-// withUpload calls insert with the stored image of the upload, or with nil if
-// there is no upload.
-func (r *Resolver) withUpload(ctx context.Context, upload *graphql.Upload, insert func(context.Context, *db.Image) error) error {
-	if upload == nil {
-		return insert(ctx, nil)
+// withUploads stores images and calls insert to write their rows. Where there is
+// no upload, there is no image either: both are nil. The paths are those of the
+// objects whose field image the uploads are.
+func (r *Resolver) withUploads(ctx context.Context, uploads []*graphql.Upload, of []path, insert func(context.Context, []*db.Image) error) error {
+	var (
+		files   []images.File
+		indexes []int
+	)
+	for i, upload := range uploads {
+		if upload != nil {
+			files, indexes = append(files, images.File{Name: upload.Filename, Content: upload.File}), append(indexes, i)
+		}
 	}
-	_, err := r.saveUpload(ctx, *upload, insert)
+	all := make([]*db.Image, len(uploads))
+	if files == nil {
+		return insert(ctx, all)
+	}
+	err := r.Images.SaveAll(ctx, files, func(ctx context.Context, saved []*db.Image) error {
+		for i, image := range saved {
+			all[indexes[i]] = image
+		}
+		return insert(ctx, all)
+	})
+	file, ok := errors.AsType[*images.FileError](err)
+	if invalid, isInput := errors.AsType[imaging.InputError](err); ok && isInput {
+		return apierror.Invalid(string(invalid), of[indexes[file.Index]].to("image")...)
+	}
 	return err
 }

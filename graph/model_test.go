@@ -118,10 +118,7 @@ func (m *modelTest) step() {
 		delete(m.portfolios, portfolio.ID)
 		delete(m.order, portfolio.ID)
 	case action < 14 || link == nil:
-		change("createPortfolioLink", linkFields, object{
-			"portfolioId": portfolio.ID, "name": m.randomName(), "url": m.maybeNull("https://example.com/?q=" + strconv.Itoa(m.random.IntN(9))),
-			"description": m.maybeNull(m.randomText()), "imageId": m.maybeImage(),
-		})
+		m.createLinks()
 	case action < 18:
 		input := m.randomUpdate(link, portfolio)
 		change("updatePortfolioLink", linkFields, input)
@@ -139,19 +136,48 @@ func (m *modelTest) step() {
 		m.portfolios[done.ID] = done
 	}
 	if done := result.Done.PortfolioLink; done != nil {
-		m.storeLink(done)
+		m.storeLinks(done)
 	}
 }
 
-// storeLink stores a link that was created or updated. If its portfolio is a new
-// one, it is the last link there.
-func (m *modelTest) storeLink(link *entry) {
-	if before := m.links[link.ID]; before == nil || before.Portfolio.ID != link.Portfolio.ID {
-		m.removeFromOrder(before)
-		m.order[link.Portfolio.ID] = append(m.order[link.Portfolio.ID], link.ID)
+// createLinks creates one link, or several in different portfolios.
+func (m *modelTest) createLinks() {
+	inputs := make([]object, 1+m.random.IntN(3))
+	for i := range inputs {
+		inputs[i] = object{
+			"portfolioId": m.anyOf(m.portfolios).ID, "name": m.randomName(), "url": m.maybeNull("https://example.com/?q=" + strconv.Itoa(m.random.IntN(9))),
+			"description": m.maybeNull(m.randomText()), "imageId": m.maybeImage(),
+		}
 	}
-	m.links[link.ID] = link
-	m.checkOrder(link.Portfolio.ID)
+	var result struct {
+		One  struct{ PortfolioLink *entry }
+		Many struct{ PortfolioLinks []*entry }
+	}
+	if len(inputs) == 1 {
+		m.query(`mutation M($i: CreatePortfolioLinkInput!) {one: createPortfolioLink(input: $i) {portfolioLink `+entryFields+`}}`, object{"i": inputs[0]}, &result)
+		m.storeLinks(result.One.PortfolioLink)
+		return
+	}
+	m.query(`mutation M($i: CreatePortfolioLinksInput!) {many: createPortfolioLinks(input: $i) {portfolioLinks `+entryFields+`}}`, object{"i": object{"links": inputs}}, &result)
+	for i, link := range result.Many.PortfolioLinks {
+		m.checkUpdate(&entry{}, link, inputs[i])
+	}
+	m.storeLinks(result.Many.PortfolioLinks...)
+}
+
+// storeLinks stores links that were created or updated. If the portfolio of one is
+// a new one, it is the last link there.
+func (m *modelTest) storeLinks(links ...*entry) {
+	for _, link := range links {
+		if before := m.links[link.ID]; before == nil || before.Portfolio.ID != link.Portfolio.ID {
+			m.removeFromOrder(before)
+			m.order[link.Portfolio.ID] = append(m.order[link.Portfolio.ID], link.ID)
+		}
+		m.links[link.ID] = link
+	}
+	for _, link := range links {
+		m.checkOrder(link.Portfolio.ID)
+	}
 }
 
 func (m *modelTest) randomUpdate(link, portfolio *entry) object {

@@ -129,8 +129,8 @@ func TestMovesWithoutRoom(t *testing.T) {
 			for pattern, next := range patterns {
 				t.Run(pattern+", positions "+name, func(t *testing.T) {
 					dbtest.Exec(t, dsn, "DELETE FROM portfolio_links")
-					dbtest.Exec(t, dsn, "INSERT INTO portfolio_links (id, portfolio_id, name, position) SELECT id + "+p.firstID+", 1, 'x', "+p.position+" FROM images ORDER BY id LIMIT "+strconv.Itoa(links))
-					m := newMoves(t, server)
+					dbtest.Exec(t, dsn, "INSERT INTO portfolio_links (id, portfolio_id, name, position) SELECT id + "+p.firstID+", 1, 'x', "+p.position+" FROM images ORDER BY id LIMIT "+strconv.Itoa(links-2))
+					m := newMoves(t, server, links)
 					for n := range moves {
 						m.move(next(m.ids(), n))
 					}
@@ -153,11 +153,23 @@ type moves struct {
 
 const listByPosition = `links(first: 100, orderBy: {field: POSITION}) {nodes {id position updatedAt}}`
 
-func newMoves(t *testing.T, server *httptest.Server) *moves {
+// newMoves creates the last two of the links.
+func newMoves(t *testing.T, server *httptest.Server, links int) *moves {
+	t.Helper()
+	var created struct {
+		Done struct{ PortfolioLinks []entry }
+	}
+	mutate(t, server, `mutation {done: createPortfolioLinks(input: {links: [{portfolioId: 1, name: "x"}, {portfolioId: 1, name: "x"}]}) {portfolioLinks {id position}}}`, nil, &created)
 	var result struct {
 		Portfolio struct{ Links struct{ Nodes []entry } }
 	}
 	mutate(t, server, `{portfolio(id: 1) {`+listByPosition+`}}`, nil, &result)
+	for i, link := range created.Done.PortfolioLinks {
+		last := result.Portfolio.Links.Nodes[links-2+i]
+		if link.ID != last.ID || link.Position != last.Position || link.Position <= result.Portfolio.Links.Nodes[links-3+i].Position {
+			t.Fatalf("%+v was created, not %+v", last, link)
+		}
+	}
 	return &moves{T: t, server: server, links: result.Portfolio.Links.Nodes}
 }
 

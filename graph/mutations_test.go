@@ -62,7 +62,7 @@ func unmarshal(t *testing.T, text string, into any) {
 func TestMutations(t *testing.T) {
 	t.Parallel()
 	golden := graphtest.OpenGolden(t)
-	cases := slices.Concat(portfolioMutations(), createLinkMutations(), linkMutations(), moveMutations(), userMutations(), tokenMutations())
+	cases := slices.Concat(portfolioMutations(), createLinkMutations(), createLinksMutations(), linkMutations(), moveMutations(), userMutations(), tokenMutations())
 	graphtest.Each(t, recorded, func(t *testing.T, server *httptest.Server) {
 		for _, c := range cases {
 			t.Run(c.name, func(t *testing.T) {
@@ -121,6 +121,30 @@ func createLinkMutations() []mutationCase {
 		{"create a link with all fields invalid", field, linkSelection,
 			object{"portfolioId": 77, "name": " ", "url": "ftp://example.com/", "description": long(10_001), "imageId": 77}},
 		{"create a link of a missing portfolio and image", field, linkSelection, object{"portfolioId": 77, "name": "x", "imageId": 77}},
+	}
+}
+
+func createLinksMutations() []mutationCase {
+	const field, selection = "createPortfolioLinks", `{portfolioLinks{name position previous{name} portfolio{id links{totalCount}} imageData{id thumbnails{id}}}}`
+	link := func(portfolio any, name string) object { return object{"portfolioId": portfolio, "name": name} }
+	links := func(links ...object) object { return object{"links": links} }
+	with := func(link object, name string, value any) object {
+		link[name] = value
+		return link
+	}
+	first, second := "4294967297", "UG9ydGZvbGlvOjQyOTQ5NjcyOTg="
+	return []mutationCase{
+		{"create several links, one invalid", field, selection, links(link(first, "a"), with(link(second, " "), "url", "x"))},
+		{"create several links of missing portfolios and images", field, selection,
+			links(link(first, "a"), with(link(77, "b"), "imageId", 77), link(second, "c"), with(link(first, "d"), "imageId", 12), link(78, "e"))},
+		{"create several links with many mistakes", field, `{portfolioLinks{id}}`,
+			links(slices.Repeat([]object{with(link(77, ""), "url", "x")}, 100)...)},
+		{"create several links", field, selection,
+			links(link(first, "a"), link(second, "b"), with(link(first, "c"), "imageId", "12"), with(link(second, "d"), "imageId", 12), link(first, "e"))},
+		{"create one link", field, selection, object{"links": link(second, "f")}},
+		{"create no links", field, selection, object{"links": []object{}}},
+		{"create too many links", field, `{portfolioLinks{id}}`, links(slices.Repeat([]object{link(first, "a")}, 101)...)},
+		{"create links that cost too much", field, `{portfolioLinks{portfolio{links(first:50){nodes{id}}}}}`, links(slices.Repeat([]object{link(first, "a")}, 100)...)},
 	}
 }
 

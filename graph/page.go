@@ -111,11 +111,6 @@ func (e *inputErrors) refusePosition(keys []*db.Order) {
 	}
 }
 
-// neighbour returns the link beside a link, or nil.
-func (r *Resolver) neighbour(ctx context.Context, link *db.PortfolioLink, direction db.Direction) (*db.PortfolioLink, error) {
-	return nullIfNotFound(r.DB.Neighbour(ctx, link, direction, graphql.FieldRequested(ctx, "imageData")))
-}
-
 func portfolioFilter(f *model.PortfolioFilter) (filter db.Filter, errs inputErrors) {
 	if f != nil {
 		filter.Search, filter.Name = errs.search(f.Search), errs.equal(f.Name, maxName, "name")

@@ -67,20 +67,27 @@ func (r *mutationResolver) DeletePortfolio(ctx context.Context, input model.Dele
 
 // CreatePortfolioLink creates a link.
 func (r *mutationResolver) CreatePortfolioLink(ctx context.Context, input model.CreatePortfolioLinkInput) (*model.CreatePortfolioLinkPayload, error) {
-	link, errs := newLink(input)
-	var err error
-	if len(errs) > 0 {
-		err = r.DB.CheckReferences(ctx, &link.PortfolioID, link.ImageID)
-	} else {
-		err = r.withUpload(ctx, input.Image, func(ctx context.Context, image *db.Image) error {
-			link.ImageData = image
-			return r.DB.CreateLink(ctx, link)
-		})
-	}
-	if err := errs.orError(err); err != nil {
+	links, err := r.createLinks(ctx, []*model.CreatePortfolioLinkInput{&input}, []path{{"input"}})
+	if err != nil {
 		return nil, err
 	}
-	return &model.CreatePortfolioLinkPayload{PortfolioLink: link}, nil
+	return &model.CreatePortfolioLinkPayload{PortfolioLink: links[0]}, nil
+}
+
+// CreatePortfolioLinks creates several links.
+func (r *mutationResolver) CreatePortfolioLinks(ctx context.Context, input model.CreatePortfolioLinksInput) (*model.CreatePortfolioLinksPayload, error) {
+	if len(input.Links) < 1 || len(input.Links) > maxNewLinks {
+		return nil, apierror.Invalid("must have 1 to "+strconv.Itoa(maxNewLinks)+" entries", "input", "links")
+	}
+	paths := make([]path, len(input.Links))
+	for i := range paths {
+		paths[i] = path{"input", "links", i}
+	}
+	links, err := r.createLinks(ctx, input.Links, paths)
+	if err != nil {
+		return nil, err
+	}
+	return &model.CreatePortfolioLinksPayload{PortfolioLinks: links}, nil
 }
 
 // UpdatePortfolioLink updates a link.
@@ -91,7 +98,7 @@ func (r *mutationResolver) UpdatePortfolioLink(ctx context.Context, input model.
 		err  error
 	)
 	if len(errs) > 0 {
-		err = r.DB.CheckReferences(ctx, update.PortfolioID, update.NewImageID())
+		err = r.DB.CheckReferences(ctx, db.References{PortfolioID: update.PortfolioID, ImageID: update.NewImageID()})
 	} else {
 		err = r.withUpload(ctx, input.Image, func(ctx context.Context, image *db.Image) (err error) {
 			update.Image = image
@@ -99,7 +106,7 @@ func (r *mutationResolver) UpdatePortfolioLink(ctx context.Context, input model.
 			return err
 		})
 	}
-	if err := errs.orError(nameMissing(err, "portfolio link", strconv.FormatInt(id, 10))); err != nil {
+	if err := errs.orError(nameMissing(err, "portfolio link", strconv.FormatInt(id, 10)), path{"input"}); err != nil {
 		return nil, err
 	}
 	return &model.UpdatePortfolioLinkPayload{PortfolioLink: link}, nil
@@ -202,14 +209,15 @@ func (r *mutationResolver) UploadImage(ctx context.Context, input model.UploadIm
 	if err := errs.err(); err != nil {
 		return nil, err
 	}
-	image, err := r.saveUpload(ctx, input.Image, func(ctx context.Context, image *db.Image) error {
-		image.Alt = input.Alt
+	payload := new(model.UploadImagePayload)
+	err := r.withUpload(ctx, &input.Image, func(ctx context.Context, image *db.Image) error {
+		image.Alt, payload.Image = input.Alt, image
 		return r.DB.CreateImage(ctx, image)
 	})
 	if err != nil {
 		return nil, err
 	}
-	return &model.UploadImagePayload{Image: image}, nil
+	return payload, nil
 }
 
 // UpdateImage updates an image.

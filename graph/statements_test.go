@@ -54,6 +54,43 @@ func imageStatementCases() []statementCase {
 	}
 }
 
+// TestStatementsOfNewLinks checks that the number of SQL statements does not depend
+// on the number of new links and of their portfolios.
+func TestStatementsOfNewLinks(t *testing.T) {
+	t.Parallel()
+	dbtest.EachURL(t, func(t *testing.T, dsn string) {
+		t.Parallel()
+		loadLists(t, dsn)
+		database := dbtest.Open(t, dsn)
+		handler := graphtest.NewHandler(t, &graph.Resolver{DB: database}, nil)
+		counts := map[int64]bool{}
+		for _, n := range []int{1, 10, 100} {
+			links := make([]object, n)
+			for i := range links {
+				links[i] = object{"portfolioId": 1 + i%7, "name": "x", "imageId": i + 1}
+			}
+			body, err := json.Marshal(object{
+				"query":     `mutation($i: CreatePortfolioLinksInput!) {createPortfolioLinks(input: $i) {portfolioLinks {id position imageData {thumbnails {id}}}}}`,
+				"variables": object{"i": object{"links": links}},
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			ctx, statements := db.WithQueryCounter(t.Context())
+			response := httptest.NewRecorder()
+			handler.ServeHTTP(response, newRequest(t, staff4242, body).WithContext(ctx))
+			if text := response.Body.String(); strings.Count(text, `"position"`) != n {
+				t.Fatal(text)
+			}
+			counts[statements.Load()] = true
+			handler.Auth.Invalidate() // so that authentication always takes one statement
+		}
+		if len(counts) != 1 {
+			t.Errorf("numbers of statements: %v", counts)
+		}
+	})
+}
+
 // TestStatements checks that the number of SQL statements depends on the fields of
 // a query, not on the length of its lists.
 func TestStatements(t *testing.T) {

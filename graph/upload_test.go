@@ -241,6 +241,43 @@ func TestLinkUpload(t *testing.T) {
 	})
 }
 
+// TestLinksUpload creates links of which some have a new image: they are stored
+// together or not at all.
+func TestLinksUpload(t *testing.T) {
+	golden := graphtest.OpenGolden(t)
+	fileMap := mapPart(`{"0":["variables.in.links.0.image"],"2":["variables.in.links.2.image"]}`)
+	png, jpeg, html := readImage(t, "scene.png"), readImage(t, "cmyk.jpg"), "<html>"
+	cases := []struct {
+		name, links string
+		second      string // content of the second file
+		stored      int    // files
+	}{
+		{"two images", `{"portfolioId":1,"name":"new","image":null},{"portfolioId":1,"name":"new"},{"portfolioId":1,"name":"new","image":null}`, jpeg, 2 * filesOfImage},
+		{"one invalid image", `{"portfolioId":1,"name":"new","image":null},{"portfolioId":1,"name":"new"},{"portfolioId":1,"name":"new","image":null}`, html, 0},
+		{"one missing portfolio", `{"portfolioId":1,"name":"new","image":null},{"portfolioId":1,"name":"new"},{"portfolioId":77,"name":"new","image":null}`, jpeg, 0},
+		{"one image and imageId", `{"portfolioId":1,"name":"new","image":null},{"portfolioId":1,"name":"new"},{"portfolioId":1,"name":"new","imageId":12,"image":null}`, jpeg, 0},
+	}
+	eachUploadServer(t, func(t *testing.T, server uploadServer) {
+		for _, c := range cases {
+			t.Run(c.name, func(t *testing.T) {
+				operations := `{"query":"mutation($in: CreatePortfolioLinksInput!) { createPortfolioLinks(input: $in) ` +
+					`{ portfolioLinks { name imageData { name width thumbnails { size } } } } }","variables":{"in":{"links":[` + c.links + `]}}}`
+				filesBefore, rowsBefore := server.countStored(t)
+				response, body := server.upload(t, staff4242, operationsPart(operations), fileMap, part{"0", "a.png", png}, part{"2", "b.jpeg", c.second})
+				golden.Check(t, c.name, response, body)
+				if files, rows := server.countStored(t); files-filesBefore != c.stored || rows-rowsBefore != c.stored {
+					t.Errorf("%d files and %d rows were stored", files-filesBefore, rows-rowsBefore)
+				}
+			})
+		}
+		_, body := graphtest.Query(t, server.Server, staff4242, `{portfolioLinks(filter:{name:"new"}){totalCount}}`, nil)
+		if want := `{"data":{"portfolioLinks":{"totalCount":3}}}`; body != want {
+			t.Errorf("links: %s", body)
+		}
+		server.assertNoTempFiles(t)
+	})
+}
+
 // TestUploadKeepsItsSlot checks that an upload which selects more than its image
 // does not move to a heavy slot: image processing must not delay searches.
 func TestUploadKeepsItsSlot(t *testing.T) {

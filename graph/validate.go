@@ -46,20 +46,26 @@ func (e inputErrors) err() error {
 	return list
 }
 
-// orError returns the mistakes, with those that the database found, or else
-// err.
-func (e inputErrors) orError(err error) error {
-	if errors.Is(err, db.ErrNoPortfolio) {
-		e.add("does not exist", "input", "portfolioId")
-	}
-	if errors.Is(err, db.ErrNoImage) {
-		e.add("does not exist", "input", "imageId")
+// orError returns the mistakes, with the missing rows that the database found, or
+// else err. The paths are those of the objects that refer to rows.
+func (e inputErrors) orError(err error, of ...path) error {
+	if missing, ok := errors.AsType[db.MissingError](err); ok {
+		fields := map[db.NodeType]string{db.PortfolioNode: "portfolioId", db.ImageNode: "imageId"}
+		for _, m := range missing {
+			e.add("does not exist", of[m.Index].to(fields[m.Type])...)
+		}
 	}
 	if len(e) > 0 {
 		return e.err()
 	}
 	return err
 }
+
+// path is the path of an object in the arguments.
+type path []any
+
+// to returns the path of a field of the object.
+func (p path) to(field string) []any { return append(slices.Clip(p), field) }
 
 // text checks a string that is stored unchanged.
 func (e *inputErrors) text(s string, atLeast, atMost int, field ...any) {
@@ -163,19 +169,18 @@ func (e *inputErrors) changedName(value graphql.Omittable[*string]) *string {
 	return name
 }
 
-func newLink(i model.CreatePortfolioLinkInput) (*db.PortfolioLink, inputErrors) {
-	var errs inputErrors
+func (e *inputErrors) newLink(i *model.CreatePortfolioLinkInput, at path) *db.PortfolioLink {
 	link := &db.PortfolioLink{
-		PortfolioID: errs.id(i.PortfolioID, db.PortfolioNode, "input", "portfolioId"),
-		ImageID:     errs.optionalID(i.ImageID, db.ImageNode, "input", "imageId"),
-		Name:        errs.name(i.Name, maxName, "input", "name"),
+		PortfolioID: e.id(i.PortfolioID, db.PortfolioNode, at.to("portfolioId")...),
+		ImageID:     e.optionalID(i.ImageID, db.ImageNode, at.to("imageId")...),
+		Name:        e.name(i.Name, maxName, at.to("name")...),
 		URL:         i.URL,
 		Description: i.Description,
 	}
-	errs.url(i.URL, "input", "url")
-	errs.optional(i.Description, maxDescription, "input", "description")
-	errs.checkExclusive(i.ImageID, i.Image)
-	return link, errs
+	e.url(i.URL, at.to("url")...)
+	e.optional(i.Description, maxDescription, at.to("description")...)
+	e.checkExclusive(i.ImageID, i.Image, at.to("image")...)
+	return link
 }
 
 func linkUpdate(i model.UpdatePortfolioLinkInput) (id int64, update db.LinkUpdate, errs inputErrors) {
@@ -191,7 +196,7 @@ func linkUpdate(i model.UpdatePortfolioLinkInput) (id int64, update db.LinkUpdat
 	}
 	errs.url(i.URL.Value(), "input", "url")
 	errs.optional(i.Description.Value(), maxDescription, "input", "description")
-	errs.checkExclusive(i.ImageID.Value(), i.Image)
+	errs.checkExclusive(i.ImageID.Value(), i.Image, "input", "image")
 	return id, update, errs
 }
 
@@ -233,9 +238,9 @@ func anchorError(err error, move db.LinkMove) error {
 	return err
 }
 
-func (e *inputErrors) checkExclusive(id *db.NodeID, upload *graphql.Upload) {
+func (e *inputErrors) checkExclusive(id *db.NodeID, upload *graphql.Upload, field ...any) {
 	if id != nil && upload != nil {
-		e.add("cannot be given together with imageId", "input", "image")
+		e.add("cannot be given together with imageId", field...)
 	}
 }
 

@@ -46,6 +46,10 @@ type ComplexityRoot struct {
 		PortfolioLink func(childComplexity int) int
 	}
 
+	CreatePortfolioLinksPayload struct {
+		PortfolioLinks func(childComplexity int) int
+	}
+
 	CreatePortfolioPayload struct {
 		Portfolio func(childComplexity int) int
 	}
@@ -109,19 +113,20 @@ type ComplexityRoot struct {
 	}
 
 	Mutation struct {
-		CreatePortfolio     func(childComplexity int, input model.CreatePortfolioInput) int
-		CreatePortfolioLink func(childComplexity int, input model.CreatePortfolioLinkInput) int
-		CreateToken         func(childComplexity int, input model.CreateTokenInput) int
-		CreateUser          func(childComplexity int, input model.CreateUserInput) int
-		DeletePortfolio     func(childComplexity int, input model.DeletePortfolioInput) int
-		DeletePortfolioLink func(childComplexity int, input model.DeletePortfolioLinkInput) int
-		MovePortfolioLink   func(childComplexity int, input model.MovePortfolioLinkInput) int
-		RevokeToken         func(childComplexity int, input model.RevokeTokenInput) int
-		SetUserPermissions  func(childComplexity int, input model.SetUserPermissionsInput) int
-		UpdateImage         func(childComplexity int, input model.UpdateImageInput) int
-		UpdatePortfolio     func(childComplexity int, input model.UpdatePortfolioInput) int
-		UpdatePortfolioLink func(childComplexity int, input model.UpdatePortfolioLinkInput) int
-		UploadImage         func(childComplexity int, input model.UploadImageInput) int
+		CreatePortfolio      func(childComplexity int, input model.CreatePortfolioInput) int
+		CreatePortfolioLink  func(childComplexity int, input model.CreatePortfolioLinkInput) int
+		CreatePortfolioLinks func(childComplexity int, input model.CreatePortfolioLinksInput) int
+		CreateToken          func(childComplexity int, input model.CreateTokenInput) int
+		CreateUser           func(childComplexity int, input model.CreateUserInput) int
+		DeletePortfolio      func(childComplexity int, input model.DeletePortfolioInput) int
+		DeletePortfolioLink  func(childComplexity int, input model.DeletePortfolioLinkInput) int
+		MovePortfolioLink    func(childComplexity int, input model.MovePortfolioLinkInput) int
+		RevokeToken          func(childComplexity int, input model.RevokeTokenInput) int
+		SetUserPermissions   func(childComplexity int, input model.SetUserPermissionsInput) int
+		UpdateImage          func(childComplexity int, input model.UpdateImageInput) int
+		UpdatePortfolio      func(childComplexity int, input model.UpdatePortfolioInput) int
+		UpdatePortfolioLink  func(childComplexity int, input model.UpdatePortfolioLinkInput) int
+		UploadImage          func(childComplexity int, input model.UploadImageInput) int
 	}
 
 	PageInfo struct {
@@ -285,6 +290,7 @@ type MutationResolver interface {
 	UpdatePortfolio(ctx context.Context, input model.UpdatePortfolioInput) (*model.UpdatePortfolioPayload, error)
 	DeletePortfolio(ctx context.Context, input model.DeletePortfolioInput) (*model.DeletePortfolioPayload, error)
 	CreatePortfolioLink(ctx context.Context, input model.CreatePortfolioLinkInput) (*model.CreatePortfolioLinkPayload, error)
+	CreatePortfolioLinks(ctx context.Context, input model.CreatePortfolioLinksInput) (*model.CreatePortfolioLinksPayload, error)
 	UpdatePortfolioLink(ctx context.Context, input model.UpdatePortfolioLinkInput) (*model.UpdatePortfolioLinkPayload, error)
 	MovePortfolioLink(ctx context.Context, input model.MovePortfolioLinkInput) (*model.MovePortfolioLinkPayload, error)
 	DeletePortfolioLink(ctx context.Context, input model.DeletePortfolioLinkInput) (*model.DeletePortfolioLinkPayload, error)
@@ -345,6 +351,13 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.CreatePortfolioLinkPayload.PortfolioLink(childComplexity), true
+
+	case "CreatePortfolioLinksPayload.portfolioLinks":
+		if e.ComplexityRoot.CreatePortfolioLinksPayload.PortfolioLinks == nil {
+			break
+		}
+
+		return e.ComplexityRoot.CreatePortfolioLinksPayload.PortfolioLinks(childComplexity), true
 
 	case "CreatePortfolioPayload.portfolio":
 		if e.ComplexityRoot.CreatePortfolioPayload.Portfolio == nil {
@@ -597,6 +610,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.CreatePortfolioLink(childComplexity, args["input"].(model.CreatePortfolioLinkInput)), true
+	case "Mutation.createPortfolioLinks":
+		if e.ComplexityRoot.Mutation.CreatePortfolioLinks == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_createPortfolioLinks_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.CreatePortfolioLinks(childComplexity, args["input"].(model.CreatePortfolioLinksInput)), true
 	case "Mutation.createToken":
 		if e.ComplexityRoot.Mutation.CreateToken == nil {
 			break
@@ -1317,6 +1341,7 @@ func (e *executableSchema) Exec(ctx context.Context) graphql.ResponseHandler {
 		return graphql.NewInputUnmarshalerIndex(
 			graphql.NewInputUnmarshaler("CreatePortfolioInput", ec.unmarshalInputCreatePortfolioInput),
 			graphql.NewInputUnmarshaler("CreatePortfolioLinkInput", ec.unmarshalInputCreatePortfolioLinkInput),
+			graphql.NewInputUnmarshaler("CreatePortfolioLinksInput", ec.unmarshalInputCreatePortfolioLinksInput),
 			graphql.NewInputUnmarshaler("CreateTokenInput", ec.unmarshalInputCreateTokenInput),
 			graphql.NewInputUnmarshaler("CreateUserInput", ec.unmarshalInputCreateUserInput),
 			graphql.NewInputUnmarshaler("DateTimeRange", ec.unmarshalInputDateTimeRange),
@@ -1595,6 +1620,12 @@ type Mutation {
     "The properties of the new object."
     input: CreatePortfolioLinkInput!
   ): CreatePortfolioLinkPayload @requires(permission: PORTFOLIO_LINK)
+
+  "Creates several links, in this order, or none if one is invalid."
+  createPortfolioLinks(
+    "The properties of the new objects."
+    input: CreatePortfolioLinksInput!
+  ): CreatePortfolioLinksPayload @requires(permission: PORTFOLIO_LINK)
 
   "Updates a link, or moves it to the end of another portfolio."
   updatePortfolioLink(
@@ -2081,7 +2112,7 @@ input DeletePortfolioInput {
 }
 
 "Input of createPortfolioLink."
-input CreatePortfolioLinkInput {
+input CreatePortfolioLinkInput @cost(weight: 20) {
   "The ID of the portfolio of the link."
   portfolioId: ID!
   "The name, 1 to 255 characters without leading and trailing white space, which is removed."
@@ -2094,6 +2125,12 @@ input CreatePortfolioLinkInput {
   imageId: ID
   "A new image, stored in the same transaction. Cannot be combined with imageId."
   image: Upload
+}
+
+"Input of createPortfolioLinks."
+input CreatePortfolioLinksInput {
+  "The links, 1 to 100. They may belong to different portfolios."
+  links: [CreatePortfolioLinkInput!]!
 }
 
 "Input of updatePortfolioLink. An omitted field is not changed."
@@ -2208,6 +2245,12 @@ type CreatePortfolioLinkPayload {
   portfolioLink: PortfolioLink!
 }
 
+"Payload of createPortfolioLinks."
+type CreatePortfolioLinksPayload {
+  "The new links, in the order of the input."
+  portfolioLinks: [PortfolioLink!]!
+}
+
 "Payload of updatePortfolioLink."
 type UpdatePortfolioLinkPayload {
   "The updated link."
@@ -2269,6 +2312,14 @@ func (ec *executionContext) childFields_CreatePortfolioLinkPayload(ctx context.C
 		return ec.fieldContext_CreatePortfolioLinkPayload_portfolioLink(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type CreatePortfolioLinkPayload", field.Name)
+}
+
+func (ec *executionContext) childFields_CreatePortfolioLinksPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "portfolioLinks":
+		return ec.fieldContext_CreatePortfolioLinksPayload_portfolioLinks(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type CreatePortfolioLinksPayload", field.Name)
 }
 
 func (ec *executionContext) childFields_CreatePortfolioPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
@@ -2837,6 +2888,20 @@ func (ec *executionContext) field_Mutation_createPortfolioLink_args(ctx context.
 	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "input",
 		func(ctx context.Context, v any) (model.CreatePortfolioLinkInput, error) {
 			return ec.unmarshalNCreatePortfolioLinkInput2portfolioᚋgraphᚋmodelᚐCreatePortfolioLinkInput(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["input"] = arg0
+	return args, nil
+}
+
+func (ec *executionContext) field_Mutation_createPortfolioLinks_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "input",
+		func(ctx context.Context, v any) (model.CreatePortfolioLinksInput, error) {
+			return ec.unmarshalNCreatePortfolioLinksInput2portfolioᚋgraphᚋmodelᚐCreatePortfolioLinksInput(ctx, v)
 		})
 	if err != nil {
 		return nil, err
@@ -3501,6 +3566,38 @@ func (ec *executionContext) _CreatePortfolioLinkPayload_portfolioLink(ctx contex
 func (ec *executionContext) fieldContext_CreatePortfolioLinkPayload_portfolioLink(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	fc = &graphql.FieldContext{
 		Object:     "CreatePortfolioLinkPayload",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_PortfolioLink(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _CreatePortfolioLinksPayload_portfolioLinks(ctx context.Context, field graphql.CollectedField, obj *model.CreatePortfolioLinksPayload) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_CreatePortfolioLinksPayload_portfolioLinks(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.PortfolioLinks, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []*db.PortfolioLink) graphql.Marshaler {
+			return ec.marshalNPortfolioLink2ᚕᚖportfolioᚋdbᚐPortfolioLinkᚄ(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_CreatePortfolioLinksPayload_portfolioLinks(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "CreatePortfolioLinksPayload",
 		Field:      field,
 		IsMethod:   false,
 		IsResolver: false,
@@ -4627,6 +4724,50 @@ func (ec *executionContext) fieldContext_Mutation_createPortfolioLink(ctx contex
 	}()
 	ctx = graphql.WithFieldContext(ctx, fc)
 	if fc.Args, err = ec.field_Mutation_createPortfolioLink_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _Mutation_createPortfolioLinks(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Mutation_createPortfolioLinks(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Mutation().CreatePortfolioLinks(ctx, fc.Args["input"].(model.CreatePortfolioLinksInput))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *model.CreatePortfolioLinksPayload) graphql.Marshaler {
+			return ec.marshalOCreatePortfolioLinksPayload2ᚖportfolioᚋgraphᚋmodelᚐCreatePortfolioLinksPayload(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_Mutation_createPortfolioLinks(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Mutation",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_CreatePortfolioLinksPayload(ctx, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = ec.field_Mutation_createPortfolioLinks_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
 		ec.Error(ctx, err)
 		return fc, err
 	}
@@ -8726,6 +8867,48 @@ func UnmarshalCreatePortfolioLinkInput(ctx context.Context, raw any) (model.Crea
 	return out, err
 }
 
+func (ec *executionContext) unmarshalInputCreatePortfolioLinksInput(ctx context.Context, obj any) (model.CreatePortfolioLinksInput, error) {
+	var it model.CreatePortfolioLinksInput
+	if obj == nil {
+		return it, nil
+	}
+
+	asMap := map[string]any{}
+	for k, v := range obj.(map[string]any) {
+		asMap[k] = v
+	}
+
+	fieldsInOrder := [...]string{"links"}
+	for _, k := range fieldsInOrder {
+		v, ok := asMap[k]
+		if !ok {
+			continue
+		}
+		switch k {
+		case "links":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("links"))
+			data, err := ec.unmarshalNCreatePortfolioLinkInput2ᚕᚖportfolioᚋgraphᚋmodelᚐCreatePortfolioLinkInputᚄ(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.Links = data
+		}
+	}
+	return it, nil
+}
+
+// UnmarshalCreatePortfolioLinksInput unmarshals raw into the CreatePortfolioLinksInput input type, using the
+// unmarshaler bound to ctx's request. Call it from a resolver to decode an input
+// object that was not passed as a field argument.
+//
+// ctx must come from a gqlgen request; outside one there is no unmarshaler to use
+// and the returned error says so.
+func UnmarshalCreatePortfolioLinksInput(ctx context.Context, raw any) (model.CreatePortfolioLinksInput, error) {
+	var out model.CreatePortfolioLinksInput
+	err := graphql.UnmarshalNamedInputFromContext(ctx, "CreatePortfolioLinksInput", raw, &out)
+	return out, err
+}
+
 func (ec *executionContext) unmarshalInputCreateTokenInput(ctx context.Context, obj any) (model.CreateTokenInput, error) {
 	var it model.CreateTokenInput
 	if obj == nil {
@@ -9765,6 +9948,39 @@ func (ec *executionContext) _CreatePortfolioLinkPayload(ctx context.Context, sel
 	return out
 }
 
+var createPortfolioLinksPayloadImplementors = []string{"CreatePortfolioLinksPayload"}
+
+func (ec *executionContext) _CreatePortfolioLinksPayload(ctx context.Context, sel ast.SelectionSet, obj *model.CreatePortfolioLinksPayload) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, createPortfolioLinksPayloadImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferred := graphql.NewDeferredGroup(ctx)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("CreatePortfolioLinksPayload")
+		case "portfolioLinks":
+			out.Values[i] = ec._CreatePortfolioLinksPayload_portfolioLinks(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	if n := len(deferred.Defers); n > 0 {
+		atomic.AddInt32(&ec.Deferred, int32(min(n, math.MaxInt32)))
+		ec.ProcessDeferredGroup(deferred)
+	}
+
+	return out
+}
+
 var createPortfolioPayloadImplementors = []string{"CreatePortfolioPayload"}
 
 func (ec *executionContext) _CreatePortfolioPayload(ctx context.Context, sel ast.SelectionSet, obj *model.CreatePortfolioPayload) graphql.Marshaler {
@@ -10236,6 +10452,13 @@ func (ec *executionContext) _Mutation(ctx context.Context, sel ast.SelectionSet)
 		case "createPortfolioLink":
 			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
 				return ec._Mutation_createPortfolioLink(ctx, field)
+			})
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "createPortfolioLinks":
+			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
+				return ec._Mutation_createPortfolioLinks(ctx, field)
 			})
 			if out.Values[i] == graphql.RequiredNull {
 				out.Invalids++
@@ -11771,6 +11994,30 @@ func (ec *executionContext) unmarshalNCreatePortfolioLinkInput2portfolioᚋgraph
 	return res, graphql.ErrorOnPath(ctx, err)
 }
 
+func (ec *executionContext) unmarshalNCreatePortfolioLinkInput2ᚕᚖportfolioᚋgraphᚋmodelᚐCreatePortfolioLinkInputᚄ(ctx context.Context, v any) ([]*model.CreatePortfolioLinkInput, error) {
+	vSlice := graphql.CoerceList(v)
+	var err error
+	res := make([]*model.CreatePortfolioLinkInput, len(vSlice))
+	for i := range vSlice {
+		ctx := graphql.WithPathContext(ctx, graphql.NewPathWithIndex(i))
+		res[i], err = ec.unmarshalNCreatePortfolioLinkInput2ᚖportfolioᚋgraphᚋmodelᚐCreatePortfolioLinkInput(ctx, vSlice[i])
+		if err != nil {
+			return nil, err
+		}
+	}
+	return res, nil
+}
+
+func (ec *executionContext) unmarshalNCreatePortfolioLinkInput2ᚖportfolioᚋgraphᚋmodelᚐCreatePortfolioLinkInput(ctx context.Context, v any) (*model.CreatePortfolioLinkInput, error) {
+	res, err := ec.unmarshalInputCreatePortfolioLinkInput(ctx, v)
+	return &res, graphql.ErrorOnPath(ctx, err)
+}
+
+func (ec *executionContext) unmarshalNCreatePortfolioLinksInput2portfolioᚋgraphᚋmodelᚐCreatePortfolioLinksInput(ctx context.Context, v any) (model.CreatePortfolioLinksInput, error) {
+	res, err := ec.unmarshalInputCreatePortfolioLinksInput(ctx, v)
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
 func (ec *executionContext) unmarshalNCreateTokenInput2portfolioᚋgraphᚋmodelᚐCreateTokenInput(ctx context.Context, v any) (model.CreateTokenInput, error) {
 	res, err := ec.unmarshalInputCreateTokenInput(ctx, v)
 	return res, graphql.ErrorOnPath(ctx, err)
@@ -12569,6 +12816,13 @@ func (ec *executionContext) marshalOCreatePortfolioLinkPayload2ᚖportfolioᚋgr
 		return graphql.Null
 	}
 	return ec._CreatePortfolioLinkPayload(ctx, sel, v)
+}
+
+func (ec *executionContext) marshalOCreatePortfolioLinksPayload2ᚖportfolioᚋgraphᚋmodelᚐCreatePortfolioLinksPayload(ctx context.Context, sel ast.SelectionSet, v *model.CreatePortfolioLinksPayload) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	return ec._CreatePortfolioLinksPayload(ctx, sel, v)
 }
 
 func (ec *executionContext) marshalOCreatePortfolioPayload2ᚖportfolioᚋgraphᚋmodelᚐCreatePortfolioPayload(ctx context.Context, sel ast.SelectionSet, v *model.CreatePortfolioPayload) graphql.Marshaler {

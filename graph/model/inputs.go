@@ -75,6 +75,9 @@ type (
 		Image            *graphql.Upload
 	}
 
+	// CreatePortfolioLinksInput holds new links.
+	CreatePortfolioLinksInput struct{ Links []*CreatePortfolioLinkInput }
+
 	// UpdatePortfolioLinkInput holds the changes of a link.
 	UpdatePortfolioLinkInput struct {
 		ID                     db.NodeID
@@ -134,6 +137,8 @@ type (
 
 	// CreatePortfolioLinkPayload is the result of createPortfolioLink.
 	CreatePortfolioLinkPayload struct{ PortfolioLink *db.PortfolioLink }
+	// CreatePortfolioLinksPayload is the result of createPortfolioLinks.
+	CreatePortfolioLinksPayload struct{ PortfolioLinks []*db.PortfolioLink }
 	// UpdatePortfolioLinkPayload is the result of updatePortfolioLink.
 	UpdatePortfolioLinkPayload struct{ PortfolioLink *db.PortfolioLink }
 	// MovePortfolioLinkPayload is the result of movePortfolioLink.

@@ -17,12 +17,12 @@ const heavyCost = 2500
 
 // Cost is the estimated work of an operation.
 type Cost struct {
-	Fields float64 // that the response may hold, with full pages
-	scans  bool    // rows are read that the response does not hold
+	Fields   float64 // that the response may hold, with full pages
+	weighted bool    // more work than the response shows
 }
 
 // Heavy reports whether the operation takes more than a few milliseconds.
-func (c Cost) Heavy() bool { return c.scans || c.Fields > heavyCost }
+func (c Cost) Heavy() bool { return c.weighted || c.Fields > heavyCost }
 
 // costOf estimates the cost of an operation. A field counts once for each row of
 // the pages around it, and a field or input with the directive @cost as much as
@@ -30,13 +30,13 @@ func (c Cost) Heavy() bool { return c.scans || c.Fields > heavyCost }
 func costOf(schema *ast.Schema, operation *ast.OperationDefinition, variables map[string]any) Cost {
 	e := estimator{schema: schema, variables: variables}
 	once, fields := e.costOf(operation.SelectionSet)
-	return Cost{once + fields, e.scans}
+	return Cost{once + fields, e.weighted}
 }
 
 type estimator struct {
 	schema    *ast.Schema
 	variables map[string]any
-	scans     bool
+	weighted  bool
 }
 
 // costOf returns the cost of the fields of a selection that have a weight, such as
@@ -107,28 +107,31 @@ func (e *estimator) inputCost(of *ast.Type, value any) float64 {
 	return cost
 }
 
-// weight returns the weight of the directive @cost, and sets e.scans if there is
+// weight returns the weight of the directive @cost, and sets e.weighted if there is
 // one.
 func (e *estimator) weight(directives ast.DirectiveList) (float64, bool) {
 	directive := directives.ForName("cost")
 	if directive == nil {
 		return 0, false
 	}
-	e.scans = true
+	e.weighted = true
 	return intValue(directive.Arguments.ForName("weight").Value, nil)
 }
 
 // pageSize returns the larger of the arguments first and last, the number of
-// nodeIds, or 1 for a field that has neither.
+// nodeIds or of the links of an input, or 1 for a field that has none of them.
 func pageSize(field *ast.Field, variables map[string]any) float64 {
 	if field.Definition == nil {
 		return 1
 	}
 	size, paged, given := 0.0, false, false
 	for _, defined := range field.Definition.Arguments {
-		if argument := field.Arguments.ForName(defined.Name); defined.Name == "nodeIds" && argument != nil {
-			ids, _ := argument.Value.Value(variables) // coercion reports other values
-			if list, ok := ids.([]any); ok {
+		if argument := field.Arguments.ForName(defined.Name); argument != nil && (defined.Name == "nodeIds" || defined.Name == "input") {
+			value, _ := argument.Value.Value(variables) // coercion reports other values
+			if input, ok := value.(map[string]any); ok {
+				value = input["links"]
+			}
+			if list, ok := value.([]any); ok {
 				return float64(len(list))
 			}
 			return 1

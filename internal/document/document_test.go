@@ -61,6 +61,9 @@ const pagedSchema = `
 	type Query { portfolios(first: Int, last: Int, after: String, filter: Filter, orderBy: [Order!]): Portfolios! links(first: Int = 50): Links! plain: Portfolio }
 	input Filter { name: String search: String @cost(weight: 500) or: [Filter!] }
 	input Order @cost(weight: 50) { field: String }
+	type Mutation { create(input: NewLinks): Links! }
+	input NewLinks { links: [NewLink!]! }
+	input NewLink @cost(weight: 20) { name: String }
 	type Portfolios { nodes: [Portfolio!]! totalCount: Int! @cost(weight: 50) }
 	type Links { nodes: [Link!]! }
 	type Portfolio { id: ID! links(first: Int = 50): Links! }
@@ -87,6 +90,10 @@ func TestCost(t *testing.T) {
 		{`{portfolios(first:1,orderBy:{field:"a"}){nodes{id}}}`, nil, 1 + 2},
 		{`{portfolios(first:1,orderBy:[{field:"a"}]){nodes{id}}}`, nil, 1 + 2},
 		{`{portfolios(first:1,orderBy:[{field:"a"},{field:"b"},{}]){nodes{id}}}`, nil, 1 + 2*50 + 2},
+		{`mutation{create(input:{links:[{name:"a"}]}){nodes{id}}}`, nil, 1 + 2},
+		{`mutation{create(input:{links:{name:"a"}}){nodes{id}}}`, nil, 1 + 2},
+		{`mutation{create(input:{links:[{name:"a"},{name:"b"},{name:"c"}]}){nodes{id}}}`, nil, 1 + 2*20 + 3*2},
+		{`mutation($i:NewLinks){create(input:$i){nodes{id}}}`, nil, 1 + 2},
 		{"{plain{id}}", nil, 2},
 		{"{plain{...{...F}}} fragment F on Portfolio{id}", nil, 2},
 		{"{portfolios(first:100){nodes{id}}}", nil, 1 + 100*2},
@@ -108,7 +115,7 @@ func TestCost(t *testing.T) {
 			t.Fatal(errs)
 		}
 		got := costOf(cache.Schema, document.Operations[0], c.variables)
-		if scans := strings.Contains(c.query, "totalCount") || strings.Contains(c.query, `"b"`) || c.want > 500 && c.want < 2000; got.Fields != c.want || got.scans != scans {
+		if weighted := strings.Contains(c.query, "totalCount") || strings.Contains(c.query, `"b"`) || c.want > 500 && c.want < 2000; got.Fields != c.want || got.weighted != weighted {
 			t.Errorf("%s costs %+v, want %.0f", c.query, got, c.want)
 		}
 	}

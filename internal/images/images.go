@@ -44,27 +44,69 @@ func NewService(store storage.Store, maxBytes, maxMemory int64) *Service {
 // MaxBytes returns the maximum size of a file.
 func (s *Service) MaxBytes() int64 { return s.maxBytes }
 
-// Save stages an image, calls insert to write its rows, and commits. The context
-// of insert is not canceled with ctx, so that a disconnect cannot interrupt the
-// commit. If insert fails the files are removed, unless the error is
-// db.ErrUnavailable: the rows may have been written then.
-func (s *Service) Save(ctx context.Context, filename string, content io.ReadSeeker, insert func(context.Context, *db.Image) error) (_ *db.Image, err error) {
-	staged, err := s.Stage(ctx, filename, content)
+// Save is SaveAll for one image, which it returns.
+func (s *Service) Save(ctx context.Context, filename string, content io.ReadSeeker, insert func(context.Context, *db.Image) error) (*db.Image, error) {
+	var saved *db.Image
+	err := s.SaveAll(ctx, []File{{filename, content}}, func(ctx context.Context, images []*db.Image) error {
+		saved = images[0]
+		return insert(ctx, saved)
+	})
 	if err != nil {
 		return nil, err
 	}
-	defer func() { err = errors.Join(err, staged.Discard(ctx)) }()
+	return saved, nil
+}
+
+// File is an image file.
+type File struct {
+	Name    string // that the client gives it
+	Content io.ReadSeeker
+}
+
+// FileError reports the file that could not be staged, by its index.
+type FileError struct {
+	Index int
+	Err   error
+}
+
+func (e *FileError) Error() string { return e.Err.Error() }
+
+// Unwrap returns the cause.
+func (e *FileError) Unwrap() error { return e.Err }
+
+// SaveAll stages images, one after the other, calls insert to write their rows,
+// and commits. The context of insert is not canceled with ctx, so that a
+// disconnect cannot interrupt the commit. If insert fails all files are removed,
+// unless the error is db.ErrUnavailable: the rows may have been written then. If
+// an image cannot be staged, the error is a *FileError.
+func (s *Service) SaveAll(ctx context.Context, files []File, insert func(context.Context, []*db.Image) error) (err error) {
+	var staged []*Staged
+	var images []*db.Image
+	defer func() {
+		for _, image := range staged {
+			err = errors.Join(err, image.Discard(ctx))
+		}
+	}()
+	for i, file := range files {
+		image, err := s.Stage(ctx, file.Name, file.Content)
+		if err != nil {
+			return &FileError{i, err}
+		}
+		staged, images = append(staged, image), append(images, image.Image)
+	}
 	commit, cancel := context.WithTimeout(context.WithoutCancel(ctx), commitTimeout)
 	defer cancel()
-	switch err := insert(commit, staged.Image); {
-	case errors.Is(err, db.ErrUnavailable):
-		staged.Commit()
-		return nil, fmt.Errorf("it is not known whether the rows were written: %w", err)
-	case err != nil:
-		return nil, err
+	err = insert(commit, images)
+	unknown := errors.Is(err, db.ErrUnavailable)
+	if err == nil || unknown {
+		for _, image := range staged {
+			image.Commit()
+		}
 	}
-	staged.Commit()
-	return staged.Image, nil
+	if unknown {
+		return fmt.Errorf("it is not known whether the rows were written: %w", err)
+	}
+	return err
 }
 
 // Staged is an image whose files are stored, but whose rows are not written
