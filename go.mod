@@ -78,4 +78,7 @@ require (
 
 tool github.com/99designs/gqlgen
 
-ignore ./playground/node_modules
+ignore (
+	./examples/gallery/node_modules
+	./playground/node_modules
+)
