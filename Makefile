@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help build playground test race fuzz lint generate bench bench-go
+.PHONY: help build playground test race e2e fuzz lint generate bench bench-go
 
 FUZZTIME ?= 10s
 
@@ -17,6 +17,10 @@ test: ## Run all tests.
 
 race: ## Run all tests with the race detector (needs a C compiler).
 	go test -race -gcflags='modernc.org/sqlite/lib=-race=false' -timeout 20m ./...
+
+e2e: ## Test the clients of front ends (needs Node.js and Chromium).
+	cd e2e && npm ci --loglevel=error
+	CI=true go test -count 1 -run '^TestClients$$' -v .
 
 fuzz: ## Run every fuzz target for FUZZTIME each (10s).
 	@go test -list '^Fuzz' ./... | \

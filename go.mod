@@ -79,6 +79,7 @@ require (
 tool github.com/99designs/gqlgen
 
 ignore (
+	./e2e/node_modules
 	./examples/gallery/node_modules
 	./playground/node_modules
 )

@@ -202,6 +202,24 @@ func startDemo(t *testing.T, binary, directory string) string {
 	return ""
 }
 
+// TestReadmeCode checks that each block whose fence names a file is in the file,
+// apart from indentation.
+func TestReadmeCode(t *testing.T) {
+	code := regexp.MustCompile("(?ms)^```\\w+ (\\S+)\n(.*?)^```$")
+	indentation := regexp.MustCompile(`(?m)^[ \t]+`)
+	for name, text := range guides(t) {
+		for _, found := range code.FindAllStringSubmatch(text, -1) {
+			file, err := os.ReadFile(found[1])
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !strings.Contains(indentation.ReplaceAllString(string(file), ""), indentation.ReplaceAllString(found[2], "")) {
+				t.Errorf("%s: this is not in %s:\n%s", name, found[1], found[2])
+			}
+		}
+	}
+}
+
 // TestReadmeLinks checks that each relative link names a file.
 func TestReadmeLinks(t *testing.T) {
 	link := regexp.MustCompile(`\]\(([^):#]+)[^):]*\)`)
