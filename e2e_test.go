@@ -45,7 +45,7 @@ func TestClients(t *testing.T) {
 // the key of its token.
 func loadDemo(t *testing.T, dsn string) (key string) {
 	t.Helper()
-	store, err := storage.Open("file:data/media")
+	store, err := storage.Open(t.Context(), "file:data/media")
 	if err != nil {
 		t.Fatal(err)
 	}
