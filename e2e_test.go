@@ -16,11 +16,7 @@ import (
 
 // TestClients runs the clients in e2e against the server on each database.
 func TestClients(t *testing.T) {
-	if _, err := os.Stat("e2e/node_modules"); errors.Is(err, fs.ErrNotExist) && os.Getenv("CI") == "" {
-		t.Skip("the clients are not tested: run make e2e, which installs them")
-	} else if err != nil {
-		t.Fatal(err)
-	}
+	needPackages(t)
 	built := t.Run("build", func(t *testing.T) {
 		t.Chdir(t.TempDir())
 		npm(t, "lint")
@@ -39,6 +35,24 @@ func TestClients(t *testing.T) {
 		persisted := startServer(t, "--only-persisted", "--persisted-documents="+filepath.Join(projectDirectory, "e2e/src/gql"))
 		npm(t, "test", "API_URL="+server.url, "PERSISTED_URL="+persisted.url, "API_TOKEN="+staff, "ADMIN_TOKEN="+strings.TrimSpace(admin))
 	})
+}
+
+// TestPlayground opens the playground in a browser: with GraphiQL of the server, if
+// make playground has built it, or else with that of the CDN, and as a form.
+func TestPlayground(t *testing.T) {
+	needPackages(t)
+	t.Chdir(t.TempDir())
+	npm(t, "playground", "API_URL="+startServer(t).url)
+}
+
+// needPackages skips the test if the npm packages of e2e are not installed.
+func needPackages(t *testing.T) {
+	t.Helper()
+	if _, err := os.Stat("e2e/node_modules"); errors.Is(err, fs.ErrNotExist) && os.Getenv("CI") == "" {
+		t.Skip("skipped without the npm packages of e2e: run make e2e")
+	} else if err != nil {
+		t.Fatal(err)
+	}
 }
 
 // loadDemo writes the demo into a database and the media directory, and returns

@@ -6,9 +6,6 @@ globalThis.renderGraphiQL = (element, { title, ...properties }) => {
   createRoot(element).render(
     <GraphiQL {...properties}>
       <GraphiQL.Logo>{title}</GraphiQL.Logo>
-      <GraphiQL.Footer>
-        <div id="previews" />
-      </GraphiQL.Footer>
     </GraphiQL>,
   );
 };

@@ -67,7 +67,7 @@ async function chooseFiles({ query, variables }) {
 // showPreviews shows the images of a response whose URLs it contains.
 function showPreviews(response) {
   const images = Array.from(imageURLs(response.data)).slice(0, maxPreviews);
-  find("previews")?.replaceChildren(
+  find("previews").replaceChildren(
     ...images.map(([url, path]) =>
       create("a", { href: url, target: "_blank", title: path }, create("img", { src: url, alt: path, loading: "lazy" })),
     ),
@@ -145,6 +145,8 @@ async function showGraphiQL() {
   });
   await Promise.race([failed, appearance(container, ".graphiql-query-editor .monaco-editor")]);
   find("simple-form").remove();
+  // The build on the CDN has no other place for it.
+  container.querySelector(".graphiql-response").append(create("div", { className: "graphiql-footer" }, create("div", { id: "previews" })));
 }
 
 function address({ name }) {
