@@ -18,12 +18,13 @@ test: ## Run all tests.
 race: ## Run all tests with the race detector (needs a C compiler).
 	go test -race -gcflags='modernc.org/sqlite/lib=-race=false' -timeout 20m ./...
 
-e2e: ## Test the clients of front ends and the playground (needs Node.js and Chromium).
+e2e: ## Test the clients of frontends, the gallery and the playground (needs Node.js and Chromium).
 	cd e2e && npm ci --loglevel=error
+	cd examples/gallery && npm ci --loglevel=error
 	find playground/dist -type f ! -name .gitignore -delete
-	CI=true go test -count 1 -run '^(TestClients|TestPlayground)$$' -v .
+	CI=true go test -count 1 -run '^TestClients$$' -v .
 	$(MAKE) playground
-	CI=true go test -count 1 -run '^TestPlayground$$' -v .
+	CI=true go test -count 1 -run '^TestClients$$/^playground$$' -v .
 
 fuzz: ## Run every fuzz target for FUZZTIME each (10s).
 	@go test -list '^Fuzz' ./... | \

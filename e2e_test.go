@@ -2,7 +2,6 @@ package main
 
 import (
 	"errors"
-	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -14,13 +13,15 @@ import (
 	"portfolio/internal/storage"
 )
 
-// TestClients runs the clients in e2e against the server on each database.
+// TestClients runs the clients in e2e and the gallery against the server on each
+// database. It opens the playground with GraphiQL of the server, if make
+// playground has built it, or else with that of the CDN, and as a form.
 func TestClients(t *testing.T) {
 	needPackages(t)
 	built := t.Run("build", func(t *testing.T) {
 		t.Chdir(t.TempDir())
-		npm(t, "lint")
-		npm(t, "build", "API_URL="+startServer(t).url)
+		npm(t, "e2e", "lint")
+		npm(t, "e2e", "build", "API_URL="+startServer(t).url)
 	})
 	if !built {
 		return
@@ -33,23 +34,23 @@ func TestClients(t *testing.T) {
 		admin, _ := runCommand(t, 0, "token", "create", "admin")
 		server := startServer(t)
 		persisted := startServer(t, "--only-persisted", "--persisted-documents="+filepath.Join(projectDirectory, "e2e/src/gql"))
-		npm(t, "test", "API_URL="+server.url, "PERSISTED_URL="+persisted.url, "API_TOKEN="+staff, "ADMIN_TOKEN="+strings.TrimSpace(admin))
+		npm(t, "e2e", "test", "API_URL="+server.url, "PERSISTED_URL="+persisted.url, "API_TOKEN="+staff, "ADMIN_TOKEN="+strings.TrimSpace(admin))
+		npm(t, "examples/gallery", "test", "PORTFOLIO_URL="+server.url, "PORTFOLIO_TOKEN="+staff)
+	})
+	t.Run("playground", func(t *testing.T) {
+		t.Chdir(t.TempDir())
+		npm(t, "e2e", "playground", "API_URL="+startServer(t).url)
 	})
 }
 
-// TestPlayground opens the playground in a browser: with GraphiQL of the server, if
-// make playground has built it, or else with that of the CDN, and as a form.
-func TestPlayground(t *testing.T) {
-	needPackages(t)
-	t.Chdir(t.TempDir())
-	npm(t, "playground", "API_URL="+startServer(t).url)
-}
-
-// needPackages skips the test if the npm packages of e2e are not installed.
+// needPackages skips the test if npm packages or Chromium are not installed.
 func needPackages(t *testing.T) {
 	t.Helper()
-	if _, err := os.Stat("e2e/node_modules"); errors.Is(err, fs.ErrNotExist) && os.Getenv("CI") == "" {
-		t.Skip("skipped without the npm packages of e2e: run make e2e")
+	_, e2e := os.Stat("e2e/node_modules")
+	_, gallery := os.Stat("examples/gallery/node_modules")
+	_, chromium := exec.LookPath("chromium")
+	if err := errors.Join(e2e, gallery, chromium); err != nil && os.Getenv("CI") == "" {
+		t.Skipf("the clients are not tested: run make e2e\n%v", err)
 	} else if err != nil {
 		t.Fatal(err)
 	}
@@ -70,13 +71,13 @@ func loadDemo(t *testing.T, dsn string) (key string) {
 	return key
 }
 
-// npm runs a script of e2e/package.json.
-func npm(t *testing.T, script string, environment ...string) {
+// npm runs a script of the package in a directory.
+func npm(t *testing.T, directory, script string, environment ...string) {
 	t.Helper()
 	command := exec.CommandContext(t.Context(), "npm", "run", script)
-	command.Dir, command.Env = filepath.Join(projectDirectory, "e2e"), append(os.Environ(), environment...)
+	command.Dir, command.Env = filepath.Join(projectDirectory, directory), append(os.Environ(), environment...)
 	command.Stdout, command.Stderr = t.Output(), t.Output()
 	if err := command.Run(); err != nil {
-		t.Fatalf("npm run %s: %v", script, err)
+		t.Fatalf("%s: npm run %s: %v", directory, script, err)
 	}
 }
