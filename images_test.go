@@ -22,8 +22,9 @@ import (
 
 var kills = map[string]int{"sqlite": 50, "postgres": 10}
 
-// TestKilled kills the server during uploads, at a random number of files. No row
-// may be without its files, and garbage collection finds what else is left.
+// TestKilled kills the server while images are uploaded and deleted, at a random
+// number of files. No row may be without its files, and garbage collection finds
+// what else is left.
 func TestKilled(t *testing.T) {
 	image := photograph(t, 300, 200)
 	dbtest.EachURL(t, func(t *testing.T, dsn string) {
@@ -64,7 +65,7 @@ func TestKilled(t *testing.T) {
 }
 
 // killDuringUploads kills the server once the store has a random number of
-// files more.
+// files more. A third of the images is deleted again.
 func killDuringUploads(t *testing.T, server *process, store storage.Store, key string, image []byte) {
 	t.Helper()
 	enough := len(storagetest.Keys(t, store)) + rand.IntN(20)
@@ -76,7 +77,16 @@ func killDuringUploads(t *testing.T, server *process, store storage.Store, key s
 				if status == 0 {
 					return
 				}
-				if status != http.StatusOK || !strings.HasPrefix(body, `{"data":{"uploadImage":{"image":{"id":`) {
+				id, ok := strings.CutPrefix(body, `{"data":{"uploadImage":{"image":{"id":"`)
+				if status != http.StatusOK || !ok {
+					t.Errorf("%d %s", status, body)
+				}
+				if rand.IntN(3) > 0 {
+					continue
+				}
+				id, _, _ = strings.Cut(id, `"`)
+				status, body = server.post(key, "application/json", strings.NewReader(`{"query":"mutation{deleteImage(input:{id:`+id+`}){image{id}}}"}`))
+				if status != 0 && body != `{"data":{"deleteImage":{"image":{"id":"`+id+`"}}}}` {
 					t.Errorf("%d %s", status, body)
 				}
 			}
@@ -179,7 +189,7 @@ func TestImagesCreate(t *testing.T) {
 		}
 		create := func(code int, files ...string) (lines []string, stderr string) {
 			stdout, stderr := runCommand(t, code, append([]string{"images", "create", "--media-store=file:media"}, files...)...)
-			stdout = regexp.MustCompile(`\t\d+\tcore_media/\d{4}/\d\d/\d\d/`).ReplaceAllString(stdout, "\tID\tDIRECTORY/")
+			stdout = regexp.MustCompile(`\t\d+\tcore_media/\d{4}/\d\d/\d\d/(.*)_[A-Z2-7]{7}\.`).ReplaceAllString(stdout, "\tID\tDIRECTORY/$1.")
 			return slices.Collect(strings.Lines(stdout)), stderr
 		}
 		lines, stderr := create(1, append(files[:3:3], "page.jpg", "none.jpg")...)

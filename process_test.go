@@ -76,8 +76,13 @@ func (p *process) upload(key string, image []byte) (int, string) {
 	file, _ := form.CreateFormFile("0", "image.jpg")
 	_, _ = file.Write(image)
 	_ = form.Close()
-	request, _ := http.NewRequest(http.MethodPost, p.url+"/graphql", &body)
-	request.Header.Set("Content-Type", form.FormDataContentType())
+	return p.post(key, form.FormDataContentType(), &body)
+}
+
+// post sends a GraphQL request. The status is 0 if there is no response.
+func (p *process) post(key, contentType string, body io.Reader) (int, string) {
+	request, _ := http.NewRequest(http.MethodPost, p.url+"/graphql", body)
+	request.Header.Set("Content-Type", contentType)
 	request.Header.Set("Authorization", "Token "+key)
 	response, err := http.DefaultClient.Do(request)
 	if err != nil {

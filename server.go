@@ -138,7 +138,7 @@ func (c *serverSettings) handler(database *db.DB, store storage.Store, checker *
 	authenticator := auth.NewAuthenticator(database, c.Clients.RequestTimeout, c.Clients.FailedLogins)
 	limiter := middleware.NewRateLimiter(middleware.Limit{PerSecond: c.Clients.RateLimit, Burst: c.Clients.RateBurst}, authenticator.WasValid)
 	service := images.NewService(store, c.MediaMaxBytes, c.MediaMemory)
-	service.OnMemoryChange = memory.Hold
+	service.Log, service.OnMemoryChange = log, memory.Hold
 	resolver := &graph.Resolver{DB: database, Auth: authenticator, Images: service}
 	graphql, err := c.graphQL(resolver, admitted, log)
 	if err != nil {

@@ -35,6 +35,11 @@ type MissingError []MissingReference
 
 func (m MissingError) Error() string { return "links refer to rows that do not exist" }
 
+// ImageInUseError reports that links use an image.
+type ImageInUseError struct{ Links int64 }
+
+func (e *ImageInUseError) Error() string { return fmt.Sprintf("used by %d links", e.Links) }
+
 // wrap maps the errors of the drivers to the errors above.
 func wrap(err error) error {
 	if err == nil {

@@ -58,21 +58,21 @@ func (db *DB) ExplainPortfolios(ctx context.Context, list List) (string, error) 
 
 // ExplainNeighbours returns the plan for the neighbours of links.
 func (db *DB) ExplainNeighbours(ctx context.Context, direction Direction, ids ...int64) (string, error) {
-	return explainQuery(ctx, db, db.neighbourQuery(neighbours{direction, true}), []any{db.idTableArg(ids)})
+	return explainText(ctx, db, db.neighbourQuery(neighbours{direction, true}).text, []any{db.idTableArg(ids)})
 }
 
 func explain[R any](ctx context.Context, db *DB, spec listSpec[R], list List, parents []int64) (string, error) {
 	q, args := rowQuery(db, spec, list, newWhere(db, spec, list.Filter, parents), len(parents) > 1)
-	return explainQuery(ctx, db, q, args)
+	return explainText(ctx, db, q.text, args)
 }
 
-func explainQuery(ctx context.Context, db *DB, q *preparedQuery, args []any) (string, error) {
+func explainText(ctx context.Context, db *DB, text string, args []any) (string, error) {
 	prefix, dest := "EXPLAIN ", []any{new(string)}
 	if !db.Postgres() {
 		prefix, dest = "EXPLAIN QUERY PLAN ", []any{new(int), new(int), new(int), new(string)}
 	}
 	var plan strings.Builder
-	err := db.query(ctx, &preparedQuery{text: prefix + q.text, unprepared: true}, args, func(row row) error {
+	err := db.query(ctx, &preparedQuery{text: prefix + text, unprepared: true}, args, func(row row) error {
 		err := row.Scan(dest...)
 		plan.WriteString(*dest[len(dest)-1].(*string) + "\n")
 		return err
@@ -89,6 +89,11 @@ func (db *DB) ExplainLinksOfImages(ctx context.Context, list List, imageIDs ...i
 // ExplainImages returns the plan for the rows of a page of images.
 func (db *DB) ExplainImages(ctx context.Context, list List) (string, error) {
 	return explain(ctx, db, db.imageList(), list, nil)
+}
+
+// ExplainUsedFiles returns the plan to find the rows that refer to files.
+func (db *DB) ExplainUsedFiles(ctx context.Context, files ...FileKey) (string, error) {
+	return explainText(ctx, db, selectUsed(db.read, files).String(), nil)
 }
 
 // Schema describes the columns, indexes and triggers of all tables.

@@ -230,6 +230,87 @@ func (db *DB) UpdateImage(ctx context.Context, id int64, update ImageUpdate) (*I
 	return image, err
 }
 
+// DeleteImage deletes an image with its thumbnails. It returns the image, and its
+// files to which no other row refers. With force, the links that use the image
+// lose it; otherwise the error is an *ImageInUseError if there are any.
+func (db *DB) DeleteImage(ctx context.Context, id int64, force bool) (*Image, []FileKey, error) {
+	var (
+		image *Image
+		files []FileKey
+	)
+	err := db.transaction(ctx, func(ctx context.Context, tx bun.Tx) error {
+		image = new(Image)
+		// A change of a link locks its image too: either the link is seen here, or it
+		// does not find the image.
+		if err := db.lock(ctx, tx, image, id, "UPDATE"); err != nil {
+			return err
+		}
+		if err := db.removeFromLinks(ctx, tx, id, force); err != nil {
+			return err
+		}
+		if err := readThumbnails(ctx, tx, image); err != nil {
+			return err
+		}
+		if _, err := tx.NewDelete().Model(image).WherePK().Exec(ctx); err != nil {
+			return err
+		}
+		var err error
+		files, err = unusedFiles(ctx, tx, image)
+		return err
+	})
+	return image, files, err
+}
+
+func (db *DB) removeFromLinks(ctx context.Context, tx bun.Tx, imageID int64, force bool) error {
+	links := tx.NewSelect().Table("portfolio_links").Column("updated_at").Where("image_id = ?", imageID)
+	if force && db.Postgres() {
+		links = links.For("UPDATE")
+	}
+	var (
+		count  int64
+		latest *Time
+	)
+	if err := tx.NewSelect().TableExpr("(?) AS link", links).ColumnExpr("count(*), max(updated_at)").Scan(ctx, &count, &latest); err != nil || count == 0 {
+		return err
+	}
+	if !force {
+		return &ImageInUseError{count}
+	}
+	_, err := tx.NewUpdate().Model((*PortfolioLink)(nil)).Set("image_id = NULL").Set("updated_at = ?", nextUpdatedAt(*latest)).
+		Where("image_id = ?", imageID).Exec(ctx)
+	return err
+}
+
+// unusedFiles returns the files of a deleted image to which no row refers. Rows
+// that other programs loaded may share files, and their paths may begin with
+// slashes. If two images that share a file are deleted concurrently, it is left
+// to garbage collection.
+func unusedFiles(ctx context.Context, tx bun.Tx, image *Image) ([]FileKey, error) {
+	var files []FileKey
+	add := func(path FileKey) {
+		if file := FileKey(strings.TrimLeft(string(path), "/")); file != "" && !slices.Contains(files, file) {
+			files = append(files, file)
+		}
+	}
+	add(image.Path)
+	for _, thumbnail := range image.Thumbnails {
+		add(thumbnail.Path)
+	}
+	if files == nil {
+		return nil, nil
+	}
+	var used []FileKey
+	err := selectUsed(tx, files).Scan(ctx, &used)
+	return slices.DeleteFunc(files, func(file FileKey) bool { return slices.Contains(used, file) }), err
+}
+
+// selectUsed selects those of the files to which rows refer.
+func selectUsed(tx bun.IDB, files []FileKey) *bun.SelectQuery {
+	const file = "ltrim(path, '/')" // as the indexes hold it
+	thumbnails := tx.NewSelect().Table("thumbnails").ColumnExpr(file).Where(file+" IN (?)", bun.List(files))
+	return tx.NewSelect().Table("images").ColumnExpr(file).Where(file+" IN (?)", bun.List(files)).UnionAll(thumbnails)
+}
+
 func readThumbnails(ctx context.Context, tx bun.Tx, images ...*Image) error {
 	byID := map[int64]*Image{}
 	for _, image := range images {

@@ -36,7 +36,7 @@ func checkImagePlans(t *testing.T, database *db.DB, list db.List) {
 }
 
 // checkLinksOfImagesPlans checks the plans for the links of an image with many
-// links, and of several images.
+// links, and of several images, and for the rows that refer to files.
 func checkLinksOfImagesPlans(t *testing.T, database *db.DB, middle sql.Null[db.Cursor]) {
 	t.Helper()
 	for _, cursor := range []sql.Null[db.Cursor]{{}, middle} {
@@ -49,5 +49,9 @@ func checkLinksOfImagesPlans(t *testing.T, database *db.DB, middle sql.Null[db.C
 				t.Errorf("%+v: %v\n%s", list, err, plan)
 			}
 		}
+	}
+	plan, err := database.ExplainUsedFiles(t.Context(), "t1", "t2")
+	if err != nil || !strings.Contains(plan, "images_path") || !strings.Contains(plan, "thumbnails_path") {
+		t.Errorf("%v\n%s", err, plan)
 	}
 }

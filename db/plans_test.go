@@ -31,7 +31,7 @@ func loadMany(t testing.TB, dsn string) {
 	}
 	for _, statement := range []string{
 		"INSERT INTO portfolios (id, name, created_at, updated_at) SELECT n, 'Portfolio ' || n * 7919 % 1000, " + timestamp("n * 104729 % 1000") + ", " + timestamp("n * 1299709 % 1000") + " FROM " + numbers(1000),
-		"INSERT INTO images (id, type, name, path, size, created_at) SELECT n, 'image', 'Image ' || n * 7919 % 20000, 'p', n, " + timestamp("n * 104729 % 20000") + " FROM " + numbers(20_000),
+		"INSERT INTO images (id, type, name, path, size, created_at) SELECT n, 'image', 'Image ' || n * 7919 % 20000, 'p' || n, n, " + timestamp("n * 104729 % 20000") + " FROM " + numbers(20_000),
 		"INSERT INTO thumbnails (image_id, path, size) SELECT n, 't' || n, 64 FROM " + numbers(4000),
 		"INSERT INTO portfolio_links (id, portfolio_id, image_id, name, url, created_at, updated_at) SELECT n, 1 + n % 100, CASE WHEN n % 100 = 1 THEN 2 WHEN n % 2 = 0 THEN 1 + n % 20000 END, 'Link ' || n * 7919 % 100000, 'https://example.com/' || n % 50000, " +
 			timestamp("n * 104729 % 100000") + ", " + timestamp("n * 1299709 % 100000") + " FROM " + numbers(100_000),

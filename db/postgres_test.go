@@ -123,3 +123,41 @@ func TestPostgresTimeouts(t *testing.T) {
 		}
 	}
 }
+
+// TestDeleteImageWaitsForLink deletes an image while a transaction that has not
+// committed yet gives it to a link.
+func TestDeleteImageWaitsForLink(t *testing.T) {
+	t.Parallel()
+	dsn := dbtest.Postgres(t)
+	dbtest.Exec(t, dsn, "INSERT INTO portfolios (id, name) VALUES (1, 'one')")
+	dbtest.Exec(t, dsn, "INSERT INTO images (id, type, name, path, size) VALUES (1, 'image', 'one', 'one.png', 1)")
+	database := dbtest.Open(t, dsn)
+	connection, err := pgx.Connect(t.Context(), dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = connection.Close(context.Background()) }()
+	tx, err := connection.Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := tx.Exec(t.Context(), "INSERT INTO portfolio_links (portfolio_id, image_id, name) VALUES (1, 1, 'link')"); err != nil {
+		t.Fatal(err)
+	}
+	deleted := make(chan error)
+	go func() {
+		_, _, err := database.DeleteImage(t.Context(), 1, false)
+		deleted <- err
+	}()
+	for waiting := 0; waiting == 0; {
+		if err := tx.QueryRow(t.Context(), "SELECT count(*) FROM pg_locks WHERE NOT granted AND pg_backend_pid() = ANY (pg_blocking_pids(pid))").Scan(&waiting); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := tx.Commit(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if used, ok := errors.AsType[*db.ImageInUseError](<-deleted); !ok || used.Links != 1 {
+		t.Errorf("the image was deleted, or the error is %v", used)
+	}
+}

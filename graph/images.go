@@ -3,6 +3,7 @@ package graph
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	"github.com/99designs/gqlgen/graphql"
 
@@ -17,6 +18,19 @@ func (r *Resolver) withUpload(ctx context.Context, upload *graphql.Upload, inser
 	return r.withUploads(ctx, []*graphql.Upload{upload}, []path{{"input"}}, func(ctx context.Context, images []*db.Image) error {
 		return insert(ctx, images[0])
 	})
+}
+
+// nameInUse returns err, or an error for clients if it is a *db.ImageInUseError.
+func nameInUse(err error, image int64) error {
+	used, ok := errors.AsType[*db.ImageInUseError](err)
+	if !ok {
+		return err
+	}
+	links := "links"
+	if used.Links == 1 {
+		links = "link"
+	}
+	return apierror.New(apierror.Conflict, fmt.Sprintf("The image %d is used by %d %s. Set force to delete it anyway.", image, used.Links, links))
 }
 
 // withUploads stores images and calls insert to write their rows. Where there is

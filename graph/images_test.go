@@ -4,6 +4,8 @@ import (
 	"net/http/httptest"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"portfolio/graph/graphtest"
 )
 
@@ -58,7 +60,7 @@ func TestImages(t *testing.T) {
 func TestImageMutations(t *testing.T) {
 	t.Parallel()
 	golden := graphtest.OpenGolden(t)
-	cases := updateImageCases()
+	cases := append(updateImageCases(), deleteImageCases()...)
 	graphtest.Each(t, imageRows, func(t *testing.T, server *httptest.Server) {
 		for _, c := range cases {
 			t.Run(c.name, func(t *testing.T) {
@@ -80,4 +82,61 @@ func updateImageCases() []mutationCase {
 		{"set invalid text", field, selection, object{"id": "UG9ydGZvbGlvOjE=", "alt": "a\x00"}},
 		{"update a missing image", field, selection, object{"id": 77, "alt": "x"}},
 	}
+}
+
+func deleteImageCases() []mutationCase {
+	const field, selection = "deleteImage", `{deletedNodeId image{id name url thumbnails{id} links{totalCount}}}`
+	return []mutationCase{
+		{"delete an image of several links", field, selection, object{"id": 1}},
+		{"delete an image of one link", field, selection, object{"id": 3, "force": false}},
+		{"delete an unused image", field, selection, object{"id": 6}},
+		{"delete a deleted image", field, selection, object{"id": 6, "force": true}},
+		{"delete an image of several links by force", field, selection, object{"id": "SW1hZ2U6MQ==", "force": true}},
+		{"delete an image with the ID of a portfolio", field, selection, object{"id": "UG9ydGZvbGlvOjE="}},
+		{"delete an image with force null", field, selection, object{"id": 3, "force": nil}},
+	}
+}
+
+// TestLinksLoseDeletedImage checks that links change which lose their image, and
+// that no others do.
+func TestLinksLoseDeletedImage(t *testing.T) {
+	t.Parallel()
+	graphtest.Each(t, imageRows, func(t *testing.T, server *httptest.Server) {
+		type links struct {
+			PortfolioLinks struct {
+				Nodes []struct {
+					ID        string
+					ImageData *struct{ ID string }
+					UpdatedAt string
+				}
+			}
+		}
+		const read = `{portfolioLinks{nodes{id imageData{id} updatedAt}}}`
+		var before, after links
+		mutate(t, server, read, nil, &before)
+		if code := mutate(t, server, `mutation{deleteImage(input:{id:1,force:true}){image{id}}}`, nil, nil); code != "" {
+			t.Fatal(code)
+		}
+		mutate(t, server, read, nil, &after)
+		lost := 0
+		for i, link := range before.PortfolioLinks.Nodes {
+			now := after.PortfolioLinks.Nodes[i]
+			if link.ImageData == nil || link.ImageData.ID != "1" {
+				if diff := cmp.Diff(link, now); diff != "" {
+					t.Error(diff)
+				}
+				continue
+			}
+			lost++
+			if now.ImageData != nil || now.UpdatedAt <= link.UpdatedAt {
+				t.Errorf("%+v became %+v", link, now)
+			}
+			if code := mutate(t, server, updateDescription, object{"i": object{"id": link.ID, "expectedUpdatedAt": link.UpdatedAt}}, nil); code != "CONFLICT" {
+				t.Errorf("an update of link %s that expects the image: %q", link.ID, code)
+			}
+		}
+		if lost != 3 {
+			t.Errorf("%d links lost the image", lost)
+		}
+	})
 }

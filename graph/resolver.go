@@ -21,7 +21,7 @@ import (
 type Resolver struct {
 	DB     *db.DB
 	Auth   *auth.Authenticator // to invalidate after changes of users and tokens
-	Images *images.Service     // nil to disable uploads
+	Images *images.Service     // nil without a store of files: there are no uploads then
 }
 
 // NewSchema returns the executable schema of a resolver. It has no @defer, which

@@ -235,6 +235,22 @@ func (r *mutationResolver) UpdateImage(ctx context.Context, input model.UpdateIm
 	return &model.UpdateImagePayload{Image: image}, nil
 }
 
+// DeleteImage deletes an image and its files.
+func (r *mutationResolver) DeleteImage(ctx context.Context, input model.DeleteImageInput) (*model.DeleteImagePayload, error) {
+	id, err := onlyID(input.ID, db.ImageNode, "input", "id")
+	if err != nil {
+		return nil, err
+	}
+	image, files, err := r.DB.DeleteImage(ctx, id, input.Force)
+	if err != nil {
+		return nil, nameMissing(nameInUse(err, id), "image", strconv.FormatInt(id, 10))
+	}
+	if r.Images != nil {
+		r.Images.RemoveFiles(ctx, files)
+	}
+	return &model.DeleteImagePayload{Image: image}, nil
+}
+
 // Links returns a page of the links of a portfolio.
 func (r *portfolioResolver) Links(ctx context.Context, obj *db.Portfolio, filter *model.PortfolioLinkFilter, orderBy []*db.Order, first *int, after *string, last *int, before *string) (*model.Connection[*db.PortfolioLink], error) {
 	selected, errs := linkFilter(filter)

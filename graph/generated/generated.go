@@ -63,6 +63,11 @@ type ComplexityRoot struct {
 		User func(childComplexity int) int
 	}
 
+	DeleteImagePayload struct {
+		DeletedNodeID func(childComplexity int) int
+		Image         func(childComplexity int) int
+	}
+
 	DeletePortfolioLinkPayload struct {
 		DeletedNodeID func(childComplexity int) int
 		PortfolioLink func(childComplexity int) int
@@ -118,6 +123,7 @@ type ComplexityRoot struct {
 		CreatePortfolioLinks func(childComplexity int, input model.CreatePortfolioLinksInput) int
 		CreateToken          func(childComplexity int, input model.CreateTokenInput) int
 		CreateUser           func(childComplexity int, input model.CreateUserInput) int
+		DeleteImage          func(childComplexity int, input model.DeleteImageInput) int
 		DeletePortfolio      func(childComplexity int, input model.DeletePortfolioInput) int
 		DeletePortfolioLink  func(childComplexity int, input model.DeletePortfolioLinkInput) int
 		MovePortfolioLink    func(childComplexity int, input model.MovePortfolioLinkInput) int
@@ -300,6 +306,7 @@ type MutationResolver interface {
 	RevokeToken(ctx context.Context, input model.RevokeTokenInput) (*model.RevokeTokenPayload, error)
 	UploadImage(ctx context.Context, input model.UploadImageInput) (*model.UploadImagePayload, error)
 	UpdateImage(ctx context.Context, input model.UpdateImageInput) (*model.UpdateImagePayload, error)
+	DeleteImage(ctx context.Context, input model.DeleteImageInput) (*model.DeleteImagePayload, error)
 }
 type PortfolioResolver interface {
 	Links(ctx context.Context, obj *db.Portfolio, filter *model.PortfolioLinkFilter, orderBy []*db.Order, first *int, after *string, last *int, before *string) (*model.Connection[*db.PortfolioLink], error)
@@ -385,6 +392,19 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.CreateUserPayload.User(childComplexity), true
+
+	case "DeleteImagePayload.deletedNodeId":
+		if e.ComplexityRoot.DeleteImagePayload.DeletedNodeID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.DeleteImagePayload.DeletedNodeID(childComplexity), true
+	case "DeleteImagePayload.image":
+		if e.ComplexityRoot.DeleteImagePayload.Image == nil {
+			break
+		}
+
+		return e.ComplexityRoot.DeleteImagePayload.Image(childComplexity), true
 
 	case "DeletePortfolioLinkPayload.deletedNodeId":
 		if e.ComplexityRoot.DeletePortfolioLinkPayload.DeletedNodeID == nil {
@@ -643,6 +663,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.CreateUser(childComplexity, args["input"].(model.CreateUserInput)), true
+	case "Mutation.deleteImage":
+		if e.ComplexityRoot.Mutation.DeleteImage == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_deleteImage_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.DeleteImage(childComplexity, args["input"].(model.DeleteImageInput)), true
 	case "Mutation.deletePortfolio":
 		if e.ComplexityRoot.Mutation.DeletePortfolio == nil {
 			break
@@ -1345,6 +1376,7 @@ func (e *executableSchema) Exec(ctx context.Context) graphql.ResponseHandler {
 			graphql.NewInputUnmarshaler("CreateTokenInput", ec.unmarshalInputCreateTokenInput),
 			graphql.NewInputUnmarshaler("CreateUserInput", ec.unmarshalInputCreateUserInput),
 			graphql.NewInputUnmarshaler("DateTimeRange", ec.unmarshalInputDateTimeRange),
+			graphql.NewInputUnmarshaler("DeleteImageInput", ec.unmarshalInputDeleteImageInput),
 			graphql.NewInputUnmarshaler("DeletePortfolioInput", ec.unmarshalInputDeletePortfolioInput),
 			graphql.NewInputUnmarshaler("DeletePortfolioLinkInput", ec.unmarshalInputDeletePortfolioLinkInput),
 			graphql.NewInputUnmarshaler("ImageFilter", ec.unmarshalInputImageFilter),
@@ -1683,6 +1715,12 @@ type Mutation {
     "The changes."
     input: UpdateImageInput!
   ): UpdateImagePayload @requires(permission: PORTFOLIO_LINK)
+
+  "Deletes an image, its thumbnails and their files."
+  deleteImage(
+    "The object to delete."
+    input: DeleteImageInput!
+  ): DeleteImagePayload @requires(permission: PORTFOLIO_LINK)
 }
 
 "Input of uploadImage."
@@ -1713,6 +1751,25 @@ input UpdateImageInput {
 "Payload of updateImage."
 type UpdateImagePayload {
   "The updated image."
+  image: Image!
+}
+
+"Input of deleteImage."
+input DeleteImageInput {
+  "The ID of the image."
+  id: ID!
+  """
+  Whether to delete the image although links use it. The links lose the image, and
+  their updatedAt changes. Otherwise the mutation fails with CONFLICT.
+  """
+  force: Boolean! = false
+}
+
+"Payload of deleteImage."
+type DeleteImagePayload {
+  "The global ID of the deleted image."
+  deletedNodeId: ID!
+  "The deleted image. Its URLs no longer work."
   image: Image!
 }
 
@@ -2348,6 +2405,16 @@ func (ec *executionContext) childFields_CreateUserPayload(ctx context.Context, f
 	return nil, fmt.Errorf("no field named %q was found under type CreateUserPayload", field.Name)
 }
 
+func (ec *executionContext) childFields_DeleteImagePayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "deletedNodeId":
+		return ec.fieldContext_DeleteImagePayload_deletedNodeId(ctx, field)
+	case "image":
+		return ec.fieldContext_DeleteImagePayload_image(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type DeleteImagePayload", field.Name)
+}
+
 func (ec *executionContext) childFields_DeletePortfolioLinkPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "deletedNodeId":
@@ -2944,6 +3011,20 @@ func (ec *executionContext) field_Mutation_createUser_args(ctx context.Context, 
 	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "input",
 		func(ctx context.Context, v any) (model.CreateUserInput, error) {
 			return ec.unmarshalNCreateUserInput2portfolioᚋgraphᚋmodelᚐCreateUserInput(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["input"] = arg0
+	return args, nil
+}
+
+func (ec *executionContext) field_Mutation_deleteImage_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "input",
+		func(ctx context.Context, v any) (model.DeleteImageInput, error) {
+			return ec.unmarshalNDeleteImageInput2portfolioᚋgraphᚋmodelᚐDeleteImageInput(ctx, v)
 		})
 	if err != nil {
 		return nil, err
@@ -3722,6 +3803,61 @@ func (ec *executionContext) fieldContext_CreateUserPayload_user(_ context.Contex
 		IsResolver: false,
 		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 			return ec.childFields_User(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _DeleteImagePayload_deletedNodeId(ctx context.Context, field graphql.CollectedField, obj *model.DeleteImagePayload) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_DeleteImagePayload_deletedNodeId(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.DeletedNodeID(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v db.NodeID) graphql.Marshaler {
+			return ec.marshalNID2portfolioᚋdbᚐNodeID(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_DeleteImagePayload_deletedNodeId(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("DeleteImagePayload", field, true, false, "ID")
+}
+
+func (ec *executionContext) _DeleteImagePayload_image(ctx context.Context, field graphql.CollectedField, obj *model.DeleteImagePayload) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_DeleteImagePayload_image(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Image, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *db.Image) graphql.Marshaler {
+			return ec.marshalNImage2ᚖportfolioᚋdbᚐImage(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_DeleteImagePayload_image(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "DeleteImagePayload",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_Image(ctx, field)
 		},
 	}
 	return fc, nil
@@ -5164,6 +5300,50 @@ func (ec *executionContext) fieldContext_Mutation_updateImage(ctx context.Contex
 	}()
 	ctx = graphql.WithFieldContext(ctx, fc)
 	if fc.Args, err = ec.field_Mutation_updateImage_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _Mutation_deleteImage(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Mutation_deleteImage(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Mutation().DeleteImage(ctx, fc.Args["input"].(model.DeleteImageInput))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *model.DeleteImagePayload) graphql.Marshaler {
+			return ec.marshalODeleteImagePayload2ᚖportfolioᚋgraphᚋmodelᚐDeleteImagePayload(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_Mutation_deleteImage(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Mutation",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_DeleteImagePayload(ctx, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = ec.field_Mutation_deleteImage_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
 		ec.Error(ctx, err)
 		return fc, err
 	}
@@ -9087,6 +9267,59 @@ func UnmarshalDateTimeRange(ctx context.Context, raw any) (model.DateTimeRange, 
 	return out, err
 }
 
+func (ec *executionContext) unmarshalInputDeleteImageInput(ctx context.Context, obj any) (model.DeleteImageInput, error) {
+	var it model.DeleteImageInput
+	if obj == nil {
+		return it, nil
+	}
+
+	asMap := map[string]any{}
+	for k, v := range obj.(map[string]any) {
+		asMap[k] = v
+	}
+
+	if _, present := asMap["force"]; !present {
+		asMap["force"] = false
+	}
+
+	fieldsInOrder := [...]string{"id", "force"}
+	for _, k := range fieldsInOrder {
+		v, ok := asMap[k]
+		if !ok {
+			continue
+		}
+		switch k {
+		case "id":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("id"))
+			data, err := ec.unmarshalNID2portfolioᚋdbᚐNodeID(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.ID = data
+		case "force":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("force"))
+			data, err := ec.unmarshalNBoolean2bool(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.Force = data
+		}
+	}
+	return it, nil
+}
+
+// UnmarshalDeleteImageInput unmarshals raw into the DeleteImageInput input type, using the
+// unmarshaler bound to ctx's request. Call it from a resolver to decode an input
+// object that was not passed as a field argument.
+//
+// ctx must come from a gqlgen request; outside one there is no unmarshaler to use
+// and the returned error says so.
+func UnmarshalDeleteImageInput(ctx context.Context, raw any) (model.DeleteImageInput, error) {
+	var out model.DeleteImageInput
+	err := graphql.UnmarshalNamedInputFromContext(ctx, "DeleteImageInput", raw, &out)
+	return out, err
+}
+
 func (ec *executionContext) unmarshalInputDeletePortfolioInput(ctx context.Context, obj any) (model.DeletePortfolioInput, error) {
 	var it model.DeletePortfolioInput
 	if obj == nil {
@@ -10085,6 +10318,44 @@ func (ec *executionContext) _CreateUserPayload(ctx context.Context, sel ast.Sele
 	return out
 }
 
+var deleteImagePayloadImplementors = []string{"DeleteImagePayload"}
+
+func (ec *executionContext) _DeleteImagePayload(ctx context.Context, sel ast.SelectionSet, obj *model.DeleteImagePayload) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, deleteImagePayloadImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferred := graphql.NewDeferredGroup(ctx)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("DeleteImagePayload")
+		case "deletedNodeId":
+			out.Values[i] = ec._DeleteImagePayload_deletedNodeId(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "image":
+			out.Values[i] = ec._DeleteImagePayload_image(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	if n := len(deferred.Defers); n > 0 {
+		atomic.AddInt32(&ec.Deferred, int32(min(n, math.MaxInt32)))
+		ec.ProcessDeferredGroup(deferred)
+	}
+
+	return out
+}
+
 var deletePortfolioLinkPayloadImplementors = []string{"DeletePortfolioLinkPayload"}
 
 func (ec *executionContext) _DeletePortfolioLinkPayload(ctx context.Context, sel ast.SelectionSet, obj *model.DeletePortfolioLinkPayload) graphql.Marshaler {
@@ -10522,6 +10793,13 @@ func (ec *executionContext) _Mutation(ctx context.Context, sel ast.SelectionSet)
 		case "updateImage":
 			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
 				return ec._Mutation_updateImage(ctx, field)
+			})
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "deleteImage":
+			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
+				return ec._Mutation_deleteImage(ctx, field)
 			})
 			if out.Values[i] == graphql.RequiredNull {
 				out.Invalids++
@@ -12042,6 +12320,11 @@ func (ec *executionContext) marshalNDateTime2portfolioᚋdbᚐTime(ctx context.C
 	return res
 }
 
+func (ec *executionContext) unmarshalNDeleteImageInput2portfolioᚋgraphᚋmodelᚐDeleteImageInput(ctx context.Context, v any) (model.DeleteImageInput, error) {
+	res, err := ec.unmarshalInputDeleteImageInput(ctx, v)
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
 func (ec *executionContext) unmarshalNDeletePortfolioInput2portfolioᚋgraphᚋmodelᚐDeletePortfolioInput(ctx context.Context, v any) (model.DeletePortfolioInput, error) {
 	res, err := ec.unmarshalInputDeletePortfolioInput(ctx, v)
 	return res, graphql.ErrorOnPath(ctx, err)
@@ -12870,6 +13153,13 @@ func (ec *executionContext) unmarshalODateTimeRange2ᚖportfolioᚋgraphᚋmodel
 	}
 	res, err := ec.unmarshalInputDateTimeRange(ctx, v)
 	return &res, graphql.ErrorOnPath(ctx, err)
+}
+
+func (ec *executionContext) marshalODeleteImagePayload2ᚖportfolioᚋgraphᚋmodelᚐDeleteImagePayload(ctx context.Context, sel ast.SelectionSet, v *model.DeleteImagePayload) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	return ec._DeleteImagePayload(ctx, sel, v)
 }
 
 func (ec *executionContext) marshalODeletePortfolioLinkPayload2ᚖportfolioᚋgraphᚋmodelᚐDeletePortfolioLinkPayload(ctx context.Context, sel ast.SelectionSet, v *model.DeletePortfolioLinkPayload) graphql.Marshaler {

@@ -29,6 +29,14 @@ type (
 	// UpdateImagePayload is the result of updateImage.
 	UpdateImagePayload struct{ Image *db.Image }
 
+	// DeleteImageInput names an image to delete.
+	DeleteImageInput struct {
+		ID    db.NodeID
+		Force bool
+	}
+	// DeleteImagePayload is the result of deleteImage.
+	DeleteImagePayload struct{ Image *db.Image }
+
 	// PortfolioFilter selects portfolios.
 	PortfolioFilter struct {
 		Search, Name         *string
@@ -167,6 +175,9 @@ func (p *DeletePortfolioPayload) DeletedNodeID() db.NodeID { return p.Portfolio.
 
 // DeletedNodeID returns the global ID of the deleted link.
 func (p *DeletePortfolioLinkPayload) DeletedNodeID() db.NodeID { return p.PortfolioLink.NodeID() }
+
+// DeletedNodeID returns the global ID of the deleted image.
+func (p *DeleteImagePayload) DeletedNodeID() db.NodeID { return p.Image.NodeID() }
 
 // DeletedNodeID returns the global ID of the deleted token.
 func (p *RevokeTokenPayload) DeletedNodeID() db.NodeID { return p.Token.NodeID() }

@@ -90,8 +90,9 @@ func thumbnailKey(key string, box int, extension string) string {
 	return fmt.Sprintf("%sthumbnails/%s_thumbnail_%dx%d%s", directory, strings.TrimSuffix(name, path.Ext(name)), box, box, extension)
 }
 
-// alternateKey returns a random key to try if key is taken.
-func alternateKey(key string) string {
+// uniqueKey returns the key with a random suffix, which the legacy system adds to
+// a name that is taken.
+func uniqueKey(key string) string {
 	extension := path.Ext(key)
 	return strings.TrimSuffix(key, extension) + "_" + rand.Text()[:7] + extension
 }

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"slices"
 	"time"
 
@@ -18,7 +19,10 @@ import (
 	"portfolio/internal/storage"
 )
 
-const commitTimeout = 10 * time.Second
+const (
+	commitTimeout = 10 * time.Second
+	removeTimeout = 5 * time.Second
+)
 
 // Service renders images and stores their files.
 type Service struct {
@@ -27,6 +31,8 @@ type Service struct {
 	maxMemory int64
 	memory    *semaphore.Weighted // of maxMemory bytes
 
+	// Log receives what fails after an image was deleted.
+	Log *slog.Logger
 	// OnMemoryChange is called, possibly concurrently, with each change, in bytes,
 	// of the memory that is reserved for images.
 	OnMemoryChange func(delta int64)
@@ -37,7 +43,7 @@ type Service struct {
 func NewService(store storage.Store, maxBytes, maxMemory int64) *Service {
 	return &Service{
 		store: store, maxBytes: maxBytes, maxMemory: maxMemory,
-		memory: semaphore.NewWeighted(maxMemory), OnMemoryChange: func(int64) {},
+		memory: semaphore.NewWeighted(maxMemory), Log: slog.New(slog.DiscardHandler), OnMemoryChange: func(int64) {},
 	}
 }
 
@@ -107,6 +113,18 @@ func (s *Service) SaveAll(ctx context.Context, files []File, insert func(context
 		return fmt.Errorf("it is not known whether the rows were written: %w", err)
 	}
 	return err
+}
+
+// RemoveFiles removes the files of a deleted image, even if ctx is canceled. A
+// file that cannot be removed is left to garbage collection.
+func (s *Service) RemoveFiles(ctx context.Context, files []db.FileKey) {
+	remove, cancel := context.WithTimeout(context.WithoutCancel(ctx), removeTimeout)
+	defer cancel()
+	for _, file := range files {
+		if err := s.store.Remove(remove, storage.Key(string(file))); err != nil {
+			s.Log.ErrorContext(ctx, "the file of a deleted image was not removed", "file", file, "error", err)
+		}
+	}
 }
 
 // Staged is an image whose files are stored, but whose rows are not written
@@ -190,10 +208,12 @@ func newImage(name string, source *imaging.Source, renditions *imaging.Rendition
 	return image
 }
 
-// writeFiles stores the files and sets their paths.
+// writeFiles stores the files and sets their paths. A key is never used again,
+// even if its file was deleted: caches keep a file for a year, and garbage
+// collection may be about to remove the deleted one.
 func (s *Staged) writeFiles(ctx context.Context, name string, renditions *imaging.Renditions) error {
 	original := renditions.Original
-	key, err := s.writeFile(ctx, dateDirectory(time.Now())+"/"+safeFilename(name)+original.Extension, original.Content)
+	key, err := s.writeFile(ctx, uniqueKey(dateDirectory(time.Now())+"/"+safeFilename(name)+original.Extension), original.Content)
 	if err != nil {
 		return err
 	}
@@ -208,10 +228,10 @@ func (s *Staged) writeFiles(ctx context.Context, name string, renditions *imagin
 	return nil
 }
 
-// writeFile stores a file under the key, or under an alternate key if that is
+// writeFile stores a file under the key, or under one with a suffix if that is
 // taken.
 func (s *Staged) writeFile(ctx context.Context, key string, content []byte) (string, error) {
-	for free := key; ; free = alternateKey(key) {
+	for free := key; ; free = uniqueKey(key) {
 		err := s.store.Create(ctx, free, bytes.NewReader(content), int64(len(content)))
 		if errors.Is(err, storage.ErrExists) {
 			continue

@@ -9,10 +9,13 @@ import (
 	"image/jpeg"
 	"image/png"
 	"io"
+	"log/slog"
 	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
 	"runtime"
+	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -277,30 +280,88 @@ func (s *blockingStore) Create(ctx context.Context, key string, content io.Reade
 	return s.Store.Create(ctx, key, content, size)
 }
 
-// TestSameName saves images with one name: no file replaces another.
+// paths returns the paths of an image and its thumbnails.
+func paths(image *db.Image) []db.FileKey {
+	paths := []db.FileKey{image.Path}
+	for _, thumbnail := range image.Thumbnails {
+		paths = append(paths, thumbnail.Path)
+	}
+	return paths
+}
+
+// takenStore reports that the first key is taken.
+type takenStore struct {
+	storage.Store
+	once sync.Once
+}
+
+func (s *takenStore) Create(ctx context.Context, key string, content io.Reader, size int64) error {
+	taken := false
+	s.once.Do(func() { taken = true })
+	if taken {
+		return storage.ErrExists
+	}
+	return s.Store.Create(ctx, key, content, size)
+}
+
+// TestSameName saves images with one name: they share no file, not even after the
+// files of the first were removed.
 func TestSameName(t *testing.T) {
 	t.Parallel()
 	store := storagetest.Directory(t)
 	first := save(t, store, "a.png", encodePNG(t, 160, 120))
-	before := read(t, store, first.Path)
-	save(t, store, "a.png", encodePNG(t, 50, 50))
-	save(t, store, "a.jpg", encodeJPEG(t, 40, 40))
-	checkFileCount(t, store, 15)
-	if !bytes.Equal(before, read(t, store, first.Path)) {
-		t.Error("the first image was replaced")
-	}
 	day := time.Now().UTC().Format("core_media/2006/01/02/")
 	want := []string{day + "a.png"}
 	for _, box := range []string{"64x64", "128x128", "512x512", "1080x1080"} {
 		want = append(want, day+"thumbnails/a_thumbnail_"+box+".jpg")
 	}
-	got := []string{string(first.Path)}
-	for _, thumbnail := range first.Thumbnails {
-		got = append(got, string(thumbnail.Path))
+	all := paths(first)
+	for i, path := range all {
+		if got := withoutSuffix(path); got != want[i] || got == string(path) {
+			t.Errorf("%s, want %s with a suffix", path, want[i])
+		}
 	}
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Error(diff)
+	images.NewService(store, maxBytes, maxMemory).RemoveFiles(t.Context(), paths(first))
+	checkFileCount(t, store, 0)
+	all = append(all, paths(save(t, store, "a.png", encodePNG(t, 160, 120)))...)
+	all = append(all, paths(save(t, store, "a.jpg", encodeJPEG(t, 40, 40)))...)
+	all = append(all, paths(save(t, &takenStore{Store: store}, "a.png", encodePNG(t, 50, 50)))...)
+	checkFileCount(t, store, 15)
+	slices.Sort(all)
+	if distinct := slices.Compact(all); len(distinct) != 20 {
+		t.Errorf("%d different keys", len(distinct))
 	}
+}
+
+// TestRemoveFiles checks that files are removed after the client has disconnected,
+// and that a file that cannot be removed is logged and does not stop others.
+func TestRemoveFiles(t *testing.T) {
+	storagetest.Each(t, func(t *testing.T, store storage.Store) {
+		first, second := save(t, store, "a.png", encodePNG(t, 20, 10)), save(t, store, "a.png", encodePNG(t, 20, 10))
+		var logs bytes.Buffer
+		service := images.NewService(&lockedStore{store, string(first.Path)}, maxBytes, maxMemory)
+		service.Log = slog.New(slog.NewTextHandler(&logs, nil))
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		service.RemoveFiles(ctx, append(paths(first), "missing.png", "/"+second.Path))
+		checkFileCount(t, store, 5) // the locked one, and the thumbnails of the second
+		if text := logs.String(); strings.Count(text, "\n") != 1 || !strings.Contains(text, string(first.Path)) {
+			t.Errorf("logged %s", text)
+		}
+	})
+}
+
+// lockedStore does not remove the file of one key.
+type lockedStore struct {
+	storage.Store
+	key string
+}
+
+func (s *lockedStore) Remove(ctx context.Context, key string) error {
+	if key == s.key {
+		return errors.New("locked")
+	}
+	return s.Store.Remove(ctx, key)
 }
 
 // TestRowsHoldNoContent checks that the rows of images do not keep the content of

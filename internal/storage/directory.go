@@ -133,6 +133,9 @@ func (d *directory) Exists(_ context.Context, key string) (bool, error) {
 }
 
 func (d *directory) Remove(_ context.Context, key string) error {
+	if !fs.ValidPath(key) {
+		return nil
+	}
 	err := d.root.Remove(key)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil

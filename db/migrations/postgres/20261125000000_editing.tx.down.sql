@@ -10,7 +10,7 @@ CREATE INDEX portfolio_links_image_id ON portfolio_links (image_id);
 
 --bun:split
 
-DROP INDEX images_created_at, images_name;
+DROP INDEX thumbnails_path, images_path, images_created_at, images_name;
 
 --bun:split
 

@@ -16,6 +16,16 @@ CREATE INDEX images_created_at ON images (created_at, id);
 
 --bun:split
 
+-- To delete an image, rows with the same file are looked up. Paths may begin with
+-- slashes, and be longer than an entry of another kind of index.
+CREATE INDEX images_path ON images USING hash (ltrim(path, '/'));
+
+--bun:split
+
+CREATE INDEX thumbnails_path ON thumbnails USING hash (ltrim(path, '/'));
+
+--bun:split
+
 DROP INDEX portfolio_links_image_id;
 
 --bun:split

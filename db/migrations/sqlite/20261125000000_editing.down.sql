@@ -14,6 +14,14 @@ DROP TABLE images_search;
 
 --bun:split
 
+DROP INDEX thumbnails_path;
+
+--bun:split
+
+DROP INDEX images_path;
+
+--bun:split
+
 DROP INDEX images_created_at;
 
 --bun:split

@@ -34,6 +34,16 @@ CREATE INDEX images_created_at ON images (created_at, id);
 
 --bun:split
 
+-- To delete an image, rows with the same file are looked up. Paths may begin with
+-- slashes.
+CREATE INDEX images_path ON images (ltrim(path, '/'));
+
+--bun:split
+
+CREATE INDEX thumbnails_path ON thumbnails (ltrim(path, '/'));
+
+--bun:split
+
 CREATE VIRTUAL TABLE images_search USING fts5(name, alt, content='images', content_rowid='id', detail=none, tokenize='trigram');
 
 --bun:split
