@@ -46,3 +46,25 @@ func TestSchemaIsDescribed(t *testing.T) {
 		}
 	}
 }
+
+// TestInputScalars checks that a field of an input has the scalar that fields of
+// this name have in responses.
+func TestInputScalars(t *testing.T) {
+	t.Parallel()
+	schema, scalars := readSchema(t), map[string]string{}
+	each := func(kind ast.DefinitionKind, check func(of *ast.Definition, field *ast.FieldDefinition, scalar string)) {
+		for _, of := range schema.Types {
+			for _, field := range of.Fields {
+				if definition := schema.Types[field.Type.Name()]; of.Kind == kind && !of.BuiltIn && definition.Kind == ast.Scalar {
+					check(of, field, definition.Name)
+				}
+			}
+		}
+	}
+	each(ast.Object, func(_ *ast.Definition, field *ast.FieldDefinition, scalar string) { scalars[field.Name] = scalar })
+	each(ast.InputObject, func(of *ast.Definition, field *ast.FieldDefinition, scalar string) {
+		if want := scalars[field.Name]; want != "" && want != scalar {
+			t.Errorf("%s.%s is a %s, in responses a %s", of.Name, field.Name, scalar, want)
+		}
+	})
+}

@@ -2175,7 +2175,7 @@ input CreatePortfolioLinkInput @cost(weight: 20) {
   "The name, 1 to 255 characters without leading and trailing white space, which is removed."
   name: String!
   "The URL that the link points to: an absolute http or https URL of up to 2,000 characters."
-  url: String
+  url: URL
   "The description, up to 10,000 characters."
   description: String
   "The ID of an existing image."
@@ -2199,7 +2199,7 @@ input UpdatePortfolioLinkInput {
   "The name, 1 to 255 characters without leading and trailing white space, which is removed."
   name: String
   "The URL that the link points to: an absolute http or https URL of up to 2,000 characters. Null removes it."
-  url: String
+  url: URL
   "The description, up to 10,000 characters. Null removes it."
   description: String
   "The ID of an existing image. Null removes the image from the link."
@@ -9004,7 +9004,7 @@ func (ec *executionContext) unmarshalInputCreatePortfolioLinkInput(ctx context.C
 			it.Name = data
 		case "url":
 			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("url"))
-			data, err := ec.unmarshalOString2ᚖstring(ctx, v)
+			data, err := ec.unmarshalOURL2ᚖstring(ctx, v)
 			if err != nil {
 				return it, err
 			}
@@ -9998,7 +9998,7 @@ func (ec *executionContext) unmarshalInputUpdatePortfolioLinkInput(ctx context.C
 			it.Name = graphql.OmittableOf(data)
 		case "url":
 			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("url"))
-			data, err := ec.unmarshalOString2ᚖstring(ctx, v)
+			data, err := ec.unmarshalOURL2ᚖstring(ctx, v)
 			if err != nil {
 				return it, err
 			}
