@@ -7,7 +7,6 @@ import (
 	"net/url"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"syscall"
 	"testing"
 )
@@ -28,7 +27,7 @@ const initCluster = `"$1/initdb" -D "$2/data" -U postgres -A trust -E UTF8 --loc
 
 // startCluster makes a cluster with a script and starts the server.
 func startCluster(create, options string) (*cluster, error) {
-	initdb, err := program("initdb")
+	programs, err := Programs()
 	if err != nil {
 		return nil, err
 	}
@@ -36,7 +35,7 @@ func startCluster(create, options string) (*cluster, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &cluster{programs: filepath.Dir(initdb), directory: directory}
+	c := &cluster{programs: programs, directory: directory}
 	if c.attributes, err = unprivileged(directory); err != nil {
 		return nil, err
 	}
@@ -158,6 +157,14 @@ func (c *Cluster) Kill() {
 func (c *Cluster) Promote() {
 	c.t.Helper()
 	if err := c.run(`"$1/pg_ctl" -D "$2/data" -w promote`); err != nil {
+		c.t.Fatal(err)
+	}
+}
+
+// Stop ends the server.
+func (c *Cluster) Stop() {
+	c.t.Helper()
+	if err := c.run(`"$1/pg_ctl" -D "$2/data" -w -m fast stop`); err != nil {
 		c.t.Fatal(err)
 	}
 }

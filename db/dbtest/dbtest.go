@@ -145,16 +145,22 @@ func startServer() (string, error) {
 	return c.url("postgres"), nil
 }
 
-func program(name string) (string, error) {
-	found, _ := filepath.Glob("/usr/lib/postgresql/*/bin/" + name) // Debian's directory, not in PATH
-	if len(found) > 0 {
-		return found[len(found)-1], nil
+// Programs returns the directory of PostgreSQL's programs: TEST_POSTGRES_BIN, or
+// where they are installed.
+func Programs() (string, error) {
+	if directory := os.Getenv("TEST_POSTGRES_BIN"); directory != "" {
+		return directory, nil
 	}
-	path, err := exec.LookPath(name)
+	found, _ := filepath.Glob("/usr/lib/postgresql/*/bin/initdb") // Debian's directory, not in PATH
+	if len(found) > 0 {
+		return filepath.Dir(found[len(found)-1]), nil
+	}
+	path, err := exec.LookPath("initdb")
 	if err != nil {
 		return "", errNoPostgres
 	}
-	return filepath.EvalSymlinks(path)
+	path, err = filepath.EvalSymlinks(path)
+	return filepath.Dir(path), err
 }
 
 // unprivileged returns the attributes to run a program that refuses to run as
