@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"portfolio/db"
 	"portfolio/db/dbtest"
@@ -84,6 +85,28 @@ func TestFailover(t *testing.T) {
 		if _, err := database.Portfolio(t.Context(), id); err != nil {
 			t.Errorf("portfolio %d is lost: %v", id, err)
 		}
+	}
+}
+
+// TestUnreplicatedCommit changes rows while the standby is away: a commit that the
+// standby does not have when time is up is not acknowledged, though it is on the
+// primary.
+func TestUnreplicatedCommit(t *testing.T) {
+	t.Parallel()
+	primary := dbtest.NewCluster(t)
+	standby := primary.NewStandby()
+	database := dbtest.Open(t, primary.URL())
+	if _, err := database.Migrate(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	standby.Stop()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+	defer cancel()
+	if _, err := database.CreatePortfolio(ctx, "unreplicated"); !errors.Is(err, db.ErrUnavailable) || !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("change without the standby: %v", err)
+	}
+	if got := portfolios(t, primary); got != "unreplicated" {
+		t.Errorf("the primary has %q: the change did not wait for the standby", got)
 	}
 }
 

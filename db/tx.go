@@ -3,6 +3,7 @@ package db
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"time"
 
@@ -21,6 +22,11 @@ func (db *DB) transaction(ctx context.Context, do func(context.Context, bun.Tx) 
 		err := db.write.RunInTx(ctx, nil, do)
 		if errors.Is(err, errPortfolioChanged) && try < maxTries {
 			continue
+		}
+		if err == nil && ctx.Err() != nil {
+			// A server that waits for its standbys reports a canceled COMMIT as
+			// successful, but loses it if it fails before they have it.
+			return fmt.Errorf("%w: commit: %w", ErrUnavailable, ctx.Err())
 		}
 		refused, ok := errors.AsType[*pgconn.PgError](err)
 		if !ok || try == maxTries {
