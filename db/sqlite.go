@@ -15,6 +15,9 @@ import (
 )
 
 func openSQLite(ctx context.Context, path string) (*DB, error) {
+	if err := checkRestored(path); err != nil {
+		return nil, err
+	}
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return nil, fmt.Errorf("create the database's directory: %w", err)
 	}
@@ -41,13 +44,16 @@ func openSQLite(ctx context.Context, path string) (*DB, error) {
 // sqliteConnections opens a pool. The settings are in the DSN so that every
 // connection has them: a PRAGMA would apply to one only.
 func sqliteConnections(path string, count int, setting string) (*sql.DB, error) {
-	dsn := url.URL{Scheme: "file", Opaque: (&url.URL{Path: path}).EscapedPath(), RawQuery: "_busy_timeout=10000&_journal_mode=WAL" +
-		"&_synchronous=FULL&_foreign_keys=1&" + setting}
-	connections, err := sql.Open("sqlite", dsn.String())
+	connections, err := sql.Open("sqlite", sqliteURL(path, "_busy_timeout=10000&_journal_mode=WAL&_synchronous=FULL&_foreign_keys=1&"+setting))
 	if err != nil {
 		return nil, wrap(err)
 	}
 	connections.SetMaxOpenConns(count)
 	connections.SetMaxIdleConns(count)
 	return connections, nil
+}
+
+func sqliteURL(path, settings string) string {
+	file := url.URL{Scheme: "file", Opaque: (&url.URL{Path: path}).EscapedPath(), RawQuery: settings}
+	return file.String()
 }

@@ -84,6 +84,9 @@ func (l *Location) UnmarshalText(text []byte) (err error) {
 // String returns the location as it was written. It never contains a password.
 func (l Location) String() string { return l.text }
 
+// Directory returns the directory of the files, or "" if they are in a bucket.
+func (l Location) Directory() string { return l.directory }
+
 // Open opens the store. A directory is created if needed, and must be writable.
 func (l Location) Open(ctx context.Context) (Store, error) {
 	if l.directory != "" {

@@ -1,0 +1,349 @@
+// Package backup writes an SQLite database and the files of its rows into one
+// archive, and restores them from it.
+//
+// An archive is a tar file: the files below media/, the database, and a manifest,
+// which is last. The manifest has one JSON value per line: Info, each entry before
+// it in order with size and SHA-256, the files that were deleted while the archive
+// was written, and the SHA-256 of the lines before.
+package backup
+
+import (
+	"archive/tar"
+	"bufio"
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+	"io/fs"
+	"strings"
+	"time"
+)
+
+const (
+	mediaPrefix  = "media/"
+	databaseName = "portfolio.db"
+	manifestName = "manifest.jsonl"
+
+	format  = 1
+	maxLine = 64 << 10 // bytes of a line of the manifest
+)
+
+// Info says where a backup comes from.
+type Info struct {
+	Format  int       `json:"format"`
+	Program string    `json:"program"` // that wrote it, with its version
+	Schema  string    `json:"schema"`  // the last migration of the database
+	Time    time.Time `json:"time"`    // when the backup began; all earlier changes are in it
+}
+
+// line is a line of the manifest after the first.
+type line struct {
+	Name     string `json:"name,omitempty"`
+	Size     int64  `json:"size,omitempty"`
+	SHA256   string `json:"sha256,omitempty"`
+	Dropped  bool   `json:"dropped,omitempty"`  // no row refers to the file
+	Manifest string `json:"manifest,omitempty"` // SHA-256 of the lines before; on the last line only
+}
+
+// writer writes an archive.
+type writer struct {
+	tar   *tar.Writer
+	lines *bufio.Writer // of the manifest, except for the last
+}
+
+func (w *writer) writeLine(value any) error {
+	encoded, err := json.Marshal(value)
+	if err == nil {
+		_, err = w.lines.Write(append(encoded, '\n'))
+	}
+	return err
+}
+
+func (w *writer) writeHeader(name string, size int64, modified time.Time) error {
+	return w.tar.WriteHeader(&tar.Header{
+		Typeflag: tar.TypeReg, Name: name, Size: size, Mode: 0o600, ModTime: modified, Format: tar.FormatPAX,
+	})
+}
+
+// add copies a file into the archive.
+func (w *writer) add(ctx context.Context, name string, file fs.File) error {
+	info, err := file.Stat()
+	if err != nil {
+		return err
+	}
+	if err := w.writeHeader(name, info.Size(), info.ModTime()); err != nil {
+		return err
+	}
+	sum := sha256.New()
+	if _, err := io.CopyN(io.MultiWriter(w.tar, sum), reader{ctx, file}, info.Size()); errors.Is(err, io.EOF) {
+		return fmt.Errorf("%s became shorter while it was read", name)
+	} else if err != nil {
+		return err
+	}
+	return w.writeLine(line{Name: name, Size: info.Size(), SHA256: hex.EncodeToString(sum.Sum(nil))})
+}
+
+// close adds the manifest, whose lines were written to the file lines, and ends
+// the archive.
+func (w *writer) close(lines io.ReadSeeker) error {
+	if err := w.lines.Flush(); err != nil {
+		return err
+	}
+	size, err := lines.Seek(0, io.SeekEnd)
+	if err != nil {
+		return err
+	}
+	if _, err := lines.Seek(0, io.SeekStart); err != nil {
+		return err
+	}
+	sum := sha256.New()
+	last := func() []byte { return fmt.Appendf(nil, "{\"manifest\":\"%x\"}\n", sum.Sum(nil)) }
+	if err := w.writeHeader(manifestName, size+int64(len(last())), time.Now()); err != nil {
+		return err
+	}
+	if _, err := io.Copy(io.MultiWriter(w.tar, sum), lines); err != nil {
+		return err
+	}
+	if _, err := w.tar.Write(last()); err != nil {
+		return err
+	}
+	return w.tar.Close()
+}
+
+// reader reads until ctx is canceled.
+type reader struct {
+	ctx context.Context
+	io.Reader
+}
+
+func (r reader) Read(b []byte) (int, error) {
+	if err := r.ctx.Err(); err != nil {
+		return 0, err
+	}
+	return r.Reader.Read(b)
+}
+
+// Archive is an archive that is read.
+type Archive struct {
+	Info     Info
+	content  *io.SectionReader
+	manifest *io.SectionReader
+}
+
+// damaged returns the error of an archive that was not written like this.
+func damaged(reason string, args ...any) error {
+	return errors.New("the backup is damaged: " + fmt.Sprintf(reason, args...))
+}
+
+var errTruncated = errors.New("the backup is truncated, or the file is no backup")
+
+// Read reads the names of all entries, and the first line of the manifest. It
+// refuses entries that are not those of a backup.
+func Read(content io.ReaderAt, size int64) (*Archive, error) {
+	a := &Archive{content: io.NewSectionReader(content, 0, size)}
+	entries := tar.NewReader(a.content)
+	end := int64(0) // of the last entry
+	for a.manifest == nil {
+		header, err := nextEntry(entries)
+		if err != nil {
+			return nil, err
+		}
+		start, err := a.content.Seek(0, io.SeekCurrent)
+		if err != nil {
+			return nil, err
+		}
+		if start < end {
+			return nil, damaged("it has a sparse entry")
+		}
+		if header.Size > size-start {
+			return nil, errTruncated
+		}
+		end = start + header.Size
+		if header.Name == manifestName {
+			a.manifest = io.NewSectionReader(content, start, header.Size)
+		}
+	}
+	if _, err := entries.Next(); !errors.Is(err, io.EOF) {
+		return nil, damaged("something follows the manifest")
+	}
+	var err error
+	_, a.Info, err = a.openManifest()
+	return a, err
+}
+
+// nextEntry returns the next entry, which is one that a backup may have.
+func nextEntry(entries *tar.Reader) (*tar.Header, error) {
+	header, err := entries.Next()
+	switch {
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+		return nil, errTruncated
+	case err != nil:
+		return nil, damaged("%v", err)
+	}
+	key, media := strings.CutPrefix(header.Name, mediaPrefix)
+	if header.Typeflag != tar.TypeReg || header.Name != databaseName && header.Name != manifestName && (!media || !validKey(key)) {
+		return nil, damaged("it has a foreign entry, %.100q", header.Name)
+	}
+	return header, nil
+}
+
+// validKey reports whether an archive may have the file. Names that begin with
+// reserved are those of directories of a restore.
+func validKey(key string) bool {
+	return fs.ValidPath(key) && key != "." && !strings.Contains(key, "\x00") && !strings.HasPrefix(key, reserved)
+}
+
+// manifest reads the lines of a manifest.
+type manifest struct {
+	lines *bufio.Scanner
+	sum   hash.Hash // of the lines that were read
+}
+
+func (a *Archive) openManifest() (*manifest, Info, error) {
+	if _, err := a.manifest.Seek(0, io.SeekStart); err != nil {
+		return nil, Info{}, err
+	}
+	m := &manifest{bufio.NewScanner(a.manifest), sha256.New()}
+	m.lines.Buffer(nil, maxLine)
+	var info Info
+	if err := m.decode(&info); err != nil {
+		return nil, info, err
+	}
+	if info.Format != format {
+		return nil, info, fmt.Errorf("the backup has format %d; this version reads format %d", info.Format, format)
+	}
+	return m, info, nil
+}
+
+func (m *manifest) decode(value any) error {
+	if !m.lines.Scan() {
+		if err := m.lines.Err(); err != nil && !errors.Is(err, bufio.ErrTooLong) {
+			return err
+		}
+		return damaged("the manifest ends early")
+	}
+	decoder := json.NewDecoder(bytes.NewReader(m.lines.Bytes()))
+	decoder.DisallowUnknownFields()
+	if err := decoder.Decode(value); err != nil {
+		return damaged("the manifest has an invalid line")
+	}
+	return nil
+}
+
+// next returns the next line, or io.EOF at the end of a manifest whose checksum is
+// right.
+func (m *manifest) next() (found line, err error) {
+	m.sum.Write(m.lines.Bytes())
+	m.sum.Write([]byte{'\n'})
+	if err := m.decode(&found); err != nil {
+		return found, err
+	}
+	if found.Name != "" {
+		return found, nil
+	}
+	if found.Manifest != hex.EncodeToString(m.sum.Sum(nil)) || m.lines.Scan() {
+		return found, damaged("the manifest has another checksum")
+	}
+	return found, io.EOF
+}
+
+// Contents counts what an archive has.
+type Contents struct {
+	Files int64 // of images
+	Bytes int64 // of the files and the database
+}
+
+// Check compares the checksum of every entry.
+func (a *Archive) Check(ctx context.Context) (Contents, error) {
+	return a.each(ctx,
+		func(*tar.Header, io.Reader) error { return nil },
+		func(string) error { return nil })
+}
+
+// each calls add with every entry but the manifest, then drop with the key of every
+// file that no row refers to. It compares the checksum of each entry after add.
+func (a *Archive) each(ctx context.Context, add func(*tar.Header, io.Reader) error, drop func(key string) error) (found Contents, err error) {
+	manifest, _, err := a.openManifest()
+	if err != nil {
+		return found, err
+	}
+	if _, err := a.content.Seek(0, io.SeekStart); err != nil {
+		return found, err
+	}
+	entries, databases := tar.NewReader(a.content), 0
+	for {
+		header, err := nextEntry(entries)
+		if err != nil {
+			return found, err
+		}
+		if header.Name == manifestName {
+			break
+		}
+		if err := manifest.compare(header, reader{ctx, entries}, add); err != nil {
+			return found, err
+		}
+		found.Bytes += header.Size
+		if header.Name == databaseName {
+			databases++
+		} else {
+			found.Files++
+		}
+	}
+	dropped, err := manifest.readDropped(drop)
+	if err == nil && databases != 1 {
+		err = damaged("it has %d databases", databases)
+	}
+	found.Files -= dropped
+	return found, err
+}
+
+// readDropped reads the rest of a manifest.
+func (m *manifest) readDropped(drop func(key string) error) (count int64, err error) {
+	for {
+		next, err := m.next()
+		if errors.Is(err, io.EOF) {
+			return count, nil
+		}
+		if err != nil {
+			return count, err
+		}
+		key, media := strings.CutPrefix(next.Name, mediaPrefix)
+		if !next.Dropped || !media || !validKey(key) {
+			return count, damaged("%.100q is missing", next.Name)
+		}
+		count++
+		if err := drop(key); err != nil {
+			return count, err
+		}
+	}
+}
+
+// compare calls add with an entry and compares it with the next line.
+func (m *manifest) compare(header *tar.Header, content io.Reader, add func(*tar.Header, io.Reader) error) error {
+	want, err := m.next()
+	if err != nil && !errors.Is(err, io.EOF) {
+		return err
+	}
+	if want.Name != header.Name || want.Size != header.Size || want.Dropped {
+		return damaged("the manifest has %.100q of %d bytes, not %.100q of %d bytes", want.Name, want.Size, header.Name, header.Size)
+	}
+	sum := sha256.New()
+	content = io.TeeReader(content, sum)
+	if err := add(header, content); err != nil {
+		return err
+	}
+	switch _, err := io.Copy(io.Discard, content); {
+	case errors.Is(err, io.ErrUnexpectedEOF):
+		return errTruncated
+	case err != nil:
+		return err
+	case want.SHA256 != hex.EncodeToString(sum.Sum(nil)):
+		return damaged("%.100q has another checksum", header.Name)
+	}
+	return nil
+}

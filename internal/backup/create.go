@@ -1,0 +1,207 @@
+package backup
+
+import (
+	"archive/tar"
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"portfolio/db"
+)
+
+// Source is what Create backs up.
+type Source struct {
+	Database *db.DB // SQLite
+	Media    string // the directory of the files
+	Program  string // for Info
+}
+
+// Create writes a backup to a new file. Others may change the database and the
+// files meanwhile: the backup has the state of one moment. It returns the number
+// of files that rows refer to, but do not exist.
+func Create(ctx context.Context, source Source, file string) (missing int64, err error) {
+	if _, err := os.Lstat(file); err == nil {
+		return 0, fmt.Errorf("%s exists", file)
+	}
+	work, err := os.MkdirTemp(filepath.Dir(file), filepath.Base(file)+".partial-")
+	if err != nil {
+		return 0, err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(work)) }()
+	media, err := os.OpenRoot(source.Media)
+	if err != nil {
+		return 0, fmt.Errorf("MEDIA_STORE: %w", err)
+	}
+	defer func() { _ = media.Close() }()
+	snapshot, err := source.Database.NewSnapshot(ctx)
+	if err != nil {
+		return 0, err
+	}
+	defer snapshot.Close()
+
+	archive := filepath.Join(work, "backup.tar")
+	b := &backup{media: media, snapshot: snapshot, work: work}
+	if missing, err = b.write(ctx, archive, source.Program); err != nil {
+		return 0, err
+	}
+	if err := os.Rename(archive, file); err != nil {
+		return 0, err
+	}
+	return missing, syncDirectory(filepath.Dir(file))
+}
+
+// backup is a backup that is being written.
+type backup struct {
+	media    *os.Root
+	snapshot *db.Snapshot
+	work     string // directory of temporary files
+	writer   writer
+	copied   int64 // files
+}
+
+func (b *backup) write(ctx context.Context, archive, program string) (missing int64, err error) {
+	file, err := os.OpenFile(archive, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return 0, err
+	}
+	defer func() { err = errors.Join(err, file.Close()) }()
+	lines, err := os.Create(filepath.Join(b.work, manifestName))
+	if err != nil {
+		return 0, err
+	}
+	defer func() { _ = lines.Close() }()
+	buffer := bufio.NewWriterSize(file, 1<<20)
+	b.writer = writer{tar.NewWriter(buffer), bufio.NewWriter(lines)}
+
+	info := Info{Format: format, Program: program, Time: time.Now().UTC()}
+	if info.Schema, err = b.snapshot.Schema(ctx); err != nil {
+		return 0, err
+	}
+	if err := b.writer.writeLine(info); err != nil {
+		return 0, err
+	}
+	if err := b.copyFiles(ctx); err != nil {
+		return 0, err
+	}
+	if missing, err = b.copyDatabase(ctx); err != nil {
+		return 0, err
+	}
+	if err := b.writer.close(lines); err != nil {
+		return 0, err
+	}
+	if err := buffer.Flush(); err != nil {
+		return 0, err
+	}
+	return missing, file.Sync()
+}
+
+// maxViews bounds how often files may be deleted before they are copied.
+const maxViews = 100
+
+// copyFiles copies the files of a view, and leaves the view to copyDatabase. A
+// file of the view may be deleted before it is copied. The next view then tells
+// whether its row was deleted too, and has few files that were not copied before.
+// The first view has all, so it is not kept while they are copied.
+func (b *backup) copyFiles(ctx context.Context) error {
+	for views := range maxViews {
+		if err := b.snapshot.Renew(ctx); err != nil {
+			return err
+		}
+		if views == 0 {
+			if err := b.snapshot.EndView(ctx); err != nil {
+				return err
+			}
+		}
+		missing, err := b.copyListed(ctx)
+		if err != nil {
+			return err
+		}
+		if views > 0 && missing == 0 {
+			return nil
+		}
+	}
+	return errors.New("files are deleted faster than they can be copied")
+}
+
+// copyListed copies the files that were not listed before, and counts those that
+// do not exist.
+func (b *backup) copyListed(ctx context.Context) (missing int, err error) {
+	for {
+		files, err := b.snapshot.NextFiles(ctx)
+		if err != nil || len(files) == 0 {
+			return missing, err
+		}
+		for _, file := range files {
+			found, err := b.copyFile(ctx, file.Key)
+			if err != nil {
+				return missing, fmt.Errorf("MEDIA_STORE: %w", err)
+			}
+			if found {
+				b.copied++
+				continue
+			}
+			missing++
+			if err := b.snapshot.SetMissing(ctx, file); err != nil {
+				return missing, err
+			}
+		}
+	}
+}
+
+func (b *backup) copyFile(ctx context.Context, key string) (found bool, err error) {
+	if !validKey(key) {
+		return false, nil
+	}
+	file, err := b.media.Open(key)
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) || errors.Is(err, syscall.ENAMETOOLONG) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	defer func() { _ = file.Close() }()
+	if info, err := file.Stat(); err != nil || !info.Mode().IsRegular() {
+		return false, err
+	}
+	return true, b.writer.add(ctx, mediaPrefix+key, file)
+}
+
+// copyDatabase copies the database of the view, and lists the files that its rows
+// no longer refer to.
+func (b *backup) copyDatabase(ctx context.Context) (missing int64, err error) {
+	if missing, err = b.snapshot.MissingFiles(ctx); err != nil {
+		return 0, err
+	}
+	if missing > 0 && b.copied == 0 {
+		return 0, errors.New("MEDIA_STORE: there is no file at all, so this is not the store of these rows")
+	}
+	name := filepath.Join(b.work, databaseName)
+	if err := b.snapshot.CopyTo(ctx, name); err != nil {
+		return 0, err
+	}
+	database, err := os.Open(name)
+	if err != nil {
+		return 0, err
+	}
+	defer func() { _ = database.Close() }()
+	if err := b.writer.add(ctx, databaseName, database); err != nil {
+		return 0, err
+	}
+	return missing, b.snapshot.EachDropped(ctx, func(key string) error {
+		return b.writer.writeLine(line{Name: mediaPrefix + key, Dropped: true})
+	})
+}
+
+func syncDirectory(name string) error {
+	directory, err := os.Open(name) //nolint:gosec // the operator names it
+	if err != nil {
+		return err
+	}
+	return errors.Join(directory.Sync(), directory.Close())
+}

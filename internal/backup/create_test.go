@@ -1,0 +1,183 @@
+package backup
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"portfolio/db"
+	"portfolio/db/dbtest"
+)
+
+// result is what Create returned.
+type result struct {
+	missing int64
+	err     error
+}
+
+// create starts a backup.
+func create(t *testing.T, source Target, name string) <-chan result {
+	t.Helper()
+	database, done := openDatabase(t, source), make(chan result, 1)
+	go func() {
+		missing, err := Create(t.Context(), Source{Database: database, Media: source.Media}, name)
+		done <- result{missing, err}
+	}()
+	return done
+}
+
+// makeFIFO creates a file at which a backup waits for passFIFO.
+func makeFIFO(t *testing.T, source Target, key string) {
+	t.Helper()
+	if err := syscall.Mkfifo(filepath.Join(source.Media, key), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// passFIFO waits until the backup is at the FIFO, and lets it go on.
+func passFIFO(t *testing.T, source Target, key string, done <-chan result) {
+	t.Helper()
+	for {
+		file, err := os.OpenFile(filepath.Join(source.Media, key), os.O_WRONLY|syscall.O_NONBLOCK, 0)
+		if err == nil {
+			_ = file.Close()
+			return
+		}
+		if !errors.Is(err, syscall.ENXIO) { // which means that nobody reads
+			t.Fatal(err)
+		}
+		select {
+		case got := <-done:
+			t.Fatalf("the backup ended early: %v", got.err)
+		default:
+			runtime.Gosched()
+		}
+	}
+}
+
+// TestCreate changes rows and files while a backup is written.
+func TestCreate(t *testing.T) {
+	t.Parallel()
+	source := newTarget(t, "kept", "a/copied and deleted.png", "b/1", "b/2", "c/deleted.png", "d/kept.png", "e/lost.png", "f/deleted too.png")
+	dsn := "sqlite:" + source.Database
+	for _, key := range []string{"b/1", "b/2", "e/lost.png"} {
+		removeFile(t, source, key)
+	}
+	makeFIFO(t, source, "b/1")
+	makeFIFO(t, source, "b/2")
+	for _, statement := range []string{
+		"INSERT INTO images (type, name, path, size) VALUES ('image', 'same', 'd/kept.png', 4), ('image', 'none', '', 0), ('image', 'outside', '/../test.db', 0), ('image', 'nul', 'a'||char(0)||'b', 0), ('image', 'file', 'd/kept.png/x', 0), ('image', 'directory', 'd', 0)",
+		"INSERT INTO thumbnails (image_id, path) SELECT id, 'e/thumbnail.png' FROM images WHERE path = '/e/lost.png'",
+	} {
+		dbtest.Exec(t, dsn, statement)
+	}
+	name := filepath.Join(t.TempDir(), "backup.tar")
+	done := create(t, source, name)
+	passFIFO(t, source, "b/1", done)
+	for _, key := range []string{"a/copied and deleted.png", "c/deleted.png", "f/deleted too.png"} {
+		dbtest.Exec(t, dsn, "DELETE FROM images WHERE path = '/"+key+"'")
+		removeFile(t, source, key)
+	}
+	writeFile(t, source, "e/thumbnail.png", "too late")
+	writeFile(t, source, "a/added.png", "added")
+	dbtest.Exec(t, dsn, "INSERT INTO images (type, name, path, size) VALUES ('image', 'added', 'a/added.png', 5)")
+	dbtest.Exec(t, dsn, "UPDATE images SET name = 'changed' WHERE path = '/d/kept.png'")
+	passFIFO(t, source, "b/2", done)
+	if got := <-done; got.err != nil || got.missing != 7 { // b/1, b/2, e/lost.png and four strange paths
+		t.Errorf("%d files are missing, %v", got.missing, got.err)
+	}
+	removeFile(t, source, "b/1")
+	removeFile(t, source, "b/2")
+	checkCreated(t, source, name, map[string]string{"a/added.png": "added", "d/kept.png": "kept", "e/thumbnail.png": "too late"})
+}
+
+// checkCreated checks that a backup has the rows of the source, and the files.
+func checkCreated(t *testing.T, source Target, name string, files map[string]string) {
+	t.Helper()
+	info, err := os.Stat(name)
+	if err != nil || info.Mode().Perm() != 0o600 {
+		t.Fatalf("%v, %v", info, err)
+	}
+	content, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	target := Target{filepath.Join(t.TempDir(), "test.db"), filepath.Join(t.TempDir(), "media")}
+	if _, err := target.Restore(t.Context(), open(t, content), false); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(state(t, source)["rows"], state(t, target)["rows"]); diff != "" {
+		t.Error(diff)
+	}
+	if diff := cmp.Diff(files, filesBelow(t, target.Media)); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func removeFile(t testing.TB, source Target, key string) {
+	t.Helper()
+	if err := os.Remove(filepath.Join(source.Media, key)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func writeFile(t testing.TB, source Target, key, content string) {
+	t.Helper()
+	file := filepath.Join(source.Media, key)
+	if err := errors.Join(os.MkdirAll(filepath.Dir(file), 0o755), os.WriteFile(file, []byte(content), 0o600)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func filesBelow(t testing.TB, directory string) map[string]string {
+	t.Helper()
+	found := map[string]string{}
+	err := fs.WalkDir(os.DirFS(directory), ".", func(name string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() {
+			return err
+		}
+		content, err := os.ReadFile(filepath.Join(directory, name))
+		found[name] = string(content)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return found
+}
+
+// TestCreateFails checks that a backup that fails leaves no file.
+func TestCreateFails(t *testing.T) {
+	t.Parallel()
+	empty, files, damaged := newTarget(t, "empty"), newTarget(t, "files", "a.png"), newTarget(t, "damaged", "a.png")
+	removeFile(t, files, "a.png")
+	dbtest.Exec(t, "sqlite:"+damaged.Database, "PRAGMA writable_schema = 1; UPDATE sqlite_master SET rootpage = 3 WHERE name = 'tokens_user_id'")
+	for name, c := range map[string]struct {
+		source Target
+		want   string
+	}{
+		"no directory":     {empty, "MEDIA_STORE: open " + empty.Media + ": no such file or directory"},
+		"no file at all":   {files, "MEDIA_STORE: there is no file at all, so this is not the store of these rows"},
+		"damaged database": {damaged, "the database is damaged: "},
+	} {
+		directory := t.TempDir()
+		_, err := Create(t.Context(), Source{Database: openDatabase(t, c.source), Media: c.source.Media}, filepath.Join(directory, "backup.tar"))
+		if err == nil || !strings.HasPrefix(err.Error(), c.want) {
+			t.Errorf("%s: %v", name, err)
+		}
+		if left, err := os.ReadDir(directory); err != nil || len(left) > 0 {
+			t.Errorf("%s: left %v, %v", name, left, err)
+		}
+	}
+	unmigrated := Target{Database: filepath.Join(t.TempDir(), "test.db"), Media: t.TempDir()}
+	if _, err := Create(t.Context(), Source{Database: openDatabase(t, unmigrated), Media: unmigrated.Media}, filepath.Join(t.TempDir(), "backup.tar")); !errors.Is(err, db.ErrSchemaBehind) {
+		t.Errorf("no tables: %v", err)
+	}
+}

@@ -1,0 +1,266 @@
+package backup
+
+import (
+	"archive/tar"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"strings"
+
+	"portfolio/db"
+)
+
+// Target is what Restore replaces.
+type Target struct {
+	Database string // SQLite's file
+	Media    string // the directory of the files
+}
+
+// Names of directories in the media directory, which is not renamed itself because
+// it may be a mount point.
+const (
+	reserved = ".restore-"
+	staged   = ".restore-staged"   // the files of the backup, not complete yet
+	incoming = ".restore-incoming" // the files of the backup; all others were moved out
+	outgoing = ".restore-outgoing" // the files that were there before
+)
+
+// stagedDatabase returns the name of the database of the backup, until it is
+// complete and called db.Restored.
+func (t Target) stagedDatabase() string { return t.Database + staged }
+
+// Restore replaces the database and the files of a target, which must not have any
+// unless force is set. All checksums are compared before anything is replaced.
+// Until then a killed restore leaves all as it was. After that, db.Open fails until
+// Finish is called.
+func (t Target) Restore(ctx context.Context, archive *Archive, force bool) (found Contents, err error) {
+	if err := os.MkdirAll(t.Media, 0o755); err != nil {
+		return found, err
+	}
+	if err := os.MkdirAll(filepath.Dir(t.Database), 0o700); err != nil {
+		return found, err
+	}
+	media, err := os.OpenRoot(t.Media)
+	if err != nil {
+		return found, err
+	}
+	defer func() { _ = media.Close() }()
+	if err := t.checkReplaceable(ctx, media, force); err != nil {
+		return found, err
+	}
+	if err := t.removeStaged(media); err != nil {
+		return found, err
+	}
+	if found, err = t.stage(ctx, media, archive); err == nil {
+		err = t.checkReplaceable(ctx, media, force)
+	}
+	if err != nil {
+		return found, errors.Join(err, t.removeStaged(media))
+	}
+	if err := os.Rename(t.stagedDatabase(), db.Restored(t.Database)); err != nil {
+		return found, err
+	}
+	return found, t.Finish()
+}
+
+// checkReplaceable returns an error if the database is in use, or if there is
+// something to replace but force is not set.
+func (t Target) checkReplaceable(ctx context.Context, media *os.Root, force bool) error {
+	others, err := topLevel(media, ".")
+	if err != nil {
+		return err
+	}
+	_, err = os.Stat(t.Database)
+	switch exists := err == nil; {
+	case !exists && !errors.Is(err, fs.ErrNotExist):
+		return err
+	case exists && !force:
+		return fmt.Errorf("%s exists: --force replaces it", t.Database)
+	case len(others) > 0 && !force:
+		return fmt.Errorf("%s is not empty: --force replaces its files", t.Media)
+	case exists:
+		return db.ReleaseSQLite(ctx, t.Database)
+	}
+	return nil
+}
+
+// removeStaged removes what a failed restore left.
+func (t Target) removeStaged(media *os.Root) error {
+	return errors.Join(
+		remove(t.stagedDatabase()), remove(t.stagedDatabase()+"-wal"), remove(t.stagedDatabase()+"-shm"),
+		media.RemoveAll(staged), media.RemoveAll(outgoing),
+	)
+}
+
+// remove removes a file if it exists.
+func remove(name string) error {
+	if err := os.Remove(name); !errors.Is(err, fs.ErrNotExist) { //nolint:gosec // the operator names it
+		return err
+	}
+	return nil
+}
+
+// stage writes the database and the files of an archive to temporary names.
+func (t Target) stage(ctx context.Context, media *os.Root, archive *Archive) (found Contents, err error) {
+	if err := media.Mkdir(staged, 0o755); err != nil {
+		return found, err
+	}
+	files, err := media.OpenRoot(staged)
+	if err != nil {
+		return found, err
+	}
+	defer func() { _ = files.Close() }()
+	add := func(header *tar.Header, content io.Reader) error {
+		if header.Name == databaseName {
+			file, err := os.OpenFile(t.stagedDatabase(), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+			if err != nil {
+				return err
+			}
+			return write(file, content)
+		}
+		key := strings.TrimPrefix(header.Name, mediaPrefix)
+		if err := files.MkdirAll(path.Dir(key), 0o755); err != nil {
+			return err
+		}
+		file, err := files.OpenFile(key, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+		if err != nil {
+			return err
+		}
+		return errors.Join(write(file, content), files.Chtimes(key, header.ModTime, header.ModTime))
+	}
+	if found, err = archive.each(ctx, add, files.Remove); err != nil {
+		return found, err
+	}
+	if err := syncAll(files); err != nil {
+		return found, err
+	}
+	return found, t.checkStaged(ctx)
+}
+
+func write(file *os.File, content io.Reader) error {
+	_, err := io.Copy(file, content)
+	return errors.Join(err, file.Sync(), file.Close())
+}
+
+// syncAll makes the directories durable.
+func syncAll(root *os.Root) error {
+	return fs.WalkDir(root.FS(), ".", func(name string, entry fs.DirEntry, err error) error {
+		if err != nil || !entry.IsDir() {
+			return err
+		}
+		return syncIn(root, name)
+	})
+}
+
+func syncIn(root *os.Root, name string) error {
+	directory, err := root.Open(name)
+	if err != nil {
+		return err
+	}
+	return errors.Join(directory.Sync(), directory.Close())
+}
+
+// checkStaged checks that this version can read the database of the backup.
+func (t Target) checkStaged(ctx context.Context) error {
+	database, err := db.Open(ctx, "sqlite:"+t.stagedDatabase())
+	if err != nil {
+		return err
+	}
+	err = database.CheckSchema(ctx)
+	if errors.Is(err, db.ErrSchemaBehind) { // the server migrates it
+		err = nil
+	}
+	return errors.Join(err, database.Close(), db.ReleaseSQLite(ctx, t.stagedDatabase()))
+}
+
+// Interrupted reports whether a restore was interrupted when it had begun to
+// replace files.
+func (t Target) Interrupted() bool {
+	_, err := os.Lstat(db.Restored(t.Database))
+	return err == nil
+}
+
+// Finish replaces the files and the database by those of a backup. If it is
+// interrupted, the next call goes on.
+func (t Target) Finish() error {
+	media, err := os.OpenRoot(t.Media)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = media.Close() }()
+	if err := syncDirectory(filepath.Dir(t.Database)); err != nil {
+		return err
+	}
+	if err := replaceFiles(media); err != nil {
+		return err
+	}
+	// A damaged database may have a log, which is not that of the new one.
+	if err := errors.Join(remove(t.Database+"-wal"), remove(t.Database+"-shm")); err != nil {
+		return err
+	}
+	if err := os.Rename(db.Restored(t.Database), t.Database); err != nil {
+		return err
+	}
+	return errors.Join(syncDirectory(filepath.Dir(t.Database)), media.RemoveAll(outgoing))
+}
+
+func replaceFiles(media *os.Root) error {
+	switch _, err := media.Stat(staged); {
+	case err == nil:
+		if err := moveAll(media, ".", outgoing); err != nil {
+			return err
+		}
+		if err := media.Rename(staged, incoming); err != nil {
+			return err
+		}
+	case !errors.Is(err, fs.ErrNotExist):
+		return err
+	}
+	switch _, err := media.Stat(incoming); {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil
+	case err != nil:
+		return err
+	}
+	return errors.Join(moveAll(media, incoming, "."), media.Remove(incoming))
+}
+
+// moveAll moves what is in one directory to another one, which is created if
+// needed.
+func moveAll(media *os.Root, from, to string) error {
+	if err := media.MkdirAll(to, 0o755); err != nil {
+		return err
+	}
+	names, err := topLevel(media, from)
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		if err := media.Rename(path.Join(from, name), path.Join(to, name)); err != nil {
+			return err
+		}
+	}
+	return errors.Join(syncIn(media, from), syncIn(media, to))
+}
+
+// topLevel returns what is in a directory, except for the directories of a
+// restore.
+func topLevel(media *os.Root, name string) (names []string, err error) {
+	directory, err := media.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = directory.Close() }()
+	all, err := directory.Readdirnames(-1)
+	for _, name := range all {
+		if !strings.HasPrefix(name, reserved) {
+			names = append(names, name)
+		}
+	}
+	return names, err
+}
