@@ -43,6 +43,8 @@ type commands struct {
 	Media struct {
 		Sweep mediaSweepCommand `cmd:"" help:"Find files without a row, and rows without their file."`
 	} `cmd:"" help:"Manage the files of the media store."`
+	Healthcheck healthcheckCommand `cmd:"" help:"Exit with code 0 if the server is ready, or with code 1."`
+
 	Backup  backupCommand  `cmd:"" help:"Back up an SQLite database and its media directory to a file."`
 	Restore restoreCommand `cmd:"" help:"Restore a backup. The server must not run."`
 }

@@ -192,10 +192,7 @@ func (c *serverSettings) graphQL(resolver *graph.Resolver, admitted *admission.A
 
 func (c *serverSettings) printBanner(w io.Writer, address net.Addr, demoKey string) {
 	host, port, _ := net.SplitHostPort(address.String())
-	if ip := net.ParseIP(host); ip != nil && ip.IsUnspecified() {
-		host = "127.0.0.1"
-	}
-	at := "http://" + net.JoinHostPort(host, port)
+	at := "http://" + net.JoinHostPort(localHost(host), port)
 	if c.Playground == "on" {
 		_, _ = fmt.Fprintf(w, "Playground:  %s/\n", at)
 	}
