@@ -1,13 +1,21 @@
 .DEFAULT_GOAL := help
-.PHONY: help build playground test race e2e fuzz lint generate bench bench-go
+.PHONY: help build release image playground test race e2e fuzz lint generate bench bench-go
 
 FUZZTIME ?= 10s
+CONTAINER ?= docker
+IMAGE ?= portfolio
 
 help: ## List the targets.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-10s %s\n", $$1, $$2 }' Makefile
 
 build: ## Build the static binary.
 	CGO_ENABLED=0 go build -o portfolio .
+
+release: playground ## Build the binaries of a release, with checksums, in dist/.
+	deploy/release dist linux/amd64 linux/arm64 darwin/arm64
+
+image: playground ## Build a container image by CONTAINER (docker), named IMAGE (portfolio).
+	deploy/image $(IMAGE) $(CONTAINER) build
 
 playground: ## Bundle GraphiQL for the next build (needs Node.js 20 or later).
 	cd playground && npm ci && npm run build

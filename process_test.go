@@ -38,6 +38,13 @@ func startProcess(t testing.TB, dsn, store, spool string, settings ...string) *p
 	}
 	p := &process{Cmd: exec.Command(binary, "serve", "--addr=127.0.0.1:0", "--media-store="+store)}
 	p.Env = append(append(os.Environ(), "TEST_RUN_PROGRAM=1", "DATABASE_URL="+dsn, "TMPDIR="+spool), settings...)
+	p.startServer(t)
+	return p
+}
+
+// startServer starts the process and waits until it is ready.
+func (p *process) startServer(t testing.TB) {
+	t.Helper()
 	output, err := p.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -51,11 +58,10 @@ func startProcess(t testing.TB, dsn, store, spool string, settings ...string) *p
 			p.url = found[1]
 		}
 		if strings.HasPrefix(lines.Text(), "Ready.") {
-			return p
+			return
 		}
 	}
 	t.Fatal("the server did not start")
-	return nil
 }
 
 // kill ends the process without notice.

@@ -16,6 +16,8 @@ import (
 	"syscall"
 	"time"
 
+	_ "golang.org/x/crypto/x509roots/fallback" // for systems without certificates, such as containers
+
 	"portfolio/compat"
 	"portfolio/db"
 	"portfolio/graph"
