@@ -12,7 +12,6 @@ import (
 	"github.com/alecthomas/kong"
 
 	"portfolio/db"
-	"portfolio/internal/middleware"
 )
 
 const dataDirectory = "data"
@@ -99,7 +98,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		}
 		return 1
 	}
-	logger := slog.New(middleware.RequestIDHandler{Handler: slog.NewJSONHandler(stderr, &slog.HandlerOptions{Level: line.LogLevel.Level})})
+	logger := newLogger(stderr, line.LogFormat, line.LogLevel.Level)
 	command.BindTo(ctx, (*context.Context)(nil))
 	if err := command.Run(&line.globalFlags, streams{stdout, stderr, logger}, settings); err != nil {
 		return fail(err)

@@ -10,6 +10,7 @@ import (
 	"portfolio/compat"
 	"portfolio/internal/health"
 	"portfolio/internal/storage"
+	"portfolio/internal/telemetry"
 	"portfolio/playground"
 )
 
@@ -35,15 +36,18 @@ func (r *router) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	}
 	switch path := req.URL.Path; {
 	case path == "/graphql":
+		telemetry.RequestFrom(req.Context()).API = telemetry.GraphQL
 		r.graphql.ServeHTTP(w, req)
 	case path == "/graphql/schema.graphql" && r.schema != nil:
 		r.schema.ServeHTTP(w, req)
 	case strings.HasPrefix(path, storage.Prefix):
+		telemetry.RequestFrom(req.Context()).API = telemetry.Media
 		_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(downloadTimeout))
 		r.media.ServeHTTP(w, req)
 	case path == "/api/openapi.json":
 		compat.ServeOpenAPI(w, req)
 	case path == "/healthz":
+		telemetry.RequestFrom(req.Context()).API = telemetry.Health
 		writeText(w, http.StatusOK, "ok")
 	case path == "/readyz":
 		r.readyz(w, req)
@@ -71,6 +75,7 @@ func serveSchema(w http.ResponseWriter, r *http.Request) {
 }
 
 func (r *router) readyz(w http.ResponseWriter, req *http.Request) {
+	telemetry.RequestFrom(req.Context()).API = telemetry.Health
 	if problem := r.health.Check(req.Context()); problem != "" {
 		writeText(w, http.StatusServiceUnavailable, problem)
 		return

@@ -28,7 +28,8 @@ import (
 // globalFlags are the flags shared by all commands.
 type globalFlags struct {
 	DatabaseURL db.URL   `env:"DATABASE_URL" placeholder:"URL" help:"postgres://... or sqlite:PATH. Unset: SQLite at data/portfolio.db, migrated and filled with the demo on first start."`
-	LogLevel    logLevel `env:"LOG_LEVEL" default:"info" help:"debug (which logs every request), info, warn or error."`
+	LogLevel    logLevel `env:"LOG_LEVEL" default:"info" help:"debug (also health checks), info (every request), warn or error."`
+	LogFormat   string   `env:"LOG_FORMAT" default:"auto" oneof:"auto,json,text" help:"json, text, or auto: text on a terminal, otherwise JSON (${default})."`
 }
 
 // serverSettings are the settings of the server.

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"portfolio/internal/auth"
+	"portfolio/internal/telemetry"
 )
 
 // authorize authenticates the client, checks its permission and dispatches on
@@ -19,6 +20,9 @@ func (h *Handler) authorize(r *http.Request, rt route, host string, buffer []byt
 		return detailResponse(buffer, http.StatusUnauthorized, detail)
 	}
 	viewer, err := h.authenticator.Viewer(r.Context(), key)
+	if viewer != nil {
+		telemetry.RequestFrom(r.Context()).UserID = viewer.ID
+	}
 	switch {
 	case errors.Is(err, auth.ErrInvalidToken):
 		return detailResponse(buffer, http.StatusUnauthorized, "Invalid token.")

@@ -18,6 +18,7 @@ import (
 	"portfolio/internal/admission"
 	"portfolio/internal/auth"
 	"portfolio/internal/storage"
+	"portfolio/internal/telemetry"
 )
 
 //go:embed openapi.json
@@ -79,6 +80,10 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // Reject responds with 429 or 503 to a request that is rejected before any
 // other check, as the legacy framework's throttles did.
 func (h *Handler) Reject(w http.ResponseWriter, r *http.Request, status int, retryAfter time.Duration) {
+	path, _ := splitTarget(r.RequestURI)
+	if _, ok := parseRoute(path); ok {
+		telemetry.RequestFrom(r.Context()).API = telemetry.REST
+	}
 	resp := unavailable(nil, retryAfter)
 	if status == http.StatusTooManyRequests {
 		resp = throttled(nil, retryAfter)
@@ -98,6 +103,7 @@ func (h *Handler) respond(r *http.Request, buffer []byte) response {
 	if !ok {
 		return pageResponse(buffer, http.StatusNotFound)
 	}
+	telemetry.RequestFrom(r.Context()).API = telemetry.REST
 	if strings.Count(query, "&") >= maxQueryFields {
 		return pageResponse(buffer, http.StatusBadRequest)
 	}

@@ -49,7 +49,13 @@ func OpenGolden(t *testing.T) *Golden {
 // Check compares a response with the section of that name.
 func (g *Golden) Check(t *testing.T, name string, response *http.Response, body string) {
 	t.Helper()
-	if diff := g.compare(name, formatResponse(response, body)); diff != "" {
+	g.CheckText(t, name, formatResponse(response, body))
+}
+
+// CheckText compares lines of text with the section of that name.
+func (g *Golden) CheckText(t *testing.T, name, text string) {
+	t.Helper()
+	if diff := g.compare(name, text); diff != "" {
 		t.Errorf("%s: %s: -want +got:\n%s", g.path, name, diff)
 	}
 }

@@ -22,6 +22,7 @@ import (
 	"portfolio/internal/auth"
 	"portfolio/internal/document"
 	"portfolio/internal/storage"
+	"portfolio/internal/telemetry"
 )
 
 // Handler serves GraphQL over HTTP.
@@ -102,6 +103,9 @@ func (h *Handler) respond(w http.ResponseWriter, r *http.Request) response {
 	if err != nil {
 		return h.unauthenticated(r, err)
 	}
+	if viewer != nil {
+		telemetry.RequestFrom(r.Context()).UserID = viewer.ID
+	}
 	timeout := h.Timeout - time.Since(start)
 	ctx := auth.WithViewer(r.Context(), viewer)
 	ctx = storage.WithBaseURL(ctx, h.MediaURL.For(ctx, r.Host))
@@ -136,7 +140,7 @@ func (h *Handler) run(ctx context.Context, method string, request *request, slot
 	if refused != nil {
 		return *refused
 	}
-	operation, refused := h.prepare(found, request, method)
+	operation, refused := h.prepare(ctx, found, request, method)
 	if refused != nil {
 		return *refused
 	}
@@ -215,8 +219,10 @@ func (h *Handler) resolve(ctx context.Context, request *request) (*document.Docu
 }
 
 // prepare coerces the variables of an operation and checks its cost.
-func (h *Handler) prepare(found *document.Document, request *request, method string) (*operation, *response) {
+func (h *Handler) prepare(ctx context.Context, found *document.Document, request *request, method string) (*operation, *response) {
 	named := found.Operations.ForName(request.OperationName)
+	told := telemetry.RequestFrom(ctx)
+	told.Type, told.Operation = string(named.Operation), named.Name
 	variables, errs := h.Documents.CoerceVariables(named, request.Variables)
 	if errs != nil {
 		return nil, &response{errors: errs}
@@ -226,6 +232,7 @@ func (h *Handler) prepare(found *document.Document, request *request, method str
 		return nil, &refused
 	}
 	cost, err := h.Documents.Cost(named, variables)
+	told.Cost = cost.Fields
 	if err != nil {
 		return nil, &response{errors: gqlerror.List{err}}
 	}

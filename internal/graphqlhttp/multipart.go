@@ -115,7 +115,7 @@ func (h *Handler) prepareUpload(ctx context.Context, operations, paths []byte) (
 			return refuseUpload(badRequest("The map has a path that is not a file of the operation.").response())
 		}
 	}
-	operation, refused := h.prepare(found, request, http.MethodPost)
+	operation, refused := h.prepare(ctx, found, request, http.MethodPost)
 	if refused != nil {
 		return nil, nil, refused
 	}

@@ -14,6 +14,7 @@ import (
 
 	"portfolio/internal/admission"
 	"portfolio/internal/apierror"
+	"portfolio/internal/telemetry"
 )
 
 // response is a response before it is written.
@@ -44,6 +45,9 @@ func isUnavailable(err *gqlerror.Error) bool { return apierror.Is(err, apierror.
 
 // write writes a response of the media type that was negotiated.
 func (r response) write(w http.ResponseWriter, request *http.Request, mediaType string) {
+	if len(r.errors) > 0 {
+		telemetry.RequestFrom(request.Context()).Code, _ = r.errors[0].Extensions["code"].(apierror.Code)
+	}
 	header := w.Header()
 	status := r.status
 	if status == 0 {

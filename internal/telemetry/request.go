@@ -1,0 +1,87 @@
+// Package telemetry holds what the log, the metrics and the traces tell about
+// requests.
+package telemetry
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"portfolio/internal/apierror"
+)
+
+// API is the part of the server that responds to a request.
+type API string
+
+// The parts of the server.
+const (
+	GraphQL API = "graphql"
+	REST    API = "rest"
+	Media   API = "media"
+	Health  API = "health"
+	Other   API = "other"
+)
+
+// Request is what is told about a request. Handlers fill it in while they run.
+type Request struct {
+	ID        string
+	API       API
+	Type      string        // of the operation, such as query
+	Operation string        // its name in the document
+	Code      apierror.Code // of the first error, "" if the status tells it
+	Cost      float64       // of the operation, 0 if unknown
+	UserID    int64         // of the viewer, 0 if anonymous
+
+	Status     int   // of HTTP, 0 for 200
+	Bytes      int64 // of the body that was written
+	Statements int64
+	Duration   time.Duration
+}
+
+type requestKey struct{}
+
+// WithRequest returns a context that carries a request.
+func WithRequest(ctx context.Context, r *Request) context.Context {
+	return context.WithValue(ctx, requestKey{}, r)
+}
+
+// RequestFrom returns the request of the context. If there is none, it returns
+// one that nothing reads.
+func RequestFrom(ctx context.Context) *Request {
+	if r, ok := ctx.Value(requestKey{}).(*Request); ok {
+		return r
+	}
+	return &Request{}
+}
+
+// Outcomes that are not the code of an error.
+const (
+	OK       apierror.Code = "ok"
+	Canceled apierror.Code = "canceled" // the client disconnected
+)
+
+// Outcome returns the code of the request's error, or OK.
+func (r *Request) Outcome() apierror.Code {
+	switch {
+	case r.Code != "":
+		return r.Code
+	case r.Status < http.StatusBadRequest:
+		return OK
+	}
+	switch r.Status {
+	case http.StatusUnauthorized:
+		return apierror.Unauthenticated
+	case http.StatusForbidden:
+		return apierror.Forbidden
+	case http.StatusNotFound:
+		return apierror.NotFound
+	case http.StatusTooManyRequests:
+		return apierror.RateLimited
+	case http.StatusServiceUnavailable:
+		return apierror.Unavailable
+	}
+	if r.Status >= http.StatusInternalServerError {
+		return apierror.Internal
+	}
+	return apierror.BadUserInput
+}
