@@ -122,6 +122,11 @@ func (s *testServer) post(key, query string, variables any) (int, http.Header, s
 	return s.send(http.MethodPost, "/graphql", header, bytes.NewReader(body))
 }
 
+// upload uploads an image.
+func (s *testServer) upload(key string, image []byte) (int, string) {
+	return (&process{url: s.url}).upload(key, image)
+}
+
 func (s *testServer) dial() net.Conn {
 	s.t.Helper()
 	connection, err := net.Dial("tcp", strings.TrimPrefix(s.url, "http://"))

@@ -9,6 +9,7 @@ import (
 	"maps"
 
 	"github.com/99designs/gqlgen/graphql"
+	"github.com/vektah/gqlparser/v2/ast"
 
 	"portfolio/db"
 	"portfolio/graph/generated"
@@ -38,9 +39,12 @@ func NewSchema(resolver *Resolver) graphql.ExecutableSchema {
 // NewExecutor returns a function that executes an operation: its document must be
 // valid, and its variables coerced.
 func NewExecutor(schema graphql.ExecutableSchema, log *slog.Logger) func(context.Context, *graphql.OperationContext) *graphql.Response {
-	present, onPanic := PresentError(log), recoverPanic(log)
+	present, onPanic, onMutation := PresentError(log), recoverPanic(log), auditMutation(log)
 	return func(ctx context.Context, operation *graphql.OperationContext) *graphql.Response {
 		operation.RecoverFunc, operation.ResolverMiddleware, operation.RootResolverMiddleware = onPanic, resolveField, resolveRoot
+		if operation.Operation.Operation == ast.Mutation {
+			operation.ResolverMiddleware = onMutation
+		}
 		ctx = db.WithMeter(ctx, admission.MeterFrom(ctx).AddRow)
 		ctx = graphql.WithResponseContext(graphql.WithOperationContext(ctx, operation), present, onPanic)
 		response := schema.Exec(ctx)(ctx)

@@ -60,6 +60,9 @@ func (g *Golden) CheckText(t *testing.T, name, text string) {
 	}
 }
 
+// Text returns the section of that name.
+func (g *Golden) Text(name string) string { return g.want[name] }
+
 // compare returns the differences from a section. With -update the first response
 // of a name becomes the section, so that all databases must return the same.
 func (g *Golden) compare(name, got string) string {

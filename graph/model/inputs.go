@@ -170,6 +170,15 @@ type (
 // DeletedLinkCount returns the number of links that were deleted.
 func (p *DeletePortfolioPayload) DeletedLinkCount() int { return len(p.DeletedLinkIDs) }
 
+// DeletedLinks returns the global IDs of the links that were deleted.
+func (p *DeletePortfolioPayload) DeletedLinks() []db.NodeID {
+	links := make([]db.NodeID, len(p.DeletedLinkIDs))
+	for i, id := range p.DeletedLinkIDs {
+		links[i] = db.NodeID{Type: db.PortfolioLinkNode, ID: id}
+	}
+	return links
+}
+
 // DeletedNodeID returns the global ID of the deleted portfolio.
 func (p *DeletePortfolioPayload) DeletedNodeID() db.NodeID { return p.Portfolio.NodeID() }
 
