@@ -18,6 +18,7 @@ import (
 	"portfolio/db"
 	"portfolio/internal/health"
 	"portfolio/internal/storage"
+	"portfolio/internal/telemetry"
 )
 
 // configCommand prints the settings that a server would have.
@@ -96,7 +97,7 @@ func (c *checkCommand) Run(ctx context.Context, flags *globalFlags, out streams,
 		defer func() { _ = store.Close() }()
 	}
 	if len(settings) == 0 && database != nil && store != nil {
-		if _, err := c.handler(database, store, health.NewChecker(database, store), "", out.log); err != nil {
+		if _, err := c.handler(database, store, health.NewChecker(database, store), "", telemetry.Watch{}, out.log); err != nil {
 			report.line("server", err, "")
 		}
 	}

@@ -17,6 +17,7 @@ import (
 	"portfolio/internal/demo"
 	"portfolio/internal/health"
 	"portfolio/internal/storage"
+	"portfolio/internal/telemetry"
 )
 
 // newRoutes returns the handler of the demo with the given flags, and the key of
@@ -42,7 +43,7 @@ func newRoutes(t testing.TB, args ...string) (http.Handler, string) {
 		t.Fatal(err)
 	}
 	log := slog.New(slog.DiscardHandler)
-	handler, err := line.Serve.handler(database, store, health.NewChecker(database, store), key, log)
+	handler, err := line.Serve.handler(database, store, health.NewChecker(database, store), key, telemetry.Watch{}, log)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -31,6 +31,7 @@ import (
 	"portfolio/internal/images"
 	"portfolio/internal/middleware"
 	"portfolio/internal/storage"
+	"portfolio/internal/telemetry"
 	"portfolio/playground"
 )
 
@@ -77,8 +78,8 @@ func (c *serveCommand) Run(ctx context.Context, flags *globalFlags, out streams)
 	} else if !indexed {
 		out.log.Warn("searches read every row: the extension pg_trgm could not be created")
 	}
-	checker := health.NewChecker(database, store)
-	handler, err := c.handler(database, store, checker, demoKey, out.log)
+	checker, watch := health.NewChecker(database, store), c.watch()
+	handler, err := c.handler(database, store, checker, demoKey, watch, out.log)
 	if err != nil {
 		return err
 	}
@@ -87,16 +88,12 @@ func (c *serveCommand) Run(ctx context.Context, flags *globalFlags, out streams)
 		return fmt.Errorf("ADDR: %w", err)
 	}
 	connections := middleware.NewConnectionLimiter(c.Clients.MaxConnections)
-	server := &http.Server{
-		Handler:           handler,
-		ReadHeaderTimeout: c.Clients.HeaderTimeout,
-		ReadTimeout:       c.Clients.BodyTimeout,
-		WriteTimeout:      c.Clients.BodyTimeout + c.Clients.RequestTimeout + writeTimeout,
-		IdleTimeout:       c.Clients.IdleTimeout,
-		MaxHeaderBytes:    maxHeader,
-		ConnState:         connections.ConnState,
-		ErrorLog:          slog.NewLogLogger(out.log.Handler(), slog.LevelDebug),
+	server := c.server(handler, connections, out.log)
+	stop, err := c.startAdmin(ctx, watch.Metrics, connections, handler, out)
+	if err != nil {
+		return err
 	}
+	defer stop()
 	c.printBanner(out.stdout, listener.Addr(), demoKey)
 	return c.serveUntil(ctx, server, connections.Listener(listener), checker, out.log)
 }
@@ -126,11 +123,26 @@ func (c *serverSettings) serveUntil(ctx context.Context, server *http.Server, li
 	return nil
 }
 
+func (c *serverSettings) server(handler http.Handler, connections *middleware.ConnectionLimiter, log *slog.Logger) *http.Server {
+	return &http.Server{
+		Handler:           handler,
+		ReadHeaderTimeout: c.Clients.HeaderTimeout,
+		ReadTimeout:       c.Clients.BodyTimeout,
+		WriteTimeout:      c.Clients.BodyTimeout + c.Clients.RequestTimeout + writeTimeout,
+		IdleTimeout:       c.Clients.IdleTimeout,
+		MaxHeaderBytes:    maxHeader,
+		ConnState:         connections.ConnState,
+		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+	}
+}
+
 // sqlitePages is the memory in bytes that SQLite takes outside of Go's heap.
 const sqlitePages = 16 << 20
 
 // handler constructs the handlers of all paths and wraps them in middleware.
-func (c *serverSettings) handler(database *db.DB, store storage.Store, checker *health.Checker, demoKey string, log *slog.Logger) (http.Handler, error) {
+func (c *serverSettings) handler(
+	database *db.DB, store storage.Store, checker *health.Checker, demoKey string, watch telemetry.Watch, log *slog.Logger,
+) (http.Handler, error) {
 	reserved := int64(0)
 	if !database.Postgres() {
 		reserved = sqlitePages
@@ -141,10 +153,17 @@ func (c *serverSettings) handler(database *db.DB, store storage.Store, checker *
 	limiter := middleware.NewRateLimiter(middleware.Limit{PerSecond: c.Clients.RateLimit, Burst: c.Clients.RateBurst}, authenticator.WasValid)
 	service := images.NewService(store, c.MediaMaxBytes, c.MediaMemory)
 	service.Log, service.OnMemoryChange = log, memory.Hold
+	if watch.IsOn() {
+		database.Observe(watch.Statement)
+		service.Observe = watch.ImageStep
+	}
 	resolver := &graph.Resolver{DB: database, Auth: authenticator, Images: service}
 	graphql, err := c.graphQL(resolver, admitted, log)
 	if err != nil {
 		return nil, fmt.Errorf("PERSISTED_DOCUMENTS: %w", err)
+	}
+	if watch.Metrics != nil {
+		watched{database, admitted, authenticator, limiter, graphql.Documents, service}.measure(watch.Metrics)
 	}
 	legacy := compat.New(resolver.Query(), authenticator, compat.Options{
 		MediaURL: c.MediaURL, Admission: admitted, Timeout: c.Clients.RequestTimeout, Log: log,
@@ -165,7 +184,7 @@ func (c *serverSettings) handler(database *db.DB, store storage.Store, checker *
 		}
 		router.playground = middleware.SecurityHeaders(page)
 	}
-	return middleware.LogRequests(router, c.Clients.TrustedProxies, log), nil
+	return middleware.LogRequests(router, c.Clients.TrustedProxies, watch, log), nil
 }
 
 func (c *serverSettings) graphQL(resolver *graph.Resolver, admitted *admission.Admission, log *slog.Logger) (*graphqlhttp.Handler, error) {

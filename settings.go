@@ -34,7 +34,8 @@ type globalFlags struct {
 
 // serverSettings are the settings of the server.
 type serverSettings struct {
-	Addr listenAddress `env:"ADDR" default:"127.0.0.1:8000" placeholder:"HOST:PORT" help:"Address to listen on (${default})."`
+	Addr      listenAddress `env:"ADDR" default:"127.0.0.1:8000" placeholder:"HOST:PORT" help:"Address to listen on (${default})."`
+	AdminAddr listenAddress `env:"ADMIN_ADDR" placeholder:"HOST:PORT" help:"Address of metrics, profiles and the version. Unset: none. Anyone who reaches it may read them."`
 	imageSettings
 	MediaURL   storage.MediaURL `env:"MEDIA_URL" placeholder:"URL" help:"Base URL of files, such as that of a CDN. Unset: the host of the request and /media/."`
 	Playground string           `env:"PLAYGROUND" default:"on" oneof:"on,off" help:"Serve the GraphQL playground at /: on or off (${default})."`
@@ -218,8 +219,12 @@ func checkRange(tag *kong.Tag, target reflect.Value) error {
 
 // check returns the mistakes that are in more than one setting.
 func (s *serverSettings) check() []settingError {
+	var found []settingError
 	if s.OnlyPersisted && s.PersistedDocuments == "" {
-		return []settingError{{"ONLY_PERSISTED", errors.New("needs PERSISTED_DOCUMENTS")}}
+		found = append(found, settingError{"ONLY_PERSISTED", errors.New("needs PERSISTED_DOCUMENTS")})
 	}
-	return nil
+	if s.AdminAddr != "" && s.AdminAddr == s.Addr && !strings.HasSuffix(string(s.Addr), ":0") { // 0 is any free port
+		found = append(found, settingError{"ADMIN_ADDR", errors.New("must not be ADDR")})
+	}
+	return found
 }

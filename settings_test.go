@@ -27,6 +27,7 @@ func TestStartRefuses(t *testing.T) {
 	t.Setenv("AWS_SHARED_CREDENTIALS_FILE", "none")
 	for _, c := range []struct{ args, want string }{
 		{"serve --addr=" + taken.Addr().String(), "ADDR: listen tcp " + taken.Addr().String() + ": bind: address already in use"},
+		{"serve --addr=127.0.0.1:0 --admin-addr=" + taken.Addr().String(), "ADMIN_ADDR: listen tcp " + taken.Addr().String() + ": bind: address already in use"},
 		{"serve --database-url=postgres://me:secret@127.0.0.1:1/x", "DATABASE_URL: the database is unavailable: failed to connect to `user=me database=x`: 127.0.0.1:1 (127.0.0.1): dial error: dial tcp 127.0.0.1:1: connect: connection refused"},
 		{"serve --media-store=file:/proc/self", "MEDIA_STORE: write to the directory /proc/self: "},
 		{"serve --media-store=s3://images?endpoint=http://127.0.0.1:1", "MEDIA_STORE: there are no keys: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"},
@@ -56,11 +57,14 @@ var invalidSettings = []struct{ name, value, want string }{
 	{"DATABASE_URL", "sqlite::memory:", "sqlite::memory: has a separate database for each connection, and loses it when the connection closes; use a file, such as sqlite:data/portfolio.db"},
 	{"DATABASE_URL", "postgres://me:secret@h/x?sslmode=maybe", "not a PostgreSQL URL: failed to configure TLS (sslmode is invalid)"},
 	{"LOG_LEVEL", "loud", `must be debug, info, warn or error, not "loud"`},
+	{"LOG_FORMAT", "xml", `must be one of auto, json, text, not "xml"`},
 	{"ADDR", "nonsense", `must be HOST:PORT, such as 127.0.0.1:8000, not "nonsense"`},
 	{"ADDR", "", `must be HOST:PORT, such as 127.0.0.1:8000, not ""`},
 	{"ADDR", "127.0.0.1:", `must be HOST:PORT, such as 127.0.0.1:8000, not "127.0.0.1:"`},
 	{"ADDR", "127.0.0.1:65536", `the port must be a number from 0 to 65535, not "65536"`},
 	{"ADDR", "127.0.0.1:http", `the port must be a number from 0 to 65535, not "http"`},
+	{"ADMIN_ADDR", "9100", `must be HOST:PORT, such as 127.0.0.1:8000, not "9100"`},
+	{"ADMIN_ADDR", "127.0.0.1:8000", "must not be ADDR"},
 	{"MEDIA_STORE", "ftp://x", "not file:PATH or s3://BUCKET?endpoint=URL&region=NAME"},
 	{"MEDIA_STORE", "s3://key:secret@images", "must not contain keys: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"},
 	{"MEDIA_STORE", "s3://images", "needs endpoint=URL, or region=NAME for Amazon S3"},

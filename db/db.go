@@ -8,7 +8,6 @@ import (
 	"database/sql"
 	"errors"
 	"os"
-	"sync/atomic"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -41,6 +40,8 @@ type DB struct {
 	userByToken    preparedQuery
 
 	rowQueries, countQueries queryCache // of lists
+
+	observe func(context.Context, Statement) // nil unless Observe was called
 }
 
 // Open parses a URL and opens the database, as URL.Open does.
@@ -60,10 +61,10 @@ func (db *DB) prepare() {
 	reserved := max(1, db.Connections()/4)
 	db.listSlots = semaphore.NewWeighted(int64(max(1, db.Connections()-reserved)))
 	db.prepareLinkLookups()
-	db.imageByID.render(db.selectImages("images AS image").Where("image.id = $1"))
-	db.portfolioByID.render(db.selectPortfolios("portfolios AS portfolio").Where("portfolio.id = $1"))
-	db.portfoliosByID.render(db.selectPortfolios("portfolios AS portfolio").Where("portfolio.id IN (SELECT parent.value FROM " + db.idTable() + ")"))
-	db.userByToken.render(db.selectTokenOwners().Where("t.key_hash = $1"))
+	db.imageByID.render("SELECT images by id", db.selectImages("images AS image").Where("image.id = $1"))
+	db.portfolioByID.render("SELECT portfolios by id", db.selectPortfolios("portfolios AS portfolio").Where("portfolio.id = $1"))
+	db.portfoliosByID.render("SELECT portfolios by ids", db.selectPortfolios("portfolios AS portfolio").Where("portfolio.id IN (SELECT parent.value FROM "+db.idTable()+")"))
+	db.userByToken.render("SELECT users by token", db.selectTokenOwners().Where("t.key_hash = $1"))
 }
 
 // Close waits for running queries and closes every connection.
@@ -135,28 +136,3 @@ func (db *DB) Load(ctx context.Context, models ...any) error {
 		return nil
 	}))
 }
-
-type queryCountKey struct{}
-
-// WithQueryCounter returns a context that counts the SQL statements run under
-// it.
-func WithQueryCounter(ctx context.Context) (context.Context, *atomic.Int64) {
-	count := new(atomic.Int64)
-	return context.WithValue(ctx, queryCountKey{}, count), count
-}
-
-func recordQuery(ctx context.Context) {
-	if count, ok := ctx.Value(queryCountKey{}).(*atomic.Int64); ok {
-		count.Add(1)
-	}
-}
-
-// queryCounter is the Bun hook behind WithQueryCounter.
-type queryCounter struct{}
-
-func (queryCounter) BeforeQuery(ctx context.Context, _ *bun.QueryEvent) context.Context {
-	recordQuery(ctx)
-	return ctx
-}
-
-func (queryCounter) AfterQuery(context.Context, *bun.QueryEvent) {}

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/uptrace/bun"
 )
@@ -53,7 +54,7 @@ func (db *DB) prepareLinkLookups() {
 		for n := range placeholders {
 			placeholders[n] = "$" + strconv.Itoa(n+1)
 		}
-		db.linksByIDs[i].render(db.selectLinks("portfolio_links AS link").Where("link.id IN (" + strings.Join(placeholders, ", ") + ")"))
+		db.linksByIDs[i].render("SELECT portfolio_links by id", db.selectLinks("portfolio_links AS link").Where("link.id IN ("+strings.Join(placeholders, ", ")+")"))
 	}
 	db.linkLookups.fetchOne, db.linkLookups.fetchBatch, db.linkLookups.maxWait = db.fetchLink, db.fetchLinks, maxBatchWait
 }
@@ -74,11 +75,15 @@ func (db *DB) lookUpLink(ctx context.Context, id int64) (*PortfolioLink, error) 
 	if !db.Postgres() { // SQLite has no round trips to save
 		return db.fetchLink(ctx, id)
 	}
+	began := time.Now()
 	link, batched, err := db.linkLookups.load(ctx, id)
-	switch {
-	case !batched:
+	if !batched {
 		return link, err
-	case err != nil:
+	}
+	if db.observe != nil {
+		db.observe(ctx, Statement{Name: db.linksByIDs[0].name, Began: began, Err: err, Shared: true})
+	}
+	if err != nil {
 		return nil, wrap(err)
 	}
 	recordQuery(ctx)

@@ -58,7 +58,7 @@ func (db *DB) neighboursOfPage(ctx context.Context, links []*PortfolioLink, whic
 // neighbourQuery selects the neighbour of each link whose id is in the first
 // argument, and that id.
 func (db *DB) neighbourQuery(which neighbours) *preparedQuery {
-	return db.rowQueries.get(which, false, func() *bun.SelectQuery {
+	return db.rowQueries.get(which, "SELECT portfolio_links neighbours", false, func() *bun.SelectQuery {
 		order := NewOrderBy(Order{OrderByPosition, which.direction})
 		near, of, follows := OrderByPosition.column("near."), OrderByPosition.column("of_link."), order[0].operator()
 		nearest := db.read.NewSelect().TableExpr("portfolio_links AS near").ColumnExpr("near.id").

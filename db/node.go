@@ -74,7 +74,7 @@ func (db *DB) Nodes(ctx context.Context, of NodeType, ids []int64) (map[int64]No
 // those that were read together.
 func readNodes[N Node](ctx context.Context, db *DB, spec listSpec[N], ids []int64, share func([]N)) (map[int64]Node, error) {
 	type key struct{ table string }
-	query := db.rowQueries.get(key{spec.table}, false, func() *bun.SelectQuery {
+	query := db.rowQueries.get(key{spec.table}, "SELECT "+spec.table+" by ids", false, func() *bun.SelectQuery {
 		return spec.query("? AS ?", bun.Ident(spec.table), bun.Ident(spec.alias)).
 			Where("?.id IN (SELECT parent.value FROM "+db.idTable()+")", bun.Ident(spec.alias))
 	})

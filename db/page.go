@@ -361,7 +361,16 @@ func rowQuery[R any](db *DB, spec listSpec[R], list List, where whereClause, nes
 		db.addCursor(&where, order.Keys(), list.Cursor.V, false)
 	}
 	key := queryKey{table: spec.table + spec.hint(db, list.Filter, order), where: where.String(), order: order, limit: list.Limit, nested: nested, images: list.WithImages, filtered: list.Filter != Filter{}}
-	return db.rowQueries.get(key, list.Filter.Search != "", func() *bun.SelectQuery { return buildRowQuery(db, spec, key) }), where.args
+	return db.rowQueries.get(key, listName(spec.table, "list", list), list.Filter.Search != "", func() *bun.SelectQuery { return buildRowQuery(db, spec, key) }), where.args
+}
+
+// listName returns the name of the statement for the rows of lists or their
+// counts. Clients choose too many filters and orders to name each.
+func listName(table, what string, list List) string {
+	if list.Filter.Search != "" {
+		what += " with search"
+	}
+	return "SELECT " + table + " " + what
 }
 
 // buildRowQuery selects the rows of a page before it joins anything to them.
@@ -399,7 +408,7 @@ func countQuery[R any](db *DB, spec listSpec[R], list List, where whereClause, n
 		key.preceding = where.String()
 		preceding = "EXISTS (SELECT 1 FROM " + spec.table + " WHERE " + key.preceding + ")"
 	}
-	return db.countQueries.get(key, list.Filter.Search != "", func() *bun.SelectQuery {
+	return db.countQueries.get(key, listName(spec.table, "count", list), list.Filter.Search != "", func() *bun.SelectQuery {
 		query := db.read.NewSelect().ColumnExpr(total).ColumnExpr(preceding)
 		if nested {
 			return query.ColumnExpr("parent.value").TableExpr(db.idTable())

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -15,13 +16,16 @@ import (
 // with placeholders, and each connection prepares it once; a text that contains
 // the arguments would be planned anew each time.
 type preparedQuery struct {
+	name       string // see Statement
 	text       string
 	sqlite     atomic.Pointer[sql.Stmt] // prepared at first use, when the tables exist
 	unprepared bool                     // because the cache is full
 	search     bool                     // planned with the text searched for
 }
 
-func (q *preparedQuery) render(query *bun.SelectQuery) { q.text = query.String() }
+func (q *preparedQuery) render(name string, query *bun.SelectQuery) {
+	q.name, q.text = name, query.String()
+}
 
 // row is the current row of a result.
 type row interface{ Scan(dest ...any) error }
@@ -29,12 +33,22 @@ type row interface{ Scan(dest ...any) error }
 // query runs a query and calls each for every row. It may change args.
 func (db *DB) query(ctx context.Context, q *preparedQuery, args []any, each func(row) error) error {
 	recordQuery(ctx)
+	if db.observe == nil {
+		return db.run(ctx, q, args, each)
+	}
+	began := time.Now()
+	err := db.run(ctx, q, args, each)
+	db.observe(ctx, Statement{Name: q.name, Began: began, Err: err})
+	return err
+}
+
+func (db *DB) run(ctx context.Context, q *preparedQuery, args []any, each func(row) error) error {
 	if db.pool == nil {
 		return wrap(db.querySQLite(ctx, q, args, each))
 	}
 	for i, arg := range args {
-		if time, ok := arg.(Time); ok {
-			args[i] = time.Time
+		if at, ok := arg.(Time); ok {
+			args[i] = at.Time
 		}
 	}
 	err := db.queryPostgres(ctx, q, args, each)
@@ -128,7 +142,7 @@ type queryCache struct {
 
 // get returns the query of a key and builds it at first use. If the cache is
 // full, the query is not prepared.
-func (c *queryCache) get(key any, search bool, build func() *bun.SelectQuery) *preparedQuery {
+func (c *queryCache) get(key any, name string, search bool, build func() *bun.SelectQuery) *preparedQuery {
 	c.mu.RLock()
 	cached := c.queries[key]
 	c.mu.RUnlock()
@@ -136,7 +150,7 @@ func (c *queryCache) get(key any, search bool, build func() *bun.SelectQuery) *p
 		return cached
 	}
 	built := &preparedQuery{search: search}
-	built.render(build())
+	built.render(name, build())
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if cached := c.queries[key]; cached != nil { // a concurrent request was first

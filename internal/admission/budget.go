@@ -6,6 +6,7 @@ import "sync/atomic"
 type Budget struct {
 	limit   int64
 	taken   atomic.Int64
+	refused atomic.Int64
 	changed func(by int64)
 }
 
@@ -20,6 +21,7 @@ func (b *Budget) Take(n int64) bool {
 	for {
 		taken := b.taken.Load()
 		if n > b.limit-taken {
+			b.refused.Add(1)
 			return false
 		}
 		if b.taken.CompareAndSwap(taken, taken+n) {
@@ -38,4 +40,15 @@ func (b *Budget) Give(n int64) {
 	if b.changed != nil {
 		b.changed(-n)
 	}
+}
+
+// BudgetStats is the state of a Budget.
+type BudgetStats struct {
+	Limit, Taken int64 // bytes
+	Refused      int64 // calls of Take since the start
+}
+
+// Stats returns the state of the budget.
+func (b *Budget) Stats() BudgetStats {
+	return BudgetStats{b.limit, b.taken.Load(), b.refused.Load()}
 }

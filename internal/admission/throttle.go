@@ -15,6 +15,7 @@ var ErrBusy = errors.New("the server is busy")
 type Throttle struct {
 	slots      chan struct{}
 	waiting    atomic.Int64
+	refused    atomic.Int64
 	maxWaiting int64
 	maxWait    time.Duration
 }
@@ -35,6 +36,7 @@ func (t *Throttle) Acquire(ctx context.Context) error {
 	}
 	defer t.waiting.Add(-1)
 	if t.waiting.Add(1) > t.maxWaiting {
+		t.refused.Add(1)
 		return ErrBusy
 	}
 	timer := time.NewTimer(t.maxWait)
@@ -43,6 +45,7 @@ func (t *Throttle) Acquire(ctx context.Context) error {
 	case t.slots <- struct{}{}:
 		return nil
 	case <-timer.C:
+		t.refused.Add(1)
 		return ErrBusy
 	case <-ctx.Done():
 		return ctx.Err()
@@ -51,6 +54,17 @@ func (t *Throttle) Acquire(ctx context.Context) error {
 
 // Release returns a slot that was acquired.
 func (t *Throttle) Release() { <-t.slots }
+
+// ThrottleStats is the state of a Throttle.
+type ThrottleStats struct {
+	Slots, InUse, Waiting int
+	Refused               int64 // requests since the start
+}
+
+// Stats returns the state of the throttle.
+func (t *Throttle) Stats() ThrottleStats {
+	return ThrottleStats{cap(t.slots), len(t.slots), int(t.waiting.Load()), t.refused.Load()}
+}
 
 // Slot is the slot of one request, which has at most one. The zero value has
 // none.

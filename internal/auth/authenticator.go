@@ -7,6 +7,7 @@ import (
 	"runtime/debug"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/singleflight"
@@ -30,6 +31,8 @@ type Authenticator struct {
 	now     func() time.Time
 	logins  *logins
 	queries singleflight.Group
+
+	hits, misses atomic.Int64
 
 	mu         sync.RWMutex
 	cache      map[tokenHash]*cacheEntry
@@ -58,7 +61,10 @@ func NewAuthenticator(database *db.DB, timeout time.Duration, maxFailures int) *
 func (a *Authenticator) Viewer(ctx context.Context, key string) (*db.User, error) {
 	hash, now := HashKey(key), a.now()
 	entry := a.cached(hash, now)
-	if entry == nil {
+	if entry != nil {
+		a.hits.Add(1)
+	} else {
+		a.misses.Add(1)
 		address := AddressFrom(ctx)
 		if err := a.logins.check(address, hash, now); err != nil {
 			return nil, err
@@ -77,6 +83,21 @@ func (a *Authenticator) Viewer(ctx context.Context, key string) (*db.User, error
 		return nil, ErrInvalidToken
 	}
 	return entry.viewer, nil
+}
+
+// Stats counts since the start, but for Cached.
+type Stats struct {
+	Cached       int   // viewers
+	Hits, Misses int64 // of the cache
+	Failed       int64 // requests with an invalid key
+	Refused      int64 // requests of addresses with too many failures
+}
+
+// Stats returns the state of the cache and of the limit of failed logins.
+func (a *Authenticator) Stats() Stats {
+	a.mu.RLock()
+	defer a.mu.RUnlock()
+	return Stats{len(a.cache), a.hits.Load(), a.misses.Load(), a.logins.failures.Load(), a.logins.refused.Load()}
 }
 
 // WasValid reports whether the key was valid when it was last used, which may

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/hashicorp/golang-lru/v2/simplelru"
@@ -44,6 +45,8 @@ const maxRemembered = 1 << 15
 type logins struct {
 	perMinute int // 0 disables the limit
 
+	failures, refused atomic.Int64
+
 	mu       sync.Mutex
 	valid    *simplelru.LRU[tokenHash, struct{}] // when last used
 	invalid  *simplelru.LRU[tokenHash, struct{}]
@@ -67,6 +70,7 @@ func (l *logins) check(address netip.Addr, hash tokenHash, now time.Time) error 
 		return nil
 	}
 	if left := limiter.TokensAt(now); left < 1 {
+		l.refused.Add(1)
 		return &RateLimitError{time.Duration((1 - left) / float64(limiter.Limit()) * float64(time.Second))}
 	}
 	return nil
@@ -79,6 +83,7 @@ func (l *logins) succeeded(hash tokenHash) {
 }
 
 func (l *logins) failed(address netip.Addr, hash tokenHash, now time.Time) {
+	l.failures.Add(1)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.valid.Remove(hash)

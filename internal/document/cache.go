@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"github.com/hashicorp/golang-lru/v2/simplelru"
 	"github.com/vektah/gqlparser/v2/ast"
@@ -71,8 +72,9 @@ type Cache struct {
 	persistedByID map[string]*Document
 	persisted     map[Hash]*Document
 
-	mu   sync.Mutex
-	sent *simplelru.LRU[Hash, *Document]
+	mu           sync.Mutex
+	sent         *simplelru.LRU[Hash, *Document]
+	hits, misses atomic.Int64
 }
 
 // NewCache parses the persisted documents. It returns an error if one of them
@@ -157,6 +159,7 @@ func (c *Cache) lookup(request Request, introspectionErr *gqlerror.Error) (*Docu
 	}
 	if request.Text == "" && request.ID != "" {
 		if found := c.persistedByID[request.ID]; found != nil {
+			c.hits.Add(1)
 			return found, nil
 		}
 		return nil, gqlerror.List{errNotPersisted}
@@ -166,8 +169,10 @@ func (c *Cache) lookup(request Request, introspectionErr *gqlerror.Error) (*Docu
 		hash = sha256.Sum256([]byte(request.Text))
 	}
 	if found := c.get(hash); found != nil {
+		c.hits.Add(1)
 		return found, nil
 	}
+	c.misses.Add(1)
 	switch {
 	case request.Text == "":
 		return nil, gqlerror.List{errNotPersisted}
@@ -179,6 +184,29 @@ func (c *Cache) lookup(request Request, introspectionErr *gqlerror.Error) (*Docu
 		c.add(hash, parsed)
 	}
 	return parsed, errs
+}
+
+// Stats is the state of a Cache.
+type Stats struct {
+	Documents    int   // that clients sent and that are cached
+	Hits, Misses int64 // since the start
+}
+
+// Stats returns the state of the cache.
+func (c *Cache) Stats() Stats {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return Stats{c.sent.Len(), c.hits.Load(), c.misses.Load()}
+}
+
+// Operations returns the names of the operations in persisted documents.
+func (c *Cache) Operations() (names []string) {
+	for _, document := range c.persistedByID {
+		for _, operation := range document.Operations {
+			names = append(names, operation.Name)
+		}
+	}
+	return names
 }
 
 func (c *Cache) get(hash Hash) *Document {

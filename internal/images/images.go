@@ -10,6 +10,7 @@ import (
 	"io"
 	"log/slog"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/semaphore"
@@ -30,9 +31,14 @@ type Service struct {
 	maxBytes  int64
 	maxMemory int64
 	memory    *semaphore.Weighted // of maxMemory bytes
+	reserved  atomic.Int64
 
 	// Log receives what fails after an image was deleted.
 	Log *slog.Logger
+	// Observe, unless nil, is called, possibly concurrently, after each step of
+	// storing an image: read, wait for memory, render, store its files, and insert
+	// its rows. The step render has rendered the pixels.
+	Observe func(ctx context.Context, step string, began time.Time, pixels int)
 	// OnMemoryChange is called, possibly concurrently, with each change, in bytes,
 	// of the memory that is reserved for images.
 	OnMemoryChange func(delta int64)
@@ -49,6 +55,9 @@ func NewService(store storage.Store, maxBytes, maxMemory int64) *Service {
 
 // MaxBytes returns the maximum size of a file.
 func (s *Service) MaxBytes() int64 { return s.maxBytes }
+
+// Memory returns the bytes that are reserved for images, and their maximum.
+func (s *Service) Memory() (reserved, limit int64) { return s.reserved.Load(), s.maxMemory }
 
 // Save is SaveAll for one image, which it returns.
 func (s *Service) Save(ctx context.Context, filename string, content io.ReadSeeker, insert func(context.Context, *db.Image) error) (*db.Image, error) {
@@ -102,7 +111,9 @@ func (s *Service) SaveAll(ctx context.Context, files []File, insert func(context
 	}
 	commit, cancel := context.WithTimeout(context.WithoutCancel(ctx), commitTimeout)
 	defer cancel()
+	end := s.begin(ctx, "insert")
 	err = insert(commit, images)
+	end(0)
 	unknown := errors.Is(err, db.ErrUnavailable)
 	if err == nil || unknown {
 		for _, image := range staged {
@@ -155,7 +166,9 @@ func (s *Staged) Discard(ctx context.Context) error {
 // is an imaging.InputError for a file that is not an image, or that takes too
 // many bytes or too much memory.
 func (s *Service) Stage(ctx context.Context, filename string, content io.ReadSeeker) (*Staged, error) {
+	end := s.begin(ctx, "read")
 	source, err := imaging.Read(content, s.maxBytes)
+	end(0)
 	if err != nil {
 		return nil, err
 	}
@@ -164,29 +177,52 @@ func (s *Service) Stage(ctx context.Context, filename string, content io.ReadSee
 		const mebibyte = 1 << 20
 		return nil, imaging.InputError(fmt.Sprintf("needs %d MiB of memory to decode; the limit is %d MiB", (reserved+mebibyte-1)/mebibyte, s.maxMemory/mebibyte))
 	}
-	if err := s.memory.Acquire(ctx, reserved); err != nil {
-		return nil, err
-	}
-	s.OnMemoryChange(reserved)
-	defer func() { s.releaseMemory(reserved) }()
-	renditions, err := source.Render()
+	end = s.begin(ctx, "wait")
+	err = s.memory.Acquire(ctx, reserved)
+	end(0)
 	if err != nil {
 		return nil, err
 	}
+	s.reserveMemory(reserved)
+	defer func() { s.releaseMemory(reserved) }()
+	end = s.begin(ctx, "render")
+	renditions, err := source.Render()
+	if err != nil {
+		end(0)
+		return nil, err
+	}
+	end(renditions.Original.Width * renditions.Original.Height)
 	files := min(int64(len(renditions.Original.Content)), reserved) // the rest is garbage
 	s.releaseMemory(reserved - files)
 	reserved = files
 
 	name := displayName(filename)
 	staged := &Staged{Image: newImage(name, source, renditions), store: s.store}
-	if err := staged.writeFiles(ctx, name, renditions); err != nil {
+	end = s.begin(ctx, "store")
+	err = staged.writeFiles(ctx, name, renditions)
+	end(0)
+	if err != nil {
 		return nil, errors.Join(err, staged.Discard(ctx))
 	}
 	return staged, nil
 }
 
+// begin returns the function that ends a step.
+func (s *Service) begin(ctx context.Context, step string) (end func(pixels int)) {
+	if s.Observe == nil {
+		return func(int) {}
+	}
+	began := time.Now()
+	return func(pixels int) { s.Observe(ctx, step, began, pixels) }
+}
+
+func (s *Service) reserveMemory(bytes int64) {
+	s.reserved.Add(bytes)
+	s.OnMemoryChange(bytes)
+}
+
 func (s *Service) releaseMemory(bytes int64) {
-	s.OnMemoryChange(-bytes)
+	s.reserveMemory(-bytes)
 	s.memory.Release(bytes)
 }
 

@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/hashicorp/golang-lru/v2/simplelru"
@@ -35,6 +36,7 @@ type RateLimiter struct {
 	burst   int
 	isValid func(key string) bool
 	now     func() time.Time
+	refused atomic.Int64
 
 	mu       sync.Mutex
 	limiters *simplelru.LRU[client, *rate.Limiter]
@@ -68,6 +70,7 @@ func (l *RateLimiter) Handler(next http.Handler, reject RejectFunc) http.Handler
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		limiter := l.limiter(r)
 		if !l.allow(w, limiter) {
+			l.refused.Add(1)
 			wait := (1 - limiter.TokensAt(l.now())) / float64(l.limit)
 			reject(w, r, http.StatusTooManyRequests, time.Duration(wait*float64(time.Second)))
 			return
@@ -75,6 +78,9 @@ func (l *RateLimiter) Handler(next http.Handler, reject RejectFunc) http.Handler
 		next.ServeHTTP(w, r)
 	})
 }
+
+// Refused returns the number of requests that were refused.
+func (l *RateLimiter) Refused() int64 { return l.refused.Load() }
 
 // allow counts a request, sets the RateLimit headers and reports whether the
 // request is within the limit.

@@ -43,16 +43,16 @@ func (h RequestIDHandler) WithGroup(name string) slog.Handler {
 
 // LogRequests gives each request an id, which the client receives as
 // X-Request-Id, and finds out from the proxies who sent it. It logs each
-// request at level info, and health checks at level debug. A panic is logged and
-// becomes a response with status 500.
-func LogRequests(next http.Handler, proxies Proxies, log *slog.Logger) http.Handler {
+// request at level info, and health checks at level debug, and tells it to watch. A
+// panic is logged and becomes a response with status 500.
+func LogRequests(next http.Handler, proxies Proxies, watch telemetry.Watch, log *slog.Logger) http.Handler {
 	next = recoverPanics(next, log)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		request := &telemetry.Request{ID: requestID(r), API: telemetry.Other}
 		w.Header()["X-Request-Id"] = []string{request.ID}
 		ctx := telemetry.WithRequest(r.Context(), request)
 		ctx, r = proxies.identify(ctx, r)
-		if !log.Enabled(ctx, slog.LevelInfo) {
+		if !watch.IsOn() && !log.Enabled(ctx, slog.LevelInfo) {
 			next.ServeHTTP(w, r)
 			return
 		}
@@ -63,6 +63,7 @@ func LogRequests(next http.Handler, proxies Proxies, log *slog.Logger) http.Hand
 		if request.Outcome() != telemetry.OK && r.Context().Err() != nil {
 			request.Code = telemetry.Canceled
 		}
+		watch.End(request)
 		logRequest(ctx, log.Handler(), r, request)
 	})
 }

@@ -62,7 +62,7 @@ func TestLogRequests(t *testing.T) {
 			handler := LogRequests(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				address = auth.AddressFrom(r.Context()).String()
 				c.handler(w, r)
-			}), nil, log)
+			}), nil, telemetry.Watch{}, log)
 			response := httptest.NewRecorder()
 			ctx, disconnect := context.WithCancel(t.Context())
 			defer disconnect()
@@ -107,7 +107,7 @@ func health(_ http.ResponseWriter, r *http.Request) {
 // TestRequestID checks which ids of clients are kept.
 func TestRequestID(t *testing.T) {
 	t.Parallel()
-	handler := LogRequests(http.HandlerFunc(health), nil, slog.New(slog.DiscardHandler))
+	handler := LogRequests(http.HandlerFunc(health), nil, telemetry.Watch{}, slog.New(slog.DiscardHandler))
 	for sent, kept := range map[string]bool{
 		"a":                     true,
 		"0.Z_z-9":               true,
@@ -137,7 +137,7 @@ func TestSendfile(t *testing.T) {
 	handler := LogRequests(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		http.ServeFile(w, r, "requestlog_test.go")
 		copied = telemetry.RequestFrom(r.Context()).Bytes
-	}), nil, slog.New(slog.NewTextHandler(new(bytes.Buffer), nil)))
+	}), nil, telemetry.Watch{}, slog.New(slog.NewTextHandler(new(bytes.Buffer), nil)))
 	response := &fileRecorder{ResponseRecorder: httptest.NewRecorder()}
 	handler.ServeHTTP(response, httptest.NewRequest(http.MethodGet, "/", nil))
 	file, err := os.Stat("requestlog_test.go")

@@ -1,0 +1,145 @@
+package telemetry
+
+import (
+	"net/http"
+	"runtime"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+)
+
+// Metrics counts and times what the server does, for Prometheus.
+type Metrics struct {
+	registry   *prometheus.Registry
+	operations operationNames
+
+	requests   *prometheus.HistogramVec // seconds, by api, operation and outcome
+	costs      *prometheus.HistogramVec // by operation
+	statements *prometheus.HistogramVec // seconds, by query
+	imageSteps *prometheus.HistogramVec // seconds, by step
+	pixels     prometheus.Counter
+}
+
+// Classic buckets, which every version of Prometheus reads. A bucket is a series of
+// each operation, so there are few: a request takes from a tenth of a millisecond
+// to the timeout.
+var (
+	requestBuckets   = []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, 1, 2.5, 10}
+	statementBuckets = []float64{.0001, .00025, .0005, .001, .0025, .005, .01, .05, .25, 1, 10}
+	costBuckets      = []float64{10, 50, 100, 500, 1000, 2500, 5000, 10_000}
+	imageBuckets     = []float64{.001, .005, .01, .05, .1, .25, .5, 1, 2.5, 10, 30}
+)
+
+// NewMetrics returns metrics with those of the process and of the Go runtime.
+func NewMetrics(version, commit string) *Metrics {
+	m := &Metrics{
+		registry:   prometheus.NewRegistry(),
+		operations: operationNames{known: map[string]bool{"": true}},
+		requests:   newHistogram("request_duration_seconds", "Time from the first line of a request to the end of its response.", requestBuckets, "api", "operation", "outcome"),
+		costs:      newHistogram("operation_cost", "Estimated cost of a GraphQL operation.", costBuckets, "operation"),
+		statements: newHistogram("statement_duration_seconds", "Time of an SQL statement, including the wait for a connection and reading the rows.", statementBuckets, "query"),
+		imageSteps: newHistogram("image_step_duration_seconds", "Time of a step of storing an image.", imageBuckets, "step"),
+		pixels:     prometheus.NewCounter(prometheus.CounterOpts{Namespace: namespace, Name: "image_pixels_total", Help: "Pixels of the images that were rendered."}),
+	}
+	m.registry.MustRegister(
+		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
+		m.requests, m.costs, m.statements, m.imageSteps, m.pixels,
+	)
+	m.Gauge("build_info", "Version of the server, as labels of the value 1.", prometheus.Labels{"version": version, "commit": commit, "go": runtime.Version()},
+		func() float64 { return 1 })
+	return m
+}
+
+const namespace = "portfolio"
+
+func newHistogram(name, help string, buckets []float64, labels ...string) *prometheus.HistogramVec {
+	return prometheus.NewHistogramVec(prometheus.HistogramOpts{Namespace: namespace, Name: name, Help: help, Buckets: buckets}, labels)
+}
+
+// Gauge adds a metric that read returns. Metrics of one name have different values
+// of the same labels.
+func (m *Metrics) Gauge(name, help string, labels prometheus.Labels, read func() float64) {
+	m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Namespace: namespace, Name: name, Help: help, ConstLabels: labels}, read))
+}
+
+// Counter adds a metric like Gauge whose value never decreases.
+func (m *Metrics) Counter(name, help string, labels prometheus.Labels, read func() float64) {
+	m.registry.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{Namespace: namespace, Name: name, Help: help, ConstLabels: labels}, read))
+}
+
+// Handler serves the metrics in the formats of Prometheus.
+func (m *Metrics) Handler() http.Handler {
+	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{MaxRequestsInFlight: 4})
+}
+
+// KnowOperations makes requests be counted by these names of operations, whatever
+// names clients choose.
+func (m *Metrics) KnowOperations(names []string) { m.operations.add(names...) }
+
+func (m *Metrics) observeRequest(r *Request) {
+	outcome, operation := r.Outcome(), ""
+	if r.Type != "" {
+		// What an anonymous client or one that fails names an operation must not
+		// displace the names of others.
+		operation = m.operations.label(r.Operation, r.UserID != 0 && outcome == OK)
+		m.costs.WithLabelValues(operation).Observe(r.Cost)
+	}
+	m.requests.WithLabelValues(string(r.API), operation, string(outcome)).Observe(r.Duration.Seconds())
+}
+
+func (m *Metrics) observeStatement(query string, took time.Duration) {
+	m.statements.WithLabelValues(query).Observe(took.Seconds())
+}
+
+func (m *Metrics) observeImage(step string, took time.Duration, pixels int) {
+	m.imageSteps.WithLabelValues(step).Observe(took.Seconds())
+	m.pixels.Add(float64(pixels))
+}
+
+const (
+	maxOperations    = 100 // names that clients choose
+	maxOperationName = 64  // bytes
+	otherOperation   = "other"
+)
+
+// operationNames bounds the names of operations that are told apart.
+type operationNames struct {
+	mu      sync.RWMutex
+	known   map[string]bool
+	learned int
+}
+
+func (n *operationNames) add(names ...string) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for _, name := range names {
+		n.known[name] = true
+	}
+}
+
+// label returns the name if it is known or may be learned, and otherwise other.
+func (n *operationNames) label(name string, learn bool) string {
+	n.mu.RLock()
+	known := n.known[name]
+	learn = learn && n.learned < maxOperations && len(name) <= maxOperationName
+	n.mu.RUnlock()
+	switch {
+	case known:
+		return name
+	case !learn:
+		return otherOperation
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if !n.known[name] && n.learned < maxOperations {
+		n.known[name] = true
+		n.learned++
+	}
+	if n.known[name] {
+		return name
+	}
+	return otherOperation
+}
