@@ -19,12 +19,13 @@ import (
 const adminTimeout = 5 * time.Minute
 
 // watch returns what watches the server.
-func (c *serverSettings) watch() telemetry.Watch {
-	if c.AdminAddr == "" {
-		return telemetry.Watch{}
-	}
+func (c *serverSettings) watch(ctx context.Context, log *slog.Logger) (watch telemetry.Watch, err error) {
 	build := readBuild()
-	return telemetry.Watch{Metrics: telemetry.NewMetrics(build.Version, build.Commit)}
+	if c.AdminAddr != "" {
+		watch.Metrics = telemetry.NewMetrics(build.Version, build.Commit)
+	}
+	watch.Tracing, err = telemetry.NewTracing(ctx, build.Version, log)
+	return watch, err
 }
 
 // startAdmin serves metrics, profiles, version and health at ADMIN_ADDR, if it is

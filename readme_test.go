@@ -31,6 +31,13 @@ func TestMain(m *testing.M) {
 			panic(err)
 		}
 	}
+	for _, variable := range os.Environ() {
+		if name, _, _ := strings.Cut(variable, "="); strings.HasPrefix(name, "OTEL_") {
+			if err := os.Unsetenv(name); err != nil {
+				panic(err)
+			}
+		}
+	}
 	os.Exit(m.Run())
 }
 

@@ -65,7 +65,6 @@ func (c *serveCommand) Run(ctx context.Context, flags *globalFlags, out streams)
 		return err
 	}
 	defer func() { _ = store.Close() }()
-
 	demoKey := ""
 	if flags.DatabaseURL.IsZero() {
 		if demoKey, err = demo.Load(ctx, database, store, filepath.Join(dataDirectory, "demo-token")); err != nil {
@@ -78,7 +77,12 @@ func (c *serveCommand) Run(ctx context.Context, flags *globalFlags, out streams)
 	} else if !indexed {
 		out.log.Warn("searches read every row: the extension pg_trgm could not be created")
 	}
-	checker, watch := health.NewChecker(database, store), c.watch()
+	watch, err := c.watch(ctx, out.log)
+	if err != nil {
+		return err
+	}
+	defer watch.Close(ctx, out.log)
+	checker := health.NewChecker(database, store)
 	handler, err := c.handler(database, store, checker, demoKey, watch, out.log)
 	if err != nil {
 		return err
@@ -154,7 +158,11 @@ func (c *serverSettings) handler(
 	service := images.NewService(store, c.MediaMaxBytes, c.MediaMemory)
 	service.Log, service.OnMemoryChange = log, memory.Hold
 	if watch.IsOn() {
-		database.Observe(watch.Statement)
+		system := "sqlite"
+		if database.Postgres() {
+			system = "postgresql"
+		}
+		database.Observe(watch.Statements(system))
 		service.Observe = watch.ImageStep
 	}
 	resolver := &graph.Resolver{DB: database, Auth: authenticator, Images: service}

@@ -19,6 +19,7 @@ import (
 	"portfolio/internal/document"
 	"portfolio/internal/middleware"
 	"portfolio/internal/storage"
+	"portfolio/internal/telemetry"
 )
 
 // A setting is a flag with an environment variable. Its type parses it. The tags
@@ -225,6 +226,9 @@ func (s *serverSettings) check() []settingError {
 	}
 	if s.AdminAddr != "" && s.AdminAddr == s.Addr && !strings.HasSuffix(string(s.Addr), ":0") { // 0 is any free port
 		found = append(found, settingError{"ADMIN_ADDR", errors.New("must not be ADDR")})
+	}
+	if name, err := telemetry.CheckEnvironment(); err != nil {
+		found = append(found, settingError{name, err})
 	}
 	return found
 }

@@ -255,7 +255,9 @@ func (h *Handler) execute(ctx context.Context, operation *operation, slot *admis
 		return h.unavailable(ctx, err)
 	}
 	meter := h.Admission.NewMeter(int64(h.MaxResponse), slot, keepSlot)
-	result := h.Execute(admission.WithMeter(ctx, meter), operation.OperationContext)
+	traced, end := telemetry.StartOperation(ctx)
+	result := h.Execute(admission.WithMeter(traced, meter), operation.OperationContext)
+	end(len(result.Errors) > 0)
 	if err := meter.Err(); err != nil {
 		meter.Release()
 		return h.incomplete(ctx, operation, err)

@@ -10,7 +10,6 @@ import (
 	"net/http"
 	"regexp"
 	"runtime/debug"
-	"strings"
 	"time"
 
 	"portfolio/db"
@@ -57,13 +56,14 @@ func LogRequests(next http.Handler, proxies Proxies, watch telemetry.Watch, log 
 			return
 		}
 		recorder, start := &recorder{ResponseWriter: w, request: request}, time.Now()
+		ctx = watch.Begin(ctx, r, request)
 		ctx, statements := db.WithQueryCounter(ctx)
 		next.ServeHTTP(recorder, r.WithContext(ctx))
 		request.Duration, request.Statements = time.Since(start), statements.Load()
 		if request.Outcome() != telemetry.OK && r.Context().Err() != nil {
 			request.Code = telemetry.Canceled
 		}
-		watch.End(request)
+		watch.End(ctx, r, request)
 		logRequest(ctx, log.Handler(), r, request)
 	})
 }
@@ -85,8 +85,6 @@ func recoverPanic(ctx context.Context, w http.ResponseWriter, log *slog.Logger) 
 	}
 }
 
-const maxLogged = 200 // bytes of a path or a name
-
 // logRequest logs a request that is over. What the client chose is shortened;
 // handlers escape it.
 func logRequest(ctx context.Context, handler slog.Handler, r *http.Request, request *telemetry.Request) {
@@ -98,10 +96,10 @@ func logRequest(ctx context.Context, handler slog.Handler, r *http.Request, requ
 		return
 	}
 	record := slog.NewRecord(time.Now(), level, "request", 0)
-	attrs := [13]slog.Attr{
+	attrs := [14]slog.Attr{
 		slog.String("api", string(request.API)),
-		slog.String("method", shorten(r.Method)),
-		slog.String("path", shorten(r.URL.Path)),
+		slog.String("method", telemetry.Shorten(r.Method)),
+		slog.String("path", telemetry.Shorten(r.URL.Path)),
 		slog.Int("status", cmp.Or(request.Status, http.StatusOK)),
 		slog.String("code", string(request.Outcome())),
 		slog.Float64("duration_ms", float64(request.Duration.Microseconds())/1000),
@@ -111,7 +109,7 @@ func logRequest(ctx context.Context, handler slog.Handler, r *http.Request, requ
 	}
 	n := 9
 	if request.Type != "" {
-		attrs[n], attrs[n+1] = slog.String("type", request.Type), slog.String("operation", shorten(request.Operation))
+		attrs[n], attrs[n+1] = slog.String("type", request.Type), slog.String("operation", telemetry.Shorten(request.Operation))
 		attrs[n+2] = slog.Float64("cost", request.Cost)
 		n += 3
 	}
@@ -119,15 +117,12 @@ func logRequest(ctx context.Context, handler slog.Handler, r *http.Request, requ
 		attrs[n] = slog.Int64("user_id", request.UserID)
 		n++
 	}
+	if request.TraceID != "" {
+		attrs[n] = slog.String("trace_id", request.TraceID)
+		n++
+	}
 	record.AddAttrs(attrs[:n]...)
 	_ = handler.Handle(ctx, record) // nothing can be done
-}
-
-func shorten(text string) string {
-	if len(text) <= maxLogged {
-		return text
-	}
-	return strings.ToValidUTF8(text[:maxLogged], "") + "…"
 }
 
 var sentID = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`)

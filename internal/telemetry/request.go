@@ -25,6 +25,7 @@ const (
 // Request is what is told about a request. Handlers fill it in while they run.
 type Request struct {
 	ID        string
+	TraceID   string // if the request is traced
 	API       API
 	Type      string        // of the operation, such as query
 	Operation string        // its name in the document
