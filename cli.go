@@ -12,6 +12,7 @@ import (
 	"github.com/alecthomas/kong"
 
 	"portfolio/db"
+	"portfolio/internal/telemetry"
 )
 
 const dataDirectory = "data"
@@ -98,7 +99,10 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		}
 		return 1
 	}
-	logger := newLogger(stderr, line.LogFormat, line.LogLevel.Level)
+	records := telemetry.NewLogWriter(stderr)
+	defer records.Flush()
+	isJSON := line.LogFormat == "json" || line.LogFormat == "auto" && !isTerminal(stderr)
+	logger := slog.New(telemetry.NewLogHandler(records, isJSON, line.LogLevel.Level))
 	command.BindTo(ctx, (*context.Context)(nil))
 	if err := command.Run(&line.globalFlags, streams{stdout, stderr, logger}, settings); err != nil {
 		return fail(err)

@@ -37,6 +37,7 @@ type options struct {
 	links, connections, rounds int
 	warmUp, duration           time.Duration
 	tenfold, attack, search    bool
+	watch                      bool
 	postgres                   string
 }
 
@@ -57,6 +58,7 @@ func main() {
 	flag.BoolVar(&o.tenfold, "tenfold", false, "set the server on ten times the rows beside the server")
 	flag.BoolVar(&o.attack, "attack", false, "measure honest clients beside hostile ones, and nothing else")
 	flag.BoolVar(&o.search, "search", false, "measure searches over ten times the rows, and nothing else")
+	flag.BoolVar(&o.watch, "watch", false, "measure what metrics, traces and the request log cost, and nothing else")
 	flag.StringVar(&o.postgres, "postgres", "", "options of PostgreSQL, such as '-c shared_buffers=4GB'")
 	flag.Parse()
 	if err := run(o); err != nil {
@@ -71,6 +73,8 @@ type system struct {
 	database string
 	links    int
 	command  []string // but for the address
+	env      []string
+	log      string // file of standard error, "" to discard it
 	shapes   []string
 
 	address  string
@@ -82,6 +86,8 @@ type system struct {
 type reading struct {
 	perSecond float64
 	p99       time.Duration
+	requests  int
+	cpu       time.Duration // of the server
 	errors    int
 }
 
@@ -113,6 +119,9 @@ func run(o options) error {
 	}
 	if o.search {
 		return searchAll(o, server, folder, postgres)
+	}
+	if o.watch {
+		return watchAll(o, server, folder, postgres, lua)
 	}
 	ours := []string{"rest", "gql", "gql-many"}
 	limit := &system{name: "limit", database: postgres + "&dbname=once", links: o.links, shapes: []string{"floor", "rest", "many"}}
@@ -173,7 +182,15 @@ func measure(o options, systems []*system, lua string) error {
 
 func (s *system) start() error {
 	s.process = exec.Command(s.command[0], s.command[1:]...)
-	s.process.Env = append(os.Environ(), "DATABASE_URL="+s.database)
+	s.process.Env = append(append(os.Environ(), "DATABASE_URL="+s.database), s.env...)
+	if s.log != "" {
+		file, err := os.OpenFile(s.log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+		if err != nil {
+			return err
+		}
+		defer func() { _ = file.Close() }()
+		s.process.Stderr = file
+	}
 	if err := s.process.Start(); err != nil {
 		return err
 	}
@@ -193,6 +210,7 @@ func (s *system) stop() {
 }
 
 var (
+	totalLine    = regexp.MustCompile(`(\d+) requests in`)
 	requestsLine = regexp.MustCompile(`Requests/sec: +([0-9.]+)`)
 	p99Line      = regexp.MustCompile(` 99% +([0-9.]+)(us|ms|s)`)
 	errorsLine   = regexp.MustCompile(`Non-2xx or 3xx responses: (\d+)`)
@@ -202,11 +220,15 @@ var (
 func (s *system) ask(o options, lua, shape string, seed int, duration time.Duration) (reading, error) {
 	command := exec.Command("wrk", "-t1", "-c"+strconv.Itoa(o.connections), "-d"+duration.String(), "--latency", "-s", lua, "http://"+s.address)
 	command.Env = append(os.Environ(), "MODE="+shape, "SEED="+strconv.Itoa(seed), "LINKS="+strconv.Itoa(s.links))
+	before := cpuTime(s.process.Process.Pid)
 	output, err := command.Output()
 	if err != nil {
 		return reading{}, fmt.Errorf("wrk: %w", err)
 	}
-	var got reading
+	got := reading{cpu: cpuTime(s.process.Process.Pid) - before}
+	if found := totalLine.FindSubmatch(output); found != nil {
+		got.requests, _ = strconv.Atoi(string(found[1]))
+	}
 	if found := requestsLine.FindSubmatch(output); found != nil {
 		got.perSecond, _ = strconv.ParseFloat(string(found[1]), 64)
 	}
@@ -230,6 +252,19 @@ func peakMemory(pid int) int {
 	_, rest, _ := strings.Cut(string(status), "VmHWM:")
 	kilobytes, _ := strconv.Atoi(strings.Fields(rest + " 0")[0])
 	return kilobytes / 1024
+}
+
+// cpuTime returns the time that a process has used the processors.
+func cpuTime(pid int) time.Duration {
+	stat, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
+	_, rest, found := strings.Cut(string(stat), ") ")
+	fields := strings.Fields(rest)
+	if err != nil || !found || len(fields) < 13 {
+		return 0
+	}
+	user, _ := strconv.Atoi(fields[11])
+	system, _ := strconv.Atoi(fields[12])
+	return time.Duration(user+system) * 10 * time.Millisecond // Linux counts in hundredths of a second
 }
 
 func report(systems []*system) {

@@ -57,7 +57,8 @@ func TestPortfolioLink(t *testing.T) {
 			},
 		} {
 			t.Run(name, func(t *testing.T) {
-				ctx, statements := db.WithQueryCounter(t.Context())
+				var statements atomic.Int64
+				ctx := db.WithQueryCounter(t.Context(), &statements)
 				got, err := database.PortfolioLink(ctx, &want.PortfolioID, want.ID)
 				if err != nil {
 					t.Fatal(err)

@@ -15,9 +15,8 @@ type queryCountKey struct{}
 
 // WithQueryCounter returns a context that counts the SQL statements run under
 // it.
-func WithQueryCounter(ctx context.Context) (context.Context, *atomic.Int64) {
-	count := new(atomic.Int64)
-	return context.WithValue(ctx, queryCountKey{}, count), count
+func WithQueryCounter(ctx context.Context, count *atomic.Int64) context.Context {
+	return context.WithValue(ctx, queryCountKey{}, count)
 }
 
 func recordQuery(ctx context.Context) {

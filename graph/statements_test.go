@@ -5,6 +5,7 @@ import (
 	"net/http/httptest"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -76,7 +77,8 @@ func TestStatementsOfNewLinks(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			ctx, statements := db.WithQueryCounter(t.Context())
+			var statements atomic.Int64
+			ctx := db.WithQueryCounter(t.Context(), &statements)
 			response := httptest.NewRecorder()
 			handler.ServeHTTP(response, newRequest(t, staff4242, body).WithContext(ctx))
 			if text := response.Body.String(); strings.Count(text, `"position"`) != n {
@@ -144,7 +146,8 @@ func TestStatements(t *testing.T) {
 						t.Fatal(err)
 					}
 					tokens.Invalidate() // so that authentication always takes one statement
-					ctx, statements := db.WithQueryCounter(t.Context())
+					var statements atomic.Int64
+					ctx := db.WithQueryCounter(t.Context(), &statements)
 					response := httptest.NewRecorder()
 					handler.ServeHTTP(response, newRequest(t, staff4242, body).WithContext(ctx))
 					if text := response.Body.String(); strings.Contains(text, `"errors"`) || statements.Load()-1 != c.statements {

@@ -2,6 +2,7 @@ package auth
 
 import (
 	"errors"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -72,7 +73,8 @@ func TestCacheTTL(t *testing.T) {
 		authenticator, clock := newTestAuthenticator(database, 0)
 		key, id := createToken(t, database, db.User{Username: "staff", IsActive: true, IsStaff: true}, nil)
 		view := func() (*db.User, int64, error) {
-			ctx, statements := db.WithQueryCounter(t.Context())
+			var statements atomic.Int64
+			ctx := db.WithQueryCounter(t.Context(), &statements)
 			viewer, err := authenticator.Viewer(ctx, key)
 			return viewer, statements.Load(), err
 		}

@@ -56,8 +56,7 @@ func TestLogRequests(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			var logged bytes.Buffer
-			log := slog.New(RequestIDHandler{slog.NewJSONHandler(&logged, &slog.HandlerOptions{Level: c.level})})
+			log, logged := newLog(c.level)
 			address := ""
 			handler := LogRequests(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				address = auth.AddressFrom(r.Context()).String()
@@ -81,10 +80,20 @@ func TestLogRequests(t *testing.T) {
 			for _, record := range c.want {
 				want += record + `,"request_id":"` + id + "\"}\n"
 			}
-			if got := constant(logged.String()); got != want {
+			if got := constant(logged()); got != want {
 				t.Errorf("logged\n%s, want\n%s", got, want)
 			}
 		})
+	}
+}
+
+// newLog returns a logger, and a function that returns what was logged.
+func newLog(level slog.Level) (*slog.Logger, func() string) {
+	var logged bytes.Buffer
+	records := telemetry.NewLogWriter(&logged)
+	return slog.New(telemetry.NewLogHandler(records, true, level)), func() string {
+		records.Flush()
+		return logged.String()
 	}
 }
 

@@ -3,8 +3,11 @@
 package telemetry
 
 import (
+	"cmp"
 	"context"
 	"net/http"
+	"net/netip"
+	"sync/atomic"
 	"time"
 
 	"portfolio/internal/apierror"
@@ -24,6 +27,9 @@ const (
 
 // Request is what is told about a request. Handlers fill it in while they run.
 type Request struct {
+	Method, Path string // without the query string
+	Client       netip.Addr
+
 	ID        string
 	TraceID   string // if the request is traced
 	API       API
@@ -35,9 +41,11 @@ type Request struct {
 
 	Status     int   // of HTTP, 0 for 200
 	Bytes      int64 // of the body that was written
-	Statements int64
+	Statements atomic.Int64
 	Duration   time.Duration
 }
+
+func (r *Request) status() int { return cmp.Or(r.Status, http.StatusOK) }
 
 type requestKey struct{}
 

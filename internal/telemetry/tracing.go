@@ -147,15 +147,15 @@ func (t *Tracing) begin(ctx context.Context, header http.Header, told *Request) 
 	return ctx
 }
 
-func (t *Tracing) end(ctx context.Context, r *http.Request, told *Request) {
-	span, status := trace.SpanFromContext(ctx), cmp.Or(told.Status, http.StatusOK)
+func (t *Tracing) end(ctx context.Context, told *Request) {
+	span, status := trace.SpanFromContext(ctx), told.status()
 	method, name := "_OTHER", "HTTP" // of a method that a client made up
-	if slices.Contains([]string{"GET", "HEAD", "POST", "OPTIONS", "PUT", "PATCH", "DELETE"}, r.Method) {
-		method, name = r.Method, r.Method
+	if slices.Contains([]string{"GET", "HEAD", "POST", "OPTIONS", "PUT", "PATCH", "DELETE"}, told.Method) {
+		method, name = told.Method, told.Method
 	}
 	span.SetName(strings.TrimSpace(name + " " + routes[told.API]))
 	span.SetAttributes(
-		semconv.HTTPRequestMethodKey.String(method), semconv.URLPath(Shorten(r.URL.Path)), semconv.HTTPResponseStatusCode(status),
+		semconv.HTTPRequestMethodKey.String(method), semconv.URLPath(Shorten(told.Path)), semconv.HTTPResponseStatusCode(status),
 		attribute.String("portfolio.request_id", told.ID), attribute.String("portfolio.code", string(told.Outcome())),
 	)
 	if route := routes[told.API]; route != "" {

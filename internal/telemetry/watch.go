@@ -42,12 +42,12 @@ func (w Watch) Begin(ctx context.Context, r *http.Request, told *Request) contex
 }
 
 // End ends a request, with the context that Begin returned.
-func (w Watch) End(ctx context.Context, r *http.Request, told *Request) {
+func (w Watch) End(ctx context.Context, told *Request) {
 	if w.Metrics != nil {
 		w.Metrics.observeRequest(told)
 	}
 	if w.isTraced(ctx) {
-		w.Tracing.end(ctx, r, told)
+		w.Tracing.end(ctx, told)
 	}
 }
 

@@ -1,0 +1,127 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"time"
+)
+
+// watchings are the ways to watch a server. The first is the base of the ratios.
+var watchings = []struct {
+	name string
+	env  []string
+}{
+	{"off", []string{"LOG_LEVEL=error"}},
+	{"off again", []string{"LOG_LEVEL=error"}}, // how far two equal servers differ
+	{"log", []string{"LOG_LEVEL=info"}},
+	{"metrics", []string{"LOG_LEVEL=error", "ADMIN_ADDR=127.0.0.1:0"}},
+	{"traces of 1 %", []string{"LOG_LEVEL=error", "OTEL_TRACES_SAMPLER=parentbased_traceidratio", "OTEL_TRACES_SAMPLER_ARG=0.01"}},
+	{"all three", []string{"LOG_LEVEL=info", "ADMIN_ADDR=127.0.0.1:0", "OTEL_TRACES_SAMPLER=parentbased_traceidratio", "OTEL_TRACES_SAMPLER_ARG=0.01"}},
+}
+
+// watchAll prints what it costs to watch a server, on each database. The servers
+// write their logs to files.
+func watchAll(o options, server, directory, postgres, lua string) error {
+	collector := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { _, _ = io.Copy(io.Discard, r.Body) }))
+	defer collector.Close()
+	for i, database := range []string{postgres + "&dbname=watched", "sqlite:" + filepath.Join(directory, "watched.db")} {
+		var systems []*system
+		for k, watching := range watchings {
+			s := &system{
+				name: []string{"PostgreSQL", "SQLite"}[i] + ", " + watching.name, database: database, links: o.links,
+				shapes: []string{"rest", "gql"}, address: "127.0.0.1:" + strconv.Itoa(8120+10*i+k), readings: map[string][]reading{},
+				env: slices.Clone(watching.env), log: filepath.Join(directory, fmt.Sprint("log", i, k)),
+			}
+			if k > 0 {
+				s.base = systems[0]
+			}
+			if k >= 4 {
+				s.env = append(s.env, "OTEL_EXPORTER_OTLP_ENDPOINT="+collector.URL)
+			}
+			s.command = []string{server, "serve", "--playground", "off", "--addr", s.address}
+			systems = append(systems, s)
+		}
+		if err := systems[0].fill(server, postgres); err != nil {
+			return err
+		}
+		if err := measureWatched(o, systems, lua); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// measureWatched asks the systems in turn, shape by shape, in short rounds of which
+// each begins with another system.
+func measureWatched(o options, systems []*system, lua string) error {
+	for _, s := range systems {
+		if err := s.start(); err != nil {
+			return fmt.Errorf("%s: %w", s.name, err)
+		}
+		defer s.stop()
+	}
+	for round := range 1 + o.rounds {
+		for _, shape := range systems[0].shapes {
+			readings := make([]reading, len(systems))
+			for i := range systems {
+				i = (i + round) % len(systems)
+				got, err := systems[i].ask(o, lua, shape, round, o.duration)
+				if err != nil {
+					return err
+				}
+				readings[i] = got
+			}
+			for i, s := range systems {
+				if round > 0 { // the first one warms up
+					s.readings[shape] = append(s.readings[shape], readings[i])
+				}
+			}
+		}
+		for _, s := range systems {
+			if err := os.Truncate(s.log, 0); err != nil {
+				return err
+			}
+		}
+	}
+	fmt.Printf("%-28s%-6s%9s%9s%8s%9s%12s%9s\n", "system", "shape", "req/s", "p99 ms", "errors", "ratio", "CPU us/req", "ratio")
+	for _, s := range systems {
+		for _, shape := range s.shapes {
+			s.printWatched(shape)
+		}
+	}
+	return nil
+}
+
+// printWatched prints the throughput, and the CPU time of the server for a request,
+// which other programs on the machine change less.
+func (s *system) printWatched(shape string) {
+	readings, failed := s.readings[shape], 0
+	for _, r := range readings {
+		failed += r.errors
+	}
+	perSecond := median(readings, func(_ int, r reading) float64 { return r.perSecond })
+	p99 := median(readings, func(_ int, r reading) float64 { return float64(r.p99) / float64(time.Millisecond) })
+	fmt.Printf("%-28s%-6s%9.0f%9.1f%8d", s.name, shape, perSecond, p99, failed)
+	ratio, cpuRatio := 1.0, 1.0
+	if s.base != nil {
+		base := s.base.readings[shape]
+		ratio = median(readings, func(round int, r reading) float64 { return r.perSecond / base[round].perSecond })
+		cpuRatio = cpuOfRequest(readings) / cpuOfRequest(base)
+	}
+	fmt.Printf("%9.3f%12.1f%9.3f\n", ratio, cpuOfRequest(readings), cpuRatio)
+}
+
+// cpuOfRequest returns microseconds.
+func cpuOfRequest(readings []reading) float64 {
+	cpu, requests := time.Duration(0), 0
+	for _, r := range readings {
+		cpu, requests = cpu+r.cpu, requests+r.requests
+	}
+	return float64(cpu.Microseconds()) / float64(max(1, requests))
+}
