@@ -1,8 +1,11 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
+	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -24,7 +27,7 @@ func auditLines(logs string) string {
 		}
 	}
 	text := regexp.MustCompile(`"time":"[^"]+",|,"request_id":"[0-9a-f]{16}"`).ReplaceAllString(lines.String(), "")
-	text = regexp.MustCompile(`("action":"(?:create|upload).*"objects":\["\w+:)\d+`).ReplaceAllString(text, "${1}N")
+	text = regexp.MustCompile(`("action":"(?:create|upload|user create).*"objects":\["\w+:)\d+`).ReplaceAllString(text, "${1}N")
 	return regexp.MustCompile(`(:N","\w+:)\d+`).ReplaceAllString(text, "${1}N")
 }
 
@@ -102,4 +105,65 @@ func TestAuditOfManyObjects(t *testing.T) {
 	if len(lines) != 3 || !strings.Contains(lines[0], `["Portfolio:1","PortfolioLink:1",`) || !strings.HasSuffix(lines[1], `,"PortfolioLink:150"]}`) {
 		t.Errorf("logged %s", lines)
 	}
+}
+
+// TestAuditOfCommands checks the records of commands that change something.
+func TestAuditOfCommands(t *testing.T) {
+	golden := graphtest.OpenGolden(t)
+	dbtest.EachURL(t, func(t *testing.T, dsn string) {
+		t.Chdir(t.TempDir())
+		t.Setenv("DATABASE_URL", dsn)
+		tokens, one, two := strings.Repeat("k", 32), photograph(t, 30, 20), photograph(t, 20, 30)
+		for name, content := range map[string]string{
+			"tokens.csv": tokens + "1,sara\n" + tokens + "2,sara\n", "bad.csv": tokens + "3,nobody\n",
+			"one.jpg": string(one), "two.jpg": string(two), "media/orphan.txt": "orphan",
+		} {
+			if err := errors.Join(os.MkdirAll(filepath.Dir(name), 0o700), os.WriteFile(name, []byte(content), 0o600)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		var logs strings.Builder
+		for _, c := range []struct {
+			args string
+			code int
+		}{
+			{"user create sara", 0},
+			{"user create sara", 1},
+			{"user create omid --admin --log-level=error", 0},
+			{"user set sara --staff", 0},
+			{"user set nobody --staff", 1},
+			{"token create omid", 0},
+			{"token create nobody", 1},
+			{"token revoke 1", 0},
+			{"token revoke 1", 1},
+			{"token import tokens.csv", 0},
+			{"token import tokens.csv", 0},
+			{"token import bad.csv", 1},
+			{"images create one.jpg --media-store=file:media", 0},
+			{"images create one.jpg two.jpg --media-store=file:media", 0},
+			{"media sweep --media-store=file:media --grace=0s", 0},
+			{"media sweep --media-store=file:media --grace=0s --delete", 0},
+			{"user list", 0},
+			{"token list", 0},
+			{"user delete sara", 0},
+			{"user delete omid", 1},
+		} {
+			_, stderr := runCommand(t, c.code, strings.Fields(c.args)...)
+			logs.WriteString("$ " + c.args + "\n" + auditLines(stderr))
+			if c.args == "images create one.jpg two.jpg --media-store=file:media" {
+				files, err := filepath.Glob("media/core_media/*/*/*/two*.jpg")
+				if err != nil || len(files) != 1 || os.Remove(files[0]) != nil {
+					t.Fatal(files, err)
+				}
+			}
+		}
+		if strings.HasPrefix(dsn, "sqlite:") {
+			runCommand(t, 0, "backup", "--media-store=file:media", "backup.tar")
+			_, stderr := runCommand(t, 0, "restore", "--media-store=file:media", "--force", "backup.tar")
+			if want := `"action":"restore","outcome":"ok","actor":"cli"`; !strings.Contains(auditLines(stderr), want) {
+				t.Errorf("restore logged %s", stderr)
+			}
+		}
+		golden.CheckText(t, "records", strings.ReplaceAll(logs.String(), fmt.Sprintf(`"username":%q`, systemUser()), `"username":"SYSTEM USER"`))
+	})
 }

@@ -103,6 +103,7 @@ func (c *restoreCommand) Run(ctx context.Context, flags *globalFlags, out stream
 		if err := target.Finish(); err != nil {
 			return err
 		}
+		out.auditObjects(ctx, "restore", false)
 		_, err := fmt.Fprintln(out.stdout, "Finished the restore that was interrupted.")
 		return err
 	}
@@ -111,6 +112,7 @@ func (c *restoreCommand) Run(ctx context.Context, flags *globalFlags, out stream
 		if err != nil {
 			return err
 		}
+		out.auditObjects(ctx, "restore", false)
 		_, err = fmt.Fprintf(out.stdout, "Restored %d files and the database, %d bytes.\n", contents.Files, contents.Bytes)
 		return err
 	})

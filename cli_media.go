@@ -48,7 +48,8 @@ type imagesCreateCommand struct {
 func (c *imagesCreateCommand) Run(ctx context.Context, flags *globalFlags, out streams) error {
 	return c.withStore(ctx, flags, out, func(database *db.DB, store storage.Store) error {
 		service := images.NewService(store, c.MediaMaxBytes, c.MediaMemory)
-		return images.Import(ctx, service, database, c.File, out.stdout, out.stderr)
+		created := func(id db.NodeID) { out.audit(ctx, "images create", nil, id) }
+		return images.Import(ctx, service, database, c.File, created, out.stdout, out.stderr)
 	})
 }
 
@@ -61,6 +62,7 @@ type mediaSweepCommand struct {
 func (c *mediaSweepCommand) Run(ctx context.Context, flags *globalFlags, out streams) error {
 	return c.withStore(ctx, flags, out, func(database *db.DB, store storage.Store) error {
 		collector := images.GarbageCollector{Database: database, Store: store, MinAge: c.Grace, Delete: c.Delete, Output: out.stdout}
+		collector.Deleted = func(object string) { out.auditObjects(ctx, "media sweep", false, object) }
 		return collector.Run(ctx)
 	})
 }

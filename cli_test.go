@@ -223,6 +223,7 @@ func TestUsers(t *testing.T) {
 				code = 1
 			}
 			stdout, stderr := runCommand(t, code, strings.Split(c.args, "|")...)
+			stderr = regexp.MustCompile(`(?m)^\{.*"msg":"audit".*\n`).ReplaceAllString(stderr, "")
 			if diff := cmp.Diff(spaces.ReplaceAllString(c.want, "  "), replace(stdout+stderr)); diff != "" {
 				t.Errorf("%q: %s", c.args, diff)
 			}

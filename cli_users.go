@@ -35,7 +35,9 @@ func (c *userCreateCommand) Run(ctx context.Context, flags *globalFlags, out str
 		user.Codes = append(user.Codes, int(code))
 	}
 	return flags.withDB(ctx, out, func(database *db.DB) error {
-		if err := userError(name, database.CreateUser(ctx, &user)); err != nil {
+		err := database.CreateUser(ctx, &user)
+		out.audit(ctx, "user create", err, user.NodeID())
+		if err := userError(name, err); err != nil {
 			return err
 		}
 		_, err = fmt.Fprintf(out.stdout, "Created user %d, %s.\n", user.ID, printable(user.Username))
@@ -109,6 +111,7 @@ func (c *userSetCommand) Run(ctx context.Context, flags *globalFlags, out stream
 	}
 	return flags.withDB(ctx, out, func(database *db.DB) error {
 		user, err := database.UpdateUser(ctx, c.Name, update)
+		out.audit(ctx, "user set", err, user.NodeID())
 		if err := userError(c.Name, err); err != nil {
 			return err
 		}
@@ -123,12 +126,21 @@ type userDeleteCommand struct {
 func (c *userDeleteCommand) Run(ctx context.Context, flags *globalFlags, out streams) error {
 	return flags.withDB(ctx, out, func(database *db.DB) error {
 		user, tokens, err := database.DeleteUser(ctx, c.Name)
+		out.audit(ctx, "user delete", err, append([]db.NodeID{user.NodeID()}, tokenNodes(tokens)...)...)
 		if err := userError(c.Name, err); err != nil {
 			return err
 		}
-		_, err = fmt.Fprintf(out.stdout, "Deleted user %d, %s, and %d tokens.\n", user.ID, printable(user.Username), tokens)
+		_, err = fmt.Fprintf(out.stdout, "Deleted user %d, %s, and %d tokens.\n", user.ID, printable(user.Username), len(tokens))
 		return err
 	})
+}
+
+func tokenNodes(ids []int64) []db.NodeID {
+	nodes := make([]db.NodeID, len(ids))
+	for i, id := range ids {
+		nodes[i] = db.NodeID{Type: db.TokenNode, ID: id}
+	}
+	return nodes
 }
 
 type tokenCreateCommand struct {
@@ -155,10 +167,12 @@ func (c *tokenCreateCommand) Run(ctx context.Context, flags *globalFlags, out st
 		key := auth.NewKey()
 		hash := auth.HashKey(key)
 		token.KeyHash = hash[:]
-		if err := userError(c.User, database.CreateToken(ctx, c.User, &token)); err != nil {
+		err := database.CreateToken(ctx, c.User, &token)
+		out.audit(ctx, "token create", err, token.NodeID())
+		if err := userError(c.User, err); err != nil {
 			return err
 		}
-		_, err := fmt.Fprintln(out.stdout, key)
+		_, err = fmt.Fprintln(out.stdout, key)
 		return err
 	})
 }
@@ -194,6 +208,7 @@ type tokenRevokeCommand struct {
 func (c *tokenRevokeCommand) Run(ctx context.Context, flags *globalFlags, out streams) error {
 	return flags.withDB(ctx, out, func(database *db.DB) error {
 		_, err := database.RevokeToken(ctx, c.ID)
+		out.audit(ctx, "token revoke", err, db.NodeID{Type: db.TokenNode, ID: c.ID})
 		if errors.Is(err, db.ErrNotFound) {
 			return fmt.Errorf("the token %d does not exist", c.ID)
 		}
@@ -225,13 +240,14 @@ func (c *tokenImportCommand) Run(ctx context.Context, flags *globalFlags, out st
 	}
 	return flags.withDB(ctx, out, func(database *db.DB) error {
 		added, err := database.ImportTokens(ctx, tokens)
+		out.audit(ctx, "token import", err, tokenNodes(added)...)
 		if failed, ok := errors.AsType[*db.TokenImportError](err); ok {
 			return fmt.Errorf("line %d: %w; nothing was imported", lines[failed.Index], err)
 		}
 		if err != nil {
 			return err
 		}
-		_, err = fmt.Fprintf(out.stdout, "Imported %d tokens; %d were there already.\n", added, len(tokens)-added)
+		_, err = fmt.Fprintf(out.stdout, "Imported %d tokens; %d were there already.\n", len(added), len(tokens)-len(added))
 		return err
 	})
 }

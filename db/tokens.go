@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/uptrace/bun"
 )
@@ -118,28 +119,29 @@ func (e *TokenImportError) Unwrap() error { return e.Err }
 var errOtherUser = errors.New("the key belongs to another user")
 
 // ImportTokens stores the tokens that do not exist yet, all or none, and returns
-// how many those are. If a user is unknown, or a key belongs to another user,
+// their ids. If a user is unknown, or a key belongs to another user,
 // the error is a *TokenImportError.
-func (db *DB) ImportTokens(ctx context.Context, imported []ImportedToken) (added int, err error) {
+func (db *DB) ImportTokens(ctx context.Context, imported []ImportedToken) (ids []int64, err error) {
 	err = db.transaction(ctx, func(ctx context.Context, tx bun.Tx) error {
 		tokens, err := newTokens(ctx, tx, imported)
 		if err != nil {
 			return err
 		}
-		added = len(tokens)
-		for len(tokens) > 0 {
-			batch := tokens[:min(len(tokens), 1000)]
+		ids = nil
+		for batch := range slices.Chunk(tokens, 1000) {
 			if _, err := tx.NewInsert().Model(&batch).Exec(ctx); err != nil {
 				return err
 			}
-			tokens = tokens[len(batch):]
+			for _, token := range batch {
+				ids = append(ids, token.ID)
+			}
 		}
 		return nil
 	})
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
-	return added, nil
+	return ids, nil
 }
 
 func newTokens(ctx context.Context, tx bun.Tx, imported []ImportedToken) ([]*Token, error) {

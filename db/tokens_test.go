@@ -3,6 +3,7 @@ package db_test
 import (
 	"crypto/sha256"
 	"errors"
+	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -73,8 +74,10 @@ func TestImportTokens(t *testing.T) {
 			tokens = append(tokens, db.ImportedToken{KeyHash: key(i), Username: "sara"})
 		}
 		for _, want := range []int{1500, 0} {
-			if added, err := database.ImportTokens(ctx, tokens); added != want || err != nil {
-				t.Errorf("added %d, %v; want %d", added, err, want)
+			added, err := database.ImportTokens(ctx, tokens)
+			slices.Sort(added)
+			if got := len(slices.Compact(added)); got != want || err != nil || slices.Contains(added, 0) {
+				t.Errorf("added %d, %v; want %d", got, err, want)
 			}
 		}
 		for name, bad := range map[string]db.ImportedToken{
@@ -83,7 +86,7 @@ func TestImportTokens(t *testing.T) {
 		} {
 			added, err := database.ImportTokens(ctx, []db.ImportedToken{{KeyHash: key(1999), Username: "omid"}, bad})
 			failed, ok := errors.AsType[*db.TokenImportError](err)
-			if !ok || failed.Index != 1 || added != 0 {
+			if !ok || failed.Index != 1 || len(added) > 0 {
 				t.Errorf("%s: added %d, %v", name, added, err)
 			}
 			if _, err := database.UserByToken(ctx, key(1999)); !errors.Is(err, db.ErrNotFound) {

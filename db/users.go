@@ -157,25 +157,29 @@ func (db *DB) UpdateUser(ctx context.Context, username string, update UserUpdate
 }
 
 // DeleteUser deletes the user with this name, its permission codes and its tokens,
-// and returns the user and the number of tokens. The error is ErrNotFound or
+// and returns the user and the ids of the tokens. The error is ErrNotFound or
 // ErrLastAdmin.
-func (db *DB) DeleteUser(ctx context.Context, username string) (user *User, tokens int64, err error) {
-	err = db.transaction(ctx, func(ctx context.Context, tx bun.Tx) error {
+func (db *DB) DeleteUser(ctx context.Context, username string) (*User, []int64, error) {
+	var (
+		user   User
+		tokens []int64
+	)
+	err := db.transaction(ctx, func(ctx context.Context, tx bun.Tx) error {
+		user, tokens = User{}, nil
 		if err := db.keepAdmin(ctx, tx, username); err != nil {
 			return err
 		}
-		user = new(User)
-		query := tx.NewSelect().Model(user).Where("username = ?", username)
+		query := tx.NewSelect().Model(&user).Where("username = ?", username)
 		if err := db.selectLocked(ctx, query, "UPDATE"); err != nil {
 			return err
 		}
-		if tokens, err = tx.NewSelect().Model((*Token)(nil)).Where("user_id = ?", user.ID).Count(ctx); err != nil {
+		if err := tx.NewSelect().Model((*Token)(nil)).Column("id").Where("user_id = ?", user.ID).Order("id").Scan(ctx, &tokens); err != nil {
 			return err
 		}
-		_, err := tx.NewDelete().Model(user).WherePK().Exec(ctx)
+		_, err := tx.NewDelete().Model(&user).WherePK().Exec(ctx)
 		return err
 	})
-	return user, tokens, err
+	return &user, tokens, err
 }
 
 // keepAdmin returns ErrLastAdmin if the user with this name is the only active

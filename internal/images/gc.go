@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"portfolio/db"
+	"portfolio/internal/audit"
 	"portfolio/internal/storage"
 )
 
@@ -20,6 +21,10 @@ type GarbageCollector struct {
 	MinAge   time.Duration // of files; the upload of younger ones may be in progress
 	Delete   bool          // what is found
 	Output   io.Writer     // receives a line for each file or row
+
+	// Deleted, unless nil, is called with each object that was deleted: file:KEY, or
+	// a row as audit.Node names it.
+	Deleted func(object string)
 }
 
 // Run lists the files before the rows. An image that is uploaded meanwhile then
@@ -68,7 +73,14 @@ func (c *GarbageCollector) collectFile(ctx context.Context, key string) error {
 	if !c.Delete {
 		return nil
 	}
-	return c.Store.Remove(ctx, key)
+	return c.deleted(c.Store.Remove(ctx, key), "file:"+key)
+}
+
+func (c *GarbageCollector) deleted(err error, object string) error {
+	if err == nil && c.Deleted != nil {
+		c.Deleted(object)
+	}
+	return err
 }
 
 // collectRow does nothing if the file of the row was created meanwhile.
@@ -77,13 +89,13 @@ func (c *GarbageCollector) collectRow(ctx context.Context, row db.FileRef) error
 	if err != nil || found {
 		return err
 	}
-	table, id := "image", row.ImageID
+	table, id := "image", db.NodeID{Type: db.ImageNode, ID: row.ImageID}
 	if row.ThumbnailID != nil {
-		table, id = "thumbnail", *row.ThumbnailID
+		table, id = "thumbnail", db.NodeID{Type: db.ThumbnailNode, ID: *row.ThumbnailID}
 	}
-	_, _ = fmt.Fprintf(c.Output, "row without a file: %s %d, %s\n", table, id, row.Path)
+	_, _ = fmt.Fprintf(c.Output, "row without a file: %s %d, %s\n", table, id.ID, row.Path)
 	if !c.Delete {
 		return nil
 	}
-	return c.Database.DeleteFileRef(ctx, row)
+	return c.deleted(c.Database.DeleteFileRef(ctx, row), audit.Node(id))
 }

@@ -20,8 +20,9 @@ import (
 
 // Import saves the image files with the given names, several concurrently, and
 // skips those that were saved before. It prints a line for each file: to stdout
-// its row, to stderr its error and, on a terminal, the progress.
-func Import(ctx context.Context, service *Service, database *db.DB, files []string, stdout, stderr io.Writer) error {
+// its row, to stderr its error and, on a terminal, the progress. It calls created,
+// possibly concurrently, for each row that is stored.
+func Import(ctx context.Context, service *Service, database *db.DB, files []string, created func(db.NodeID), stdout, stderr io.Writer) error {
 	progress := mpb.NewWithContext(ctx, mpb.WithOutput(stderr)) // draws on a terminal only
 	bar := progress.AddBar(int64(len(files)),
 		mpb.PrependDecorators(decor.CountersNoUnit("%d of %d files ")),
@@ -33,6 +34,9 @@ func Import(ctx context.Context, service *Service, database *db.DB, files []stri
 	for i, file := range files {
 		group.Go(func() error {
 			images[i], errs[i] = importer.save(ctx, file)
+			if images[i] != nil {
+				created(images[i].NodeID())
+			}
 			bar.Increment()
 			return nil
 		})
