@@ -254,17 +254,16 @@ func peakMemory(pid int) int {
 	return kilobytes / 1024
 }
 
-// cpuTime returns the time that a process has used the processors.
-func cpuTime(pid int) time.Duration {
-	stat, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
-	_, rest, found := strings.Cut(string(stat), ") ")
-	fields := strings.Fields(rest)
-	if err != nil || !found || len(fields) < 13 {
-		return 0
+// cpuTime returns the time that the threads of a process have run.
+func cpuTime(pid int) (total time.Duration) {
+	threads, _ := filepath.Glob("/proc/" + strconv.Itoa(pid) + "/task/*/schedstat")
+	for _, thread := range threads {
+		stat, _ := os.ReadFile(thread) // empty if the thread has ended
+		nanoseconds, _, _ := strings.Cut(string(stat), " ")
+		n, _ := strconv.ParseInt(nanoseconds, 10, 64)
+		total += time.Duration(n)
 	}
-	user, _ := strconv.Atoi(fields[11])
-	system, _ := strconv.Atoi(fields[12])
-	return time.Duration(user+system) * 10 * time.Millisecond // Linux counts in hundredths of a second
+	return total
 }
 
 func report(systems []*system) {

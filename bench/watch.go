@@ -108,20 +108,17 @@ func (s *system) printWatched(shape string) {
 	perSecond := median(readings, func(_ int, r reading) float64 { return r.perSecond })
 	p99 := median(readings, func(_ int, r reading) float64 { return float64(r.p99) / float64(time.Millisecond) })
 	fmt.Printf("%-28s%-6s%9.0f%9.1f%8d", s.name, shape, perSecond, p99, failed)
+	cpu := median(readings, func(_ int, r reading) float64 { return r.cpuOfRequest() })
 	ratio, cpuRatio := 1.0, 1.0
 	if s.base != nil {
 		base := s.base.readings[shape]
 		ratio = median(readings, func(round int, r reading) float64 { return r.perSecond / base[round].perSecond })
-		cpuRatio = cpuOfRequest(readings) / cpuOfRequest(base)
+		cpuRatio = median(readings, func(round int, r reading) float64 { return r.cpuOfRequest() / base[round].cpuOfRequest() })
 	}
-	fmt.Printf("%9.3f%12.1f%9.3f\n", ratio, cpuOfRequest(readings), cpuRatio)
+	fmt.Printf("%9.3f%12.1f%9.3f\n", ratio, cpu, cpuRatio)
 }
 
 // cpuOfRequest returns microseconds.
-func cpuOfRequest(readings []reading) float64 {
-	cpu, requests := time.Duration(0), 0
-	for _, r := range readings {
-		cpu, requests = cpu+r.cpu, requests+r.requests
-	}
-	return float64(cpu.Microseconds()) / float64(max(1, requests))
+func (r reading) cpuOfRequest() float64 {
+	return float64(r.cpu.Nanoseconds()) / 1000 / float64(max(1, r.requests))
 }
