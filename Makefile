@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help build release image playground test race e2e fuzz lint generate bench bench-go
+.PHONY: help build release image playground test race e2e failover chaos fuzz lint generate bench bench-go
 
 FUZZTIME ?= 10s
 CONTAINER ?= docker
@@ -33,6 +33,12 @@ e2e: ## Test the clients of frontends, the gallery and the playground (needs Nod
 	CI=true go test -count 1 -run '^TestClients$$' -v .
 	$(MAKE) playground
 	CI=true go test -count 1 -run '^TestClients$$/^playground$$' -v .
+
+failover: ## Kill the primary of a PostgreSQL cluster under load, and more (needs patroni and etcd).
+	go test -tags ops -count 1 -timeout 5m -v -run '^TestFailover$$' ./ops
+
+chaos: ## Kill the server under load, stop PostgreSQL and fill disks.
+	go test -tags ops -count 1 -timeout 10m -v -run '^TestChaos' ./ops
 
 fuzz: ## Run every fuzz target for FUZZTIME each (10s).
 	@go test -list '^Fuzz' ./... | \

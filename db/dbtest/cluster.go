@@ -1,12 +1,15 @@
 package dbtest
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
 	"net/url"
 	"os"
 	"os/exec"
+	"strconv"
+	"strings"
 	"syscall"
 	"testing"
 )
@@ -16,6 +19,7 @@ import (
 // this process ends, even by a crash.
 type cluster struct {
 	programs, directory string
+	start               string // the script
 	attributes          *syscall.SysProcAttr
 	end                 io.Closer
 	ended               chan struct{} // closed when the directory is removed
@@ -42,7 +46,8 @@ func startCluster(create, options string) (*cluster, error) {
 	if err := c.run(create); err != nil {
 		return nil, err
 	}
-	if err := c.run(`"$1/pg_ctl" -D "$2/data" -w -l "$2/log" start -o "-k '$2' -c listen_addresses= -c fsync=off -c full_page_writes=off ` + options + `"`); err != nil {
+	c.start = `"$1/pg_ctl" -D "$2/data" -w -l "$2/log" start -o "-k '$2' -c listen_addresses= -c fsync=off -c full_page_writes=off ` + options + `"`
+	if err := c.run(c.start); err != nil {
 		return nil, err
 	}
 	watcher := c.shell(`read -r _; "$1/pg_ctl" -D "$2/data" -m immediate stop; rm -rf "$2"`)
@@ -148,7 +153,11 @@ func (c *Cluster) SetReadOnly(readOnly bool) {
 // Kill ends the server as a crash does.
 func (c *Cluster) Kill() {
 	c.t.Helper()
-	if err := c.run(`kill -9 $(head -1 "$2/data/postmaster.pid")`); err != nil {
+	const script = `pid=$(head -1 "$2/data/postmaster.pid")
+		processes="$pid $(cat /proc/$pid/task/$pid/children)"
+		kill -9 $pid
+		for process in $processes; do while kill -0 $process 2>/dev/null; do sleep 0.01; done; done`
+	if err := c.run(script); err != nil {
 		c.t.Fatal(err)
 	}
 }
@@ -167,4 +176,24 @@ func (c *Cluster) Stop() {
 	if err := c.run(`"$1/pg_ctl" -D "$2/data" -w -m fast stop`); err != nil {
 		c.t.Fatal(err)
 	}
+}
+
+// Start starts the server unless it runs.
+func (c *Cluster) Start() {
+	c.t.Helper()
+	if err := c.run(`"$1/pg_ctl" -D "$2/data" status >/dev/null || ` + c.start); err != nil {
+		c.t.Fatal(err)
+	}
+}
+
+// PID returns the ID of the server's process.
+func (c *Cluster) PID() int {
+	c.t.Helper()
+	content, err := os.ReadFile(c.directory + "/data/postmaster.pid")
+	line, _, _ := strings.Cut(string(content), "\n")
+	pid, convErr := strconv.Atoi(line)
+	if err := cmp.Or(err, convErr); err != nil {
+		c.t.Fatal(err)
+	}
+	return pid
 }

@@ -55,7 +55,7 @@ func connect(t testing.TB, dsn string) *sql.DB {
 	t.Helper()
 	driver := "pgx"
 	if path, ok := strings.CutPrefix(dsn, "sqlite:"); ok {
-		driver, dsn = "sqlite", "file:"+path+"?_busy_timeout=10000&_foreign_keys=1"
+		driver, dsn = "sqlite", "file:"+path+"?_busy_timeout=10000&_foreign_keys=1&_txlock=immediate"
 	}
 	connections, err := sql.Open(driver, dsn)
 	if err != nil {
