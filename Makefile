@@ -1,12 +1,12 @@
 .DEFAULT_GOAL := help
-.PHONY: help build release image playground test race e2e failover chaos fuzz lint generate bench bench-go
+.PHONY: help build release image playground test race e2e postgres-newest failover chaos fuzz lint generate bench bench-go
 
 FUZZTIME ?= 10s
 CONTAINER ?= docker
 IMAGE ?= portfolio
 
 help: ## List the targets.
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-10s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-16s %s\n", $$1, $$2 }' Makefile
 
 build: ## Build the static binary.
 	CGO_ENABLED=0 go build -o portfolio .
@@ -33,6 +33,9 @@ e2e: ## Test the clients of frontends, the gallery and the playground (needs Nod
 	CI=true go test -count 1 -run '^TestClients$$' -v .
 	$(MAKE) playground
 	CI=true go test -count 1 -run '^TestClients$$/^playground$$' -v .
+
+postgres-newest: ## Test with the newest PostgreSQL, from npm (needs Node.js).
+	db/dbtest/newest/test
 
 failover: ## Kill the primary of a PostgreSQL cluster under load, and more (needs patroni and etcd).
 	go test -tags ops -count 1 -timeout 5m -v -run '^TestFailover$$' ./ops

@@ -96,11 +96,14 @@ func NewCluster(t testing.TB) *Cluster {
 	return newCluster(t, initCluster)
 }
 
-// NewStandby starts a standby of the cluster. From then on the cluster
-// acknowledges a commit when the standby has it.
+// NewStandby restarts the cluster, whose files it copies, and starts a standby of it.
+// From then on the cluster acknowledges a commit when the standby has it.
 func (c *Cluster) NewStandby() *Cluster {
 	c.t.Helper()
-	standby := newCluster(c.t, fmt.Sprintf(`"$1/pg_basebackup" -D "$2/data" -d %q -R --no-sync -c fast`, c.url("postgres")))
+	c.Stop()
+	standby := newCluster(c.t, fmt.Sprintf(`cp -a '%[1]s/data' "$2" && touch "$2/data/standby.signal" &&
+		echo "primary_conninfo = 'user=postgres host=%[1]s'" >> "$2/data/postgresql.auto.conf"`, c.directory))
+	c.Start()
 	c.Exec("ALTER SYSTEM SET synchronous_standby_names = '*'")
 	c.Exec("SELECT pg_reload_conf()")
 	return standby
