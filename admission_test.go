@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -12,6 +13,9 @@ import (
 	"strings"
 	"sync"
 	"testing"
+
+	"github.com/johannesboyne/gofakes3"
+	"github.com/johannesboyne/gofakes3/backend/s3mem"
 
 	"portfolio/db/dbtest"
 )
@@ -276,4 +280,49 @@ func TestFullDisk(t *testing.T) {
 			t.Errorf("an upload with room: %d %s", status, body)
 		}
 	})
+}
+
+// TestStoreGoesAway checks the responses while the S3 store is gone, and that the
+// server recovers without a restart.
+func TestStoreGoesAway(t *testing.T) {
+	backend := s3mem.New()
+	if err := backend.CreateBucket("images"); err != nil {
+		t.Fatal(err)
+	}
+	bucket := httptest.NewServer(gofakes3.New(backend).Server())
+	t.Cleanup(bucket.Close)
+	line, through := dbtest.NewProxy(t, bucket.URL)
+	endpoint, _, _ := strings.Cut(through, "?")
+	t.Setenv("AWS_ACCESS_KEY_ID", "key")
+	t.Setenv("AWS_SECRET_ACCESS_KEY", "secret")
+	server, key := startRecorded(t, dbtest.SQLite(t), "--media-store=s3://images?region=eu-central-1&endpoint="+endpoint)
+	token := "Authorization: Token " + key
+	const (
+		stored  = `{"data":{"uploadImage":{"image":{"id":"`
+		refused = `{"errors":[{"message":"File storage is unavailable. Try again later.","path":["uploadImage"]`
+	)
+	for _, c := range []struct {
+		do            func()
+		status        int
+		ready, upload string
+	}{
+		{line.Reconnect, http.StatusOK, "ok\n", stored},
+		{line.Disconnect, http.StatusServiceUnavailable, "the media store cannot be written\n", refused},
+		{line.Reconnect, http.StatusOK, "ok\n", stored},
+	} {
+		c.do()
+		if status, body := (&process{url: server.url}).upload(key, photograph(t, 300, 200)); status != c.status || !strings.HasPrefix(body, c.upload) {
+			t.Errorf("upload: %d %s, want %d", status, body, c.status)
+		}
+		if status, body := server.get(linkPath, token); status != http.StatusOK {
+			t.Errorf("link: %d %s", status, body)
+		}
+		status, body := server.get("/readyz")
+		for status != c.status { // the last check counts for a second
+			status, body = server.get("/readyz")
+		}
+		if body != c.ready {
+			t.Errorf("/readyz: %s, want %s", body, c.ready)
+		}
+	}
 }

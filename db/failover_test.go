@@ -39,13 +39,28 @@ func TestFailover(t *testing.T) {
 	if _, err := database.Migrate(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	var (
-		clients  sync.WaitGroup
-		mu       sync.Mutex
-		created  = map[int64]bool{}
-		progress = make(chan struct{})
-	)
-	ctx, stop := context.WithCancel(t.Context())
+	created := keepCreating(t, database)
+	created.await(100)
+	primary.Kill()
+	standby.Exec("ALTER SYSTEM RESET synchronous_standby_names") // which it has copied
+	standby.Promote()
+	created.await(100)
+	created.check(database)
+}
+
+// creation is a set of clients that create portfolios and read them.
+type creation struct {
+	t        *testing.T
+	stop     func()
+	progress chan int64 // IDs of portfolios whose creation was acknowledged
+	ids      []int64
+}
+
+// keepCreating starts clients, for which the only error is ErrUnavailable.
+func keepCreating(t *testing.T, database *db.DB) *creation {
+	ctx, cancel := context.WithCancel(t.Context())
+	var clients sync.WaitGroup
+	c := &creation{t: t, stop: func() { cancel(); clients.Wait() }, progress: make(chan int64)}
 	for range 4 {
 		clients.Go(func() {
 			for ctx.Err() == nil {
@@ -57,11 +72,8 @@ func TestFailover(t *testing.T) {
 					t.Error(err)
 					return
 				}
-				mu.Lock()
-				created[portfolio.ID] = true
-				mu.Unlock()
 				select {
-				case progress <- struct{}{}:
+				case c.progress <- portfolio.ID:
 				case <-ctx.Done():
 				}
 				if found, err := database.Portfolio(context.WithoutCancel(ctx), portfolio.ID); err != nil && !errors.Is(err, db.ErrUnavailable) {
@@ -70,20 +82,24 @@ func TestFailover(t *testing.T) {
 			}
 		})
 	}
-	for range 100 {
-		<-progress
+	t.Cleanup(c.stop)
+	return c
+}
+
+// await waits until n more portfolios are created.
+func (c *creation) await(n int) {
+	for range n {
+		c.ids = append(c.ids, <-c.progress)
 	}
-	primary.Kill()
-	standby.Exec("ALTER SYSTEM RESET synchronous_standby_names") // which it has copied
-	standby.Promote()
-	for range 100 {
-		<-progress
-	}
-	stop()
-	clients.Wait()
-	for id := range created {
-		if _, err := database.Portfolio(t.Context(), id); err != nil {
-			t.Errorf("portfolio %d is lost: %v", id, err)
+}
+
+// check ends the clients and looks for what they created.
+func (c *creation) check(database *db.DB) {
+	c.t.Helper()
+	c.stop()
+	for _, id := range c.ids {
+		if _, err := database.Portfolio(c.t.Context(), id); err != nil {
+			c.t.Errorf("portfolio %d is lost: %v", id, err)
 		}
 	}
 }

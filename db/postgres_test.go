@@ -47,7 +47,8 @@ func TestPostgresReconnects(t *testing.T) {
 // with the setting from the README.
 func TestPgBouncer(t *testing.T) {
 	t.Parallel()
-	dsn := dbtest.PgBouncer(t, dbtest.EmptyPostgres(t)) + "&default_query_exec_mode=exec"
+	_, dsn := dbtest.PgBouncer(t, dbtest.EmptyPostgres(t))
+	dsn += "&default_query_exec_mode=exec"
 	if _, err := dbtest.Open(t, dsn).Migrate(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -72,6 +73,26 @@ func TestPgBouncer(t *testing.T) {
 		})
 	}
 	clients.Wait()
+}
+
+// TestPgBouncerRestart kills the pooler under load and starts it again: nothing that was
+// acknowledged is lost, and meanwhile the only error is ErrUnavailable.
+func TestPgBouncerRestart(t *testing.T) {
+	t.Parallel()
+	direct := dbtest.Postgres(t)
+	pooler, dsn := dbtest.PgBouncer(t, direct)
+	database := dbtest.Open(t, dsn+"&default_query_exec_mode=exec")
+	created := keepCreating(t, database)
+	for range 3 {
+		created.await(100)
+		pooler.Kill()
+		if _, err := database.Portfolio(t.Context(), 1); !errors.Is(err, db.ErrUnavailable) {
+			t.Errorf("lookup without the pooler: %v", err)
+		}
+		pooler.Start()
+	}
+	created.await(100)
+	created.check(dbtest.Open(t, direct))
 }
 
 func TestPostgresEncoding(t *testing.T) {

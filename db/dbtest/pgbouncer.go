@@ -8,12 +8,21 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
+	"syscall"
 	"testing"
 )
 
-// PgBouncer returns the URL of the database through a pooler in transaction mode
-// with two connections. Without PgBouncer the test is skipped; in CI it fails.
-func PgBouncer(t *testing.T, dsn string) string {
+// Pooler is a PgBouncer in transaction mode with two connections.
+type Pooler struct {
+	t                      *testing.T
+	program, file, address string
+	attributes             *syscall.SysProcAttr
+	process                *exec.Cmd
+}
+
+// PgBouncer starts a pooler for the database and returns the URL through it. Without
+// PgBouncer the test is skipped; in CI it fails.
+func PgBouncer(t *testing.T, dsn string) (*Pooler, string) {
 	t.Helper()
 	program, err := exec.LookPath("pgbouncer")
 	if err != nil && os.Getenv("CI") == "" {
@@ -46,29 +55,36 @@ auth_type = any
 pool_mode = transaction
 default_pool_size = 2
 `, host, port)
-	file := filepath.Join(directory, "pgbouncer.ini")
-	if err := os.WriteFile(file, []byte(settings), 0o644); err != nil {
+	p := &Pooler{t: t, program: program, file: filepath.Join(directory, "pgbouncer.ini"), address: "127.0.0.1:" + strconv.Itoa(port)}
+	if err := os.WriteFile(p.file, []byte(settings), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	attributes, err := unprivileged(directory)
-	if err != nil {
+	if p.attributes, err = unprivileged(directory); err != nil {
 		t.Fatal(err)
 	}
-	pooler := exec.Command(program, "-q", file)
-	pooler.SysProcAttr = attributes
-	if err := pooler.Start(); err != nil {
-		t.Fatal(err)
+	p.Start()
+	t.Cleanup(p.Kill)
+	return p, "postgres://postgres@" + p.address + database.Path + "?sslmode=disable"
+}
+
+// Start starts the pooler and waits until it listens.
+func (p *Pooler) Start() {
+	p.t.Helper()
+	p.process = exec.Command(p.program, "-q", p.file)
+	p.process.SysProcAttr = p.attributes
+	if err := p.process.Start(); err != nil {
+		p.t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = pooler.Process.Kill(); _ = pooler.Wait() })
-	pooled := "127.0.0.1:" + strconv.Itoa(port)
-	for t.Context().Err() == nil { // until it listens
-		if connection, err := net.Dial("tcp", pooled); err == nil {
+	for p.t.Context().Err() == nil {
+		if connection, err := net.Dial("tcp", p.address); err == nil {
 			_ = connection.Close()
-			break
+			return
 		}
 	}
-	return "postgres://postgres@" + pooled + database.Path + "?sslmode=disable"
 }
+
+// Kill ends the pooler as a crash does.
+func (p *Pooler) Kill() { _, _ = p.process.Process.Kill(), p.process.Wait() }
 
 func freePort(t *testing.T) int {
 	t.Helper()

@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// Proxy forwards connections to PostgreSQL until it is disconnected or
-// stalled.
+// Proxy forwards connections to PostgreSQL, or another server, until it is
+// disconnected or stalled.
 type Proxy struct {
 	forwarding sync.RWMutex // held for writing while stalled
 
@@ -19,7 +19,7 @@ type Proxy struct {
 	dial        func() (net.Conn, error)
 }
 
-// NewProxy starts a proxy for the database and returns the URL through it.
+// NewProxy starts a proxy for the server of a URL and returns the URL through it.
 func NewProxy(t *testing.T, dsn string) (*Proxy, string) {
 	t.Helper()
 	target, err := url.Parse(dsn)
