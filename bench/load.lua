@@ -10,6 +10,8 @@ local fields = "id name url description createdAt updatedAt imageData { id type 
 local one = "query L($p: ID!, $i: ID!) { portfolioLink(portfolioId: $p, id: $i) { " .. fields .. " } }"
 local many = "query L($p: ID!, $n: Int!) { portfolioLinks(portfolioId: $p, first: $n) { nodes { " .. fields .. " } } }"
 
+local update = "mutation U($i: ID!, $n: String!) { updatePortfolioLink(input: { id: $i, name: $n }) { portfolioLink { id name updatedAt } } }"
+
 local function post(query, variables)
   return wrk.format("POST", "/graphql", headers, '{"query":"' .. query .. '","variables":' .. variables .. "}")
 end
@@ -22,4 +24,5 @@ request = function()
   if mode == "many" then return wrk.format("GET", "/many/" .. p .. "/50", headers) end
   if mode == "gql" then return post(one, '{"p":"' .. p .. '","i":"' .. id .. '"}') end
   if mode == "gql-many" then return post(many, '{"p":"' .. p .. '","n":50}') end
+  if mode == "update" then return post(update, '{"i":"' .. id .. '","n":"name ' .. math.random(1, links) .. '"}') end
 end

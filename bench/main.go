@@ -37,7 +37,7 @@ type options struct {
 	links, connections, rounds int
 	warmUp, duration           time.Duration
 	tenfold, attack, search    bool
-	watch                      bool
+	watch, capacity            bool
 	postgres                   string
 }
 
@@ -59,6 +59,7 @@ func main() {
 	flag.BoolVar(&o.attack, "attack", false, "measure honest clients beside hostile ones, and nothing else")
 	flag.BoolVar(&o.search, "search", false, "measure searches over ten times the rows, and nothing else")
 	flag.BoolVar(&o.watch, "watch", false, "measure what metrics, traces and the request log cost, and nothing else")
+	flag.BoolVar(&o.capacity, "capacity", false, "measure what a request and a connection cost server and database, and nothing else")
 	flag.StringVar(&o.postgres, "postgres", "", "options of PostgreSQL, such as '-c shared_buffers=4GB'")
 	flag.Parse()
 	if err := run(o); err != nil {
@@ -88,6 +89,7 @@ type reading struct {
 	p99       time.Duration
 	requests  int
 	cpu       time.Duration // of the server
+	bytes     float64       // of all responses
 	errors    int
 }
 
@@ -122,6 +124,9 @@ func run(o options) error {
 	}
 	if o.watch {
 		return watchAll(o, server, folder, postgres, lua)
+	}
+	if o.capacity {
+		return capacity(o, server, postgres, lua)
 	}
 	ours := []string{"rest", "gql", "gql-many"}
 	limit := &system{name: "limit", database: postgres + "&dbname=once", links: o.links, shapes: []string{"floor", "rest", "many"}}
@@ -194,14 +199,21 @@ func (s *system) start() error {
 	if err := s.process.Start(); err != nil {
 		return err
 	}
+	if err := awaitListening(s.address); err != nil {
+		s.stop()
+		return err
+	}
+	return nil
+}
+
+func awaitListening(address string) error {
 	for range 200 {
-		if connection, err := net.Dial("tcp", s.address); err == nil {
+		if connection, err := net.Dial("tcp", address); err == nil {
 			return connection.Close()
 		}
 		time.Sleep(50 * time.Millisecond)
 	}
-	s.stop()
-	return errors.New("it does not listen")
+	return errors.New("nothing listens on " + address)
 }
 
 func (s *system) stop() {
@@ -210,7 +222,7 @@ func (s *system) stop() {
 }
 
 var (
-	totalLine    = regexp.MustCompile(`(\d+) requests in`)
+	totalLine    = regexp.MustCompile(`(\d+) requests in \S+ ([0-9.]+)([KMG]?)B read`)
 	requestsLine = regexp.MustCompile(`Requests/sec: +([0-9.]+)`)
 	p99Line      = regexp.MustCompile(` 99% +([0-9.]+)(us|ms|s)`)
 	errorsLine   = regexp.MustCompile(`Non-2xx or 3xx responses: (\d+)`)
@@ -228,6 +240,8 @@ func (s *system) ask(o options, lua, shape string, seed int, duration time.Durat
 	got := reading{cpu: cpuTime(s.process.Process.Pid) - before}
 	if found := totalLine.FindSubmatch(output); found != nil {
 		got.requests, _ = strconv.Atoi(string(found[1]))
+		got.bytes, _ = strconv.ParseFloat(string(found[2]), 64)
+		got.bytes *= map[string]float64{"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30}[string(found[3])]
 	}
 	if found := requestsLine.FindSubmatch(output); found != nil {
 		got.perSecond, _ = strconv.ParseFloat(string(found[1]), 64)
@@ -244,14 +258,18 @@ func (s *system) ask(o options, lua, shape string, seed int, duration time.Durat
 	return got, nil
 }
 
-func peakMemory(pid int) int {
-	status, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/status")
-	if err != nil {
-		return 0
+// peakMemory returns MiB.
+func peakMemory(pid int) int { return kilobytes(pid, "status", "VmHWM") / 1024 }
+
+// kilobytes returns the sum of some lines of a file about a process.
+func kilobytes(pid int, file string, names ...string) (sum int) {
+	content, _ := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/" + file) // empty if the process has ended
+	for _, name := range names {
+		_, rest, _ := strings.Cut(string(content), "\n"+name+":")
+		n, _ := strconv.Atoi(strings.Fields(rest + " 0")[0])
+		sum += n
 	}
-	_, rest, _ := strings.Cut(string(status), "VmHWM:")
-	kilobytes, _ := strconv.Atoi(strings.Fields(rest + " 0")[0])
-	return kilobytes / 1024
+	return sum
 }
 
 // cpuTime returns the time that the threads of a process have run.
@@ -300,7 +318,7 @@ func (s *system) beside(shape string) []reading {
 	return s.base.readings["rest"]
 }
 
-func median(readings []reading, of func(round int, r reading) float64) float64 {
+func median[R any](readings []R, of func(round int, r R) float64) float64 {
 	values := make([]float64, len(readings))
 	for i, r := range readings {
 		values[i] = of(i, r)
@@ -368,18 +386,9 @@ func startPostgres(options string) (database string, stop func(), err error) {
 	if err != nil {
 		return "", nil, err
 	}
-	var attributes *syscall.SysProcAttr
-	if os.Geteuid() == 0 { // it refuses to run as root
-		account, err := user.Lookup("postgres")
-		if err != nil {
-			return "", nil, err
-		}
-		uid, _ := strconv.Atoi(account.Uid)
-		gid, _ := strconv.Atoi(account.Gid)
-		if err := os.Chown(folder, uid, gid); err != nil {
-			return "", nil, err
-		}
-		attributes = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}}
+	attributes, err := unprivileged(folder)
+	if err != nil {
+		return "", nil, err
 	}
 	shell := func(script string) error {
 		command := exec.Command("sh", "-c", script, "sh", programs[len(programs)-1], folder, options)
@@ -400,4 +409,19 @@ func startPostgres(options string) (database string, stop func(), err error) {
 		return "", nil, err
 	}
 	return "postgres:///?user=postgres&host=" + folder, stop, nil
+}
+
+// unprivileged returns the attributes to run a program that refuses to run as root,
+// and makes it the owner of the folder.
+func unprivileged(folder string) (*syscall.SysProcAttr, error) {
+	if os.Geteuid() != 0 {
+		return nil, nil
+	}
+	account, err := user.Lookup("postgres")
+	if err != nil {
+		return nil, err
+	}
+	uid, _ := strconv.Atoi(account.Uid)
+	gid, _ := strconv.Atoi(account.Gid)
+	return &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}}, os.Chown(folder, uid, gid)
 }

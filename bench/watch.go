@@ -119,6 +119,9 @@ func (s *system) printWatched(shape string) {
 }
 
 // cpuOfRequest returns microseconds.
-func (r reading) cpuOfRequest() float64 {
-	return float64(r.cpu.Nanoseconds()) / 1000 / float64(max(1, r.requests))
+func (r reading) cpuOfRequest() float64 { return r.ofRequest(r.cpu) }
+
+// ofRequest returns the microseconds of a request.
+func (r reading) ofRequest(total time.Duration) float64 {
+	return float64(total.Nanoseconds()) / 1000 / float64(max(1, r.requests))
 }
