@@ -164,7 +164,7 @@ func startLoaded(t *testing.T, dsn string, args ...string) (server *testServer, 
 		t.Fatal(err)
 	}
 	server, key = startRecorded(t, dsn, append([]string{
-		"--admin-addr=127.0.0.1:0", "--persisted-documents=" + documents, "--failed-logins=2", "--rate-limit=0.001", "--rate-burst=1000",
+		"--admin-addr=127.0.0.1:0", "--persisted-documents=" + documents, "--failed-logins=2", "--rate-limit=0.001", "--rate-burst=1000000",
 	}, args...)...)
 	server.sendAll(key)
 	return server, key
