@@ -87,11 +87,11 @@ func (c *serveCommand) Run(ctx context.Context, flags *globalFlags, out streams)
 	if err != nil {
 		return err
 	}
-	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", string(c.Addr))
+	connections := middleware.NewConnectionLimiter(c.Clients.MaxConnections)
+	listener, err := connections.Listen(ctx, string(c.Addr))
 	if err != nil {
 		return fmt.Errorf("ADDR: %w", err)
 	}
-	connections := middleware.NewConnectionLimiter(c.Clients.MaxConnections)
 	server := c.server(handler, connections, out.log)
 	stop, err := c.startAdmin(ctx, watch.Metrics, connections, handler, out)
 	if err != nil {
@@ -99,12 +99,12 @@ func (c *serveCommand) Run(ctx context.Context, flags *globalFlags, out streams)
 	}
 	defer stop()
 	c.printBanner(out.stdout, listener.Addr(), demoKey)
-	return c.serveUntil(ctx, server, connections.Listener(listener), checker, out.log)
+	return c.serveUntil(ctx, server, listener, checker, out.log)
 }
 
 // serveUntil serves until ctx is canceled. Then it is not ready for ShutdownDelay,
 // closes the listener and waits for the requests in progress.
-func (c *serverSettings) serveUntil(ctx context.Context, server *http.Server, listener net.Listener, checker *health.Checker, log *slog.Logger) error {
+func (c *serverSettings) serveUntil(ctx context.Context, server *http.Server, listener *middleware.Listener, checker *health.Checker, log *slog.Logger) error {
 	failed := make(chan error, 1)
 	go func() { failed <- server.Serve(listener) }()
 	select {
@@ -118,6 +118,9 @@ func (c *serverSettings) serveUntil(ctx context.Context, server *http.Server, li
 	case err := <-failed:
 		return err
 	case <-time.After(c.ShutdownDelay): // balancers have seen that the server is not ready
+	}
+	if c.ShutdownDelay > 0 { // there may be a balancer
+		listener.Drain()
 	}
 	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTimeout)
 	defer cancel()

@@ -2,12 +2,14 @@ package main
 
 import (
 	"bufio"
+	"errors"
 	"io"
 	"net"
 	"net/http"
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"portfolio/db/dbtest"
 )
@@ -94,6 +96,27 @@ func TestShutdownDelay(t *testing.T) {
 func TestShutdownDelayEnds(t *testing.T) {
 	server := startProcess(t, dbtest.SQLite(t), "file:"+t.TempDir(), t.TempDir(), "SHUTDOWN_DELAY=10ms")
 	server.terminate(t)
+	if err := server.Wait(); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestShutdownLastRequest checks that a client that connected before the server
+// closed its port gets a response.
+func TestShutdownLastRequest(t *testing.T) {
+	server := startProcess(t, dbtest.SQLite(t), "file:"+t.TempDir(), t.TempDir(), "SHUTDOWN_DELAY=1ms")
+	last := server.dial(t)
+	server.terminate(t)
+	var err error
+	for !errors.Is(err, syscall.ECONNREFUSED) { // before, new clients are ignored
+		var connection net.Conn
+		if connection, err = net.DialTimeout("tcp", strings.TrimPrefix(server.url, "http://"), 10*time.Millisecond); err == nil {
+			_ = connection.Close()
+		}
+	}
+	if status, body, closes := last.get("/healthz"); status != http.StatusOK || !closes {
+		t.Errorf("%d %s closes %v", status, body, closes)
+	}
 	if err := server.Wait(); err != nil {
 		t.Error(err)
 	}

@@ -1,9 +1,12 @@
 package middleware
 
 import (
+	"context"
 	"net"
 	"net/http"
+	"sync"
 	"sync/atomic"
+	"time"
 )
 
 // ConnectionLimiter bounds the number of open connections. Further clients wait
@@ -19,10 +22,20 @@ func NewConnectionLimiter(limit int) *ConnectionLimiter {
 	return &ConnectionLimiter{slots: make(chan struct{}, limit)}
 }
 
-// Listener returns a listener that accepts a connection only while fewer than
-// the limit are open. The server must use ConnState.
-func (l *ConnectionLimiter) Listener(listener net.Listener) net.Listener {
-	return limitedListener{listener, l}
+// Listen returns a listener on a TCP address that accepts a connection only while
+// fewer than the limit are open. The server must use ConnState.
+func (l *ConnectionLimiter) Listen(ctx context.Context, address string) (*Listener, error) {
+	var config net.ListenConfig
+	config.SetMultipathTCP(false) // its sockets have no filters, which Drain needs
+	listener, err := config.Listen(ctx, "tcp", address)
+	if err != nil {
+		return nil, err
+	}
+	tcp, closed := listener.(*net.TCPListener), make(chan struct{})
+	return &Listener{tcp, l, closed, sync.OnceValue(func() error {
+		close(closed)
+		return tcp.Close()
+	})}, nil
 }
 
 // ConnState is the http.Server.ConnState of the server that serves the
@@ -37,18 +50,51 @@ func (l *ConnectionLimiter) ConnState(_ net.Conn, state http.ConnState) {
 // Open returns the number of open connections.
 func (l *ConnectionLimiter) Open() int { return int(l.open.Load()) }
 
-type limitedListener struct {
-	net.Listener
+// Listener accepts connections up to the limit of a ConnectionLimiter.
+type Listener struct {
+	*net.TCPListener
 	limiter *ConnectionLimiter
+	closed  chan struct{}
+	close   func() error
 }
 
-func (l limitedListener) Accept() (net.Conn, error) {
-	l.limiter.slots <- struct{}{}
-	conn, err := l.Listener.Accept()
+// Close implements net.Listener.
+func (l *Listener) Close() error { return l.close() }
+
+// Accept implements net.Listener.
+func (l *Listener) Accept() (net.Conn, error) {
+	select {
+	case l.limiter.slots <- struct{}{}:
+	case <-l.closed: // at the limit
+		return nil, net.ErrClosed
+	}
+	conn, err := l.TCPListener.Accept()
 	if err != nil {
 		<-l.limiter.slots
 		return nil, err
 	}
 	l.limiter.open.Add(1)
 	return conn, nil
+}
+
+const (
+	connecting = 100 * time.Millisecond // for clients to connect, and for their connections to be accepted
+	sending    = time.Second            // for clients that have connected to send their requests
+)
+
+// Drain closes the listener without losing a request, while it is still served. When
+// a listener is closed, the system resets the connections that are not accepted yet,
+// and http.Server.Shutdown drops the requests that are not read yet. Their clients
+// cannot know whether they were executed, so that balancers do not repeat a POST.
+// Therefore Drain first lets the system ignore new clients (on Linux). They try to
+// connect again a second later, and are refused then.
+func (l *Listener) Drain() {
+	if socket, err := l.SyscallConn(); err == nil {
+		ignoreNewClients(socket)
+		time.Sleep(connecting)
+	}
+	_ = l.Close()
+	for deadline := time.Now().Add(sending); l.limiter.Open() > 0 && time.Now().Before(deadline); {
+		time.Sleep(time.Millisecond)
+	}
 }

@@ -1,23 +1,36 @@
 package middleware
 
 import (
+	"errors"
 	"io"
 	"net"
 	"net/http"
+	"runtime"
+	"strings"
+	"sync"
+	"syscall"
 	"testing"
+	"time"
 )
+
+// serve starts a server with a limit of connections, which responds 404.
+func serve(t *testing.T, limit int) (*ConnectionLimiter, *Listener, *http.Server) {
+	t.Helper()
+	limiter := NewConnectionLimiter(limit)
+	listener, err := limiter.Listen(t.Context(), "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := &http.Server{Handler: http.NotFoundHandler(), ConnState: limiter.ConnState}
+	go func() { _ = server.Serve(listener) }()
+	return limiter, listener, server
+}
 
 // TestConnectionLimiter checks that a client above the limit is served once
 // another connection closes.
 func TestConnectionLimiter(t *testing.T) {
 	t.Parallel()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	limiter := NewConnectionLimiter(2)
-	server := &http.Server{Handler: http.NotFoundHandler(), ConnState: limiter.ConnState}
-	go func() { _ = server.Serve(limiter.Listener(listener)) }()
+	limiter, listener, server := serve(t, 2)
 	t.Cleanup(func() { _ = server.Close() })
 	request := func() net.Conn {
 		connection, err := net.Dial("tcp", listener.Addr().String())
@@ -42,5 +55,67 @@ func TestConnectionLimiter(t *testing.T) {
 	_ = first.Close()
 	if !served(third) {
 		t.Error("the third client is not served")
+	}
+}
+
+// TestDrain checks that a server that shuts down under load by clients that connect
+// anew for each request responds to every client that has connected.
+func TestDrain(t *testing.T) {
+	t.Parallel()
+	if runtime.GOOS != "linux" {
+		t.Skip("only Linux can ignore new clients")
+	}
+	for range 5 {
+		_, listener, server := serve(t, 1000)
+		var running sync.WaitGroup
+		for range 8 {
+			running.Go(func() { requestUntilRefused(t, listener.Addr().String()) })
+		}
+		listener.Drain()
+		if err := server.Shutdown(t.Context()); err != nil {
+			t.Error(err)
+		}
+		running.Wait()
+	}
+}
+
+// requestUntilRefused sends requests, each over a connection of its own, until none
+// can be made.
+func requestUntilRefused(t *testing.T, address string) {
+	for {
+		connection, err := net.DialTimeout("tcp", address, 10*time.Millisecond)
+		if errors.Is(err, syscall.ECONNREFUSED) {
+			return
+		} else if err != nil {
+			continue // the client is ignored
+		}
+		_, _ = io.WriteString(connection, "POST / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n")
+		if response, err := io.ReadAll(connection); err != nil || !strings.HasPrefix(string(response), "HTTP/1.1 404 ") {
+			t.Errorf("a client that had connected got %q, %v", response, err)
+		}
+		_ = connection.Close()
+	}
+}
+
+// TestShutdownAtLimit checks that a server at the limit of connections, each of them
+// idle, shuts down without waiting for its clients.
+func TestShutdownAtLimit(t *testing.T) {
+	t.Parallel()
+	_, listener, server := serve(t, 1)
+	client, err := net.Dial("tcp", listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = client.Close() }()
+	_, _ = io.WriteString(client, "GET / HTTP/1.1\r\nHost: h\r\n\r\n")
+	if _, err := client.Read(make([]byte, 1)); err != nil {
+		t.Fatal(err)
+	}
+	listener.Drain()
+	if err := server.Shutdown(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if n, err := io.Copy(io.Discard, client); err != nil {
+		t.Errorf("after %d bytes: %v", n, err)
 	}
 }

@@ -1,0 +1,7 @@
+//go:build !linux
+
+package middleware
+
+import "syscall"
+
+func ignoreNewClients(syscall.RawConn) {}
