@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help build release image playground test race e2e postgres-newest failover chaos fuzz lint generate bench bench-go
+.PHONY: help build release image playground test race e2e postgres-newest failover chaos rolling fuzz lint generate bench bench-go
 
 FUZZTIME ?= 10s
 CONTAINER ?= docker
@@ -42,6 +42,9 @@ failover: ## Kill the primary of a PostgreSQL cluster under load, and more (need
 
 chaos: ## Kill the server under load, stop PostgreSQL and fill disks.
 	go test -tags ops -count 1 -timeout 10m -v -run '^TestChaos' ./ops
+
+rolling: ## Restart servers in turn behind nginx and Caddy, under load.
+	go test -tags ops -count 1 -timeout 10m -v -run '^TestRollingRestart$$' ./ops
 
 fuzz: ## Run every fuzz target for FUZZTIME each (10s).
 	@go test -list '^Fuzz' ./... | \

@@ -13,9 +13,11 @@ import (
 	"regexp"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"go.yaml.in/yaml/v3"
@@ -64,7 +66,7 @@ func TestRelease(t *testing.T) {
 		runIn(t, clone, "deploy/release", "dist", "linux/"+runtime.GOARCH)
 		sums = append(sums, runIn(t, clone, "cat", "dist/SHA256SUMS"))
 	}
-	if diff := cmp.Diff(sums[0], sums[1]); diff != "" || strings.Count(sums[0], "\n") != 7 {
+	if diff := cmp.Diff(sums[0], sums[1]); diff != "" || strings.Count(sums[0], "\n") != 9 {
 		t.Errorf("%s\n%s", sums[0], diff)
 	}
 	runIn(t, filepath.Join(clone, "dist"), "sha256sum", "--check", "--quiet", "SHA256SUMS")
@@ -94,6 +96,47 @@ func TestRelease(t *testing.T) {
 	if settings["-trimpath"] != "true" || settings["vcs.modified"] != "false" || settings["vcs.revision"] != commit {
 		t.Errorf("built with %v", settings)
 	}
+}
+
+// TestProxyTimeouts checks that proxies wait longer than the server works, and
+// accept all files that a request can contain.
+func TestProxyTimeouts(t *testing.T) {
+	config, _ := runCommand(t, 0, "config")
+	setting := func(name string) string {
+		_, rest, _ := strings.Cut("\n"+config, "\n"+name+"=")
+		value, _, _ := strings.Cut(rest, "\n")
+		return value
+	}
+	nginx, caddy := readText(t, "deploy/nginx.conf"), readText(t, "deploy/Caddyfile")
+	timeouts := regexp.MustCompile(`(\d+s);? # above ([A-Z_]+)`).FindAllStringSubmatch(nginx+caddy, -1)
+	if len(timeouts) != 3 {
+		t.Errorf("timeouts: %q", timeouts)
+	}
+	for _, match := range timeouts {
+		proxy, err := time.ParseDuration(match[1])
+		server, settingErr := time.ParseDuration(setting(match[2]))
+		if err != nil || settingErr != nil || proxy <= server {
+			t.Errorf("%s is not above %s", match[0], server)
+		}
+	}
+	body := regexp.MustCompile(`client_max_body_size (\d+)m; # above 10 \* MEDIA_MAX_BYTES`).FindStringSubmatch(nginx)
+	if body == nil {
+		t.Fatal("no client_max_body_size")
+	}
+	size, err := strconv.Atoi(body[1])
+	file, fileErr := strconv.Atoi(setting("MEDIA_MAX_BYTES"))
+	if err != nil || fileErr != nil || size<<20 <= 10*file {
+		t.Errorf("%s, but a file may have %d bytes", body[0], file)
+	}
+}
+
+func readText(t *testing.T, name string) string {
+	t.Helper()
+	content, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(content)
 }
 
 // TestSystemd checks the units as systemd does.

@@ -31,7 +31,7 @@ func TestChaosKills(t *testing.T) {
 	dbtest.EachURL(t, func(t *testing.T, dsn string) {
 		key, media, spool := prepare(t, dsn), newMedia(t), t.TempDir()
 		s := newServer(t, dsn, "MEDIA_STORE=file:"+media, "TMPDIR="+spool)
-		l := startLoad(t, key, 8, 2*time.Millisecond, []string{"http://" + s.address}, errNoResponse)
+		l := startLoad(t, clients(key, s), 4, 2*time.Millisecond, errNoResponse)
 		l.startUploads(2)
 		for range kills() {
 			l.awaitWrites(1 + rand.IntN(20))
@@ -65,7 +65,7 @@ func TestChaosKills(t *testing.T) {
 func disturb(t *testing.T, dsn, key string, settings []string, do func() (undo func())) {
 	t.Helper()
 	s := newServer(t, dsn, append(settings, "REQUEST_TIMEOUT=2s")...)
-	l := startLoad(t, key, 8, 2*time.Millisecond, []string{"http://" + s.address}, errUnavailable)
+	l := startLoad(t, clients(key, s), 4, 2*time.Millisecond, errUnavailable)
 	l.startUploads(1)
 	l.awaitWrites(50)
 	undo := do()

@@ -31,10 +31,14 @@ type client struct {
 // database.
 const slowest = 20 * time.Second
 
-func newClient(base, key string) *client {
-	transport := http.DefaultTransport.(*http.Transport).Clone()
-	transport.MaxIdleConnsPerHost = 64
-	return &client{base, key, &http.Client{Transport: transport}}
+// clients returns a client for each server.
+func clients(key string, servers ...*server) (list []*client) {
+	for _, s := range servers {
+		transport := http.DefaultTransport.(*http.Transport).Clone()
+		transport.MaxIdleConnsPerHost = 64
+		list = append(list, &client{"http://" + s.address, key, &http.Client{Transport: transport}})
+	}
+	return list
 }
 
 // send sends a request and returns status and body.

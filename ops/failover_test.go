@@ -46,7 +46,7 @@ func TestFailover(t *testing.T) {
 	}
 	media := newMedia(t)
 	servers := []*server{newServer(t, cluster.dsn(), "MEDIA_STORE=file:"+media), newServer(t, cluster.dsn(), "MEDIA_STORE=file:"+media)}
-	l := startLoad(t, key, 16, 10*time.Millisecond, []string{"http://" + servers[0].address, "http://" + servers[1].address}, errUnavailable)
+	l := startLoad(t, clients(key, servers...), 8, 10*time.Millisecond, errUnavailable)
 	l.startUploads(1)
 	l.awaitWrites(300)
 	for _, f := range faults {

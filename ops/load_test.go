@@ -43,16 +43,13 @@ type event struct {
 	err        error
 }
 
-// startLoad starts clients, half of them writers. Each sends its next request pause
+// startLoad starts as many writers and readers. Each sends its next request pause
 // after its last response.
-func startLoad(t *testing.T, key string, clients int, pause time.Duration, bases []string, expected ...error) *load {
+func startLoad(t *testing.T, clients []*client, writers int, pause time.Duration, expected ...error) *load {
 	t.Helper()
-	l := &load{t: t, expected: expected, pause: pause, ledger: newLedger()}
-	for _, base := range bases {
-		l.clients = append(l.clients, newClient(base, key))
-	}
+	l := &load{t: t, clients: clients, expected: expected, pause: pause, ledger: newLedger()}
 	link, list := l.fixed()
-	for i := range clients / 2 {
+	for i := range writers {
 		l.running.Go(func() {
 			for n := i; !l.stopped.Load(); n++ {
 				l.writeLink(n)

@@ -8,9 +8,11 @@ import (
 	"database/sql"
 	"fmt"
 	"io"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -18,20 +20,20 @@ import (
 	_ "modernc.org/sqlite"             // the driver named "sqlite"
 )
 
-// server is a server in its own process, which always has the same address.
+// server is a server in its own process, which always has the same addresses.
 type server struct {
-	t         *testing.T
-	address   string
-	directory string
-	env       []string
+	t              *testing.T
+	address, admin string
+	directory      string
+	env            []string
 	*program
 }
 
 // newServer starts a server. The settings are environment variables.
 func newServer(t *testing.T, dsn string, settings ...string) *server {
 	t.Helper()
-	s := &server{t: t, address: address(freePort(t)), directory: t.TempDir()}
-	s.env = append(os.Environ(), "DATABASE_URL="+dsn, "ADDR="+s.address, "TMPDIR="+s.directory,
+	s := &server{t: t, address: address(freePort(t)), admin: address(freePort(t)), directory: t.TempDir()}
+	s.env = append(os.Environ(), "DATABASE_URL="+dsn, "ADDR="+s.address, "ADMIN_ADDR="+s.admin, "TMPDIR="+s.directory,
 		"MEDIA_STORE=file:"+filepath.Join(s.directory, "media"), "LOG_LEVEL=warn")
 	s.env = append(s.env, settings...)
 	s.start()
@@ -56,6 +58,34 @@ func (s *server) start() {
 		}
 	}
 	s.t.Fatal("the server did not start")
+}
+
+// metrics returns a function that returns the sum of the current metrics whose lines
+// begin with a text.
+func (s *server) metrics() (sum func(prefix string) float64) {
+	s.t.Helper()
+	response, body := do(s.t, http.DefaultClient, newRequest(s.t, "http://"+s.admin+"/metrics"))
+	if response.StatusCode != http.StatusOK {
+		s.t.Fatalf("metrics: %d %s", response.StatusCode, body)
+	}
+	return func(prefix string) (sum float64) {
+		s.t.Helper()
+		for line := range strings.Lines(body) {
+			if strings.HasPrefix(line, prefix) {
+				value, err := strconv.ParseFloat(line[strings.LastIndexByte(line, ' ')+1:len(line)-1], 64)
+				if err != nil {
+					s.t.Fatal(err)
+				}
+				sum += value
+			}
+		}
+		return sum
+	}
+}
+
+// requests returns how many requests of GraphQL the process has served.
+func (s *server) requests() float64 {
+	return s.metrics()(`portfolio_request_duration_seconds_count{api="graphql"`)
 }
 
 // checkRunning checks that the process has not ended.
