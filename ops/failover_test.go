@@ -161,13 +161,12 @@ func (l *load) report(f fault, begun, writable time.Time) {
 		}
 		back = later(back, e.end)
 	}
-	line := f.name + ": "
-	limit := begun.Add(f.within)
+	limit, line := begun.Add(f.within), fmt.Sprintf("service %.1f s after the fault", back.Sub(begun).Seconds())
 	if f.moves {
-		line += fmt.Sprintf("new primary after %.1f s, ", writable.Sub(begun).Seconds())
 		limit = later(limit, writable.Add(2*time.Second))
+		line = fmt.Sprintf("new primary %.1f s after the fault, service %.1f s after it", writable.Sub(begun).Seconds(), max(0, back.Sub(writable).Seconds()))
 	}
-	l.t.Logf("%sservice after %.1f s, %d requests UNAVAILABLE", line, back.Sub(begun).Seconds(), failed)
+	l.t.Logf("%s: %s; %d requests UNAVAILABLE", f.name, line, failed)
 	if back.After(limit) {
 		l.t.Errorf("%s: the service is back %.1f s late", f.name, back.Sub(limit).Seconds())
 	}
