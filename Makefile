@@ -1,7 +1,8 @@
 .DEFAULT_GOAL := help
-.PHONY: help build release image playground test race e2e postgres-newest failover chaos rolling fuzz lint generate bench bench-go
+.PHONY: help build release image playground test race e2e postgres-newest failover chaos rolling soak fuzz lint generate bench bench-go
 
 FUZZTIME ?= 10s
+SOAK ?= 20m
 CONTAINER ?= docker
 IMAGE ?= portfolio
 
@@ -45,6 +46,9 @@ chaos: ## Kill the server under load, stop PostgreSQL and fill disks.
 
 rolling: ## Restart servers in turn behind nginx and Caddy, under load.
 	go test -tags ops -count 1 -timeout 10m -v -run '^TestRollingRestart$$' ./ops
+
+soak: ## Serve mixed load with faults for SOAK (20m); memory and the like must not grow.
+	SOAK=$(SOAK) go test -tags ops -count 1 -timeout 24h -v -run '^TestSoak$$' ./ops
 
 fuzz: ## Run every fuzz target for FUZZTIME each (10s).
 	@go test -list '^Fuzz' ./... | \
