@@ -3,6 +3,7 @@ package db
 import (
 	"context"
 	"database/sql"
+	"database/sql/driver"
 	"errors"
 	"fmt"
 	"io"
@@ -70,7 +71,7 @@ func kind(err error) error {
 		return sqliteKind(lite.Code())
 	case errors.As(err, &network), errors.Is(err, context.DeadlineExceeded),
 		errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, net.ErrClosed),
-		pgconn.SafeToRetry(err):
+		pgconn.SafeToRetry(err), errors.Is(err, driver.ErrBadConn): // the latter in a transaction
 		return ErrUnavailable
 	}
 	return nil

@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/uptrace/bun"
+
 	"portfolio/db"
 	"portfolio/db/dbtest"
 )
@@ -61,4 +63,19 @@ func TestSearchIsCanceled(t *testing.T) {
 			}
 		}
 	})
+}
+
+// TestConnectionBreaks checks the error of a transaction whose connection has broken
+// between two statements.
+func TestConnectionBreaks(t *testing.T) {
+	t.Parallel()
+	database := dbtest.Open(t, dbtest.Postgres(t))
+	err := database.Transaction(t.Context(), func(ctx context.Context, tx bun.Tx) error {
+		_, _ = tx.ExecContext(ctx, "SELECT pg_terminate_backend(pg_backend_pid())")
+		_, err := tx.ExecContext(ctx, "SELECT 1")
+		return err
+	})
+	if !errors.Is(err, db.ErrUnavailable) {
+		t.Errorf("%v", err)
+	}
 }

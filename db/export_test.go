@@ -4,6 +4,8 @@ import (
 	"context"
 	"strings"
 	"time"
+
+	"github.com/uptrace/bun"
 )
 
 // HoldLookups pretends that a lookup is in flight until release is called;
@@ -12,6 +14,11 @@ func (db *DB) HoldLookups(maxWait time.Duration) (release func()) {
 	db.linkLookups.maxWait = maxWait
 	_ = db.linkLookups.enqueue(0)
 	return db.linkLookups.release
+}
+
+// Transaction runs do in a transaction.
+func (db *DB) Transaction(ctx context.Context, do func(context.Context, bun.Tx) error) error {
+	return db.transaction(ctx, do)
 }
 
 // FetchBatch fetches links with one statement and reports whether it succeeded.
