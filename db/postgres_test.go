@@ -138,7 +138,7 @@ func TestPostgresTimeouts(t *testing.T) {
 	release := dbtest.Lock(t, dsn, "portfolios")
 	defer release()
 	for _, setting := range []string{"statement_timeout", "lock_timeout"} {
-		database := dbtest.Open(t, dsn+"&"+setting+"=20")
+		database := dbtest.Open(t, dsn+"&"+setting+"=500")
 		if _, err := database.Portfolio(t.Context(), 1); !errors.Is(err, db.ErrUnavailable) {
 			t.Errorf("%s: %v", setting, err)
 		}
