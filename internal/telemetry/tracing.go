@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"net/http"
 	"net/url"
 	"os"
@@ -29,6 +30,7 @@ import (
 type Tracing struct {
 	provider *sdktrace.TracerProvider
 	tracer   trace.Tracer
+	ratio    float64 // of the requests that continue no trace
 }
 
 // flushTimeout is the time limit for exporting the last spans.
@@ -50,9 +52,32 @@ func NewTracing(ctx context.Context, version string, log *slog.Logger) (*Tracing
 	if err != nil {
 		return nil, fmt.Errorf("OTEL_RESOURCE_ATTRIBUTES: %w", err)
 	}
-	provider := sdktrace.NewTracerProvider(sdktrace.WithResource(described), sdktrace.WithBatcher(&loggedExporter{SpanExporter: client, log: log}))
-	return &Tracing{provider, provider.Tracer("portfolio")}, nil
+	sampler, ratio := newSampler()
+	provider := sdktrace.NewTracerProvider(sdktrace.WithResource(described), sdktrace.WithSampler(sampler),
+		sdktrace.WithBatcher(&loggedExporter{SpanExporter: client, log: log}))
+	return &Tracing{provider, provider.Tracer("portfolio"), ratio}, nil
 }
+
+// newSampler returns the sampler that the environment names, and the ratio of the
+// requests that it samples if they continue no trace. Those are chosen before a span
+// is made, which costs more than all else, so the sampler samples each.
+func newSampler() (sampler sdktrace.Sampler, ratio float64) {
+	name, followsParent := strings.CutPrefix(strings.ToLower(cmp.Or(os.Getenv(samplerVariable), "parentbased_always_on")), "parentbased_")
+	ratio = 1
+	switch name {
+	case "always_off":
+		ratio = 0
+	case "traceidratio":
+		ratio, _ = strconv.ParseFloat(cmp.Or(os.Getenv(samplerArgument), "1"), 64) // valid
+	}
+	var remote []sdktrace.ParentBasedSamplerOption
+	if own := sdktrace.TraceIDRatioBased(ratio); !followsParent {
+		remote = append(remote, sdktrace.WithRemoteParentSampled(own), sdktrace.WithRemoteParentNotSampled(own))
+	}
+	return sdktrace.ParentBased(sdktrace.AlwaysSample(), remote...), ratio
+}
+
+const samplerVariable, samplerArgument = "OTEL_TRACES_SAMPLER", "OTEL_TRACES_SAMPLER_ARG"
 
 // close exports the last spans. It gives up after flushTimeout.
 func (t *Tracing) close(ctx context.Context) error {
@@ -76,19 +101,19 @@ func CheckEnvironment() (variable string, err error) {
 			return name, errors.New("must be http/protobuf or http/json")
 		}
 	}
-	const exporter, sampler, argument = "OTEL_TRACES_EXPORTER", "OTEL_TRACES_SAMPLER", "OTEL_TRACES_SAMPLER_ARG"
+	const exporter = "OTEL_TRACES_EXPORTER"
 	if !slices.Contains([]string{"", "otlp", "none"}, os.Getenv(exporter)) {
 		return exporter, errors.New("must be otlp or none")
 	}
-	switch strings.TrimPrefix(strings.ToLower(os.Getenv(sampler)), "parentbased_") {
+	switch strings.TrimPrefix(strings.ToLower(os.Getenv(samplerVariable)), "parentbased_") {
 	case "", "always_on", "always_off":
 	case "traceidratio":
-		text := cmp.Or(os.Getenv(argument), "1")
+		text := cmp.Or(os.Getenv(samplerArgument), "1")
 		if ratio, err := strconv.ParseFloat(text, 64); err != nil || !(ratio >= 0 && ratio <= 1) {
-			return argument, errors.New("must be a number from 0 to 1")
+			return samplerArgument, errors.New("must be a number from 0 to 1")
 		}
 	default:
-		return sampler, errors.New("must be always_on, always_off or traceidratio, or one of them after parentbased_")
+		return samplerVariable, errors.New("must be always_on, always_off or traceidratio, or one of them after parentbased_")
 	}
 	return "", nil
 }
@@ -135,10 +160,13 @@ var routes = map[API]string{
 }
 
 // begin starts the span of a request, in the trace that the header traceparent
-// names.
+// names, unless the request is not sampled.
 func (t *Tracing) begin(ctx context.Context, header http.Header, told *Request) context.Context {
 	if header.Get("Traceparent") != "" {
 		ctx = propagation.TraceContext{}.Extract(ctx, propagation.HeaderCarrier(header))
+	}
+	if !trace.SpanContextFromContext(ctx).IsValid() && rand.Float64() >= t.ratio {
+		return ctx
 	}
 	ctx, span := t.tracer.Start(ctx, "request", trace.WithSpanKind(trace.SpanKindServer))
 	if id := span.SpanContext(); id.IsSampled() {
