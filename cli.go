@@ -162,9 +162,9 @@ func (f *globalFlags) withDB(ctx context.Context, out streams, fn func(*db.DB) e
 	return errors.Join(fn(database), database.Close())
 }
 
-type migrateCommand struct{}
+type migrateCommand struct{ feedSwitch }
 
-func (migrateCommand) Run(ctx context.Context, flags *globalFlags, out streams) error {
+func (c migrateCommand) Run(ctx context.Context, flags *globalFlags, out streams) error {
 	database, err := flags.database().Open(ctx)
 	if err != nil {
 		return fmt.Errorf("DATABASE_URL: %w", err)
@@ -172,6 +172,9 @@ func (migrateCommand) Run(ctx context.Context, flags *globalFlags, out streams) 
 	applied, err := database.Migrate(ctx)
 	for _, name := range applied {
 		_, _ = fmt.Fprintf(out.stdout, "Applied %s.\n", name)
+	}
+	if err == nil {
+		err = database.SetFeed(ctx, c.Feed == "on")
 	}
 	if err == nil {
 		_, err = fmt.Fprintln(out.stdout, "The schema is up to date.")

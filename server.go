@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"sync"
 	"syscall"
 	"time"
 
@@ -26,6 +27,7 @@ import (
 	"portfolio/internal/auth"
 	"portfolio/internal/demo"
 	"portfolio/internal/document"
+	"portfolio/internal/feed"
 	"portfolio/internal/graphqlhttp"
 	"portfolio/internal/health"
 	"portfolio/internal/images"
@@ -83,7 +85,9 @@ func (c *serveCommand) Run(ctx context.Context, flags *globalFlags, out streams)
 	}
 	defer watch.Close(ctx, out.log)
 	checker := health.NewChecker(database, store)
-	handler, err := c.handler(database, store, checker, demoKey, watch, out.log)
+	changes, stopFeed := c.startFeed(ctx, database, out.log)
+	defer stopFeed()
+	handler, err := c.handler(database, store, changes, checker, demoKey, watch, out.log)
 	if err != nil {
 		return err
 	}
@@ -100,6 +104,27 @@ func (c *serveCommand) Run(ctx context.Context, flags *globalFlags, out streams)
 	defer stop()
 	c.printBanner(out.stdout, listener.Addr(), demoKey)
 	return c.serveUntil(ctx, server, listener, checker, out.log)
+}
+
+// startFeed hears of changes until stop is called, or returns nil if the feed is off.
+func (c *serverSettings) startFeed(ctx context.Context, database *db.DB, log *slog.Logger) (changes *feed.Feed, stop func()) {
+	if c.Feed == "off" {
+		return nil, func() {}
+	}
+	changes = feed.New(feed.Options{
+		Listen: func(ctx context.Context, changed func(db.Change)) (db.Listener, error) {
+			return database.Listen(ctx, c.FeedURL, changed)
+		},
+		Log: log,
+	})
+	database.OnCommit(changes.Committed)
+	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx)) // also while the server shuts down
+	var running sync.WaitGroup
+	running.Go(func() { changes.Run(ctx) })
+	return changes, func() {
+		cancel()
+		running.Wait()
+	}
 }
 
 // serveUntil serves until ctx is canceled. Then it is not ready for ShutdownDelay,
@@ -148,7 +173,7 @@ const sqlitePages = 16 << 20
 
 // handler constructs the handlers of all paths and wraps them in middleware.
 func (c *serverSettings) handler(
-	database *db.DB, store storage.Store, checker *health.Checker, demoKey string, watch telemetry.Watch, log *slog.Logger,
+	database *db.DB, store storage.Store, changes *feed.Feed, checker *health.Checker, demoKey string, watch telemetry.Watch, log *slog.Logger,
 ) (http.Handler, error) {
 	reserved := int64(0)
 	if !database.Postgres() {
@@ -156,7 +181,7 @@ func (c *serverSettings) handler(
 	}
 	memory := admission.TuneMemory(reserved)
 	admitted := admission.New(c.Clients.MaxConcurrent, database.Connections(), int64(c.Clients.MaxResponse), memory.Hold)
-	authenticator := auth.NewAuthenticator(database, c.Clients.RequestTimeout, c.Clients.FailedLogins)
+	authenticator := auth.NewAuthenticator(database, changes, c.Clients.RequestTimeout, c.Clients.FailedLogins)
 	limiter := middleware.NewRateLimiter(middleware.Limit{PerSecond: c.Clients.RateLimit, Burst: c.Clients.RateBurst}, authenticator.WasValid)
 	service := images.NewService(store, c.MediaMaxBytes, c.MediaMemory)
 	service.Log, service.OnMemoryChange = log, memory.Hold

@@ -33,6 +33,11 @@ type globalFlags struct {
 	LogFormat   string   `env:"LOG_FORMAT" default:"auto" oneof:"auto,json,text" help:"json, text, or auto: text on a terminal, otherwise JSON (${default})."`
 }
 
+// feedSwitch turns the feed of changes on or off, for a database and for a server.
+type feedSwitch struct {
+	Feed string `env:"FEED" default:"on" oneof:"on,off" help:"Whether servers hear of each change of the database at once, for caches and subscriptions: on or off. With off, migrate disables the triggers of PostgreSQL (${default})."`
+}
+
 // serverSettings are the settings of the server.
 type serverSettings struct {
 	Addr      listenAddress `env:"ADDR" default:"127.0.0.1:8000" placeholder:"HOST:PORT" help:"Address to listen on (${default})."`
@@ -40,6 +45,9 @@ type serverSettings struct {
 	imageSettings
 	MediaURL   storage.MediaURL `env:"MEDIA_URL" placeholder:"URL" help:"Base URL of files, such as that of a CDN. Unset: the host of the request and /media/."`
 	Playground string           `env:"PLAYGROUND" default:"on" oneof:"on,off" help:"Serve the GraphQL playground at /: on or off (${default})."`
+
+	feedSwitch
+	FeedURL db.URL `env:"FEED_URL" placeholder:"URL" help:"postgres://... of the server of DATABASE_URL itself, if that is a pooler."`
 
 	ShutdownDelay time.Duration `env:"SHUTDOWN_DELAY" default:"0s" min:"0s" help:"Time to go on serving after SIGTERM, while /readyz responds 503 (${default})."`
 
@@ -226,6 +234,9 @@ func (s *serverSettings) check() []settingError {
 	}
 	if s.AdminAddr != "" && s.AdminAddr == s.Addr && !strings.HasSuffix(string(s.Addr), ":0") { // 0 is any free port
 		found = append(found, settingError{"ADMIN_ADDR", errors.New("must not be ADDR")})
+	}
+	if s.FeedURL.SQLitePath() != "" {
+		found = append(found, settingError{"FEED_URL", errors.New("must be the URL of a PostgreSQL server")})
 	}
 	if name, err := telemetry.CheckEnvironment(); err != nil {
 		found = append(found, settingError{name, err})

@@ -19,7 +19,7 @@ func (h *Handler) authorize(r *http.Request, rt route, host string, buffer []byt
 	if detail != "" {
 		return detailResponse(buffer, http.StatusUnauthorized, detail)
 	}
-	viewer, err := h.authenticator.Viewer(r.Context(), key)
+	viewer, _, err := h.authenticator.Viewer(r.Context(), key)
 	if viewer != nil {
 		telemetry.RequestFrom(r.Context()).UserID = viewer.ID
 	}

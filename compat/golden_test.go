@@ -48,7 +48,7 @@ func eachServer(t *testing.T, test func(t *testing.T, address string)) {
 
 func newHandler(database *db.DB) *compat.Handler {
 	resolver := &graph.Resolver{DB: database}
-	return compat.New(resolver.Query(), auth.NewAuthenticator(database, time.Minute, 0), compat.Options{
+	return compat.New(resolver.Query(), auth.NewAuthenticator(database, nil, time.Minute, 0), compat.Options{
 		Admission: admission.New(256, 4, 8<<20, nil), Timeout: time.Minute, Log: slog.New(slog.DiscardHandler),
 	})
 }

@@ -8,6 +8,8 @@ import (
 	"database/sql"
 	"errors"
 	"os"
+	"path/filepath"
+	"sync/atomic"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -22,12 +24,13 @@ type DB struct {
 	// both are the same pool.
 	write, read *bun.DB
 
-	directory string // of SQLite's files
+	path string // of SQLite's file
 
 	pool     *pgxpool.Pool     // nil on SQLite
 	execMode pgx.QueryExecMode // of prepared queries
 
-	choosesServer bool // among the hosts of the URL, by target_session_attrs
+	choosesServer bool                   // among the hosts of the URL, by target_session_attrs
+	heard         atomic.Pointer[string] // identity of the server that a listener heard last
 
 	// listSlots leaves a quarter of the connections to lookups and changes.
 	listSlots *semaphore.Weighted
@@ -41,7 +44,8 @@ type DB struct {
 
 	rowQueries, countQueries queryCache // of lists
 
-	observe func(context.Context, Statement) // nil unless Observe was called
+	observe   func(context.Context, Statement) // nil unless Observe was called
+	committed func()                           // nil unless OnCommit was called
 }
 
 // Open parses a URL and opens the database, as URL.Open does.
@@ -91,7 +95,7 @@ func (db *DB) CheckWritable(ctx context.Context) error {
 		}
 		return wrap(err)
 	}
-	file, err := os.CreateTemp(db.directory, "writable-")
+	file, err := os.CreateTemp(filepath.Dir(db.path), "writable-")
 	if err != nil {
 		return err
 	}

@@ -83,6 +83,8 @@ func (r *imageRow) read(id int64) (*Image, error) {
 // Image returns an image with its thumbnails, or ErrNotFound. It runs one
 // statement.
 func (db *DB) Image(ctx context.Context, id int64) (*Image, error) {
+	ctx, reads := scoped(ctx)
+	reads.add(ImageNode, id)
 	return queryOne(ctx, db, &db.imageByID, scanImage, id)
 }
 
@@ -137,7 +139,7 @@ func (db *DB) linksOfImages(ctx context.Context, images []*Image, list List) (ma
 
 func (db *DB) imageLinkList(withImages bool) listSpec[*PortfolioLink] {
 	spec := db.linkList(withImages)
-	spec.parentColumn, spec.parentOf = "image_id", func(link *PortfolioLink) int64 { return *link.ImageID }
+	spec.parentColumn, spec.parent, spec.parentOf = "image_id", "", func(link *PortfolioLink) int64 { return *link.ImageID }
 	return spec
 }
 

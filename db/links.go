@@ -64,11 +64,17 @@ func (db *DB) prepareLinkLookups() {
 // may be shared too: callers must not modify it. With a portfolioID, a link of
 // another portfolio is not found either.
 func (db *DB) PortfolioLink(ctx context.Context, portfolioID *int64, id int64) (*PortfolioLink, error) {
+	ctx, reads := scoped(ctx)
 	link, err := db.lookUpLink(ctx, id)
-	if err == nil && portfolioID != nil && *portfolioID != link.PortfolioID {
+	if err != nil {
+		reads.addAll() // any portfolio may get the link
+		return nil, err
+	}
+	reads.addLink(link)
+	if portfolioID != nil && *portfolioID != link.PortfolioID {
 		return nil, ErrNotFound
 	}
-	return link, err
+	return link, nil
 }
 
 func (db *DB) lookUpLink(ctx context.Context, id int64) (*PortfolioLink, error) {
@@ -121,7 +127,7 @@ func (db *DB) PortfolioLinks(ctx context.Context, portfolioID *int64, list List)
 	if portfolioID != nil {
 		parent = *portfolioID
 	} else {
-		spec.parentColumn, spec.parentOf = "", func(*PortfolioLink) int64 { return noParent }
+		spec.parentColumn, spec.parent, spec.parentOf = "", "", func(*PortfolioLink) int64 { return noParent }
 	}
 	pages, err := readPages(ctx, db, spec, list, parent)
 	if err != nil {
@@ -136,8 +142,9 @@ func (db *DB) linkList(withImages bool) listSpec[*PortfolioLink] {
 	spec := listSpec[*PortfolioLink]{
 		table: "portfolio_links", alias: "link", searched: []string{"name", "description"},
 		query: db.selectBareLinks, scan: scanBareLink, size: (*PortfolioLink).size,
-		parentColumn: "portfolio_id",
-		parentOf:     func(link *PortfolioLink) int64 { return link.PortfolioID },
+		parentColumn: "portfolio_id", parent: PortfolioNode,
+		parentOf: func(link *PortfolioLink) int64 { return link.PortfolioID },
+		record:   (*Reads).addLink,
 	}
 	if withImages {
 		spec.query, spec.scan = db.selectLinks, scanLink
@@ -196,6 +203,8 @@ func (db *DB) portfoliosOfPage(ctx context.Context, links []*PortfolioLink) (map
 		ids[i] = link.PortfolioID
 	}
 	slices.Sort(ids)
+	ctx, reads := scoped(ctx)
+	reads.add(PortfolioNode, ids...)
 	var portfolios []*Portfolio
 	byID := map[int64]*Portfolio{}
 	err := db.query(ctx, &db.portfoliosByID, []any{db.idTableArg(slices.Compact(ids))}, func(row row) error {

@@ -42,7 +42,7 @@ func TestMigrateConcurrently(t *testing.T) {
 				})
 			}
 			processes.Wait()
-			if diff := cmp.Diff([]string{"20261123000000_portfolio", "20261124000000_search", "20261125000000_editing"}, applied); diff != "" {
+			if diff := cmp.Diff([]string{"20261123000000_portfolio", "20261124000000_search", "20261125000000_editing", "20261126000000_feed"}, applied); diff != "" {
 				t.Errorf("want each migration once: %s", diff)
 			}
 			if err := dbtest.Open(t, dsn).CheckSchema(t.Context()); err != nil {
@@ -63,7 +63,7 @@ func TestMigrateWaits(t *testing.T) {
 		t.Errorf("error %v", err)
 	}
 	release()
-	if names, err := database.Migrate(t.Context()); err != nil || len(names) != 3 {
+	if names, err := database.Migrate(t.Context()); err != nil || len(names) != 4 {
 		t.Errorf("%v, %v", names, err)
 	}
 }
@@ -81,9 +81,9 @@ func TestMigrationFails(t *testing.T) {
 			if _, err := database.Migrate(t.Context()); err != nil {
 				t.Fatal(err)
 			}
-			down(t, dsn, latest)
+			down(t, dsn, editing)
 			down(t, dsn, "20261124000000")
-			dbtest.Exec(t, dsn, "ALTER TABLE images ADD COLUMN alt text") // which the latest migration adds
+			dbtest.Exec(t, dsn, "ALTER TABLE images ADD COLUMN alt text") // which a migration adds
 			if names, err := database.Migrate(t.Context()); err == nil || len(names) != want {
 				t.Errorf("%v, %v", names, err)
 			}
@@ -116,18 +116,19 @@ func TestMigrationRollsBack(t *testing.T) {
 	})
 }
 
-const latest = "20261125000000" // migration
+// editing is the migration that changes rows, followed by another one.
+const editing = "20261125000000"
 
 // TestMigrateRows migrates a database of the previous version that has rows, back
 // and forth. The positions of links are then in the order of their ids.
 func TestMigrateRows(t *testing.T) {
 	t.Parallel()
 	dbtest.EachURL(t, func(t *testing.T, dsn string) {
-		down(t, dsn, latest)
+		down(t, dsn, editing)
 		dbtest.LoadFile(t, dsn, "../compat/testdata/fixtures.json")
 		database := dbtest.Open(t, dsn)
 		for range 2 {
-			if names, err := database.Migrate(t.Context()); err != nil || len(names) != 1 || !strings.HasPrefix(names[0], latest) {
+			if names, err := database.Migrate(t.Context()); err != nil || len(names) != 2 || !strings.HasPrefix(names[0], editing) {
 				t.Fatal(names, err)
 			}
 			byPosition := db.NewOrderBy(db.Order{Field: db.OrderByPosition, Direction: db.Ascending})
@@ -136,14 +137,17 @@ func TestMigrateRows(t *testing.T) {
 			if err != nil || len(page.Rows) != 111 || !ascending || page.Rows[0].Position() != 4 {
 				t.Errorf("%d links, ascending %t, %v", len(page.Rows), ascending, err)
 			}
-			down(t, dsn, latest)
+			down(t, dsn, editing)
 		}
 	})
 }
 
-// down reverts a migration.
+// down reverts a migration, and before editing the one that follows it.
 func down(t *testing.T, dsn, name string) {
 	t.Helper()
+	if name == editing {
+		down(t, dsn, "20261126000000")
+	}
 	directory, _, _ := strings.Cut(dsn, ":")
 	files, err := filepath.Glob("migrations/" + directory + "/" + name + "_*.down.sql")
 	if err != nil || len(files) != 1 {
@@ -173,7 +177,7 @@ func TestMigrateImages(t *testing.T) {
 			return lines
 		}
 		current := schema()
-		down(t, dsn, latest)
+		down(t, dsn, editing)
 		if diff := cmp.Diff(previousSchema(t, database.Postgres()), schema()); diff != "" {
 			t.Errorf("previous version: %s", diff)
 		}
@@ -187,7 +191,7 @@ func TestMigrateImages(t *testing.T) {
 		if !database.Postgres() {
 			dbtest.Exec(t, dsn, "INSERT INTO images (id, type, name, path, size, created_at) VALUES (3, 'image', 'c', 'c.png', 3, 'no time')")
 		}
-		if names, err := database.Migrate(t.Context()); err != nil || len(names) != 1 {
+		if names, err := database.Migrate(t.Context()); err != nil || len(names) != 2 {
 			t.Fatalf("migrated %q: %v", names, err)
 		}
 		dbtest.Exec(t, dsn, "DELETE FROM images WHERE id = 3") // no version can read it
@@ -198,7 +202,7 @@ func TestMigrateImages(t *testing.T) {
 	})
 }
 
-// previousSchema returns the schema that all migrations but the last one make.
+// previousSchema returns the schema before the migration editing.
 func previousSchema(t *testing.T, postgres bool) []string {
 	t.Helper()
 	directory, dsn := "sqlite", dbtest.EmptySQLite(t)
@@ -209,7 +213,7 @@ func previousSchema(t *testing.T, postgres bool) []string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, file := range files[:len(files)-1] {
+	for _, file := range files[:len(files)-2] {
 		text, err := os.ReadFile(file)
 		if err != nil {
 			t.Fatal(err)

@@ -42,11 +42,16 @@ func (db *DB) neighboursOfPage(ctx context.Context, links []*PortfolioLink, whic
 	var rows []*PortfolioLink
 	found := make(map[int64]*PortfolioLink, len(links))
 	scan := meteredScan(ctx, db.linkList(which.images))
+	ctx, reads := scoped(ctx)
+	for _, link := range links {
+		reads.add(PortfolioNode, link.PortfolioID)
+	}
 	err := db.query(ctx, db.neighbourQuery(which), []any{db.idTableArg(ids)}, func(row row) error {
 		var of int64
 		link, err := scan(longerRow{row, &of})
 		if err == nil {
 			link.portfolio = byID[of].portfolio
+			reads.addLink(link)
 			rows, found[of] = append(rows, link), link
 		}
 		return err

@@ -23,6 +23,7 @@ func recordQuery(ctx context.Context) {
 	if count, ok := ctx.Value(queryCountKey{}).(*atomic.Int64); ok {
 		count.Add(1)
 	}
+	readsFrom(ctx).addAll()
 }
 
 // queryCounter is the Bun hook behind WithQueryCounter.
@@ -57,6 +58,10 @@ func (db *DB) Observe(observe func(context.Context, Statement)) {
 		db.read = db.read.WithQueryHook(statementObserver{observe})
 	}
 }
+
+// OnCommit calls committed, possibly concurrently, after each transaction of this
+// process from now on. It must be called before the database is used.
+func (db *DB) OnCommit(committed func()) { db.committed = committed }
 
 // statementObserver is the Bun hook behind Observe.
 type statementObserver struct {

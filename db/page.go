@@ -200,8 +200,10 @@ type listSpec[R any] struct {
 	searched     []string // columns
 	query        func(from string, args ...any) *bun.SelectQuery
 	scan         func(row) (R, error)
-	size         func(R) int   // approximate bytes of memory
-	parentColumn string        // the column with the id of a row's parent, "" to list all rows
+	size         func(R) int // approximate bytes of memory
+	parentColumn string      // the column with the id of a row's parent, "" to list all rows
+	parent       NodeType    // if set, a list depends on its parent alone, and on what record adds of each row
+	record       func(*Reads, R)
 	parentOf     func(R) int64 // its value
 }
 
@@ -276,6 +278,11 @@ func readPages[R any](ctx context.Context, db *DB, spec listSpec[R], list List, 
 	for _, id := range parents {
 		pages[id] = new(Page[R])
 	}
+	var reads *Reads
+	if spec.parent != "" {
+		ctx, reads = scoped(ctx)
+		reads.add(spec.parent, parents...)
+	}
 	where := newWhere(db, spec, list.Filter, parents)
 	if list.WithTotal || list.WithPreceding && list.Cursor.Valid {
 		if err := readCounts(ctx, db, spec, list, where, parents, pages); err != nil {
@@ -291,6 +298,9 @@ func readPages[R any](ctx context.Context, db *DB, spec listSpec[R], list List, 
 		read, err := scan(row)
 		if err != nil {
 			return err
+		}
+		if reads != nil {
+			spec.record(reads, read)
 		}
 		page := pages[spec.parentOf(read)]
 		if page.HasMore = len(page.Rows) == list.Limit; !page.HasMore {

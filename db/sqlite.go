@@ -30,9 +30,9 @@ func openSQLite(ctx context.Context, path string) (*DB, error) {
 		return nil, errors.Join(err, write.Close())
 	}
 	db := &DB{
-		write:     newBun(write, sqlitedialect.New()),
-		read:      newBun(read, sqlitedialect.New()),
-		directory: filepath.Dir(path),
+		write: newBun(write, sqlitedialect.New()),
+		read:  newBun(read, sqlitedialect.New()),
+		path:  path,
 	}
 	db.prepare()
 	if err := db.write.PingContext(ctx); err != nil { // creates the file before a reader opens it

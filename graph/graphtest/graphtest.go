@@ -65,7 +65,7 @@ func DefaultLimits(t testing.TB) document.Limits {
 func NewHandler(t testing.TB, resolver *graph.Resolver, change func(*Options)) *graphqlhttp.Handler {
 	t.Helper()
 	if resolver.Auth == nil {
-		resolver.Auth = auth.NewAuthenticator(resolver.DB, time.Minute, 0)
+		resolver.Auth = auth.NewAuthenticator(resolver.DB, nil, time.Minute, 0)
 	}
 	o := Options{
 		Options: document.Options{Limits: DefaultLimits(t), Introspection: document.IntrospectionOn},

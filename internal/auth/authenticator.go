@@ -13,20 +13,23 @@ import (
 	"golang.org/x/sync/singleflight"
 
 	"portfolio/db"
+	"portfolio/internal/feed"
 )
 
 const (
-	// cacheTTL bounds how stale a cached viewer may be. A change made by another
-	// process (revoked token, withdrawn permission) takes effect within it.
+	// cacheTTL bounds how stale a cached viewer may be without a feed. A change made
+	// by another process (revoked token, withdrawn permission) takes effect within it.
 	cacheTTL = time.Second
 
 	maxCached = 10_000
 )
 
-// Authenticator finds the viewer who holds a token. It caches viewers briefly
-// and limits the failed logins of each address.
+// Authenticator finds the viewer who holds a token. It caches viewers while the feed
+// proves that they are current, or without a feed briefly, and limits the failed
+// logins of each address.
 type Authenticator struct {
 	db      *db.DB
+	feed    *feed.Feed // may be nil
 	timeout time.Duration
 	now     func() time.Time
 	logins  *logins
@@ -43,46 +46,49 @@ type cacheEntry struct {
 	viewer  *db.User
 	expires *db.Time
 	read    time.Time // when the query started
+	mark    feed.Mark // that the query started at
 }
 
 // NewAuthenticator returns an Authenticator on database whose queries take at
-// most timeout. An address may send maxFailures different invalid keys per
-// minute, or any number if that is 0.
-func NewAuthenticator(database *db.DB, timeout time.Duration, maxFailures int) *Authenticator {
+// most timeout. The feed may be nil. An address may send maxFailures different invalid
+// keys per minute, or any number if that is 0.
+func NewAuthenticator(database *db.DB, changes *feed.Feed, timeout time.Duration, maxFailures int) *Authenticator {
 	return &Authenticator{
-		db: database, timeout: timeout, now: time.Now,
+		db: database, feed: changes, timeout: timeout, now: time.Now,
 		logins: newLogins(maxFailures), cache: map[tokenHash]*cacheEntry{},
 	}
 }
 
-// Viewer returns the active user who holds the key and must not be modified. The error is ErrInvalidToken if the key
-// is unknown or expired, ErrInactiveUser, a *RateLimitError or an error of the
-// database. The client's address is taken from the context.
-func (a *Authenticator) Viewer(ctx context.Context, key string) (*db.User, error) {
+// Viewer returns the active user who holds the key and must not be modified, and the
+// feed's mark of what is read from now on. The error is ErrInvalidToken if the key is
+// unknown or expired, ErrInactiveUser, a *RateLimitError or an error of the database.
+// The client's address is taken from the context.
+func (a *Authenticator) Viewer(ctx context.Context, key string) (*db.User, feed.Mark, error) {
+	mark := a.feed.Mark(ctx)
 	hash, now := HashKey(key), a.now()
-	entry := a.cached(hash, now)
+	entry := a.cached(hash, mark, now)
 	if entry != nil {
 		a.hits.Add(1)
 	} else {
 		a.misses.Add(1)
 		address := AddressFrom(ctx)
 		if err := a.logins.check(address, hash, now); err != nil {
-			return nil, err
+			return nil, 0, err
 		}
 		var err error
-		if entry, err = a.load(ctx, hash, now); err != nil {
+		if entry, err = a.load(ctx, hash, mark, now); err != nil {
 			if errors.Is(err, ErrInvalidToken) || errors.Is(err, ErrInactiveUser) {
 				a.logins.failed(address, hash, now)
 			}
-			return nil, err
+			return nil, 0, err
 		}
 		a.logins.succeeded(hash)
 	}
 	if entry.expires != nil && !now.Before(entry.expires.Time) {
 		a.logins.failed(AddressFrom(ctx), hash, now)
-		return nil, ErrInvalidToken
+		return nil, 0, ErrInvalidToken
 	}
-	return entry.viewer, nil
+	return entry.viewer, mark, nil
 }
 
 // Stats counts since the start, but for Cached.
@@ -113,27 +119,47 @@ func (a *Authenticator) Invalidate() {
 	a.generation++
 }
 
+// isCurrent reports whether an entry is still valid for a request that came at mark
+// and now.
+func (a *Authenticator) isCurrent(entry *cacheEntry, mark feed.Mark, now time.Time) bool {
+	if a.feed == nil {
+		return now.Sub(entry.read) < cacheTTL
+	}
+	return mark != 0 && a.feed.UsersCurrent(entry.mark)
+}
+
 // cached returns the cache entry of a token, nil if it is missing or stale.
-func (a *Authenticator) cached(hash tokenHash, now time.Time) *cacheEntry {
+func (a *Authenticator) cached(hash tokenHash, mark feed.Mark, now time.Time) *cacheEntry {
 	a.mu.RLock()
-	defer a.mu.RUnlock()
-	if entry := a.cache[hash]; entry != nil && now.Sub(entry.read) < cacheTTL {
+	entry := a.cache[hash]
+	a.mu.RUnlock()
+	if entry != nil && a.isCurrent(entry, mark, now) {
 		return entry
 	}
 	return nil
 }
 
-// load shares one query among all requests that wait for the same token. It
-// repeats a query that started too long before the request.
-func (a *Authenticator) load(ctx context.Context, hash tokenHash, now time.Time) (*cacheEntry, error) {
+// load shares one query among all requests that wait for the same token. It repeats a
+// query whose result is not current for the request. If the feed cannot prove what is,
+// the request has a query of its own.
+func (a *Authenticator) load(ctx context.Context, hash tokenHash, mark feed.Mark, now time.Time) (*cacheEntry, error) {
+	if a.feed != nil && mark == 0 {
+		return a.query(ctx, hash, mark, now)
+	}
+	own := false // whether the result is that of a query for this request
 	for {
 		a.mu.RLock()
 		generation := a.generation
 		a.mu.RUnlock()
 		result := a.queries.DoChan(strconv.Itoa(generation)+" "+string(hash[:]), func() (any, error) {
+			own = true
 			ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), a.timeout)
 			defer cancel()
-			return a.query(ctx, hash, a.now(), generation)
+			entry, err := a.query(ctx, hash, mark, a.now())
+			if err == nil {
+				a.store(hash, entry, generation)
+			}
+			return entry, err
 		})
 		select {
 		case <-ctx.Done():
@@ -142,16 +168,15 @@ func (a *Authenticator) load(ctx context.Context, hash tokenHash, now time.Time)
 			if done.Err != nil {
 				return nil, done.Err
 			}
-			if entry := done.Val.(*cacheEntry); now.Sub(entry.read) < cacheTTL {
+			if entry := done.Val.(*cacheEntry); own || a.isCurrent(entry, mark, now) {
 				return entry, nil
 			}
 		}
 	}
 }
 
-// query reads a token's viewer from the database. It caches the viewer unless
-// the cache was invalidated since generation.
-func (a *Authenticator) query(ctx context.Context, hash tokenHash, now time.Time, generation int) (_ *cacheEntry, err error) {
+// query reads a token's viewer from the database.
+func (a *Authenticator) query(ctx context.Context, hash tokenHash, mark feed.Mark, now time.Time) (_ *cacheEntry, err error) {
 	defer func() {
 		if value := recover(); value != nil { // singleflight would exit the process
 			err = fmt.Errorf("panic: %v\n%s", value, debug.Stack())
@@ -167,14 +192,17 @@ func (a *Authenticator) query(ctx context.Context, hash tokenHash, now time.Time
 	if !user.IsActive {
 		return nil, ErrInactiveUser
 	}
-	entry := &cacheEntry{viewer: &user.User, expires: user.ExpiresAt, read: now}
+	return &cacheEntry{viewer: &user.User, expires: user.ExpiresAt, read: now, mark: mark}, nil
+}
+
+// store caches a viewer, unless the cache was invalidated since generation.
+func (a *Authenticator) store(hash tokenHash, entry *cacheEntry, generation int) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if len(a.cache) >= maxCached {
 		clear(a.cache)
 	}
-	if a.generation == generation {
+	if newer := a.cache[hash]; a.generation == generation && (newer == nil || !newer.read.After(entry.read)) {
 		a.cache[hash] = entry
 	}
-	return entry, nil
 }

@@ -14,7 +14,7 @@ import (
 type fakeClock struct{ now time.Time }
 
 func newTestAuthenticator(database *db.DB, maxFailures int) (*Authenticator, *fakeClock) {
-	authenticator, clock := NewAuthenticator(database, time.Minute, maxFailures), &fakeClock{time.Now()}
+	authenticator, clock := NewAuthenticator(database, nil, time.Minute, maxFailures), &fakeClock{time.Now()}
 	authenticator.now = func() time.Time { return clock.now }
 	return authenticator, clock
 }
@@ -45,21 +45,21 @@ func TestViewer(t *testing.T) {
 		inactive, _ := createToken(t, database, db.User{Username: "inactive", IsAdmin: true}, nil)
 		expiring, _ := createToken(t, database, db.User{Username: "expiring", IsActive: true}, &soon)
 
-		viewer, err := authenticator.Viewer(t.Context(), staff)
+		viewer, _, err := authenticator.Viewer(t.Context(), staff)
 		if err != nil || viewer.Username != "staff" || !Allowed(viewer, PermissionPortfolioLink) || Allowed(viewer, PermissionAdmin) {
 			t.Errorf("staff: %+v, %v", viewer, err)
 		}
-		if _, err := authenticator.Viewer(t.Context(), inactive); !errors.Is(err, ErrInactiveUser) {
+		if _, _, err := authenticator.Viewer(t.Context(), inactive); !errors.Is(err, ErrInactiveUser) {
 			t.Errorf("inactive: %v", err)
 		}
-		if _, err := authenticator.Viewer(t.Context(), "unknown"); !errors.Is(err, ErrInvalidToken) {
+		if _, _, err := authenticator.Viewer(t.Context(), "unknown"); !errors.Is(err, ErrInvalidToken) {
 			t.Errorf("unknown: %v", err)
 		}
-		if _, err := authenticator.Viewer(t.Context(), expiring); err != nil {
+		if _, _, err := authenticator.Viewer(t.Context(), expiring); err != nil {
 			t.Errorf("before expiry: %v", err)
 		}
 		clock.now = soon.Time // still cached
-		if _, err := authenticator.Viewer(t.Context(), expiring); !errors.Is(err, ErrInvalidToken) {
+		if _, _, err := authenticator.Viewer(t.Context(), expiring); !errors.Is(err, ErrInvalidToken) {
 			t.Errorf("expired: %v", err)
 		}
 	})
@@ -75,7 +75,7 @@ func TestCacheTTL(t *testing.T) {
 		view := func() (*db.User, int64, error) {
 			var statements atomic.Int64
 			ctx := db.WithQueryCounter(t.Context(), &statements)
-			viewer, err := authenticator.Viewer(ctx, key)
+			viewer, _, err := authenticator.Viewer(ctx, key)
 			return viewer, statements.Load(), err
 		}
 		for _, want := range []int64{1, 0, 0} {
@@ -110,29 +110,31 @@ func TestCacheIsBounded(t *testing.T) {
 		authenticator.cache[[32]byte{byte(i), byte(i >> 8)}] = &cacheEntry{}
 	}
 	key, _ := createToken(t, database, db.User{Username: "one more", IsActive: true}, nil)
-	if _, err := authenticator.Viewer(t.Context(), key); err != nil || len(authenticator.cache) > maxCached {
+	if _, _, err := authenticator.Viewer(t.Context(), key); err != nil || len(authenticator.cache) > maxCached {
 		t.Errorf("%d cached, %v", len(authenticator.cache), err)
 	}
 }
 
-// TestInvalidate checks that cached viewers are read again, and that a query
-// that started before Invalidate is not cached.
+// TestInvalidate checks that cached viewers are read again, and that the result of a
+// query that started before Invalidate is not cached.
 func TestInvalidate(t *testing.T) {
 	t.Parallel()
 	dbtest.EachURL(t, func(t *testing.T, dsn string) {
 		database := dbtest.Open(t, dsn)
 		authenticator, clock := newTestAuthenticator(database, 0)
 		key, _ := createToken(t, database, db.User{Username: "staff", IsActive: true, IsStaff: true}, nil)
-		if _, err := authenticator.Viewer(t.Context(), key); err != nil {
+		if _, _, err := authenticator.Viewer(t.Context(), key); err != nil {
 			t.Fatal(err)
 		}
 		generation := authenticator.generation
 		authenticator.Invalidate()
-		if _, err := authenticator.query(t.Context(), HashKey(key), clock.now, generation); err != nil {
+		entry, err := authenticator.query(t.Context(), HashKey(key), 0, clock.now)
+		if err != nil {
 			t.Fatal(err)
 		}
+		authenticator.store(HashKey(key), entry, generation)
 		dbtest.Exec(t, dsn, "DELETE FROM user_permissions")
-		if viewer, err := authenticator.Viewer(t.Context(), key); err != nil || Allowed(viewer, PermissionPortfolioLink) {
+		if viewer, _, err := authenticator.Viewer(t.Context(), key); err != nil || Allowed(viewer, PermissionPortfolioLink) {
 			t.Errorf("%+v, %v", viewer, err)
 		}
 	})

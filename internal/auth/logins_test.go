@@ -38,7 +38,7 @@ func TestFailedLogins(t *testing.T) {
 			{0, here, "another", nil, 30 * time.Second},
 		} {
 			clock.now = clock.now.Add(step.after)
-			_, err := authenticator.Viewer(WithAddress(t.Context(), step.address), step.key)
+			_, _, err := authenticator.Viewer(WithAddress(t.Context(), step.address), step.key)
 			limited, isLimited := errors.AsType[*RateLimitError](err)
 			if isLimited != (step.wait > 0) || !isLimited && !errors.Is(err, step.want) || isLimited && limited.RetryAfter.Round(time.Millisecond) != step.wait {
 				t.Errorf("step %d: %v", i, err)
@@ -57,7 +57,7 @@ func TestInvalidateKeepsValidKeys(t *testing.T) {
 	ctx := WithAddress(t.Context(), netip.MustParseAddr("192.0.2.1"))
 	viewer := func(key string, want error) {
 		t.Helper()
-		if _, err := authenticator.Viewer(ctx, key); !errors.Is(err, want) {
+		if _, _, err := authenticator.Viewer(ctx, key); !errors.Is(err, want) {
 			t.Errorf("%v, want %v", err, want)
 		}
 	}

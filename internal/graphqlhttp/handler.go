@@ -313,7 +313,8 @@ func (h *Handler) viewer(r *http.Request) (*db.User, error) {
 	if err != nil || scheme != "token" && scheme != "bearer" {
 		return nil, auth.ErrInvalidToken
 	}
-	return h.Auth.Viewer(r.Context(), key)
+	viewer, _, err := h.Auth.Viewer(r.Context(), key)
+	return viewer, err
 }
 
 // unauthenticated returns the response to a token that is invalid or could not

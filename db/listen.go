@@ -1,0 +1,76 @@
+package db
+
+import (
+	"context"
+	"errors"
+	"strconv"
+	"strings"
+)
+
+// Change says which rows a committed transaction changed.
+type Change struct {
+	Nodes []NodeID // portfolios, or rows of their links; images, or rows of their thumbnails
+	Users bool     // rows of users, permissions or tokens
+	All   bool     // rows of any portfolios and images
+}
+
+// Listener is a connection that hears of every committed change, whoever made it.
+type Listener interface {
+	// Sync waits until the listener has heard of every change that was committed
+	// before the call.
+	Sync(ctx context.Context) error
+	// Done is closed when the connection is lost.
+	Done() <-chan struct{}
+	// Err returns why the connection was lost.
+	Err() error
+	// Close closes the connection.
+	Close()
+}
+
+// Errors of a database that does not tell what is committed.
+var (
+	// ErrFeedOff means that the triggers that tell of changes are disabled.
+	ErrFeedOff = errors.New("the triggers of the feed are disabled: run migrate with FEED=on")
+	// ErrPooler means that the connection goes through a pooler, which does not
+	// forward notifications.
+	ErrPooler = errors.New("the connection goes through a pooler: set FEED_URL to the URL of the PostgreSQL server itself")
+	// ErrOtherServer means that the pool's changes are not heard.
+	ErrOtherServer = errors.New("FEED_URL is not the server or the database of DATABASE_URL")
+)
+
+// Listen opens a connection that calls changed for each change, one after the other.
+// With a URL, which must be of the same PostgreSQL database, it connects to that.
+func (db *DB) Listen(ctx context.Context, url URL, changed func(Change)) (Listener, error) {
+	if !db.Postgres() {
+		return db.listenSQLite(ctx, changed)
+	}
+	return db.listenPostgres(ctx, url, changed)
+}
+
+// parseChange parses the payload of a notification, as the triggers write it.
+func parseChange(payload string) Change {
+	fields := strings.Fields(payload)
+	if len(fields) == 0 {
+		return Change{All: true}
+	}
+	var of NodeType
+	switch fields[0] {
+	case "u":
+		return Change{Users: true}
+	case "p":
+		of = PortfolioNode
+	case "i":
+		of = ImageNode
+	default:
+		return Change{All: true}
+	}
+	change := Change{}
+	for _, field := range fields[1:] {
+		id, err := strconv.ParseInt(field, 10, 64)
+		if err != nil {
+			return Change{All: true}
+		}
+		change.Nodes = append(change.Nodes, NodeID{of, id})
+	}
+	return change
+}

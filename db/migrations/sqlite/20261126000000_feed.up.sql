@@ -1,0 +1,1 @@
+-- SQLite needs no triggers: each connection can ask whether another one has committed.

@@ -1,0 +1,264 @@
+// Package feed tells whether what was read from the database is current. It hears of
+// every committed change, and before an answer from memory a round trip proves that
+// it has heard of all of them, as a leader in Raft proves that it may read its memory.
+package feed
+
+import (
+	"context"
+	"hash/maphash"
+	"log/slog"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"portfolio/db"
+)
+
+// Feed numbers the changes that it hears of, and knows the last one of each row. A nil
+// Feed hears of none.
+type Feed struct {
+	options Options
+	began   time.Time
+	seed    maphash.Seed
+	session atomic.Pointer[session] // nil while changes are not heard
+	own     chan struct{}           // receives after a commit of this process
+
+	last  atomic.Uint64 // number of the last change
+	floor atomic.Uint64 // what was read before may have changed unheard
+	users atomic.Uint64 // last change of users, permissions or tokens
+	rows  atomic.Uint64 // last change of any other rows
+	all   atomic.Uint64 // last change that does not say which rows
+	nodes [1 << 16]atomic.Uint64
+
+	mu      sync.Mutex
+	waiters map[*waiter]struct{}
+}
+
+// Options configure a Feed.
+type Options struct {
+	// Listen opens a listener, such as that of db.DB.Listen.
+	Listen func(ctx context.Context, changed func(db.Change)) (db.Listener, error)
+	// Slack is how old an answer from memory may be. If it is 0, the answer has every
+	// change that was committed before the request.
+	Slack time.Duration
+	Log   *slog.Logger
+}
+
+// session is a listener, with the start of its last round trip that succeeded.
+type session struct {
+	db.Listener
+	synced atomic.Int64 // as nanoseconds since Feed.began
+}
+
+// Mark is the number of the last change that was heard of before something was read. It
+// is 0 if changes are not heard.
+type Mark uint64
+
+// Tags are the rows that an answer was made from. Rows share tags, so an answer may seem
+// to have changed that has not.
+type Tags struct {
+	nodes []uint16
+	all   bool
+}
+
+// New returns a Feed that hears of changes while Run runs.
+func New(options Options) *Feed {
+	f := &Feed{options: options, began: time.Now(), seed: maphash.MakeSeed(), own: make(chan struct{}, 1), waiters: map[*waiter]struct{}{}}
+	f.last.Store(1)
+	return f
+}
+
+const (
+	idleSync   = 250 * time.Millisecond // finds out what SQLite's others commit, and that a connection was lost
+	retryDelay = 500 * time.Millisecond
+)
+
+// Run hears of changes until ctx is canceled. It connects anew when the connection is
+// lost.
+func (f *Feed) Run(ctx context.Context) {
+	problem := ""
+	for {
+		err := f.listen(ctx, func() {
+			if problem != "" {
+				f.options.Log.InfoContext(ctx, "changes are heard again")
+				problem = ""
+			}
+		})
+		f.session.Store(nil)
+		if ctx.Err() != nil {
+			return
+		}
+		if err.Error() != problem {
+			problem = err.Error()
+			f.options.Log.WarnContext(ctx, "changes are not heard, so nothing is cached", "error", problem)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(retryDelay):
+		}
+	}
+}
+
+// listen hears of changes until it cannot, and returns why.
+func (f *Feed) listen(ctx context.Context, ready func()) error {
+	listener, err := f.options.Listen(ctx, f.changed)
+	if err != nil {
+		return err
+	}
+	defer listener.Close()
+	f.trust(listener)
+	ready()
+	tick := time.NewTicker(idleSync)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-listener.Done():
+			return listener.Err()
+		case <-tick.C:
+		case <-f.own:
+		}
+		_ = listener.Sync(ctx) // if it fails the listener is done
+	}
+}
+
+// trust uses a new listener, which has not heard of earlier changes.
+func (f *Feed) trust(listener db.Listener) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.floor.Store(f.last.Add(1))
+	f.session.Store(&session{Listener: listener})
+	f.wake()
+}
+
+// Committed makes the feed look for changes at once.
+func (f *Feed) Committed() {
+	select {
+	case f.own <- struct{}{}:
+	default:
+	}
+}
+
+// changed numbers a change, and wakes those who wait for it.
+func (f *Feed) changed(change db.Change) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	number := f.last.Add(1)
+	if change.Users {
+		f.users.Store(number)
+	}
+	if change.All {
+		f.all.Store(number)
+	}
+	for _, node := range change.Nodes {
+		f.nodes[f.tag(node)].Store(number)
+	}
+	if change.All || change.Nodes != nil {
+		f.rows.Store(number)
+	}
+	f.wake()
+}
+
+func (f *Feed) tag(node db.NodeID) uint16 { return uint16(maphash.Comparable(f.seed, node)) }
+
+// Tags returns the tags of what was read.
+func (f *Feed) Tags(reads *db.Reads) Tags {
+	nodes, all := reads.Nodes()
+	tags := Tags{all: all}
+	for _, node := range nodes {
+		tags.nodes = append(tags.nodes, f.tag(node))
+	}
+	slices.Sort(tags.nodes)
+	tags.nodes = slices.Compact(tags.nodes)
+	return tags
+}
+
+// Size returns the approximate bytes of memory of the tags.
+func (t Tags) Size() int { return 2 * cap(t.nodes) }
+
+// Mark returns the mark of what is read from now on. Every change that was committed
+// before the call, or with slack that long before, has been heard of. It is 0 if that
+// cannot be proven.
+func (f *Feed) Mark(ctx context.Context) Mark {
+	if f == nil {
+		return 0
+	}
+	heard := f.session.Load()
+	if heard == nil {
+		return 0
+	}
+	now := int64(time.Since(f.began))
+	if synced := heard.synced.Load(); f.options.Slack > 0 && synced > 0 && now-synced < int64(f.options.Slack) {
+		return Mark(f.last.Load())
+	}
+	if heard.Sync(ctx) != nil {
+		return 0
+	}
+	if f.options.Slack > 0 {
+		heard.synced.Store(now)
+	}
+	return Mark(f.last.Load())
+}
+
+// Current reports whether what was read at a mark has not changed, as far as changes
+// were heard of.
+func (f *Feed) Current(read Mark, tags Tags) bool {
+	since := uint64(read)
+	if since == 0 || since < f.floor.Load() || since < f.all.Load() {
+		return false
+	}
+	if tags.all {
+		return since >= f.rows.Load()
+	}
+	for _, node := range tags.nodes {
+		if since < f.nodes[node].Load() {
+			return false
+		}
+	}
+	return true
+}
+
+// UsersCurrent is Current for what was read of users, permissions and tokens.
+func (f *Feed) UsersCurrent(read Mark) bool {
+	since := uint64(read)
+	return since != 0 && since >= f.floor.Load() && since >= f.users.Load()
+}
+
+// waiter waits for what was read to change.
+type waiter struct {
+	read    Mark
+	tags    Tags
+	changed chan struct{}
+}
+
+// Wait returns when what was read at a mark, or users, permissions or tokens, may have
+// changed. Its error is that of ctx.
+func (f *Feed) Wait(ctx context.Context, read Mark, tags Tags) error {
+	w := &waiter{read, tags, make(chan struct{})}
+	f.mu.Lock()
+	f.waiters[w] = struct{}{}
+	f.wake() // it may have changed already
+	f.mu.Unlock()
+	select {
+	case <-w.changed:
+		return nil
+	case <-ctx.Done():
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		delete(f.waiters, w)
+		return ctx.Err()
+	}
+}
+
+// wake wakes those whose rows have changed. The caller holds the lock.
+func (f *Feed) wake() {
+	for w := range f.waiters {
+		if !f.Current(w.read, w.tags) || !f.UsersCurrent(w.read) {
+			delete(f.waiters, w)
+			close(w.changed)
+		}
+	}
+}
