@@ -7,7 +7,7 @@ import (
 )
 
 // Reads records what the statements run under a context depend on: the rows of some
-// portfolios and images, or all rows.
+// portfolios and images, or all rows of all tables.
 type Reads struct {
 	mu    sync.Mutex
 	nodes []NodeID // portfolios, with their links, and images, with their thumbnails

@@ -211,7 +211,7 @@ func (f *Feed) Current(read Mark, tags Tags) bool {
 		return false
 	}
 	if tags.all {
-		return since >= f.rows.Load()
+		return since >= f.rows.Load() && since >= f.users.Load()
 	}
 	for _, node := range tags.nodes {
 		if since < f.nodes[node].Load() {

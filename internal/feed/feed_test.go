@@ -74,10 +74,10 @@ var changed = []struct{ statement, reads string }{
 	{"DELETE FROM images WHERE id = 7", "link 5, no link, portfolios"},
 	{"UPDATE portfolio_links SET name = 'n' WHERE id = 1234", ""},
 	{"INSERT INTO portfolio_links (id, portfolio_id, name) SELECT 100 + i, 9 + i, 'x' FROM generate_series(1, 351) AS i", "link 4, link 5, links of 1, no link, portfolio 1, portfolios"},
-	{"INSERT INTO user_permissions (user_id, code) VALUES (1, 4242)", "users"},
-	{"UPDATE users SET is_staff = true", "users"},
-	{"INSERT INTO tokens (user_id, key_hash) VALUES (1, 'k')", "users"},
-	{"DELETE FROM users", "users"},
+	{"INSERT INTO user_permissions (user_id, code) VALUES (1, 4242)", "no link, portfolios, users"},
+	{"UPDATE users SET is_staff = true", "no link, portfolios, users"},
+	{"INSERT INTO tokens (user_id, key_hash) VALUES (1, 'k')", "no link, portfolios, users"},
+	{"DELETE FROM users", "no link, portfolios, users"},
 	{"TRUNCATE portfolio_links", "link 4, link 5, links of 1, no link, portfolio 1, portfolios"},
 	{"INSERT INTO portfolio_links (id, portfolio_id, name) VALUES (12, 2, 'x')", "link 4, link 5, no link, portfolios"}, // by a session that replicates
 }
