@@ -144,6 +144,8 @@ func (a *Authenticator) cached(hash tokenHash, mark feed.Mark, now time.Time) *c
 // the request has a query of its own.
 func (a *Authenticator) load(ctx context.Context, hash tokenHash, mark feed.Mark, now time.Time) (*cacheEntry, error) {
 	if a.feed != nil && mark == 0 {
+		ctx, cancel := context.WithTimeout(ctx, a.timeout)
+		defer cancel()
 		return a.query(ctx, hash, mark, now)
 	}
 	own := false // whether the result is that of a query for this request
