@@ -57,8 +57,7 @@ func mayReadNode(ctx context.Context, id db.NodeID) bool {
 	if id.Type != db.UserNode && id.Type != db.TokenNode {
 		return true
 	}
-	viewer := auth.ViewerFrom(ctx)
-	return auth.Allowed(viewer, auth.PermissionAdmin) || id == viewer.NodeID()
+	return auth.HasPermission(ctx, auth.PermissionAdmin) || id == auth.ViewerFrom(ctx).NodeID()
 }
 
 func (e *inputErrors) nodeID(id db.NodeID, field ...any) {

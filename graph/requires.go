@@ -30,10 +30,10 @@ func Authorize(ctx context.Context, field *ast.FieldDefinition) error {
 	if !ok {
 		return nil
 	}
-	switch viewer := auth.ViewerFrom(ctx); {
-	case auth.Allowed(viewer, permission):
+	switch {
+	case auth.HasPermission(ctx, permission):
 		return nil
-	case viewer == nil:
+	case auth.IsAnonymous(ctx):
 		return errUnauthenticated
 	}
 	return errForbidden

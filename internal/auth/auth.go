@@ -9,6 +9,8 @@ import (
 	"encoding/hex"
 	"errors"
 	"slices"
+	"strconv"
+	"sync/atomic"
 
 	"portfolio/db"
 )
@@ -32,6 +34,8 @@ const (
 	PermissionAdmin         Permission = "ADMIN"
 )
 
+var permissions = [...]Permission{PermissionPortfolioLink, PermissionAdmin}
+
 // Allowed reports whether a user has the permission. Admins have every
 // permission, staff with the code PortfolioLinkCode have PORTFOLIO_LINK, and a
 // nil user has none.
@@ -50,7 +54,7 @@ func Allowed(user *db.User, permission Permission) bool {
 // Permissions lists the permissions of a user.
 func Permissions(user *db.User) []Permission {
 	allowed := []Permission{}
-	for _, permission := range []Permission{PermissionPortfolioLink, PermissionAdmin} {
+	for _, permission := range permissions {
 		if Allowed(user, permission) {
 			allowed = append(allowed, permission)
 		}
@@ -58,18 +62,55 @@ func Permissions(user *db.User) []Permission {
 	return allowed
 }
 
+// Rights returns a text that is the same for users with the same permissions only.
+func Rights(user *db.User) string {
+	rights := 0
+	for i, permission := range permissions {
+		if Allowed(user, permission) {
+			rights |= 1 << i
+		}
+	}
+	return strconv.Itoa(rights)
+}
+
 type viewerKey struct{}
+
+type viewing struct {
+	viewer *db.User
+	asked  atomic.Bool // who it is
+}
 
 // WithViewer returns a context that carries the user who sent the request, nil if
 // it is anonymous.
 func WithViewer(ctx context.Context, viewer *db.User) context.Context {
-	return context.WithValue(ctx, viewerKey{}, viewer)
+	return context.WithValue(ctx, viewerKey{}, &viewing{viewer: viewer})
 }
 
-// ViewerFrom returns the user who sent the request, nil if it is anonymous.
+// ViewerFrom returns the user who sent the request, nil if it is anonymous. What is made
+// of it is not shared with other users. HasPermission is for what is.
 func ViewerFrom(ctx context.Context) *db.User {
-	viewer, _ := ctx.Value(viewerKey{}).(*db.User)
-	return viewer
+	v := viewingFrom(ctx)
+	v.asked.Store(true)
+	return v.viewer
+}
+
+// IsForViewer reports whether ViewerFrom was called, so that users with the same
+// permissions may get different results.
+func IsForViewer(ctx context.Context) bool { return viewingFrom(ctx).asked.Load() }
+
+// HasPermission reports whether the user who sent the request has the permission.
+func HasPermission(ctx context.Context, permission Permission) bool {
+	return Allowed(viewingFrom(ctx).viewer, permission)
+}
+
+// IsAnonymous reports whether the request has no user.
+func IsAnonymous(ctx context.Context) bool { return viewingFrom(ctx).viewer == nil }
+
+func viewingFrom(ctx context.Context) *viewing {
+	if v, ok := ctx.Value(viewerKey{}).(*viewing); ok {
+		return v
+	}
+	return new(viewing)
 }
 
 // NewKey returns a random key for a new token in the legacy system's form, 40
