@@ -6,6 +6,7 @@ import (
 	"portfolio/db"
 	"portfolio/internal/admission"
 	"portfolio/internal/auth"
+	"portfolio/internal/cache"
 	"portfolio/internal/document"
 	"portfolio/internal/images"
 	"portfolio/internal/middleware"
@@ -20,6 +21,7 @@ type watched struct {
 	limiter       *middleware.RateLimiter
 	documents     *document.Cache
 	images        *images.Service
+	responses     *cache.Cache // may be nil
 }
 
 // measure adds the state of the parts to the metrics. It is read when Prometheus
@@ -49,6 +51,9 @@ func (p watched) measure(m *telemetry.Metrics) {
 		stats := p.authenticator.Stats()
 		return stats.Cached, stats.Hits, stats.Misses
 	})
+	if p.responses != nil {
+		p.measureResponses(m)
+	}
 
 	m.Gauge("image_memory_bytes", "Memory that is reserved for rendering images.", nil, func() float64 {
 		reserved, _ := p.images.Memory()
@@ -58,6 +63,15 @@ func (p watched) measure(m *telemetry.Metrics) {
 		_, limit := p.images.Memory()
 		return float64(limit)
 	})
+}
+
+func (p watched) measureResponses(m *telemetry.Metrics) {
+	measureCache(m, "responses", func() (entries int, hits, misses int64) {
+		stats := p.responses.Stats()
+		return stats.Entries, stats.Hits, stats.Misses
+	})
+	m.Gauge("response_cache_bytes", "Memory of the responses in the cache.", nil, func() float64 { return float64(p.responses.Stats().Bytes) })
+	m.Gauge("response_cache_limit_bytes", "Maximum memory of the responses in the cache.", nil, func() float64 { return float64(p.responses.Stats().Limit) })
 }
 
 func measureConnections(m *telemetry.Metrics, connections *middleware.ConnectionLimiter, limit int) {

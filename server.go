@@ -25,6 +25,7 @@ import (
 	"portfolio/graph/model"
 	"portfolio/internal/admission"
 	"portfolio/internal/auth"
+	"portfolio/internal/cache"
 	"portfolio/internal/demo"
 	"portfolio/internal/document"
 	"portfolio/internal/feed"
@@ -115,7 +116,7 @@ func (c *serverSettings) startFeed(ctx context.Context, database *db.DB, log *sl
 		Listen: func(ctx context.Context, changed func(db.Change)) (db.Listener, error) {
 			return database.Listen(ctx, c.FeedURL, changed)
 		},
-		Log: log,
+		Slack: c.CacheSlack, Log: log,
 	})
 	database.OnCommit(changes.Committed)
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx)) // also while the server shuts down
@@ -194,15 +195,16 @@ func (c *serverSettings) handler(
 		service.Observe = watch.ImageStep
 	}
 	resolver := &graph.Resolver{DB: database, Auth: authenticator, Images: service}
-	graphql, err := c.graphQL(resolver, admitted, log)
+	responses := cache.New(changes, c.CacheBytes, memory.Hold)
+	graphql, err := c.graphQL(resolver, admitted, responses, log)
 	if err != nil {
 		return nil, fmt.Errorf("PERSISTED_DOCUMENTS: %w", err)
 	}
 	if watch.Metrics != nil {
-		watched{database, admitted, authenticator, limiter, graphql.Documents, service}.measure(watch.Metrics)
+		watched{database, admitted, authenticator, limiter, graphql.Documents, service, responses}.measure(watch.Metrics)
 	}
 	legacy := compat.New(resolver.Query(), authenticator, compat.Options{
-		MediaURL: c.MediaURL, Admission: admitted, Timeout: c.Clients.RequestTimeout, Log: log,
+		MediaURL: c.MediaURL, Admission: admitted, Cache: responses, Timeout: c.Clients.RequestTimeout, Log: log,
 	})
 	router := &router{
 		graphql: middleware.SecurityHeaders(middleware.CORS(c.Clients.CORSOrigins, limiter.Handler(graphql, graphql.Reject))),
@@ -223,7 +225,7 @@ func (c *serverSettings) handler(
 	return middleware.LogRequests(router, c.Clients.TrustedProxies, watch, log), nil
 }
 
-func (c *serverSettings) graphQL(resolver *graph.Resolver, admitted *admission.Admission, log *slog.Logger) (*graphqlhttp.Handler, error) {
+func (c *serverSettings) graphQL(resolver *graph.Resolver, admitted *admission.Admission, responses *cache.Cache, log *slog.Logger) (*graphqlhttp.Handler, error) {
 	persisted := map[string]string{}
 	if c.PersistedDocuments != "" {
 		var err error
@@ -240,7 +242,7 @@ func (c *serverSettings) graphQL(resolver *graph.Resolver, admitted *admission.A
 		return nil, err
 	}
 	return &graphqlhttp.Handler{
-		Execute: graph.NewExecutor(schema, log), Documents: documents, Auth: resolver.Auth, Admission: admitted,
+		Execute: graph.NewExecutor(schema, log), Documents: documents, Auth: resolver.Auth, Admission: admitted, Cache: responses,
 		Authorize: graph.Authorize, PresentError: graph.PresentError(log),
 		MediaURL: c.MediaURL, MaxUpload: resolver.Images.MaxBytes(), MaxValues: c.Clients.MaxValues, MaxResponse: c.Clients.MaxResponse,
 		Timeout: c.Clients.RequestTimeout, UploadTimeout: c.Clients.UploadTimeout, StallTimeout: c.Clients.StallTimeout, Log: log,

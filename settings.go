@@ -49,6 +49,9 @@ type serverSettings struct {
 	feedSwitch
 	FeedURL db.URL `env:"FEED_URL" placeholder:"URL" help:"postgres://... of the server of DATABASE_URL itself, if that is a pooler."`
 
+	CacheBytes int64         `env:"CACHE_BYTES" default:"67108864" min:"0" help:"Maximum memory for finished responses, which are served while the feed proves that they are current; 0 caches none."`
+	CacheSlack time.Duration `env:"CACHE_SLACK" default:"0s" min:"0s" help:"How old what is served from memory may be. 0: it has every change that was committed before the request."`
+
 	ShutdownDelay time.Duration `env:"SHUTDOWN_DELAY" default:"0s" min:"0s" help:"Time to go on serving after SIGTERM, while /readyz responds 503 (${default})."`
 
 	Introspection      document.Introspection `env:"INTROSPECTION" default:"on" oneof:"on,authenticated,off" help:"Who may query the schema: on (everyone), authenticated or off."`

@@ -1,7 +1,6 @@
 package compat
 
 import (
-	"context"
 	"errors"
 	"net/http"
 	"strings"
@@ -13,13 +12,13 @@ import (
 
 // authorize authenticates the client, checks its permission and dispatches on
 // the method.
-func (h *Handler) authorize(r *http.Request, rt route, host string, buffer []byte) response {
+func (h *Handler) authorize(r *http.Request, to target, buffer []byte) response {
 	start := time.Now()
 	key, detail := tokenKey(headerValue(r, "Authorization", ""))
 	if detail != "" {
 		return detailResponse(buffer, http.StatusUnauthorized, detail)
 	}
-	viewer, _, err := h.authenticator.Viewer(r.Context(), key)
+	viewer, mark, err := h.authenticator.Viewer(r.Context(), key)
 	if viewer != nil {
 		telemetry.RequestFrom(r.Context()).UserID = viewer.ID
 	}
@@ -35,9 +34,7 @@ func (h *Handler) authorize(r *http.Request, rt route, host string, buffer []byt
 	}
 	switch method := strings.ToUpper(r.Method); method {
 	case http.MethodGet, http.MethodHead:
-		ctx, cancel := context.WithTimeout(auth.WithViewer(r.Context(), viewer), h.options.Timeout-time.Since(start))
-		defer cancel()
-		return h.serveLink(ctx, r, rt, host, buffer)
+		return h.serve(r, to, viewer, mark, start, buffer)
 	case http.MethodOptions:
 		return response{status: http.StatusOK, body: append(buffer, optionsBody...)}
 	default:

@@ -31,6 +31,29 @@ func BenchmarkHandler(b *testing.B) {
 	}
 }
 
+// BenchmarkCached measures one request whose response the cache has.
+func BenchmarkCached(b *testing.B) {
+	for name, create := range map[string]func(testing.TB) string{"sqlite": dbtest.SQLite, "postgres": dbtest.Postgres} {
+		b.Run(name, func(b *testing.B) {
+			dsn := create(b)
+			dbtest.LoadFile(b, dsn, "testdata/fixtures.json")
+			handler, responses := newCached(b, dbtest.Open(b, dsn))
+			request := documentedRequest()
+			b.ReportAllocs()
+			for b.Loop() {
+				w := discardWriter{header: http.Header{}}
+				handler.ServeHTTP(&w, request)
+				if w.status != http.StatusOK {
+					b.Fatal(w.status)
+				}
+			}
+			if responses.Stats().Misses > 2 {
+				b.Error("the cache did not have the response")
+			}
+		})
+	}
+}
+
 // discardWriter drops the response but its status.
 type discardWriter struct {
 	header http.Header

@@ -98,8 +98,11 @@ var escapes = func() (table [utf8.RuneSelf]string) {
 	return table
 }()
 
-// indent formats compact JSON as Python does.
+// indent formats compact JSON as Python does, unless the width is 0.
 func indent(compact []byte, width int) []byte {
+	if width == 0 {
+		return compact
+	}
 	var out bytes.Buffer
 	if err := json.Indent(&out, compact, "", strings.Repeat(" ", width)); err != nil {
 		return compact // unreachable: compact is JSON

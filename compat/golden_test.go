@@ -21,6 +21,8 @@ import (
 	"portfolio/graph/graphtest"
 	"portfolio/internal/admission"
 	"portfolio/internal/auth"
+	"portfolio/internal/cache"
+	"portfolio/internal/feed/feedtest"
 )
 
 const golden = "testdata/golden.jsonl"
@@ -37,20 +39,41 @@ func TestRecorded(t *testing.T) {
 	})
 }
 
-// eachServer runs test against a server of the recorded rows on each database.
+// eachServer runs test against servers of the recorded rows on each database: one without
+// a cache, and three times one with a cache, which has the responses the last time.
 func eachServer(t *testing.T, test func(t *testing.T, address string)) {
 	t.Helper()
 	dbtest.EachURL(t, func(t *testing.T, dsn string) {
 		dbtest.LoadFile(t, dsn, "testdata/fixtures.json")
-		test(t, serve(t, newHandler(dbtest.Open(t, dsn))))
+		database := dbtest.Open(t, dsn)
+		address := serve(t, newHandler(database))
+		t.Run("no cache", func(t *testing.T) { test(t, address) })
+		handler, responses := newCached(t, database)
+		address = serve(t, handler)
+		for _, name := range []string{"first", "second", "third"} {
+			t.Run(name, func(t *testing.T) { test(t, address) })
+		}
+		if responses.Stats().Hits == 0 {
+			t.Error("the cache had no response")
+		}
 	})
 }
 
 func newHandler(database *db.DB) *compat.Handler {
-	resolver := &graph.Resolver{DB: database}
-	return compat.New(resolver.Query(), auth.NewAuthenticator(database, nil, time.Minute, 0), compat.Options{
-		Admission: admission.New(256, 4, 8<<20, nil), Timeout: time.Minute, Log: slog.New(slog.DiscardHandler),
-	})
+	return compat.New((&graph.Resolver{DB: database}).Query(), auth.NewAuthenticator(database, nil, time.Minute, 0), options())
+}
+
+// newCached is newHandler with a feed and a cache.
+func newCached(t testing.TB, database *db.DB) (*compat.Handler, *cache.Cache) {
+	t.Helper()
+	changes := feedtest.Start(t, database, "")
+	o := options()
+	o.Cache = cache.New(changes, 64<<20, nil)
+	return compat.New((&graph.Resolver{DB: database}).Query(), auth.NewAuthenticator(database, changes, time.Minute, 0), o), o.Cache
+}
+
+func options() compat.Options {
+	return compat.Options{Admission: admission.New(256, 4, 8<<20, nil), Timeout: time.Minute, Log: slog.New(slog.DiscardHandler)}
 }
 
 func serve(t testing.TB, handler http.Handler) (address string) {

@@ -10,6 +10,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -17,6 +18,8 @@ import (
 	"portfolio/db"
 	"portfolio/internal/admission"
 	"portfolio/internal/auth"
+	"portfolio/internal/cache"
+	"portfolio/internal/feed"
 	"portfolio/internal/storage"
 	"portfolio/internal/telemetry"
 )
@@ -54,6 +57,7 @@ type Handler struct {
 type Options struct {
 	MediaURL  storage.MediaURL
 	Admission *admission.Admission
+	Cache     *cache.Cache
 	Timeout   time.Duration // of a request
 	Log       *slog.Logger
 }
@@ -118,27 +122,60 @@ func (h *Handler) respond(r *http.Request, buffer []byte) response {
 	if !ok {
 		return detailResponse(buffer, http.StatusNotAcceptable, "Could not satisfy the request Accept header.")
 	}
-	resp := h.authorize(r, rt, host, buffer)
-	if width := indentWidth(accepted); width > 0 && !resp.page {
-		resp.body = indent(resp.body, width)
+	to := target{rt, h.options.MediaURL.For(r.Context(), host), accept, indentWidth(accepted)}
+	resp := h.authorize(r, to, buffer)
+	if !resp.page && resp.stored == nil {
+		resp.body = indent(resp.body, to.indent)
 	}
 	return resp
 }
 
-// serveLink responds to GET and HEAD.
-func (h *Handler) serveLink(ctx context.Context, r *http.Request, rt route, host string, buffer []byte) response {
+// target is what a request asks for.
+type target struct {
+	route
+	baseURL string // of files
+	accept  string
+	indent  int // of the body, 0 if it is compact
+}
+
+// serve responds to GET and HEAD, from the cache if that has the response.
+func (h *Handler) serve(r *http.Request, to target, viewer *db.User, mark feed.Mark, start time.Time, buffer []byte) response {
+	found, reading := h.lookUp(r, to, viewer, mark)
+	if found != nil {
+		return response{status: http.StatusOK, body: buffer, stored: found}
+	}
+	defer reading.End()
+	ctx, cancel := context.WithTimeout(reading.Record(auth.WithViewer(r.Context(), viewer)), h.options.Timeout-time.Since(start))
+	defer cancel()
+	resp := h.serveLink(ctx, r, to, buffer)
+	if resp.status == http.StatusOK && reading.IsWanted() {
+		reading.Store(&cache.Response{Body: slices.Clone(indent(resp.body, to.indent))})
+	}
+	return resp
+}
+
+// lookUp looks for the response in the cache.
+func (h *Handler) lookUp(r *http.Request, to target, viewer *db.User, mark feed.Mark) (*cache.Response, *cache.Reading) {
+	if h.options.Cache == nil || mark == 0 {
+		return nil, nil
+	}
+	key := cache.KeyOf(nil, "rest", r.Method, r.RequestURI, to.baseURL, to.accept, auth.Rights(viewer))
+	return h.options.Cache.Find(r.Context(), key, mark)
+}
+
+// serveLink serves a link from the database.
+func (h *Handler) serveLink(ctx context.Context, r *http.Request, to target, buffer []byte) response {
 	var link *db.PortfolioLink
-	if !rt.overflow {
+	if !to.overflow {
 		var err error
-		if link, err = h.find(ctx, rt); err != nil {
+		if link, err = h.find(ctx, to.route); err != nil {
 			return h.failure(r, err, buffer)
 		}
 	}
 	if link == nil {
 		return detailResponse(buffer, http.StatusNotFound, "No PortfolioLink matches the given query.")
 	}
-	base := h.options.MediaURL.For(ctx, host)
-	return response{status: http.StatusOK, body: appendLink(buffer, link, mediaURLs{base, rt.path})}
+	return response{status: http.StatusOK, body: appendLink(buffer, link, mediaURLs{to.baseURL, to.path})}
 }
 
 // find looks the link up while it holds a slot.

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"portfolio/internal/admission"
+	"portfolio/internal/cache"
 )
 
 const optionsBody = `{"name":"Retrieve Portfolio Link","description":"Retrieves detailed information about a specific portfolio link by its unique ID.","renders":["application/json"],"parses":["application/json"]}`
@@ -16,7 +17,8 @@ type response struct {
 	status     int
 	body       []byte
 	page       bool
-	retryAfter time.Duration // for statuses 429 and 503
+	stored     *cache.Response // whose body is sent, if set
+	retryAfter time.Duration   // for statuses 429 and 503
 }
 
 // detailResponse returns the REST framework's response with a message.
@@ -78,9 +80,14 @@ func (resp response) write(w http.ResponseWriter, r *http.Request) {
 	header["X-Frame-Options"] = frameOptions
 	header["X-Content-Type-Options"] = contentTypeOptions
 	header["Referrer-Policy"] = referrerPolicy
-	header["Content-Length"] = []string{strconv.Itoa(len(resp.body))}
+	body := resp.body
+	if resp.stored != nil {
+		body, header["Content-Length"] = resp.stored.Body, resp.stored.ContentLength
+	} else {
+		header["Content-Length"] = []string{strconv.Itoa(len(body))}
+	}
 	w.WriteHeader(resp.status)
 	if r.Method != http.MethodHead {
-		_, _ = w.Write(resp.body)
+		_, _ = w.Write(body)
 	}
 }

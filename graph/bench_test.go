@@ -61,6 +61,39 @@ func BenchmarkPortfolioLink(b *testing.B) {
 	}
 }
 
+// BenchmarkCached sends the documented query, whose response the cache has.
+func BenchmarkCached(b *testing.B) {
+	body, err := json.Marshal(object{"query": documentedQuery, "variables": object{"p": "1", "i": "4"}})
+	if err != nil {
+		b.Fatal(err)
+	}
+	for name, create := range map[string]func(testing.TB) string{"sqlite": dbtest.SQLite, "postgres": dbtest.Postgres} {
+		b.Run(name, func(b *testing.B) {
+			dsn := create(b)
+			dbtest.LoadFile(b, dsn, recorded)
+			handler := graphtest.NewCached(b, dbtest.Open(b, dsn), nil)
+			request, content := newRequest(b, admin, nil), bytes.NewReader(body)
+			b.ReportAllocs()
+			for b.Loop() {
+				content.Reset(body)
+				request.Body = io.NopCloser(content)
+				w := discardWriter{http.Header{}}
+				handler.ServeHTTP(w, request)
+			}
+			if handler.Cache.Stats().Misses > 2 {
+				b.Error("the cache did not have the response")
+			}
+		})
+	}
+}
+
+// discardWriter drops a response.
+type discardWriter struct{ header http.Header }
+
+func (d discardWriter) Header() http.Header         { return d.header }
+func (d discardWriter) WriteHeader(int)             {}
+func (d discardWriter) Write(b []byte) (int, error) { return len(b), nil }
+
 // newRequest returns a POST request with a JSON body, for handlers in process.
 func newRequest(t testing.TB, authorization string, body []byte) *http.Request {
 	request := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/graphql", bytes.NewReader(body))

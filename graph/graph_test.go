@@ -38,7 +38,7 @@ func TestQueries(t *testing.T) {
 	t.Parallel()
 	golden := graphtest.OpenGolden(t)
 	cases := slices.Concat(linkCases(), objectCases(), idCases(), viewerCases(), nodeCases(), adminCases())
-	graphtest.Each(t, recorded, func(t *testing.T, server *httptest.Server) {
+	graphtest.EachCached(t, recorded, func(t *testing.T, server *httptest.Server) {
 		for _, c := range cases {
 			t.Run(c.name, func(t *testing.T) {
 				response, body := graphtest.Query(t, server, c.authorization, c.query, c.variables)

@@ -46,7 +46,7 @@ func TestImages(t *testing.T) {
 		{"invalid arguments", admin, `query($f:ImageFilter){images(filter:$f,first:101){totalCount}}`, object{"f": object{"search": "\x00", "type": long(256)}}},
 		{"anonymous", "", names(`first:1`), nil},
 	}
-	graphtest.Each(t, imageRows, func(t *testing.T, server *httptest.Server) {
+	graphtest.EachCached(t, imageRows, func(t *testing.T, server *httptest.Server) {
 		for _, c := range cases {
 			t.Run(c.name, func(t *testing.T) {
 				response, body := graphtest.Query(t, server, c.authorization, c.query, c.variables)

@@ -50,7 +50,7 @@ func TestBadLists(t *testing.T) {
 		{"url is too long", object{"filter": object{"url": long(2001)}}},
 		{"several invalid arguments", object{"filter": object{"search": "\x00"}, "first": 0, "after": "x"}},
 	}
-	graphtest.Each(t, recorded, func(t *testing.T, server *httptest.Server) {
+	graphtest.EachCached(t, recorded, func(t *testing.T, server *httptest.Server) {
 		var lists struct{ Portfolio, Name, Descending, Two connection }
 		mutate(t, server, cursorsQuery, nil, &lists)
 		cursors := map[any]string{
@@ -109,7 +109,7 @@ func TestFilters(t *testing.T) {
 		{"null arguments are ignored", `portfolioId:null,filter:{search:null,hasImage:null,createdAt:null},orderBy:null,first:1,after:null,last:null`},
 		{"last with a null cursor", `before:null,last:2,orderBy:{field:ID,direction:DESC}`},
 	}
-	graphtest.Each(t, recorded, func(t *testing.T, server *httptest.Server) {
+	graphtest.EachCached(t, recorded, func(t *testing.T, server *httptest.Server) {
 		for _, c := range cases {
 			t.Run(c.name, func(t *testing.T) {
 				response, body := graphtest.Query(t, server, admin, "{portfolioLinks("+c.arguments+"){nodes{id}}}", nil)
@@ -142,7 +142,7 @@ func TestEncoderMatchesGqlgen(t *testing.T) {
 	}
 	fromQuery := strings.NewReplacer(portfolio, "", links, "")
 	fromBody := strings.NewReplacer(`,"x":{"__typename":"Portfolio"}`, "", `,"x":{"__typename":"PortfolioLinkConnection"}`, "")
-	graphtest.Each(t, recorded, func(t *testing.T, server *httptest.Server) {
+	graphtest.EachCached(t, recorded, func(t *testing.T, server *httptest.Server) {
 		for _, slow := range cases {
 			fast := fromQuery.Replace(slow)
 			_, want := graphtest.Query(t, server, admin, slow, nil)

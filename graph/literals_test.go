@@ -12,7 +12,7 @@ func TestLiterals(t *testing.T) {
 	t.Parallel()
 	golden := graphtest.OpenGolden(t)
 	cases := literalCases()
-	graphtest.Each(t, recorded, func(t *testing.T, server *httptest.Server) {
+	graphtest.EachCached(t, recorded, func(t *testing.T, server *httptest.Server) {
 		for _, c := range cases {
 			t.Run(c.name, func(t *testing.T) {
 				response, body := graphtest.Query(t, server, admin, c.query, c.variables)

@@ -194,7 +194,7 @@ func TestImageOfLegacyRows(t *testing.T) {
 	t.Parallel()
 	golden := graphtest.OpenGolden(t)
 	const query = `{portfolioLink(id:%d){imageData{mimeType placeholder srcset thumbnail(size:100){size} thumbnails{width height fileSize}}}}`
-	graphtest.Each(t, recorded, func(t *testing.T, server *httptest.Server) {
+	graphtest.EachCached(t, recorded, func(t *testing.T, server *httptest.Server) {
 		for _, c := range []struct {
 			name string
 			id   int

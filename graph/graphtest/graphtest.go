@@ -21,7 +21,9 @@ import (
 	"portfolio/graph/model"
 	"portfolio/internal/admission"
 	"portfolio/internal/auth"
+	"portfolio/internal/cache"
 	"portfolio/internal/document"
+	"portfolio/internal/feed/feedtest"
 	"portfolio/internal/graphqlhttp"
 )
 
@@ -92,10 +94,27 @@ func NewHandler(t testing.TB, resolver *graph.Resolver, change func(*Options)) *
 	return h
 }
 
-// Serve starts a server for a database and closes it when the test ends.
+// NewCached is NewHandler with a feed and a cache.
+func NewCached(t testing.TB, database *db.DB, change func(*Options)) *graphqlhttp.Handler {
+	t.Helper()
+	changes := feedtest.Start(t, database, "")
+	return NewHandler(t, &graph.Resolver{DB: database, Auth: auth.NewAuthenticator(database, changes, time.Minute, 0)}, func(o *Options) {
+		o.Cache = cache.New(changes, 64<<20, nil)
+		if change != nil {
+			change(o)
+		}
+	})
+}
+
+// Serve starts a server for a database, with a cache, and closes it when the test ends.
 func Serve(t testing.TB, database *db.DB, change func(*Options)) *httptest.Server {
 	t.Helper()
-	server := httptest.NewServer(NewHandler(t, &graph.Resolver{DB: database}, change))
+	return serve(t, NewCached(t, database, change))
+}
+
+func serve(t testing.TB, handler http.Handler) *httptest.Server {
+	t.Helper()
+	server := httptest.NewServer(handler)
 	t.Cleanup(server.Close)
 	return server
 }
@@ -108,6 +127,26 @@ func Each(t *testing.T, rows string, test func(t *testing.T, server *httptest.Se
 		t.Parallel()
 		dbtest.LoadFile(t, dsn, rows)
 		test(t, Serve(t, dbtest.Open(t, dsn), nil))
+	})
+}
+
+// EachCached is Each for tests that change nothing. The test is run without a cache too,
+// and with it three times, so that the cache has the responses the last time.
+func EachCached(t *testing.T, rows string, test func(t *testing.T, server *httptest.Server)) {
+	t.Helper()
+	dbtest.EachURL(t, func(t *testing.T, dsn string) {
+		t.Parallel()
+		dbtest.LoadFile(t, dsn, rows)
+		database := dbtest.Open(t, dsn)
+		t.Run("no cache", func(t *testing.T) { test(t, serve(t, NewHandler(t, &graph.Resolver{DB: database}, nil))) })
+		cached := NewCached(t, database, nil)
+		server := serve(t, cached)
+		for _, name := range []string{"first", "second", "third"} {
+			t.Run(name, func(t *testing.T) { test(t, server) })
+		}
+		if cached.Cache.Stats().Hits == 0 {
+			t.Error("the cache had no response")
+		}
 	})
 }
 

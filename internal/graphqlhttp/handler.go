@@ -20,7 +20,9 @@ import (
 	"portfolio/internal/admission"
 	"portfolio/internal/apierror"
 	"portfolio/internal/auth"
+	"portfolio/internal/cache"
 	"portfolio/internal/document"
+	"portfolio/internal/feed"
 	"portfolio/internal/storage"
 	"portfolio/internal/telemetry"
 )
@@ -31,6 +33,7 @@ type Handler struct {
 	Documents    *document.Cache
 	Auth         *auth.Authenticator
 	Admission    *admission.Admission
+	Cache        *cache.Cache
 	Authorize    func(context.Context, *ast.FieldDefinition) error // may the viewer select the field?
 	PresentError graphql.ErrorPresenterFunc
 
@@ -55,21 +58,25 @@ var (
 // POST. A request has no slot while it is received or its response is sent, so
 // slow clients keep nobody waiting.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	w.Header().Add("Vary", "Accept, Authorization")
-	w.Header().Set("Cache-Control", "no-store") // unless the response says otherwise
+	header := w.Header()
+	header["Vary"] = append(header["Vary"], "Accept, Authorization")
+	header["Cache-Control"] = noStore // unless the response says otherwise
 	mediaType := negotiate(r.Header.Values("Accept"))
 	if mediaType == "" {
 		refused := newRequestError(http.StatusNotAcceptable, "Responses are application/graphql-response+json or application/json. Subscriptions are not supported.")
 		refused.response().write(w, r, jsonType)
 		return
 	}
-	response := h.respond(w, r)
+	response := h.respond(w, r, mediaType)
 	if response.meter != nil {
 		defer response.meter.Release()
 	}
 	response.stallTimeout = h.StallTimeout
 	response.write(w, r, mediaType)
 }
+
+// Header values that all responses share. They must not be modified.
+var noStore = []string{"no-store"}
 
 // Reject writes the response to a request that is rejected before it is read,
 // with status 429 or 503.
@@ -85,9 +92,9 @@ func (h *Handler) Reject(w http.ResponseWriter, r *http.Request, status int, ret
 	response{status: status, errors: gqlerror.List{err}, retryAfter: retryAfter}.write(w, r, mediaType)
 }
 
-// respond authenticates the client, reads the body, acquires a slot, and executes
-// the operation.
-func (h *Handler) respond(w http.ResponseWriter, r *http.Request) response {
+// respond authenticates the client and reads the body. Unless the cache has the response,
+// it acquires a slot and executes the operation.
+func (h *Handler) respond(w http.ResponseWriter, r *http.Request, mediaType string) response {
 	if r.Method != http.MethodGet && r.Method != http.MethodHead && r.Method != http.MethodPost {
 		return methodNotAllowed("Send GET or POST.", "GET, HEAD, POST").response()
 	}
@@ -99,18 +106,17 @@ func (h *Handler) respond(w http.ResponseWriter, r *http.Request) response {
 		return tooLarge("The body", limit).response()
 	}
 	start := time.Now()
-	viewer, err := h.viewer(r)
+	viewer, mark, err := h.viewer(r)
 	if err != nil {
 		return h.unauthenticated(r, err)
 	}
 	if viewer != nil {
 		telemetry.RequestFrom(r.Context()).UserID = viewer.ID
 	}
+	from := client{viewer: viewer, mark: mark, baseURL: h.MediaURL.For(r.Context(), r.Host), mediaType: mediaType}
 	timeout := h.Timeout - time.Since(start)
-	ctx := auth.WithViewer(r.Context(), viewer)
-	ctx = storage.WithBaseURL(ctx, h.MediaURL.For(ctx, r.Host))
 	if h.isUpload(r) {
-		return h.respondToUpload(ctx, w, r, timeout)
+		return h.respondToUpload(from.context(r.Context()), w, r, timeout)
 	}
 	var received *body
 	if r.Method == http.MethodPost {
@@ -119,7 +125,14 @@ func (h *Handler) respond(w http.ResponseWriter, r *http.Request) response {
 			return err.response()
 		}
 	}
-	ctx, cancel := context.WithTimeout(ctx, timeout)
+	start = time.Now()
+	found, reading := h.find(r, from, received)
+	if found != nil {
+		received.release()
+		return h.fromCache(r, found)
+	}
+	defer reading.End()
+	ctx, cancel := context.WithTimeout(reading.Record(from.context(r.Context())), timeout-time.Since(start))
 	defer cancel()
 	var slot admission.Slot
 	defer slot.Release()
@@ -131,11 +144,11 @@ func (h *Handler) respond(w http.ResponseWriter, r *http.Request) response {
 	if requestErr != nil {
 		return requestErr.response()
 	}
-	return h.run(ctx, r.Method, request, &slot)
+	return h.run(ctx, r.Method, request, &slot, reading)
 }
 
 // run executes the operation that a request names, in a slot of its kind.
-func (h *Handler) run(ctx context.Context, method string, request *request, slot *admission.Slot) response {
+func (h *Handler) run(ctx context.Context, method string, request *request, slot *admission.Slot, reading *cache.Reading) response {
 	found, refused := h.resolve(ctx, request)
 	if refused != nil {
 		return *refused
@@ -144,14 +157,19 @@ func (h *Handler) run(ctx context.Context, method string, request *request, slot
 	if refused != nil {
 		return *refused
 	}
-	if operation.heavy {
+	if operation.Operation.Operation != ast.Query {
+		reading.Refuse()
+	}
+	if operation.cost.Heavy() {
 		if err := slot.Move(ctx, h.Admission.Heavy); err != nil {
 			return h.unavailable(ctx, err)
 		}
 	}
 	// After its transaction has committed a mutation must not wait for a slot.
-	keepSlot := operation.heavy || operation.Operation.Operation == ast.Mutation
-	return h.execute(ctx, operation, slot, keepSlot)
+	keepSlot := operation.cost.Heavy() || operation.Operation.Operation == ast.Mutation
+	response := h.execute(ctx, operation, slot, keepSlot)
+	response.store(ctx, operation, reading)
+	return response
 }
 
 func methodNotAllowed(message, allow string) *requestError {
@@ -201,14 +219,14 @@ func (h *Handler) readJSON(w http.ResponseWriter, r *http.Request, limit int64) 
 // operation holds a prepared operation and how to execute it.
 type operation struct {
 	*graphql.OperationContext
-	heavy        bool
+	cost         document.Cost
 	cacheControl string // of its result
 }
 
 // resolve returns the document of a request, or an error response if it does not
 // contain the named operation.
 func (h *Handler) resolve(ctx context.Context, request *request) (*document.Document, *response) {
-	found, errs := h.Documents.Resolve(document.Request{Text: request.Query, ID: request.documentID, Hash: request.hash}, auth.ViewerFrom(ctx) != nil)
+	found, errs := h.Documents.Resolve(document.Request{Text: request.Query, ID: request.documentID, Hash: request.hash}, !auth.IsAnonymous(ctx))
 	if errs != nil {
 		return nil, &response{errors: errs}
 	}
@@ -245,7 +263,7 @@ func (h *Handler) prepare(ctx context.Context, found *document.Document, request
 		cacheControl = "private, no-cache"
 	}
 	prepared := &graphql.OperationContext{Doc: found.QueryDocument, Operation: named, Variables: variables}
-	return &operation{prepared, cost.Heavy(), cacheControl}, nil
+	return &operation{prepared, cost, cacheControl}, nil
 }
 
 // execute runs an operation. It keeps the slot, or moves to a heavy one when the
@@ -304,17 +322,16 @@ func (h *Handler) unavailable(ctx context.Context, err error) response {
 }
 
 // viewer returns the sender of a request, or nil without an Authorization
-// header.
-func (h *Handler) viewer(r *http.Request) (*db.User, error) {
+// header, and the feed's mark of what is read from now on.
+func (h *Handler) viewer(r *http.Request) (*db.User, feed.Mark, error) {
 	if isAnonymous(r) {
-		return nil, nil
+		return nil, 0, nil
 	}
 	scheme, key, err := auth.ParseHeader(r.Header.Get("Authorization"))
 	if err != nil || scheme != "token" && scheme != "bearer" {
-		return nil, auth.ErrInvalidToken
+		return nil, 0, auth.ErrInvalidToken
 	}
-	viewer, _, err := h.Auth.Viewer(r.Context(), key)
-	return viewer, err
+	return h.Auth.Viewer(r.Context(), key)
 }
 
 // unauthenticated returns the response to a token that is invalid or could not

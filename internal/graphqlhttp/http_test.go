@@ -80,7 +80,7 @@ func TestHTTP(t *testing.T) {
 	t.Parallel()
 	golden := graphtest.OpenGolden(t)
 	cases := slices.Concat(getCases(), negotiationCases(), documentCases(), bodyCases(), sizeCases(), headerCases(), hashCases())
-	graphtest.Each(t, graphtest.Recorded, func(t *testing.T, server *httptest.Server) {
+	graphtest.EachCached(t, graphtest.Recorded, func(t *testing.T, server *httptest.Server) {
 		for _, c := range cases {
 			t.Run(c.name, func(t *testing.T) { checkHTTP(t, server, golden, c) })
 		}
@@ -110,6 +110,10 @@ func getCases() []httpCase {
 		{name: "GET with a repeated parameter", query: get("{__typename}") + "&" + get("{a:__typename}")},
 		{name: "GET of the viewer", query: get("{viewer{username}}"), headers: authorization(staff)},
 		{name: "GET of a field that needs a permission", query: get(guarded) + `&variables={"i":"4"}`, headers: authorization("Bearer " + graphtest.Staff4242)},
+		{name: "HEAD of a field that needs a permission", method: "HEAD", query: get(guarded) + `&variables={"i":"4"}`, headers: authorization("Bearer " + graphtest.Staff4242)},
+		{name: "GET of a field that needs a permission, with the current ETag", query: get(guarded) + `&variables={"i":"4"}`,
+			headers: map[string]string{"Authorization": staff, "If-None-Match": `W/"2e04fb14720e93230130002fe2309697"`}},
+		{name: "POST of a field that needs a permission", body: `{"query":"{portfolioLink(id:4){name}}"}`, headers: map[string]string{"Authorization": staff, "Accept": newType}},
 		{name: "GET with field errors", query: get("{portfolioLink(id:4){name}}")},
 		{name: "HTML characters in an ID", body: `{"query":"{a:portfolioLink(id:\"<&>\"){name}}"}`, headers: authorization(staff)},
 		{name: "operationName", body: `{"query":"query A{viewer{id}} query B{x:viewer{id}}","operationName":"B"}`},

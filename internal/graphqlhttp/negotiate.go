@@ -21,10 +21,24 @@ func negotiate(accept []string) string {
 		return jsonType
 	}
 	ranges := strings.Join(accept, ",")
+	if ranges == "*/*" || ranges == jsonType { // of most clients
+		return jsonType
+	}
 	if len(ranges) > maxAccept {
 		return ""
 	}
-	var newType, oldType preference
+	newType, oldType := preferences(ranges)
+	switch {
+	case newType.weight <= 0 && oldType.weight <= 0:
+		return ""
+	case newType.weight > oldType.weight, newType.weight == oldType.weight && newType.specific == named:
+		return responseJSONType
+	}
+	return jsonType
+}
+
+// preferences returns those for the two media types.
+func preferences(ranges string) (newType, oldType preference) {
 	for part := range strings.SplitSeq(ranges, ",") {
 		name, options, err := mime.ParseMediaType(part)
 		if err != nil {
@@ -47,13 +61,7 @@ func negotiate(accept []string) string {
 			oldType.match(types, weight)
 		}
 	}
-	switch {
-	case newType.weight <= 0 && oldType.weight <= 0:
-		return ""
-	case newType.weight > oldType.weight, newType.weight == oldType.weight && newType.specific == named:
-		return responseJSONType
-	}
-	return jsonType
+	return newType, oldType
 }
 
 // maxAccept is the maximum length of an Accept header in bytes.

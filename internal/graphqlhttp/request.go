@@ -86,7 +86,11 @@ func (h *Handler) decodeParameter(values url.Values, name string, into *map[stri
 // checkContentType accepts no type that browsers send from other sites without a
 // CORS preflight, so cross-site forms cannot run mutations.
 func checkContentType(header http.Header) *requestError {
-	mediaType, options, err := mime.ParseMediaType(header.Get("Content-Type"))
+	contentType := header.Get("Content-Type")
+	if contentType == jsonType && header.Get("Content-Encoding") == "" { // of most clients
+		return nil
+	}
+	mediaType, options, err := mime.ParseMediaType(contentType)
 	charset := options["charset"]
 	if err != nil || mediaType != jsonType || charset != "" && !strings.EqualFold(charset, "utf-8") || header.Get("Content-Encoding") != "" {
 		return newRequestError(http.StatusUnsupportedMediaType, "Send application/json in UTF-8, not compressed.")

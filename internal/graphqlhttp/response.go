@@ -14,6 +14,7 @@ import (
 
 	"portfolio/internal/admission"
 	"portfolio/internal/apierror"
+	"portfolio/internal/cache"
 	"portfolio/internal/telemetry"
 )
 
@@ -26,6 +27,7 @@ type response struct {
 	retryAfter   time.Duration    // for statuses 429 and 503
 	cacheControl string           // "" if caches must not store the response
 	etag         string           // set with cacheControl
+	stored       *cache.Response  // if set, all the above is unset
 	meter        *admission.Meter // nil if nothing was executed
 	stallTimeout time.Duration    // for a client to read the next chunk
 }
@@ -45,6 +47,10 @@ func isUnavailable(err *gqlerror.Error) bool { return apierror.Is(err, apierror.
 
 // write writes a response of the media type that was negotiated.
 func (r response) write(w http.ResponseWriter, request *http.Request, mediaType string) {
+	if r.stored != nil {
+		r.writeStored(w, request, mediaType)
+		return
+	}
 	if len(r.errors) > 0 {
 		telemetry.RequestFrom(request.Context()).Code, _ = r.errors[0].Extensions["code"].(apierror.Code)
 	}
