@@ -24,6 +24,18 @@ func Exec(t testing.TB, dsn, statement string, args ...any) {
 	run(t, connections, statement, args...)
 }
 
+// Session returns a function that runs SQL on a connection of its own, which stays open
+// until the test ends.
+func Session(t testing.TB, dsn string) (exec func(statement string, args ...any)) {
+	t.Helper()
+	connections := connect(t, dsn)
+	t.Cleanup(func() { _ = connections.Close() })
+	return func(statement string, args ...any) {
+		t.Helper()
+		run(t, connections, statement, args...)
+	}
+}
+
 // Lock prevents others from reading a table of PostgreSQL, or from writing to
 // SQLite, until release is called.
 func Lock(t testing.TB, dsn, table string) (release func()) {

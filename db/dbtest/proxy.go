@@ -12,6 +12,7 @@ import (
 // disconnected or stalled.
 type Proxy struct {
 	forwarding sync.RWMutex // held for writing while stalled
+	replying   sync.RWMutex // held for writing while replies are held back
 
 	mu          sync.Mutex
 	up          bool
@@ -64,7 +65,7 @@ func (p *Proxy) forward(client net.Conn) {
 	p.connections = append(p.connections, client, server)
 	for _, pair := range [][2]net.Conn{{client, server}, {server, client}} {
 		go func() {
-			_, _ = io.Copy(pair[0], reader{pair[1], p})
+			_, _ = io.Copy(pair[0], reader{pair[1], p, pair[1] == server})
 			_ = pair[0].Close()
 		}()
 	}
@@ -74,13 +75,24 @@ func (p *Proxy) forward(client net.Conn) {
 type reader struct {
 	connection net.Conn
 	proxy      *Proxy
+	replies    bool
 }
 
 func (r reader) Read(b []byte) (int, error) {
 	n, err := r.connection.Read(b)
 	r.proxy.forwarding.RLock()
 	defer r.proxy.forwarding.RUnlock()
+	if r.replies {
+		r.proxy.replying.RLock()
+		defer r.proxy.replying.RUnlock()
+	}
 	return n, err
+}
+
+// HoldReplies forwards what clients send, but no reply until release is called.
+func (p *Proxy) HoldReplies() (release func()) {
+	p.replying.Lock()
+	return p.replying.Unlock
 }
 
 // Stall keeps connections open and accepts new ones, but forwards nothing until
