@@ -269,8 +269,7 @@ func TestURLs(t *testing.T) {
 	})
 }
 
-// TestPermissionChangesApplyImmediately covers the server that made the changes:
-// others notice them within a second.
+// TestPermissionChangesApplyImmediately covers the server that made the changes.
 func TestPermissionChangesApplyImmediately(t *testing.T) {
 	t.Parallel()
 	golden := graphtest.OpenGolden(t)
