@@ -7,7 +7,9 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -213,7 +215,7 @@ func cachedRequests() (all []cachedRequest) {
 					cachedRequest{"GET", linkPath, "", origin[0], with}, cachedRequest{"HEAD", linkPath, "", origin[0], with},
 					cachedRequest{"GET", graphqlPath(link), "", origin[0], with}, cachedRequest{"POST", "/graphql", `{"query":"` + link + `"}`, origin[0], with})
 			}
-			for _, path := range []string{"/api/portfolios/links/4", linkPath + "?format=json", graphqlPath(viewer), graphqlPath(node), graphqlPath(both) + "&operationName=A", graphqlPath(both) + "&operationName=B"} {
+			for _, path := range []string{"/api/portfolios/links/4", "/api/portfolios/links/10", linkPath + "?format=json", graphqlPath(viewer), graphqlPath(node), graphqlPath(both) + "&operationName=A", graphqlPath(both) + "&operationName=B"} {
 				all = append(all, cachedRequest{"GET", path, "", origin[0], fields})
 			}
 		}
@@ -377,4 +379,40 @@ func (s *testServer) statements() (count int) {
 		count += int(metric.GetHistogram().GetSampleCount())
 	}
 	return count
+}
+
+// TestCachedRequestLog checks that the log tells the same of a response from the cache, but
+// for the statements.
+func TestCachedRequestLog(t *testing.T) {
+	dbtest.EachURL(t, func(t *testing.T, dsn string) {
+		server, _ := startRecorded(t, dsn, "--admin-addr=127.0.0.1:0", "--log-format=json")
+		server.awaitCache("/api/portfolios/links/10", adminToken)
+		requests := []cachedRequest{
+			{"GET", linkPath, "", "", []string{adminToken}},
+			{"POST", "/graphql", `{"query":"query Name{portfolioLink(id:4){name}}"}`, "", []string{staffToken}},
+			{"GET", graphqlPath(`query List{portfolioLinks{nodes{name}}}`), "", "", []string{adminToken}},
+		}
+		for range 3 {
+			for i, request := range requests {
+				request.fields = append(request.fields, "X-Request-Id: request-"+strconv.Itoa(i))
+				server.do(request)
+			}
+		}
+		server.stop()
+		for i := range requests {
+			var told []string
+			for line := range strings.Lines(server.logs.String()) {
+				if strings.Contains(line, `"request_id":"request-`+strconv.Itoa(i)+`"`) {
+					told = append(told, regexp.MustCompile(`"(time|duration_ms)":[^,]*,`).ReplaceAllString(line, ""))
+				}
+			}
+			if len(told) != 3 || !strings.Contains(told[2], `"statements":0,`) || strings.Contains(told[0], `"statements":0,`) {
+				t.Fatalf("%q", told)
+			}
+			statements := regexp.MustCompile(`"statements":\d+,`)
+			if diff := cmp.Diff(statements.ReplaceAllString(told[0], ""), statements.ReplaceAllString(told[2], "")); diff != "" {
+				t.Error(diff)
+			}
+		}
+	})
 }

@@ -107,7 +107,8 @@ func (c *serveCommand) Run(ctx context.Context, flags *globalFlags, out streams)
 	return c.serveUntil(ctx, server, listener, checker, out.log)
 }
 
-// startFeed hears of changes until stop is called, or returns nil if the feed is off.
+// startFeed hears of changes until stop is called, or returns nil if the feed is off. It
+// waits until changes are heard, unless that fails at first.
 func (c *serverSettings) startFeed(ctx context.Context, database *db.DB, log *slog.Logger) (changes *feed.Feed, stop func()) {
 	if c.Feed == "off" {
 		return nil, func() {}
@@ -122,6 +123,7 @@ func (c *serverSettings) startFeed(ctx context.Context, database *db.DB, log *sl
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx)) // also while the server shuts down
 	var running sync.WaitGroup
 	running.Go(func() { changes.Run(ctx) })
+	<-changes.Tried()
 	return changes, func() {
 		cancel()
 		running.Wait()

@@ -66,7 +66,7 @@ func newHandler(database *db.DB) *compat.Handler {
 // newCached is newHandler with a feed and a cache.
 func newCached(t testing.TB, database *db.DB) (*compat.Handler, *cache.Cache) {
 	t.Helper()
-	changes := feedtest.Start(t, database, "")
+	changes := feedtest.Start(t, database)
 	o := options()
 	o.Cache = cache.New(changes, 64<<20, nil)
 	return compat.New((&graph.Resolver{DB: database}).Query(), auth.NewAuthenticator(database, changes, time.Minute, 0), o), o.Cache

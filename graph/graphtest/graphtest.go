@@ -97,7 +97,7 @@ func NewHandler(t testing.TB, resolver *graph.Resolver, change func(*Options)) *
 // NewCached is NewHandler with a feed and a cache.
 func NewCached(t testing.TB, database *db.DB, change func(*Options)) *graphqlhttp.Handler {
 	t.Helper()
-	changes := feedtest.Start(t, database, "")
+	changes := feedtest.Start(t, database)
 	return NewHandler(t, &graph.Resolver{DB: database, Auth: auth.NewAuthenticator(database, changes, time.Minute, 0)}, func(o *Options) {
 		o.Cache = cache.New(changes, 64<<20, nil)
 		if change != nil {

@@ -32,7 +32,7 @@ func each(t *testing.T, limit int64, test func(t *testing.T, f *fixture)) {
 		t.Parallel()
 		dbtest.Exec(t, dsn, "INSERT INTO portfolios (id, name) VALUES (1, 'one'), (2, 'two')")
 		database := dbtest.Open(t, dsn)
-		changes := feedtest.Start(t, database, "")
+		changes := feedtest.Start(t, database)
 		test(t, &fixture{New(changes, limit, nil), t, dsn, database, changes})
 	})
 }
@@ -242,7 +242,7 @@ func TestNotHeard(t *testing.T) {
 func TestBound(t *testing.T) {
 	t.Parallel()
 	const limit, writers = 1 << 20, 16
-	changes := feedtest.Start(t, dbtest.Open(t, dbtest.SQLite(t)), "")
+	changes := feedtest.Start(t, dbtest.Open(t, dbtest.SQLite(t)))
 	var told atomic.Int64
 	c := New(changes, limit, func(by int64) { told.Add(by) })
 	store := func(key Key, bytes int) {
@@ -279,7 +279,7 @@ func TestBound(t *testing.T) {
 
 // TestOverhead checks that small responses take no more memory than is counted.
 func TestOverhead(t *testing.T) {
-	changes := feedtest.Start(t, dbtest.Open(t, dbtest.SQLite(t)), "")
+	changes := feedtest.Start(t, dbtest.Open(t, dbtest.SQLite(t)))
 	const limit = 16 << 20
 	c := New(changes, limit, nil)
 	mark := changes.Mark(t.Context())

@@ -23,6 +23,7 @@ type Feed struct {
 	seed    maphash.Seed
 	session atomic.Pointer[session] // nil while changes are not heard
 	own     chan struct{}           // receives after a commit of this process
+	tried   chan struct{}           // closed when Run has tried to listen
 
 	last  atomic.Uint64 // number of the last change
 	floor atomic.Uint64 // what was read before may have changed unheard
@@ -64,7 +65,7 @@ type Tags struct {
 
 // New returns a Feed that hears of changes while Run runs.
 func New(options Options) *Feed {
-	f := &Feed{options: options, began: time.Now(), seed: maphash.MakeSeed(), own: make(chan struct{}, 1), waiters: map[*waiter]struct{}{}}
+	f := &Feed{options: options, began: time.Now(), seed: maphash.MakeSeed(), own: make(chan struct{}, 1), tried: make(chan struct{}), waiters: map[*waiter]struct{}{}}
 	f.last.Store(1)
 	return f
 }
@@ -78,8 +79,11 @@ const (
 // lost.
 func (f *Feed) Run(ctx context.Context) {
 	problem := ""
+	tried := sync.OnceFunc(func() { close(f.tried) })
+	defer tried()
 	for {
 		err := f.listen(ctx, func() {
+			tried()
 			if problem != "" {
 				f.options.Log.InfoContext(ctx, "changes are heard again")
 				problem = ""
@@ -93,6 +97,7 @@ func (f *Feed) Run(ctx context.Context) {
 			problem = err.Error()
 			f.options.Log.WarnContext(ctx, "changes are not heard, so nothing is cached", "error", problem)
 		}
+		tried()
 		select {
 		case <-ctx.Done():
 			return
@@ -100,6 +105,9 @@ func (f *Feed) Run(ctx context.Context) {
 		}
 	}
 }
+
+// Tried is closed when Run hears of changes or has failed to.
+func (f *Feed) Tried() <-chan struct{} { return f.tried }
 
 // listen hears of changes until it cannot, and returns why.
 func (f *Feed) listen(ctx context.Context, ready func()) error {

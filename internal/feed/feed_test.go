@@ -5,12 +5,14 @@ import (
 	"log/slog"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"portfolio/db"
 	"portfolio/db/dbtest"
 	"portfolio/internal/feed"
+	"portfolio/internal/feed/feedtest"
 )
 
 // start starts a feed of a database. With a URL, it listens there.
@@ -29,23 +31,8 @@ func start(t *testing.T, database *db.DB, url string, log *slog.Logger) *feed.Fe
 		},
 		Log: log,
 	})
-	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan struct{})
-	go func() {
-		changes.Run(ctx)
-		close(done)
-	}()
-	t.Cleanup(func() {
-		cancel()
-		<-done
-	})
+	feedtest.Run(t, changes)
 	return changes
-}
-
-// await waits until a feed hears of changes.
-func await(t *testing.T, changes *feed.Feed) {
-	t.Helper()
-	waitFor(t, "changes are heard", func() bool { return changes.Mark(t.Context()) != 0 })
 }
 
 func waitFor(t *testing.T, what string, condition func() bool) {
@@ -115,7 +102,7 @@ func TestCurrent(t *testing.T) {
 			dbtest.Exec(t, dsn, "INSERT INTO portfolios (id, name) SELECT 9 + i, 'p' FROM generate_series(1, 351) AS i")
 		}
 		changes := start(t, database, "", slog.New(slog.DiscardHandler))
-		await(t, changes)
+		feedtest.Await(t, changes)
 		for i, c := range changed {
 			session, want := dsn, c.reads
 			switch {
@@ -215,13 +202,13 @@ func TestLost(t *testing.T) {
 			proxy, through := dbtest.NewProxy(t, dsn)
 			logged := new(log)
 			changes := start(t, database, through, slog.New(slog.NewTextHandler(logged, nil)))
-			await(t, changes)
+			feedtest.Await(t, changes)
 			mark := changes.Mark(t.Context())
 			if !changes.Current(mark, feed.Tags{}) || !changes.UsersCurrent(mark) {
 				t.Error("not current at first")
 			}
 			lose(t, dsn, proxy, changes)
-			await(t, changes)
+			feedtest.Await(t, changes)
 			if changes.Current(mark, feed.Tags{}) || changes.UsersCurrent(mark) {
 				t.Error("current after changes were not heard")
 			}
@@ -257,7 +244,10 @@ func TestNotHeard(t *testing.T) {
 			dsn := dbtest.Postgres(t)
 			logged := new(log)
 			changes := start(t, dbtest.Open(t, dsn), c.url(t, dsn), slog.New(slog.NewTextHandler(logged, nil)))
-			waitFor(t, "logged", func() bool { return logged.contains(c.want.Error()) })
+			<-changes.Tried()
+			if !logged.contains(c.want.Error()) {
+				t.Error("not logged")
+			}
 			if changes.Mark(t.Context()) != 0 {
 				t.Error("proven")
 			}
@@ -272,7 +262,7 @@ func TestSetFeed(t *testing.T) {
 	dbtest.EachURL(t, func(t *testing.T, dsn string) {
 		database := dbtest.Open(t, dsn)
 		changes := start(t, dbtest.Open(t, dsn), "", slog.New(slog.DiscardHandler))
-		await(t, changes)
+		feedtest.Await(t, changes)
 		for range 2 {
 			if err := database.SetFeed(t.Context(), false); err != nil {
 				t.Fatal(err)
@@ -286,7 +276,7 @@ func TestSetFeed(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		await(t, changes)
+		feedtest.Await(t, changes)
 	})
 }
 
@@ -298,7 +288,7 @@ func TestWait(t *testing.T) {
 		database := dbtest.Open(t, dsn)
 		changes := start(t, database, "", slog.New(slog.DiscardHandler))
 		database.OnCommit(changes.Committed)
-		await(t, changes)
+		feedtest.Await(t, changes)
 		mark := changes.Mark(t.Context())
 		ctx, recorded := db.RecordReads(t.Context())
 		if _, err := database.Portfolio(ctx, 1); err != nil {
@@ -323,6 +313,45 @@ func TestWait(t *testing.T) {
 		go wait(t.Context()) // the change was earlier
 		if err := <-ended; err != nil {
 			t.Error(err)
+		}
+	})
+}
+
+// counted counts the round trips of a listener.
+type counted struct {
+	db.Listener
+	syncs *atomic.Int64
+}
+
+func (c counted) Sync(ctx context.Context) error {
+	c.syncs.Add(1)
+	return c.Listener.Sync(ctx)
+}
+
+// TestSlack checks that with slack a proof counts for later marks too.
+func TestSlack(t *testing.T) {
+	t.Parallel()
+	dbtest.Each(t, func(t *testing.T, database *db.DB) {
+		for _, slack := range []time.Duration{0, 1, time.Hour} {
+			var syncs atomic.Int64
+			changes := feed.New(feed.Options{
+				Listen: func(ctx context.Context, changed func(db.Change)) (db.Listener, error) {
+					listener, err := database.Listen(ctx, db.URL{}, changed)
+					return counted{listener, &syncs}, err
+				},
+				Slack: slack, Log: slog.New(slog.DiscardHandler),
+			})
+			feedtest.Run(t, changes)
+			feedtest.Await(t, changes)
+			const marks = 100
+			for range marks {
+				if changes.Mark(t.Context()) == 0 {
+					t.Fatal("not proven")
+				}
+			}
+			if few := syncs.Load() < marks/2; few != (slack == time.Hour) { // some are of Run
+				t.Errorf("slack %s: %d round trips for %d marks", slack, syncs.Load(), marks)
+			}
 		}
 	})
 }

@@ -19,9 +19,9 @@ import (
 
 // client is who sent a request, and what the response depends on beside the request.
 type client struct {
-	viewer             *db.User  // nil if anonymous
-	mark               feed.Mark // of what is read from now on
-	baseURL, mediaType string
+	viewer  *db.User  // nil if anonymous
+	mark    feed.Mark // of what is read from now on
+	baseURL string    // of files
 }
 
 // context adds to the context of a request what the operation needs.
@@ -30,8 +30,8 @@ func (c client) context(ctx context.Context) context.Context {
 }
 
 // find looks for the response in the cache. The text of the request, not its meaning,
-// decides, so that nothing needs to be parsed. Anonymous clients have no mark: what they
-// may read is nothing but the schema.
+// decides, so that nothing needs to be parsed. The media type decides only a header.
+// Anonymous clients have no mark: what they may read is nothing but the schema.
 func (h *Handler) find(r *http.Request, from client, received *body) (*cache.Response, *cache.Reading) {
 	if h.Cache == nil || from.mark == 0 {
 		return nil, nil
@@ -40,7 +40,7 @@ func (h *Handler) find(r *http.Request, from client, received *body) (*cache.Res
 	if received != nil {
 		query, content = "", received.content
 	}
-	key := cache.KeyOf(content, "graphql", r.Method, from.mediaType, from.baseURL, auth.Rights(from.viewer), query)
+	key := cache.KeyOf(content, "graphql", r.Method, from.baseURL, auth.Rights(from.viewer), query)
 	return h.Cache.Find(r.Context(), key, from.mark)
 }
 

@@ -67,7 +67,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		refused.response().write(w, r, jsonType)
 		return
 	}
-	response := h.respond(w, r, mediaType)
+	response := h.respond(w, r)
 	if response.meter != nil {
 		defer response.meter.Release()
 	}
@@ -94,7 +94,7 @@ func (h *Handler) Reject(w http.ResponseWriter, r *http.Request, status int, ret
 
 // respond authenticates the client and reads the body. Unless the cache has the response,
 // it acquires a slot and executes the operation.
-func (h *Handler) respond(w http.ResponseWriter, r *http.Request, mediaType string) response {
+func (h *Handler) respond(w http.ResponseWriter, r *http.Request) response {
 	if r.Method != http.MethodGet && r.Method != http.MethodHead && r.Method != http.MethodPost {
 		return methodNotAllowed("Send GET or POST.", "GET, HEAD, POST").response()
 	}
@@ -113,7 +113,7 @@ func (h *Handler) respond(w http.ResponseWriter, r *http.Request, mediaType stri
 	if viewer != nil {
 		telemetry.RequestFrom(r.Context()).UserID = viewer.ID
 	}
-	from := client{viewer: viewer, mark: mark, baseURL: h.MediaURL.For(r.Context(), r.Host), mediaType: mediaType}
+	from := client{viewer: viewer, mark: mark, baseURL: h.MediaURL.For(r.Context(), r.Host)}
 	timeout := h.Timeout - time.Since(start)
 	if h.isUpload(r) {
 		return h.respondToUpload(from.context(r.Context()), w, r, timeout)

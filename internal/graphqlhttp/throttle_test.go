@@ -101,3 +101,35 @@ func TestMutationsKeepTheirSlot(t *testing.T) {
 		}
 	})
 }
+
+// TestLargeCachedResponse checks that a large response from the cache counts for the budget
+// of responses while it is sent, and needs no slot.
+func TestLargeCachedResponse(t *testing.T) {
+	dbtest.EachURL(t, func(t *testing.T, dsn string) {
+		t.Parallel()
+		dbtest.LoadFile(t, dsn, graphtest.Recorded)
+		dbtest.Exec(t, dsn, "UPDATE portfolio_links SET description = $1 WHERE id = 4", strings.Repeat("x", 1<<20))
+		var admitted *admission.Admission
+		server := graphtest.Serve(t, dbtest.Open(t, dsn), func(o *graphtest.Options) { admitted = o.Admission })
+		check := func(status int, body string) {
+			t.Helper()
+			response, got := graphtest.Query(t, server, "Token "+graphtest.Admin, "{portfolioLink(id:4){description}}", nil)
+			if response.StatusCode != status || !strings.HasPrefix(got, body) {
+				t.Errorf("%d %.300s", response.StatusCode, got)
+			}
+		}
+		for range 3 {
+			check(http.StatusOK, `{"data":{"portfolioLink":{"description":"xxx`)
+		}
+		admitted.Lookups, admitted.Heavy = admission.NewThrottle(0, 0, time.Minute), admission.NewThrottle(0, 0, time.Minute)
+		check(http.StatusOK, `{"data":{"portfolioLink":{"description":"xxx`)
+		for budget := admitted.Responses; ; { // the last response gives its bytes back after it was received
+			if limit := budget.Stats().Limit; budget.Take(limit) {
+				check(http.StatusServiceUnavailable, `{"errors":[{"message":"The server is busy. Try again later."`)
+				budget.Give(limit)
+				break
+			}
+		}
+		check(http.StatusOK, `{"data":{"portfolioLink":{"description":"xxx`)
+	})
+}

@@ -1,4 +1,4 @@
-// Package feedtest starts feeds in tests.
+// Package feedtest runs feeds in tests.
 package feedtest
 
 import (
@@ -11,23 +11,23 @@ import (
 	"portfolio/internal/feed"
 )
 
-// Start starts a feed of a database, which ends with the test, and waits until it hears of
-// changes. With a URL, it listens there.
-func Start(t testing.TB, database *db.DB, url string) *feed.Feed {
+// Start runs a feed of a database until the test ends, and waits until it hears of changes.
+func Start(t testing.TB, database *db.DB) *feed.Feed {
 	t.Helper()
-	var at db.URL
-	if url != "" {
-		var err error
-		if at, err = db.ParseURL(url); err != nil {
-			t.Fatal(err)
-		}
-	}
 	changes := feed.New(feed.Options{
 		Listen: func(ctx context.Context, changed func(db.Change)) (db.Listener, error) {
-			return database.Listen(ctx, at, changed)
+			return database.Listen(ctx, db.URL{}, changed)
 		},
 		Log: slog.New(slog.DiscardHandler),
 	})
+	Run(t, changes)
+	Await(t, changes)
+	return changes
+}
+
+// Run runs a feed until the test ends.
+func Run(t testing.TB, changes *feed.Feed) {
+	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
 	go func() {
@@ -38,8 +38,6 @@ func Start(t testing.TB, database *db.DB, url string) *feed.Feed {
 		cancel()
 		<-done
 	})
-	Await(t, changes)
-	return changes
 }
 
 // Await waits until a feed hears of changes.
