@@ -44,11 +44,16 @@ type Links interface {
 	PortfolioLink(ctx context.Context, portfolioID *db.NodeID, id db.NodeID) (*db.PortfolioLink, error)
 }
 
+// Authenticator finds the user who holds a token, as auth.Authenticator does.
+type Authenticator interface {
+	Viewer(ctx context.Context, key string) (*db.User, feed.Mark, error)
+}
+
 // Handler serves the endpoint, and the legacy system's 404 page for any other
 // path.
 type Handler struct {
 	links         Links
-	authenticator *auth.Authenticator
+	authenticator Authenticator
 	options       Options
 	buffers       sync.Pool
 }
@@ -63,7 +68,7 @@ type Options struct {
 }
 
 // New returns a Handler that resolves links with links.
-func New(links Links, authenticator *auth.Authenticator, options Options) *Handler {
+func New(links Links, authenticator Authenticator, options Options) *Handler {
 	newBuffer := func() any { b := make([]byte, 0, 2<<10); return &b }
 	return &Handler{links, authenticator, options, sync.Pool{New: newBuffer}}
 }

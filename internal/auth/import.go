@@ -38,15 +38,36 @@ func ReadTokens(input io.Reader) (tokens []db.ImportedToken, lines []int, err er
 			return nil, nil, err
 		}
 		line, _ := records.FieldPos(0)
-		if len(record) == 2 && isKey(record[0]) && utf8.RuneCountInString(record[0]) < minImportedKey {
-			return nil, nil, fmt.Errorf("line %d: the key has fewer than %d characters; nothing was imported", line, minImportedKey)
+		invalid := errNoKeyUsername
+		if len(record) == 2 {
+			invalid = CheckIssuedKey(record[0])
 		}
-		if len(record) != 2 || !isKey(record[0]) || record[1] == "" {
-			return nil, nil, fmt.Errorf("line %d: not key,username; nothing was imported", line)
+		if errors.Is(invalid, errNotKey) || invalid == nil && record[1] == "" {
+			invalid = errNoKeyUsername
+		}
+		if invalid != nil {
+			return nil, nil, fmt.Errorf("line %d: %w; nothing was imported", line, invalid)
 		}
 		tokens = append(tokens, db.ImportedToken{KeyHash: HashKey(record[0]), Username: record[1]})
 		lines = append(lines, line)
 	}
+}
+
+var (
+	errNoKeyUsername = errors.New("not key,username")
+	errNotKey        = errors.New("not a key that an Authorization header can carry")
+)
+
+// CheckIssuedKey returns an error unless a key that another system issued can be
+// imported.
+func CheckIssuedKey(key string) error {
+	if !isKey(key) {
+		return errNotKey
+	}
+	if utf8.RuneCountInString(key) < minImportedKey {
+		return fmt.Errorf("the key has fewer than %d characters", minImportedKey)
+	}
+	return nil
 }
 
 // isKey reports whether an Authorization header can carry the key.
