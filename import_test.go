@@ -4,7 +4,10 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"io"
 	"io/fs"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -233,4 +236,123 @@ func (m *moving) checkResponses() {
 	if status != 200 || !strings.Contains(body, `"id":`) {
 		m.t.Errorf("%d %s", status, body)
 	}
+}
+
+// TestImportFlags checks the errors of command lines, and what needs no legacy system.
+func TestImportFlags(t *testing.T) {
+	t.Chdir(t.TempDir())
+	stdout, _ := runCommand(t, 0, "import", "legacy", "--print-mapping")
+	if err := os.WriteFile("mapping.txt", []byte(stdout+"\nnothing\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	const url = "--url=http://127.0.0.1:1"
+	for _, c := range []struct {
+		args string
+		want string
+	}{
+		{"", "where is the legacy system? Give --database or --url"},
+		{url, "--url needs --token"},
+		{"--database=postgres://h/d --token=k", "--token needs --url"},
+		{url + " --token=k", "--url needs --portfolio, unless there is --database"},
+		{url + " --token=k --portfolio=1", "--url needs --links, unless there is --database"},
+		{url + " --token=k --portfolio=1 --links=5-1", `--links: must be ranges of IDs, such as 1-5000,7000, not "5-1"`},
+		{url + " --token=k --portfolio=0 --links=1", "--portfolio: must be positive"},
+		{url + " --token=k --portfolio=1 --links=1 --rate=-1", "--rate: must be positive"},
+		{url + " --token=k --portfolio=1 --links=1 --timeout=0s", "--timeout: must be positive"},
+		{url + " --token=k --portfolio=1 --links=1 --max-file=0", "--max-file: must be positive"},
+		{url + " --token=k --portfolio=1 --links=1 --media=nothing", "--media: stat nothing: no such file or directory"},
+		{"--url=example.org", "LEGACY_URL: not an absolute http or https URL"},
+		{"--database=mysql://u:secret@h/d", "LEGACY_DATABASE_URL: only PostgreSQL can be read, not mysql: read the endpoint instead, with --url"},
+		{"--database=postgres://h/d --mapping=mapping.txt", fmt.Sprintf("--mapping: line %d: not NAME = VALUE", strings.Count(stdout, "\n")+2)},
+	} {
+		if _, stderr := runCommand(t, 1, append([]string{"import", "legacy"}, strings.Fields(c.args)...)...); stderr != "portfolio: "+c.want+"\n" {
+			t.Errorf("%s: %s", c.args, stderr)
+		}
+	}
+}
+
+// TestImportCompare compares servers that differ.
+func TestImportCompare(t *testing.T) {
+	t.Parallel()
+	respond := func(bodies map[string]string) *httptest.Server {
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			body, found := bodies[r.RequestURI]
+			switch {
+			case r.Header.Get("Authorization") != "Token key":
+				w.WriteHeader(http.StatusUnauthorized)
+			case !found:
+				w.Header().Set("Content-Type", "text/html")
+				w.WriteHeader(http.StatusNotFound)
+				_, _ = io.WriteString(w, r.Host)
+			default:
+				w.Header().Set("Content-Type", "application/json")
+				_, _ = io.WriteString(w, strings.ReplaceAll(body, "HOST", r.Host))
+			}
+		}))
+		t.Cleanup(server.Close)
+		return server
+	}
+	const equal = `{"f":"http://HOST/media/a.png"}`
+	old := respond(map[string]string{"/api/portfolios/1/links/1": equal, "/api/portfolios/1/links/2": `{"name":"old"}`, "/api/portfolios/1/links/4?format=json": equal})
+	here := respond(map[string]string{"/api/portfolios/1/links/1": equal, "/api/portfolios/1/links/2": `{"name":"new"}`, "/api/portfolios/1/links/4?format=json": "{}"})
+	log := filepath.Join(t.TempDir(), "access.log")
+	if err := os.WriteFile(log, []byte(`/api/portfolios/1/links/1
+10.0.0.1 - - [13/Jan/2026:10:05:43 +0000] "GET /api/portfolios/1/links/2 HTTP/1.1" 200 5 "-" "client/1.0"
+10.0.0.1 - - [13/Jan/2026:10:05:43 +0000] "POST /api/portfolios/1/links/3 HTTP/1.1" 405 5 "-" "client/1.0"
+10.0.0.1 - - [13/Jan/2026:10:05:43 +0000] "GET /api/portfolios/1/links/none HTTP/1.1" 404 5 "-" "client/1.0"
+{"msg":"request","path":"GET /api/portfolios/1/links/4?format=json"}
+10.0.0.1 - - [13/Jan/2026:10:05:43 +0000] "GET /media/a.png HTTP/1.1" 200 5 "-" "client/1.0"
+`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	stdout, stderr := runCommand(t, 1, "import", "compare", "--rate=0", "--token=key", old.URL, here.URL, log)
+	lines := strings.Split(strings.TrimSpace(stdout), "\n")
+	slices.Sort(lines) // concurrent requests
+	want := []string{
+		`  f: legacy "a.png", here nothing`, `  name: legacy "old", here "new"`,
+		"/api/portfolios/1/links/2", "/api/portfolios/1/links/4?format=json",
+	}
+	if diff := cmp.Diff(want, lines); diff != "" || stderr != "portfolio: 2 of 4 responses differ\n" {
+		t.Errorf("%s%s", diff, stderr)
+	}
+	old.Close()
+	if _, stderr := runCommand(t, 1, "import", "compare", "--token=key", old.URL, here.URL, log); !strings.HasPrefix(stderr, "portfolio: the legacy system does not respond: ") {
+		t.Error(stderr)
+	}
+}
+
+// TestImportReport checks the report and the exit code of a run that is not equal.
+func TestImportReport(t *testing.T) {
+	old := legacytest.Documented(t)
+	dbtest.EachURL(t, func(t *testing.T, dsn string) {
+		t.Chdir(t.TempDir())
+		t.Setenv("DATABASE_URL", dsn)
+		t.Setenv("LEGACY_DATABASE_URL", old)
+		for _, args := range [][]string{{"--dry-run"}, {"--report=report.json"}, {}} {
+			stdout, stderr := runCommand(t, 1, append([]string{"import", "legacy", "--media-store=file:media"}, args...)...)
+			records := auditLines(stderr)
+			if !strings.HasSuffix(stdout, "Not everything is equal.\n") || !strings.HasSuffix(stderr, "portfolio: not everything is equal\n") {
+				t.Errorf("%s%s", stdout, stderr)
+			}
+			if changes := len(args) > 0 && args[0] != "--dry-run"; changes != strings.Contains(records, `"action":"import legacy","outcome":"ok","actor":"cli"`) {
+				t.Errorf("%s: %s", args, records)
+			}
+		}
+		text, err := os.ReadFile("report.json")
+		if err != nil {
+			t.Fatal(err)
+		}
+		var report legacy.Report
+		if err := json.Unmarshal(text, &report); err != nil {
+			t.Fatal(err)
+		}
+		want := legacy.Report{
+			Source: "database", Compared: "rows of the database", Started: report.Started, Finished: report.Finished, Complete: true,
+			Users: legacy.Counts{Moved: 1}, Tokens: legacy.Counts{Moved: 1}, Portfolios: legacy.Counts{Moved: 1},
+			Images: legacy.Counts{Moved: 1}, Links: legacy.Counts{Moved: 1}, Files: legacy.Counts{Missing: 5}, Problems: report.Problems,
+		}
+		if diff := cmp.Diff(want, report); diff != "" || len(report.Problems) != 5 {
+			t.Error(diff)
+		}
+	})
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"portfolio/db/dbtest"
+	"portfolio/internal/legacy/legacytest"
 )
 
 // TestMain lets the tests run the program in a separate process: this binary,
@@ -130,16 +131,10 @@ func runGuide(t *testing.T, binary string, environment []string, text string, ig
 		if _, err := exec.LookPath("psql"); err != nil && os.Getenv("CI") == "" {
 			t.Skip("this guide is not tested: install psql (Debian: apt-get install postgresql-client)")
 		}
-		legacy := dbtest.EmptyPostgres(t)
-		for _, statement := range []string{
-			"CREATE TABLE auth_user (id integer PRIMARY KEY, username text)",
-			"CREATE TABLE authtoken_token (key text PRIMARY KEY, user_id integer)",
-			"INSERT INTO auth_user VALUES (5, 'sara')",
-			"INSERT INTO authtoken_token VALUES ('be995b582c8bf952546d3819251020d1ad1b2eb1', 5)",
-		} {
-			dbtest.Exec(t, legacy, statement)
-		}
-		postgres, environment = dbtest.EmptyPostgres(t), append(slices.Clip(environment), "LEGACY_DATABASE_URL="+legacy)
+		postgres = dbtest.EmptyPostgres(t)
+	}
+	if strings.Contains(text, "LEGACY_DATABASE_URL") {
+		environment = append(slices.Clip(environment), "LEGACY_DATABASE_URL="+legacytest.Documented(t))
 	}
 	directory := t.TempDir()
 	server := startDemo(t, binary, directory)

@@ -8,6 +8,7 @@ import (
 	"iter"
 	"log/slog"
 	"net/http"
+	"os"
 	"slices"
 	"time"
 
@@ -59,6 +60,9 @@ func (o Options) Check() error {
 		if !(number.value >= number.least) {
 			return errors.New(number.flag + ": must be positive")
 		}
+	}
+	if _, err := os.Stat(o.Media.directory); o.Media.directory != "" && err != nil {
+		return fmt.Errorf("--media: %w", err)
 	}
 	return nil
 }

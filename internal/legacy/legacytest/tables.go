@@ -76,3 +76,25 @@ func insert(t testing.TB, dsn string, table [2]string, row map[string]json.RawMe
 	dbtest.Exec(t, dsn, "INSERT INTO "+table[1]+" ("+strings.Join(names, ", ")+") SELECT "+strings.Join(values, ", ")+
 		" FROM json_populate_record(NULL::"+table[1]+", $1) AS r", string(object))
 }
+
+// documented is the example in the documentation of the legacy system, and a token for
+// it.
+const documented = `
+INSERT INTO auth_user (id, username, is_staff) VALUES (5, 'sara', true);
+INSERT INTO core_userpermission (user_id, code) VALUES (5, 4242);
+INSERT INTO authtoken_token (key, user_id) VALUES ('be995b582c8bf952546d3819251020d1ad1b2eb1', 5);
+INSERT INTO core_portfolio (id, name) VALUES (1, 'دمو');
+INSERT INTO core_media (id, name, f, size, width, height, mode) VALUES (6, 'technology', 'core_media/2025/12/02/technology.png', 5123, 225, 225, 'P');
+INSERT INTO core_thumbnail (id, media_id, f, size) SELECT id, 6, format('core_media/2026/02/02/thumbnails/test2_ecH0zVV_thumbnail_%sx%s.jpg', size, size), size
+  FROM (VALUES (213, 64), (214, 128), (215, 512), (216, 1080)) AS thumbnail (id, size);
+INSERT INTO core_portfoliolink (id, portfolio_id, image_id, name, url, description) VALUES (4, 1, 6, 'دمو پروژه', 'https://moeinsoft.com/demo', 'لینک مشاهده دمو')`
+
+// Documented returns the URL of a database that has the documented example.
+func Documented(t testing.TB) string {
+	t.Helper()
+	dsn := Tables(t)
+	for statement := range strings.SplitSeq(documented, ";\n") {
+		dbtest.Exec(t, dsn, statement)
+	}
+	return dsn
+}
