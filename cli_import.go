@@ -67,8 +67,11 @@ func (c *importLegacyCommand) Run(ctx context.Context, flags *globalFlags, out s
 		if written := c.write(report, out.stdout); written != nil {
 			return errors.Join(err, written)
 		}
-		if err == nil && !report.Equal {
-			err = errors.New("not everything is equal")
+		switch {
+		case errors.Is(err, context.Canceled):
+			return errors.New("interrupted")
+		case err == nil && !report.Equal:
+			return errors.New("not everything is equal")
 		}
 		return err
 	})

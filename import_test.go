@@ -261,6 +261,7 @@ func TestImportFlags(t *testing.T) {
 		{url + " --token=k --portfolio=1 --links=1 --timeout=0s", "--timeout: must be positive"},
 		{url + " --token=k --portfolio=1 --links=1 --max-file=0", "--max-file: must be positive"},
 		{url + " --token=k --portfolio=1 --links=1 --media=nothing", "--media: stat nothing: no such file or directory"},
+		{"--database=postgres://h/d --links=1", "--portfolio and --links are not for --database, which has all links"},
 		{"--url=example.org", "LEGACY_URL: not an absolute http or https URL"},
 		{"--database=mysql://u:secret@h/d", "LEGACY_DATABASE_URL: only PostgreSQL can be read, not mysql: read the endpoint instead, with --url"},
 		{"--database=postgres://h/d --mapping=mapping.txt", fmt.Sprintf("--mapping: line %d: not NAME = VALUE", strings.Count(stdout, "\n")+2)},

@@ -27,6 +27,7 @@ func TestMain(m *testing.M) {
 	}
 	help := new(bytes.Buffer)
 	run(context.Background(), []string{"serve", "--help"}, help, help)
+	run(context.Background(), []string{"import", "legacy", "--help"}, help, help)
 	for _, name := range settingNames(help.String()) { // the developer's own settings must not reach the tests
 		if err := os.Unsetenv(name); err != nil {
 			panic(err)

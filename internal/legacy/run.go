@@ -51,6 +51,8 @@ func (o Options) Check() error {
 		return errors.New("--url needs --portfolio, unless there is --database")
 	case o.Database.IsZero() && o.Links == nil:
 		return errors.New("--url needs --links, unless there is --database")
+	case !o.Database.IsZero() && (o.Links != nil || o.Portfolios != nil):
+		return errors.New("--portfolio and --links are not for --database, which has all links")
 	}
 	for _, number := range []struct {
 		flag  string
