@@ -54,14 +54,19 @@ func (o Options) Check() error {
 	case !o.Database.IsZero() && (o.Links != nil || o.Portfolios != nil):
 		return errors.New("--portfolio and --links are not for --database, which has all links")
 	}
-	for _, number := range []struct {
-		flag  string
-		value float64
-		least float64
-	}{{"--rate", o.Rate, 0}, {"--timeout", o.Timeout.Seconds(), 0.001}, {"--max-file", float64(o.MaxFile), 1}, {"--portfolio", float64(slices.Min(append(o.Portfolios, 1))), 1}} {
-		if !(number.value >= number.least) {
-			return errors.New(number.flag + ": must be positive")
-		}
+	return o.checkValues()
+}
+
+func (o Options) checkValues() error {
+	switch {
+	case !(o.Rate >= 0): // also if it is not a number
+		return errors.New("--rate: must not be negative")
+	case o.Timeout <= 0:
+		return errors.New("--timeout: must be positive")
+	case o.MaxFile <= 0:
+		return errors.New("--max-file: must be positive")
+	case slices.ContainsFunc(o.Portfolios, func(id int64) bool { return id < 1 }):
+		return errors.New("--portfolio: must be positive")
 	}
 	if _, err := os.Stat(o.Media.directory); o.Media.directory != "" && err != nil {
 		return fmt.Errorf("--media: %w", err)
