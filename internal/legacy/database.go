@@ -72,10 +72,11 @@ type database struct {
 // openDatabase connects to a database and takes a snapshot of it.
 func openDatabase(ctx context.Context, url DatabaseURL, mapping Mapping) (*database, error) {
 	d := &database{url: url, mapping: mapping, tokens: map[string]bool{}}
-	if err := d.renew(ctx); err != nil {
-		return nil, err
+	err := d.renew(ctx)
+	if err == nil {
+		err = d.checkMapping(ctx)
 	}
-	if err := d.checkMapping(ctx); err != nil {
+	if err != nil {
 		d.close(ctx)
 		return nil, err
 	}

@@ -110,21 +110,31 @@ func (*endpoint) missing(context.Context, db.RowKind, []string) ([]string, error
 // batches asks first for the links that were not moved before.
 func (e *endpoint) batches(ctx context.Context) iter.Seq2[*batch, error] {
 	return func(yield func(*batch, error) bool) {
-		for _, before := range []bool{false, true} {
-			for ids := range e.links.chunks() {
-				moved, err := e.moved(ctx, ids)
-				if err != nil {
-					yield(nil, err)
-					return
+		var before []int64 // those that were
+		for ids := range e.links.chunks() {
+			moved, err := e.moved(ctx, ids)
+			if err != nil {
+				yield(nil, err)
+				return
+			}
+			ids = slices.DeleteFunc(ids, func(id int64) bool {
+				if moved[id] {
+					before = append(before, id)
 				}
-				ids = slices.DeleteFunc(ids, func(id int64) bool { return moved[id] != before })
-				if len(ids) == 0 {
-					continue
-				}
-				b, err := e.ask(ctx, ids, before)
-				if !yield(b, err) || err != nil {
-					return
-				}
+				return moved[id]
+			})
+			if len(ids) == 0 {
+				continue
+			}
+			b, err := e.ask(ctx, ids, false)
+			if !yield(b, err) || err != nil {
+				return
+			}
+		}
+		for ids := range slices.Chunk(before, chunkLinks) {
+			b, err := e.ask(ctx, ids, true)
+			if !yield(b, err) || err != nil {
+				return
 			}
 		}
 	}

@@ -10,7 +10,9 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -288,6 +290,54 @@ func TestGone(t *testing.T) {
 			_, text := m.run(o)
 			if problems(text) != c.problems || m.links() != c.links {
 				t.Errorf("%+v: %s%s", c, text, m.links())
+			}
+		}
+	})
+}
+
+// TestResume checks that a run asks for each link once, and first for those that were
+// not moved before.
+func TestResume(t *testing.T) {
+	t.Parallel()
+	dbtest.Each(t, func(t *testing.T, database *db.DB) {
+		var (
+			mu    sync.Mutex
+			asked []string
+		)
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			id, ok := strings.CutPrefix(r.URL.Path, "/api/portfolios/1/links/")
+			if !ok {
+				hostile{}.ServeHTTP(w, r)
+				return
+			}
+			mu.Lock()
+			asked = append(asked, id)
+			mu.Unlock()
+			respond(200, "application/json", strings.Replace(document(r.Host), `{"id":1,`, `{"id":`+id+`,`, 1))(w, r)
+		}))
+		defer server.Close()
+		m, o := newTarget(t, database), endpointOptions(t, server.URL)
+		for _, c := range []struct {
+			links string
+			want  legacy.Counts
+			first []string // to be asked for
+		}{
+			{"2-150", legacy.Counts{Moved: 149}, nil},
+			{"1-200", legacy.Counts{Moved: 51, Unchanged: 149}, []string{"1", "151", "200"}},
+			{"1-200", legacy.Counts{Unchanged: 200}, nil},
+		} {
+			asked = nil
+			if err := o.Links.UnmarshalText([]byte(c.links)); err != nil {
+				t.Fatal(err)
+			}
+			report, text := m.run(o)
+			if report.Links != c.want || len(asked) != c.want.Moved+c.want.Unchanged {
+				t.Errorf("%d requests, %s", len(asked), text)
+			}
+			for _, id := range c.first {
+				if !slices.Contains(asked[:c.want.Moved], id) {
+					t.Errorf("asked for %s late", id)
+				}
 			}
 		}
 	})
