@@ -583,12 +583,12 @@ func (d *database) linksByID(ctx context.Context, links []linkID) (*batch, error
 }
 
 func (d *database) missing(ctx context.Context, kind db.RowKind, keys []string) ([]string, error) {
-	if kind == db.TokenRow {
-		return slices.DeleteFunc(keys, func(key string) bool { return d.tokens[key] }), nil
-	}
 	table := string(kind) + "s"
 	if !d.mapping.has(table) {
 		return nil, nil
+	}
+	if kind == db.TokenRow {
+		return slices.DeleteFunc(keys, func(key string) bool { return d.tokens[key] }), nil
 	}
 	ids := make([]int64, len(keys))
 	for i, key := range keys {

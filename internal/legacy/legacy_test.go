@@ -302,3 +302,23 @@ func TestMappedDatabase(t *testing.T) {
 		}
 	}
 }
+
+// TestNotMapped checks that what a mapping leaves out is not taken for deleted.
+func TestNotMapped(t *testing.T) {
+	t.Parallel()
+	old := legacytest.Documented(t)
+	dbtest.Each(t, func(t *testing.T, database *db.DB) {
+		m, o := newTarget(t, database), options(t, old)
+		m.run(o)
+		var err error
+		if o.Mapping, err = legacy.ParseMapping("users =\npermissions =\ntokens ="); err != nil {
+			t.Fatal(err)
+		}
+		o.Delete = true
+		report, text := m.run(o)
+		tokens, err := database.AllTokens(t.Context())
+		if err != nil || len(tokens) != 1 || report.Users != (legacy.Counts{}) || report.Tokens != (legacy.Counts{}) {
+			t.Errorf("%d tokens, %v, %s", len(tokens), err, text)
+		}
+	})
+}
