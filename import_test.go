@@ -45,7 +45,7 @@ func TestImportLegacy(t *testing.T) {
 		{name: "endpoint to sqlite", dsn: dbtest.SQLite(t), source: append(endpoint, fmt.Sprintf("--links=1-%d,2001", legacyLinks)), fromEndpoint: true, last: 200},
 		{name: "database to postgres", dsn: dbtest.Postgres(t), source: []string{"--database=" + old.DSN, "--media=" + old.Media}, last: 3000},
 		{name: "endpoint to postgres", dsn: dbtest.Postgres(t), source: append(endpoint[:3:3], "--media="+old.Media, "--links=1-200,400"), fromEndpoint: true, last: 200},
-		{name: "database to sqlite", dsn: dbtest.SQLite(t), source: append(endpoint[:2:2], "--database="+old.DSN, "--media="+old.Media), last: 200},
+		{name: "database to sqlite", dsn: dbtest.SQLite(t), source: []string{"--database=" + old.DSN, "--media=" + old.Media}, last: 200},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			m := &c
