@@ -1695,7 +1695,7 @@ type Mutation {
     input: CreateTokenInput!
   ): CreateTokenPayload @requires(permission: ADMIN)
 
-  "Revokes a token. Other replicas reject its key within a second."
+  "Revokes a token. Every replica rejects its key at once, or within a second if its feed of changes is off."
   revokeToken(
     "The token to revoke."
     input: RevokeTokenInput!
