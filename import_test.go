@@ -17,6 +17,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/jackc/pgx/v5"
 
 	"portfolio/db"
 	"portfolio/db/dbtest"
@@ -129,6 +130,7 @@ func (m *moving) runAgain() {
 func (m *moving) interrupt() {
 	m.t.Helper()
 	database := dbtest.Open(m.t, m.dsn)
+	release := m.stopAt(legacyLinks - 10)
 	command := m.command()
 	if err := command.Start(); err != nil {
 		m.t.Fatal(err)
@@ -140,6 +142,7 @@ func (m *moving) interrupt() {
 	if err := command.Wait(); err == nil {
 		m.t.Fatal("the command ended before it was killed")
 	}
+	release()
 	if !m.fromEndpoint {
 		return
 	}
@@ -155,6 +158,25 @@ func (m *moving) interrupt() {
 		m.t.Errorf("%v %s", err, output.String())
 	}
 	m.old.Start()
+}
+
+// stopAt makes the command wait at an image until release is called, if it reads the
+// database, which is fast.
+func (m *moving) stopAt(imageID int) (release func()) {
+	m.t.Helper()
+	if m.fromEndpoint {
+		return func() {}
+	}
+	connection, err := pgx.Connect(m.t.Context(), m.dsn)
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	for _, statement := range []string{"BEGIN", fmt.Sprintf("INSERT INTO images (id, type, name, path, size) VALUES (%d, '', '', '', 0)", imageID)} {
+		if _, err := connection.Exec(m.t.Context(), statement); err != nil {
+			m.t.Fatal(err)
+		}
+	}
+	return func() { _ = connection.Close(m.t.Context()) }
 }
 
 // waitForLinks waits until links were moved.
