@@ -224,7 +224,11 @@ func TestNotHeard(t *testing.T) {
 		url  func(t *testing.T, dsn string) string
 		want error
 	}{
-		"pooler":         {func(t *testing.T, dsn string) string { t.Helper(); _, pooled := dbtest.PgBouncer(t, dsn); return pooled }, db.ErrPooler},
+		"pooler": {func(t *testing.T, dsn string) string {
+			t.Helper()
+			_, pooled := dbtest.PgBouncer(t, dsn)
+			return pooled
+		}, db.ErrPooler},
 		"other database": {func(t *testing.T, _ string) string { t.Helper(); return dbtest.Postgres(t) }, db.ErrOtherServer},
 		"off": {func(t *testing.T, dsn string) string {
 			t.Helper()
