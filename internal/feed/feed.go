@@ -90,6 +90,7 @@ func (f *Feed) Run(ctx context.Context) {
 			}
 		})
 		f.session.Store(nil)
+		tried()
 		if ctx.Err() != nil {
 			return
 		}
@@ -247,8 +248,11 @@ type waiter struct {
 func (f *Feed) Wait(ctx context.Context, read Mark, tags Tags) error {
 	w := &waiter{read, tags, make(chan struct{})}
 	f.mu.Lock()
+	if f.hasChanged(w) {
+		f.mu.Unlock()
+		return nil
+	}
 	f.waiters[w] = struct{}{}
-	f.wake() // it may have changed already
 	f.mu.Unlock()
 	select {
 	case <-w.changed:
@@ -264,9 +268,13 @@ func (f *Feed) Wait(ctx context.Context, read Mark, tags Tags) error {
 // wake wakes those whose rows have changed. The caller holds the lock.
 func (f *Feed) wake() {
 	for w := range f.waiters {
-		if !f.Current(w.read, w.tags) || !f.UsersCurrent(w.read) {
+		if f.hasChanged(w) {
 			delete(f.waiters, w)
 			close(w.changed)
 		}
 	}
+}
+
+func (f *Feed) hasChanged(w *waiter) bool {
+	return !f.Current(w.read, w.tags) || !f.UsersCurrent(w.read)
 }
