@@ -1,6 +1,7 @@
 package middleware
 
 import (
+	"bufio"
 	"context"
 	"net"
 	"net/http"
@@ -41,10 +42,60 @@ func (l *ConnectionLimiter) Listen(ctx context.Context, address string) (*Listen
 // ConnState is the http.Server.ConnState of the server that serves the
 // listener.
 func (l *ConnectionLimiter) ConnState(_ net.Conn, state http.ConnState) {
-	if state == http.StateClosed || state == http.StateHijacked {
-		l.open.Add(-1)
-		<-l.slots
+	if state == http.StateClosed {
+		l.release()
 	}
+}
+
+func (l *ConnectionLimiter) release() {
+	l.open.Add(-1)
+	<-l.slots
+}
+
+// Handler returns a handler that calls next. The server must use it if next takes over
+// connections, so that they count until they are closed.
+func (l *ConnectionLimiter) Handler(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Upgrade") != "" {
+			w = hijackWatcher{w, l}
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// hijackWatcher makes a connection that is taken over release its slot, as the server
+// does not know when it is closed.
+type hijackWatcher struct {
+	http.ResponseWriter
+	limiter *ConnectionLimiter
+}
+
+// hijackedBuffer is small, as there may be many connections, which mostly wait.
+const hijackedBuffer = 512 // bytes
+
+// Hijack implements http.Hijacker.
+func (w hijackWatcher) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	connection, buffered, err := http.NewResponseController(w.ResponseWriter).Hijack()
+	if err != nil {
+		return nil, nil, err
+	}
+	connection = hijacked{connection, sync.OnceFunc(w.limiter.release)}
+	return connection, bufio.NewReadWriter(buffered.Reader, bufio.NewWriterSize(connection, hijackedBuffer)), nil
+}
+
+// Unwrap lets http.ResponseController reach the connection.
+func (w hijackWatcher) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+// hijacked is a connection that was taken over.
+type hijacked struct {
+	net.Conn
+	release func()
+}
+
+// Close implements net.Conn.
+func (c hijacked) Close() error {
+	defer c.release()
+	return c.Conn.Close()
 }
 
 // Open returns the number of open connections.

@@ -119,3 +119,40 @@ func TestShutdownAtLimit(t *testing.T) {
 		t.Errorf("after %d bytes: %v", n, err)
 	}
 }
+
+// TestConnectionLimiterCountsHijacked checks that a connection that a handler has taken
+// over counts until it is closed.
+func TestConnectionLimiterCountsHijacked(t *testing.T) {
+	t.Parallel()
+	limiter, listener, server := serve(t, 2)
+	taken := make(chan net.Conn)
+	server.Handler = limiter.Handler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		connection, _, err := http.NewResponseController(w).Hijack()
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		t.Cleanup(func() { _ = connection.Close() })
+		taken <- connection
+	}))
+	t.Cleanup(func() { _ = server.Close() })
+	open := func() net.Conn {
+		client, err := net.Dial("tcp", listener.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = client.Close() })
+		_, _ = io.WriteString(client, "GET / HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n")
+		return <-taken
+	}
+	first := open()
+	open()
+	if limiter.Open() != 2 || len(limiter.slots) != 2 {
+		t.Errorf("%d connections are open", limiter.Open())
+	}
+	_, _ = first.Close(), first.Close()
+	open() // accepted only once the first one no longer counts
+	if limiter.Open() != 2 {
+		t.Errorf("%d connections are open", limiter.Open())
+	}
+}

@@ -36,21 +36,40 @@ func (o *Origin) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// CORS lets pages of the given origins read responses; "*" stands for any
-// origin. Browsers never send credentials of their own accord.
+// CORS lets pages of the given origins, and of the server's own, read responses and use
+// WebSockets; "*" stands for any origin. Browsers never send credentials of their own
+// accord.
 func CORS(origins []Origin, next http.Handler) http.Handler {
 	if len(origins) == 0 {
-		return next
+		return checkWebSockets(nil, next)
 	}
 	allowed := make([]string, len(origins))
 	for i, origin := range origins {
 		allowed[i] = string(origin)
 	}
-	return cors.New(cors.Options{
+	policy := cors.New(cors.Options{
 		AllowedOrigins: allowed,
 		AllowedMethods: []string{http.MethodGet, http.MethodHead, http.MethodPost},
 		AllowedHeaders: []string{"*"},
 		ExposedHeaders: []string{"ETag", "RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset", "Retry-After", "X-Request-Id"},
 		MaxAge:         7200,
-	}).Handler(next)
+	})
+	return checkWebSockets(policy, policy.Handler(next))
+}
+
+// checkWebSockets refuses WebSockets of pages that may not read responses. Browsers let
+// any page open them.
+func checkWebSockets(policy *cors.Cors, next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if origin := r.Header.Get("Origin"); origin != "" && r.Header.Get("Upgrade") != "" && !isSameOrigin(origin, r.Host) && (policy == nil || !policy.OriginAllowed(r)) {
+			http.Error(w, "The origin of the page is not in CORS_ORIGINS.", http.StatusForbidden)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+func isSameOrigin(origin, host string) bool {
+	parsed, err := url.Parse(origin)
+	return err == nil && strings.EqualFold(parsed.Host, host)
 }

@@ -29,6 +29,37 @@ func TestCORS(t *testing.T) {
 	}
 }
 
+func TestWebSocketOrigins(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		allowed []Origin
+		origin  string
+		status  int
+	}{
+		{nil, "", http.StatusNotFound}, // not a browser
+		{nil, "http://example.com", http.StatusNotFound},
+		{nil, "https://EXAMPLE.com", http.StatusNotFound},
+		{nil, "http://example.com:8000", http.StatusForbidden},
+		{nil, "https://app.test", http.StatusForbidden},
+		{nil, "null", http.StatusForbidden},
+		{[]Origin{"https://app.test"}, "https://app.test", http.StatusNotFound},
+		{[]Origin{"https://app.test"}, "http://example.com", http.StatusNotFound},
+		{[]Origin{"https://app.test"}, "https://evil.test", http.StatusForbidden},
+		{[]Origin{"https://*.app.test"}, "https://a.app.test", http.StatusNotFound},
+		{[]Origin{"*"}, "https://evil.test", http.StatusNotFound},
+	} {
+		request, response := httptest.NewRequest(http.MethodGet, "http://example.com/graphql", nil), httptest.NewRecorder()
+		request.Header.Set("Upgrade", "websocket")
+		if c.origin != "" {
+			request.Header.Set("Origin", c.origin)
+		}
+		CORS(c.allowed, http.NotFoundHandler()).ServeHTTP(response, request)
+		if response.Code != c.status {
+			t.Errorf("%s with %s: %d", c.origin, c.allowed, response.Code)
+		}
+	}
+}
+
 func TestOrigin(t *testing.T) {
 	t.Parallel()
 	const notHost = " is not a scheme and a host, as in https://example.org"

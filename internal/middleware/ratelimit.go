@@ -3,6 +3,7 @@
 package middleware
 
 import (
+	"context"
 	"crypto/sha256"
 	"math"
 	"net/http"
@@ -68,7 +69,7 @@ func (l *RateLimiter) Handler(next http.Handler, reject RejectFunc) http.Handler
 		return next
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		limiter := l.limiter(r)
+		limiter := l.limiter(r.Context(), r.Header.Get("Authorization"))
 		if !l.allow(w, limiter) {
 			l.refused.Add(1)
 			wait := (1 - limiter.TokensAt(l.now())) / float64(l.limit)
@@ -77,6 +78,16 @@ func (l *RateLimiter) Handler(next http.Handler, reject RejectFunc) http.Handler
 		}
 		next.ServeHTTP(w, r)
 	})
+}
+
+// Allow counts an operation that is not a request of its own, and reports whether it is
+// within the limit of the client.
+func (l *RateLimiter) Allow(ctx context.Context, authorization string) bool {
+	if l.limit <= 0 || l.limiter(ctx, authorization).AllowN(l.now(), 1) {
+		return true
+	}
+	l.refused.Add(1)
+	return false
 }
 
 // Refused returns the number of requests that were refused.
@@ -96,10 +107,11 @@ func (l *RateLimiter) allow(w http.ResponseWriter, limiter *rate.Limiter) bool {
 	return allowed
 }
 
-// limiter returns the limiter of the client that sent r.
-func (l *RateLimiter) limiter(r *http.Request) *rate.Limiter {
-	sender := client{address: auth.AddressFrom(r.Context())}
-	if _, key, err := auth.ParseHeader(r.Header.Get("Authorization")); err == nil && key != "" && l.isValid(key) {
+// limiter returns the limiter of the client of the context with an Authorization
+// header.
+func (l *RateLimiter) limiter(ctx context.Context, authorization string) *rate.Limiter {
+	sender := client{address: auth.AddressFrom(ctx)}
+	if _, key, err := auth.ParseHeader(authorization); err == nil && key != "" && l.isValid(key) {
 		sender = client{token: auth.HashKey(key)}
 	}
 	l.mu.Lock()

@@ -67,3 +67,21 @@ func TestRateLimiter(t *testing.T) {
 		}
 	}
 }
+
+// TestAllow checks that operations count for the same limit as requests.
+func TestAllow(t *testing.T) {
+	t.Parallel()
+	now := time.Unix(0, 0)
+	limiter := NewRateLimiter(Limit{PerSecond: 1, Burst: 2}, func(string) bool { return true })
+	limiter.now = func() time.Time { return now }
+	handler := limiter.Handler(http.NotFoundHandler(), func(w http.ResponseWriter, _ *http.Request, status int, _ time.Duration) { w.WriteHeader(status) })
+	request, response := httptest.NewRequest(http.MethodGet, "/", nil), httptest.NewRecorder()
+	request.Header.Set("Authorization", "Token a")
+	handler.ServeHTTP(response, request)
+	if !limiter.Allow(t.Context(), "Token a") || limiter.Allow(t.Context(), "Bearer a") || !limiter.Allow(t.Context(), "Token b") || limiter.Refused() != 1 {
+		t.Errorf("%d refused", limiter.Refused())
+	}
+	if unlimited := NewRateLimiter(Limit{}, nil); !unlimited.Allow(t.Context(), "") {
+		t.Error("refused without a limit")
+	}
+}

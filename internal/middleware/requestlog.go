@@ -40,6 +40,7 @@ func LogRequests(next http.Handler, proxies Proxies, watch telemetry.Watch, log 
 			return
 		}
 		next.ServeHTTP(recorder, r)
+		recorder.ResponseWriter = nil // a WebSocket keeps the request, but needs no buffers of the server
 		request.Duration = time.Since(start)
 		if request.Outcome() != telemetry.OK && r.Context().Err() != nil {
 			request.Code = telemetry.Canceled
