@@ -11,6 +11,7 @@ import (
 	"portfolio/internal/images"
 	"portfolio/internal/middleware"
 	"portfolio/internal/telemetry"
+	"portfolio/internal/topics"
 )
 
 // watched are the parts of the server whose state is a metric.
@@ -20,6 +21,7 @@ type watched struct {
 	authenticator *auth.Authenticator
 	limiter       *middleware.RateLimiter
 	documents     *document.Cache
+	subscribed    *topics.Topics
 	images        *images.Service
 	responses     *cache.Cache // may be nil
 }
@@ -54,6 +56,11 @@ func (p watched) measure(m *telemetry.Metrics) {
 	if p.responses != nil {
 		p.measureResponses(m)
 	}
+
+	m.Gauge("subscriptions", "Open subscriptions.", nil, func() float64 { return float64(p.subscribed.Stats().Subscriptions) })
+	m.Gauge("subscriptions_limit", "Maximum open subscriptions.", nil, func() float64 { return float64(p.subscribed.Stats().Limit) })
+	m.Gauge("subscription_topics", "Subscriptions that differ, each of which is executed once for all who have it.", nil, func() float64 { return float64(p.subscribed.Stats().Topics) })
+	m.Counter("subscriptions_dropped_total", "Subscriptions of clients that did not read their events.", nil, func() float64 { return float64(p.subscribed.Stats().Dropped) })
 
 	m.Gauge("image_memory_bytes", "Memory that is reserved for rendering images.", nil, func() float64 {
 		reserved, _ := p.images.Memory()
@@ -107,7 +114,7 @@ func (p watched) measureAdmission(m *telemetry.Metrics) {
 	}
 	for name, budget := range map[string]*admission.Budget{
 		"anonymous_bodies": p.admitted.AnonymousBodies, "bodies": p.admitted.Bodies, "responses": p.admitted.Responses,
-		"documents": p.admitted.Documents, "files": p.admitted.Files,
+		"documents": p.admitted.Documents, "topics": p.admitted.Topics, "files": p.admitted.Files,
 	} {
 		labels := prometheus.Labels{"budget": name}
 		m.Gauge("budget_bytes", "Bytes that are held for a purpose by all requests.", labels, func() float64 { return float64(budget.Stats().Taken) })

@@ -27,7 +27,8 @@ import (
 // process is a server in its own process.
 type process struct {
 	*exec.Cmd
-	url string
+	url   string
+	admin string // of its admin listener, if it has one
 }
 
 func startProcess(t testing.TB, dsn, store, spool string, settings ...string) *process {
@@ -56,6 +57,9 @@ func (p *process) startServer(t testing.TB) {
 	for lines.Scan() {
 		if found := regexp.MustCompile(`GraphQL: +(\S+)/graphql`).FindStringSubmatch(lines.Text()); found != nil {
 			p.url = found[1]
+		}
+		if found := regexp.MustCompile(`Metrics: +(\S+)/metrics`).FindStringSubmatch(lines.Text()); found != nil {
+			p.admin = found[1]
 		}
 		if strings.HasPrefix(lines.Text(), "Ready.") {
 			return

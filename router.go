@@ -34,10 +34,17 @@ func (r *router) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	if r.health.Stopping() {
 		w.Header().Set("Connection", "close") // the next request may go to another server
 	}
-	switch path := req.URL.Path; {
-	case path == "/graphql":
+	if req.URL.Path == "/graphql" {
 		telemetry.RequestFrom(req.Context()).API = telemetry.GraphQL
 		r.graphql.ServeHTTP(w, req)
+		return
+	}
+	r.serveOthers(w, req)
+}
+
+// serveOthers serves all paths but the one on whose stack subscriptions wait.
+func (r *router) serveOthers(w http.ResponseWriter, req *http.Request) {
+	switch path := req.URL.Path; {
 	case path == "/graphql/schema.graphql" && r.schema != nil:
 		r.schema.ServeHTTP(w, req)
 	case strings.HasPrefix(path, storage.Prefix):

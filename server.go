@@ -3,6 +3,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -35,6 +36,7 @@ import (
 	"portfolio/internal/middleware"
 	"portfolio/internal/storage"
 	"portfolio/internal/telemetry"
+	"portfolio/internal/topics"
 	"portfolio/playground"
 )
 
@@ -51,8 +53,9 @@ func main() {
 
 const (
 	shutdownTimeout = 20 * time.Second
-	writeTimeout    = time.Minute // of a response; handlers may extend it
-	maxHeader       = 64 << 10    // bytes
+	writeTimeout    = time.Minute      // of a response; handlers may extend it
+	maxHeader       = 64 << 10         // bytes
+	keepAlive       = 30 * time.Second // between pings, less than the time after which proxies close connections
 )
 
 // Run starts the server and blocks until ctx is canceled, then shuts down
@@ -88,7 +91,7 @@ func (c *serveCommand) Run(ctx context.Context, flags *globalFlags, out streams)
 	checker := health.NewChecker(database, store)
 	changes, stopFeed := c.startFeed(ctx, database, out.log)
 	defer stopFeed()
-	handler, err := c.handler(database, store, changes, checker, demoKey, watch, out.log)
+	handler, subscribed, err := c.handler(database, store, changes, checker, demoKey, watch, out.log)
 	if err != nil {
 		return err
 	}
@@ -97,14 +100,14 @@ func (c *serveCommand) Run(ctx context.Context, flags *globalFlags, out streams)
 	if err != nil {
 		return fmt.Errorf("ADDR: %w", err)
 	}
-	server := c.server(handler, connections, out.log)
+	server := c.server(connections.Handler(handler), connections, out.log)
 	stop, err := c.startAdmin(ctx, watch.Metrics, connections, handler, out)
 	if err != nil {
 		return err
 	}
 	defer stop()
 	c.printBanner(out.stdout, listener.Addr(), demoKey)
-	return c.serveUntil(ctx, server, listener, checker, out.log)
+	return c.serveUntil(ctx, server, listener, checker, subscribed, out.log)
 }
 
 // startFeed hears of changes until stop is called, or returns nil if the feed is off. It
@@ -131,8 +134,11 @@ func (c *serverSettings) startFeed(ctx context.Context, database *db.DB, log *sl
 }
 
 // serveUntil serves until ctx is canceled. Then it is not ready for ShutdownDelay,
-// closes the listener and waits for the requests in progress.
-func (c *serverSettings) serveUntil(ctx context.Context, server *http.Server, listener *middleware.Listener, checker *health.Checker, log *slog.Logger) error {
+// closes the listener, ends the subscriptions and waits for the requests in progress.
+func (c *serverSettings) serveUntil(
+	ctx context.Context, server *http.Server, listener *middleware.Listener, checker *health.Checker, subscribed *topics.Topics, log *slog.Logger,
+) error {
+	server.RegisterOnShutdown(subscribed.Stop)
 	failed := make(chan error, 1)
 	go func() { failed <- server.Serve(listener) }()
 	select {
@@ -152,7 +158,7 @@ func (c *serverSettings) serveUntil(ctx context.Context, server *http.Server, li
 	}
 	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTimeout)
 	defer cancel()
-	if err := server.Shutdown(drain); err != nil {
+	if err := cmp.Or(server.Shutdown(drain), subscribed.Wait(drain)); err != nil {
 		return fmt.Errorf("requests were still in progress after %s: %w", shutdownTimeout, errors.Join(err, server.Close()))
 	}
 	return nil
@@ -177,7 +183,7 @@ const sqlitePages = 16 << 20
 // handler constructs the handlers of all paths and wraps them in middleware.
 func (c *serverSettings) handler(
 	database *db.DB, store storage.Store, changes *feed.Feed, checker *health.Checker, demoKey string, watch telemetry.Watch, log *slog.Logger,
-) (http.Handler, error) {
+) (http.Handler, *topics.Topics, error) {
 	reserved := int64(0)
 	if !database.Postgres() {
 		reserved = sqlitePages
@@ -200,10 +206,12 @@ func (c *serverSettings) handler(
 	responses := cache.New(changes, c.CacheBytes, memory.Hold)
 	graphql, err := c.graphQL(resolver, admitted, responses, log)
 	if err != nil {
-		return nil, fmt.Errorf("PERSISTED_DOCUMENTS: %w", err)
+		return nil, nil, fmt.Errorf("PERSISTED_DOCUMENTS: %w", err)
 	}
+	graphql.Topics = topics.New(topics.Options{Feed: changes, Limit: c.Clients.MaxSubscriptions, Budget: admitted.Topics})
+	graphql.Watch, graphql.Allow = watch, limiter.Allow
 	if watch.Metrics != nil {
-		watched{database, admitted, authenticator, limiter, graphql.Documents, service, responses}.measure(watch.Metrics)
+		watched{database, admitted, authenticator, limiter, graphql.Documents, graphql.Topics, service, responses}.measure(watch.Metrics)
 	}
 	legacy := compat.New(resolver.Query(), authenticator, compat.Options{
 		MediaURL: c.MediaURL, Admission: admitted, Cache: responses, Timeout: c.Clients.RequestTimeout, Log: log,
@@ -220,11 +228,11 @@ func (c *serverSettings) handler(
 	if c.Playground == "on" {
 		page, err := playground.New(playground.Built(), playground.Options{Endpoint: "/graphql", MediaURL: string(c.MediaURL), Token: demoKey})
 		if err != nil {
-			return nil, fmt.Errorf("playground: %w", err)
+			return nil, nil, fmt.Errorf("playground: %w", err)
 		}
 		router.playground = middleware.SecurityHeaders(page)
 	}
-	return middleware.LogRequests(router, c.Clients.TrustedProxies, watch, log), nil
+	return middleware.LogRequests(router, c.Clients.TrustedProxies, watch, log), graphql.Topics, nil
 }
 
 func (c *serverSettings) graphQL(resolver *graph.Resolver, admitted *admission.Admission, responses *cache.Cache, log *slog.Logger) (*graphqlhttp.Handler, error) {
@@ -247,7 +255,8 @@ func (c *serverSettings) graphQL(resolver *graph.Resolver, admitted *admission.A
 		Execute: graph.NewExecutor(schema, log), Documents: documents, Auth: resolver.Auth, Admission: admitted, Cache: responses,
 		Authorize: graph.Authorize, PresentError: graph.PresentError(log),
 		MediaURL: c.MediaURL, MaxUpload: resolver.Images.MaxBytes(), MaxValues: c.Clients.MaxValues, MaxResponse: c.Clients.MaxResponse,
-		Timeout: c.Clients.RequestTimeout, UploadTimeout: c.Clients.UploadTimeout, StallTimeout: c.Clients.StallTimeout, Log: log,
+		Timeout: c.Clients.RequestTimeout, UploadTimeout: c.Clients.UploadTimeout, StallTimeout: c.Clients.StallTimeout,
+		InitTimeout: c.Clients.HeaderTimeout, KeepAlive: keepAlive, Log: log,
 	}, nil
 }
 

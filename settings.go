@@ -62,21 +62,22 @@ type serverSettings struct {
 }
 
 type clientLimits struct {
-	MaxValues      int                  `env:"MAX_VALUES" default:"2000" min:"1" help:"Maximum values in the variables and extensions of a request."`
-	MaxResponse    int                  `env:"MAX_RESPONSE" default:"8388608" min:"1" help:"Maximum size of a response in bytes."`
-	CORSOrigins    []middleware.Origin  `name:"cors-origins" env:"CORS_ORIGINS" placeholder:"ORIGIN" help:"Origins that may use the API from browsers, such as https://example.org; * for all."`
-	TrustedProxies []middleware.Network `env:"TRUSTED_PROXIES" placeholder:"NETWORK" help:"Networks of reverse proxies whose Forwarded or X-Forwarded-For, -Proto and -Host are trusted, such as 10.0.0.0/8."`
-	RateLimit      float64              `env:"RATE_LIMIT" default:"0" min:"0" help:"Maximum requests per second per token, or per address without one; 0 disables."`
-	RateBurst      int                  `env:"RATE_BURST" default:"0" min:"0" help:"Burst size; 0 means one second's worth of requests."`
-	FailedLogins   int                  `env:"FAILED_LOGINS" default:"1000" min:"0" help:"Maximum different invalid tokens per minute per address; 0 disables."`
-	HeaderTimeout  time.Duration        `env:"HEADER_TIMEOUT" default:"10s" min:"1ms" help:"Time limit for reading request headers."`
-	BodyTimeout    time.Duration        `env:"BODY_TIMEOUT" default:"30s" min:"1ms" help:"Time limit for reading the entire request."`
-	IdleTimeout    time.Duration        `env:"IDLE_TIMEOUT" default:"2m" min:"1ms" help:"Time limit for the next request on a connection."`
-	RequestTimeout time.Duration        `env:"REQUEST_TIMEOUT" default:"10s" min:"1ms" help:"Time limit for executing a request, including waiting."`
-	UploadTimeout  time.Duration        `env:"UPLOAD_TIMEOUT" default:"2m" min:"1ms" help:"Time limit for executing a request with files."`
-	StallTimeout   time.Duration        `env:"STALL_TIMEOUT" default:"10s" min:"1ms" help:"Time limit for a client to send or read the next 64 KiB of an upload or a response."`
-	MaxConnections int                  `env:"MAX_CONNECTIONS" default:"4096" min:"1" help:"Maximum open connections."`
-	MaxConcurrent  int                  `env:"MAX_CONCURRENT" default:"256" min:"1" help:"Maximum concurrent requests; up to 16 times as many queue for at most 2s."`
+	MaxValues        int                  `env:"MAX_VALUES" default:"2000" min:"1" help:"Maximum values in the variables and extensions of a request."`
+	MaxResponse      int                  `env:"MAX_RESPONSE" default:"8388608" min:"1" help:"Maximum size of a response in bytes."`
+	CORSOrigins      []middleware.Origin  `name:"cors-origins" env:"CORS_ORIGINS" placeholder:"ORIGIN" help:"Origins that may use the API from browsers, such as https://example.org; * for all."`
+	TrustedProxies   []middleware.Network `env:"TRUSTED_PROXIES" placeholder:"NETWORK" help:"Networks of reverse proxies whose Forwarded or X-Forwarded-For, -Proto and -Host are trusted, such as 10.0.0.0/8."`
+	RateLimit        float64              `env:"RATE_LIMIT" default:"0" min:"0" help:"Maximum requests per second per token, or per address without one; 0 disables."`
+	RateBurst        int                  `env:"RATE_BURST" default:"0" min:"0" help:"Burst size; 0 means one second's worth of requests."`
+	FailedLogins     int                  `env:"FAILED_LOGINS" default:"1000" min:"0" help:"Maximum different invalid tokens per minute per address; 0 disables."`
+	HeaderTimeout    time.Duration        `env:"HEADER_TIMEOUT" default:"10s" min:"1ms" help:"Time limit for reading request headers."`
+	BodyTimeout      time.Duration        `env:"BODY_TIMEOUT" default:"30s" min:"1ms" help:"Time limit for reading the entire request."`
+	IdleTimeout      time.Duration        `env:"IDLE_TIMEOUT" default:"2m" min:"1ms" help:"Time limit for the next request on a connection."`
+	RequestTimeout   time.Duration        `env:"REQUEST_TIMEOUT" default:"10s" min:"1ms" help:"Time limit for executing a request, including waiting."`
+	UploadTimeout    time.Duration        `env:"UPLOAD_TIMEOUT" default:"2m" min:"1ms" help:"Time limit for executing a request with files."`
+	StallTimeout     time.Duration        `env:"STALL_TIMEOUT" default:"10s" min:"1ms" help:"Time limit for a client to send or read the next 64 KiB of an upload or a response."`
+	MaxConnections   int                  `env:"MAX_CONNECTIONS" default:"4096" min:"1" help:"Maximum open connections."`
+	MaxSubscriptions int                  `env:"MAX_SUBSCRIPTIONS" default:"10000" min:"0" help:"Maximum subscriptions of all connections; 0 for none."`
+	MaxConcurrent    int                  `env:"MAX_CONCURRENT" default:"256" min:"1" help:"Maximum concurrent requests; up to 16 times as many queue for at most 2s."`
 }
 
 // logLevel is the lowest level of log records that are written.

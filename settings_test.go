@@ -112,6 +112,7 @@ var invalidSettings = []struct{ name, value, want string }{
 	{"STALL_TIMEOUT", "1us", "must be at least 1ms"},
 	{"MAX_CONNECTIONS", "18446744073709551615", `must be a whole number, not "18446744073709551615"`},
 	{"MAX_CONNECTIONS", "9223372036854775807", "must be at most 1099511627776"},
+	{"MAX_SUBSCRIPTIONS", "-1", "must be at least 0"},
 	{"MAX_CONCURRENT", "0", "must be at least 1"},
 }
 

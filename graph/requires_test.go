@@ -36,6 +36,16 @@ func TestRootFieldsRequirePermissions(t *testing.T) {
 	})
 }
 
+// TestSubscriptionsRequirePermissions checks that no subscription is left unguarded.
+func TestSubscriptionsRequirePermissions(t *testing.T) {
+	t.Parallel()
+	for _, field := range readSchema(t).Subscription.Fields {
+		if directive := field.Directives.ForName("requires"); directive == nil || directive.Arguments.ForName("permission").Value.Raw != "PORTFOLIO_LINK" {
+			t.Errorf("%s does not require PORTFOLIO_LINK", field.Name)
+		}
+	}
+}
+
 // checkRequires sends a document with the root field f as several users.
 func checkRequires(t *testing.T, server *httptest.Server, document, permission string, alsoByGET bool) {
 	t.Helper()

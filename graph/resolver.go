@@ -47,10 +47,40 @@ func NewExecutor(schema graphql.ExecutableSchema, log *slog.Logger) func(context
 		}
 		ctx = db.WithMeter(ctx, admission.MeterFrom(ctx).AddRow)
 		ctx = graphql.WithResponseContext(graphql.WithOperationContext(ctx, operation), present, onPanic)
-		response := schema.Exec(ctx)(ctx)
+		next := schema.Exec(ctx)
+		if operation.Operation.Operation == ast.Subscription {
+			if errs := graphql.GetErrors(ctx); errs != nil {
+				return &graphql.Response{Errors: errs}
+			}
+			ctx = withEventContext(ctx, operation)
+		}
+		response := next(ctx)
+		if response == nil { // the context of a subscription is canceled
+			graphql.AddError(ctx, db.ErrUnavailable)
+			response = &graphql.Response{}
+		}
 		response.Errors = append(response.Errors, graphql.GetErrors(ctx)...)
 		return response
 	}
+}
+
+// withEventContext returns the context to encode an event with. gqlgen's own would
+// leave the field of the subscription out of the paths of errors.
+func withEventContext(ctx context.Context, operation *graphql.OperationContext) context.Context {
+	fields := graphql.CollectFields(operation, operation.Operation.SelectionSet, []string{"Subscription"})
+	return graphql.WithFieldContext(ctx, &graphql.FieldContext{Object: "Subscription", Field: fields[0]})
+}
+
+// newEvent returns the event that gqlgen waits for. The server executes the
+// subscription again to get the next one.
+func newEvent[T any](found *T, err error) (<-chan *T, error) {
+	found, err = nullIfNotFound(found, err)
+	if err != nil {
+		return nil, err
+	}
+	event := make(chan *T, 1)
+	event <- found
+	return event, nil
 }
 
 func resolveRoot(ctx context.Context, next graphql.RootResolver) graphql.Marshaler { return next(ctx) }

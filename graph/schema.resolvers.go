@@ -362,6 +362,24 @@ func (r *queryResolver) Viewer(ctx context.Context) (*db.User, error) {
 	return auth.ViewerFrom(ctx), nil
 }
 
+// PortfolioChanged returns the current state of a portfolio.
+func (r *subscriptionResolver) PortfolioChanged(ctx context.Context, portfolioID db.NodeID) (<-chan *db.Portfolio, error) {
+	number, err := onlyID(portfolioID, db.PortfolioNode, "portfolioId")
+	if err != nil {
+		return nil, err
+	}
+	return newEvent(r.DB.Portfolio(ctx, number))
+}
+
+// PortfolioLinkChanged returns the current state of a link.
+func (r *subscriptionResolver) PortfolioLinkChanged(ctx context.Context, id db.NodeID) (<-chan *db.PortfolioLink, error) {
+	number, err := onlyID(id, db.PortfolioLinkNode, "id")
+	if err != nil {
+		return nil, err
+	}
+	return newEvent(r.DB.PortfolioLink(ctx, nil, number))
+}
+
 // Permissions returns the permissions of a user.
 func (r *userResolver) Permissions(ctx context.Context, obj *db.User) ([]auth.Permission, error) {
 	return auth.Permissions(obj), nil
@@ -377,6 +395,8 @@ func (r *Resolver) PortfolioLink() generated.PortfolioLinkResolver { return &por
 
 func (r *Resolver) Query() generated.QueryResolver { return &queryResolver{r} }
 
+func (r *Resolver) Subscription() generated.SubscriptionResolver { return &subscriptionResolver{r} }
+
 func (r *Resolver) User() generated.UserResolver { return &userResolver{r} }
 
 type (
@@ -385,5 +405,6 @@ type (
 	portfolioResolver     struct{ *Resolver }
 	portfolioLinkResolver struct{ *Resolver }
 	queryResolver         struct{ *Resolver }
+	subscriptionResolver  struct{ *Resolver }
 	userResolver          struct{ *Resolver }
 )

@@ -35,6 +35,7 @@ type ResolverRoot interface {
 	Portfolio() PortfolioResolver
 	PortfolioLink() PortfolioLinkResolver
 	Query() QueryResolver
+	Subscription() SubscriptionResolver
 	User() UserResolver
 }
 
@@ -213,6 +214,11 @@ type ComplexityRoot struct {
 		User func(childComplexity int) int
 	}
 
+	Subscription struct {
+		PortfolioChanged     func(childComplexity int, portfolioID db.NodeID) int
+		PortfolioLinkChanged func(childComplexity int, id db.NodeID) int
+	}
+
 	Thumbnail struct {
 		FileSize func(childComplexity int) int
 		Height   func(childComplexity int) int
@@ -329,6 +335,10 @@ type QueryResolver interface {
 	Users(ctx context.Context, first *int, after *string, last *int, before *string) (*model.Connection[*db.User], error)
 	Tokens(ctx context.Context, first *int, after *string, last *int, before *string) (*model.Connection[*db.Token], error)
 	Viewer(ctx context.Context) (*db.User, error)
+}
+type SubscriptionResolver interface {
+	PortfolioChanged(ctx context.Context, portfolioID db.NodeID) (<-chan *db.Portfolio, error)
+	PortfolioLinkChanged(ctx context.Context, id db.NodeID) (<-chan *db.PortfolioLink, error)
 }
 type UserResolver interface {
 	Permissions(ctx context.Context, obj *db.User) ([]auth.Permission, error)
@@ -1128,6 +1138,29 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.SetUserPermissionsPayload.User(childComplexity), true
 
+	case "Subscription.portfolioChanged":
+		if e.ComplexityRoot.Subscription.PortfolioChanged == nil {
+			break
+		}
+
+		args, err := ec.field_Subscription_portfolioChanged_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Subscription.PortfolioChanged(childComplexity, args["portfolioId"].(db.NodeID)), true
+	case "Subscription.portfolioLinkChanged":
+		if e.ComplexityRoot.Subscription.PortfolioLinkChanged == nil {
+			break
+		}
+
+		args, err := ec.field_Subscription_portfolioLinkChanged_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Subscription.PortfolioLinkChanged(childComplexity, args["id"].(db.NodeID)), true
+
 	case "Thumbnail.fileSize":
 		if e.ComplexityRoot.Thumbnail.FileSize == nil {
 			break
@@ -1440,6 +1473,23 @@ func (e *executableSchema) Exec(ctx context.Context) graphql.ResponseHandler {
 				Data: buf.Bytes(),
 			}
 		}
+	case ast.Subscription:
+		next := ec._Subscription(ctx, opCtx.Operation.SelectionSet)
+
+		var buf bytes.Buffer
+		return func(ctx context.Context) *graphql.Response {
+			buf.Reset()
+			data := next(ctx)
+
+			if data == nil {
+				return nil
+			}
+			data.MarshalGQL(&buf)
+
+			return &graphql.Response{
+				Data: buf.Bytes(),
+			}
+		}
 
 	default:
 		return graphql.OneShot(graphql.ErrorResponse(ctx, "unsupported GraphQL operation"))
@@ -1620,6 +1670,25 @@ type Query {
 
   "The authenticated user, or null if the request is anonymous."
   viewer: User
+}
+
+"""
+The subscriptions. The first event is the current state, and each change of what is
+selected is followed by an event with the new state. Of changes in quick succession
+only the last one may be sent.
+"""
+type Subscription {
+  "A portfolio, or null while it does not exist."
+  portfolioChanged(
+    "The ID of the portfolio."
+    portfolioId: ID!
+  ): Portfolio @requires(permission: PORTFOLIO_LINK)
+
+  "A portfolio link, or null while it does not exist."
+  portfolioLinkChanged(
+    "The ID of the link."
+    id: ID!
+  ): PortfolioLink @requires(permission: PORTFOLIO_LINK)
 }
 
 """
@@ -3548,6 +3617,34 @@ func (ec *executionContext) field_Query_users_args(ctx context.Context, rawArgs 
 		return nil, err
 	}
 	args["before"] = arg3
+	return args, nil
+}
+
+func (ec *executionContext) field_Subscription_portfolioChanged_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "portfolioId",
+		func(ctx context.Context, v any) (db.NodeID, error) {
+			return ec.unmarshalNID2portfolioᚋdbᚐNodeID(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["portfolioId"] = arg0
+	return args, nil
+}
+
+func (ec *executionContext) field_Subscription_portfolioLinkChanged_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "id",
+		func(ctx context.Context, v any) (db.NodeID, error) {
+			return ec.unmarshalNID2portfolioᚋdbᚐNodeID(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["id"] = arg0
 	return args, nil
 }
 
@@ -6892,6 +6989,94 @@ func (ec *executionContext) fieldContext_SetUserPermissionsPayload_user(_ contex
 		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 			return ec.childFields_User(ctx, field)
 		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _Subscription_portfolioChanged(ctx context.Context, field graphql.CollectedField) (ret func(ctx context.Context) graphql.Marshaler) {
+	return graphql.ResolveFieldStream(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Subscription_portfolioChanged(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Subscription().PortfolioChanged(ctx, fc.Args["portfolioId"].(db.NodeID))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *db.Portfolio) graphql.Marshaler {
+			return ec.marshalOPortfolio2ᚖportfolioᚋdbᚐPortfolio(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_Subscription_portfolioChanged(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Subscription",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_Portfolio(ctx, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = ec.field_Subscription_portfolioChanged_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _Subscription_portfolioLinkChanged(ctx context.Context, field graphql.CollectedField) (ret func(ctx context.Context) graphql.Marshaler) {
+	return graphql.ResolveFieldStream(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Subscription_portfolioLinkChanged(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Subscription().PortfolioLinkChanged(ctx, fc.Args["id"].(db.NodeID))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *db.PortfolioLink) graphql.Marshaler {
+			return ec.marshalOPortfolioLink2ᚖportfolioᚋdbᚐPortfolioLink(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_Subscription_portfolioLinkChanged(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Subscription",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_PortfolioLink(ctx, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = ec.field_Subscription_portfolioLinkChanged_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
 	}
 	return fc, nil
 }
@@ -11376,6 +11561,28 @@ func (ec *executionContext) _SetUserPermissionsPayload(ctx context.Context, sel 
 	}
 
 	return out
+}
+
+var subscriptionImplementors = []string{"Subscription"}
+
+func (ec *executionContext) _Subscription(ctx context.Context, sel ast.SelectionSet) func(ctx context.Context) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, subscriptionImplementors)
+	ctx = graphql.WithFieldContext(ctx, &graphql.FieldContext{
+		Object: "Subscription",
+	})
+	if len(fields) != 1 {
+		graphql.AddErrorf(ctx, "must subscribe to exactly one stream")
+		return nil
+	}
+
+	switch fields[0].Name {
+	case "portfolioChanged":
+		return ec._Subscription_portfolioChanged(ctx, fields[0])
+	case "portfolioLinkChanged":
+		return ec._Subscription_portfolioLinkChanged(ctx, fields[0])
+	default:
+		panic("unknown field " + strconv.Quote(fields[0].Name))
+	}
 }
 
 var thumbnailImplementors = []string{"Thumbnail", "Node"}

@@ -23,8 +23,10 @@ import (
 	"portfolio/internal/auth"
 	"portfolio/internal/cache"
 	"portfolio/internal/document"
+	"portfolio/internal/feed"
 	"portfolio/internal/feed/feedtest"
 	"portfolio/internal/graphqlhttp"
+	"portfolio/internal/topics"
 )
 
 // Keys of the users in the recorded rows.
@@ -44,6 +46,7 @@ type Options struct {
 	document.Options
 	graphqlhttp.Handler
 	Schema graphql.ExecutableSchema // default: that of the resolver
+	Feed   *feed.Feed               // nil for none
 }
 
 // DefaultLimits returns the limits of documents that the server has by default.
@@ -66,14 +69,12 @@ func DefaultLimits(t testing.TB) document.Limits {
 // which may be nil.
 func NewHandler(t testing.TB, resolver *graph.Resolver, change func(*Options)) *graphqlhttp.Handler {
 	t.Helper()
-	if resolver.Auth == nil {
-		resolver.Auth = auth.NewAuthenticator(resolver.DB, nil, time.Minute, 0)
-	}
 	o := Options{
 		Options: document.Options{Limits: DefaultLimits(t), Introspection: document.IntrospectionOn},
 		Handler: graphqlhttp.Handler{
 			Admission: admission.New(256, 4, 8<<20, nil), MaxValues: 2000, MaxResponse: 8 << 20,
-			Timeout: time.Minute, UploadTimeout: time.Minute, StallTimeout: time.Minute, Log: slog.New(slog.DiscardHandler),
+			Timeout: time.Minute, UploadTimeout: time.Minute, StallTimeout: time.Minute, InitTimeout: time.Minute, KeepAlive: time.Minute,
+			Log: slog.New(slog.DiscardHandler),
 		},
 		Schema: graph.NewSchema(resolver),
 	}
@@ -83,6 +84,9 @@ func NewHandler(t testing.TB, resolver *graph.Resolver, change func(*Options)) *
 	if change != nil {
 		change(&o)
 	}
+	if resolver.Auth == nil {
+		resolver.Auth = auth.NewAuthenticator(resolver.DB, o.Feed, time.Minute, 0)
+	}
 	o.Budget, o.CheckScalar = o.Admission.Documents, model.CheckScalar
 	documents, err := document.NewCache(o.Schema.Schema(), o.Options)
 	if err != nil {
@@ -91,6 +95,10 @@ func NewHandler(t testing.TB, resolver *graph.Resolver, change func(*Options)) *
 	h := &o.Handler
 	h.Execute, h.Documents, h.Auth = graph.NewExecutor(o.Schema, h.Log), documents, resolver.Auth
 	h.Authorize, h.PresentError = graph.Authorize, graph.PresentError(h.Log)
+	if h.Topics == nil {
+		h.Topics = topics.New(topics.Options{Feed: o.Feed, Limit: 10_000, Budget: h.Admission.Topics})
+		t.Cleanup(h.Topics.Stop)
+	}
 	return h
 }
 
@@ -98,8 +106,8 @@ func NewHandler(t testing.TB, resolver *graph.Resolver, change func(*Options)) *
 func NewCached(t testing.TB, database *db.DB, change func(*Options)) *graphqlhttp.Handler {
 	t.Helper()
 	changes := feedtest.Start(t, database)
-	return NewHandler(t, &graph.Resolver{DB: database, Auth: auth.NewAuthenticator(database, changes, time.Minute, 0)}, func(o *Options) {
-		o.Cache = cache.New(changes, 64<<20, nil)
+	return NewHandler(t, &graph.Resolver{DB: database}, func(o *Options) {
+		o.Feed, o.Cache = changes, cache.New(changes, 64<<20, nil)
 		if change != nil {
 			change(o)
 		}

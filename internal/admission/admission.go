@@ -17,6 +17,7 @@ type Admission struct {
 	Bodies          *Budget
 	Responses       *Budget // memory of large responses until they are sent
 	Documents       *Budget // memory of cached documents
+	Topics          *Budget // memory of what is subscribed to
 	Files           *Budget // disk space of uploads
 }
 
@@ -30,6 +31,7 @@ const (
 	anonymousBodies = 16 << 20
 	bodies          = 64 << 20
 	documents       = 16 << 20
+	topics          = 64 << 20
 	files           = 1 << 30
 	largeResponses  = 4 // that may be held at a time
 )
@@ -56,6 +58,7 @@ func New(lookups, connections int, maxResponse int64, hold func(by int64)) *Admi
 		Bodies:          memory(bodies),
 		Responses:       memory(largeResponses * maxResponse),
 		Documents:       memory(documents),
+		Topics:          memory(topics),
 		Files:           NewBudget(files, nil),
 	}
 }

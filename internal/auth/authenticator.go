@@ -64,6 +64,12 @@ func NewAuthenticator(database *db.DB, changes *feed.Feed, timeout time.Duration
 // unknown or expired, ErrInactiveUser, a *RateLimitError or an error of the database.
 // The client's address is taken from the context.
 func (a *Authenticator) Viewer(ctx context.Context, key string) (*db.User, feed.Mark, error) {
+	viewer, mark, _, err := a.ViewerUntil(ctx, key)
+	return viewer, mark, err
+}
+
+// ViewerUntil is Viewer, and returns when the key expires too, nil if it does not.
+func (a *Authenticator) ViewerUntil(ctx context.Context, key string) (*db.User, feed.Mark, *db.Time, error) {
 	mark := a.feed.Mark(ctx)
 	hash, now := HashKey(key), a.now()
 	entry := a.cached(hash, mark, now)
@@ -73,22 +79,22 @@ func (a *Authenticator) Viewer(ctx context.Context, key string) (*db.User, feed.
 		a.misses.Add(1)
 		address := AddressFrom(ctx)
 		if err := a.logins.check(address, hash, now); err != nil {
-			return nil, 0, err
+			return nil, 0, nil, err
 		}
 		var err error
 		if entry, err = a.load(ctx, hash, mark, now); err != nil {
 			if errors.Is(err, ErrInvalidToken) || errors.Is(err, ErrInactiveUser) {
 				a.logins.failed(address, hash, now)
 			}
-			return nil, 0, err
+			return nil, 0, nil, err
 		}
 		a.logins.succeeded(hash)
 	}
 	if entry.expires != nil && !now.Before(entry.expires.Time) {
 		a.logins.failed(AddressFrom(ctx), hash, now)
-		return nil, 0, ErrInvalidToken
+		return nil, 0, nil, ErrInvalidToken
 	}
-	return entry.viewer, mark, nil
+	return entry.viewer, mark, entry.expires, nil
 }
 
 // Stats counts since the start, but for Cached.

@@ -90,7 +90,6 @@ func (f *Feed) Run(ctx context.Context) {
 			}
 		})
 		f.session.Store(nil)
-		tried()
 		if ctx.Err() != nil {
 			return
 		}

@@ -3,13 +3,13 @@
 package graphqlhttp
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"log/slog"
 	"net/http"
-	"strings"
 	"time"
 
 	"github.com/99designs/gqlgen/graphql"
@@ -25,6 +25,7 @@ import (
 	"portfolio/internal/feed"
 	"portfolio/internal/storage"
 	"portfolio/internal/telemetry"
+	"portfolio/internal/topics"
 )
 
 // Handler serves GraphQL over HTTP.
@@ -34,6 +35,7 @@ type Handler struct {
 	Auth         *auth.Authenticator
 	Admission    *admission.Admission
 	Cache        *cache.Cache
+	Topics       *topics.Topics
 	Authorize    func(context.Context, *ast.FieldDefinition) error // may the viewer select the field?
 	PresentError graphql.ErrorPresenterFunc
 
@@ -43,8 +45,13 @@ type Handler struct {
 	MaxResponse   int           // bytes
 	Timeout       time.Duration // of a request, without reading its body
 	UploadTimeout time.Duration // of a request with files, without reading them
-	StallTimeout  time.Duration // for a client to send or read the next 64 KiB
+	StallTimeout  time.Duration // for a client to send or read the next 64 KiB, or to read an event
+	InitTimeout   time.Duration // for a client to send connection_init
+	KeepAlive     time.Duration // between pings
 	Log           *slog.Logger
+	Watch         telemetry.Watch // of operations over WebSocket
+
+	Allow func(ctx context.Context, authorization string) bool // whether a client may send another operation; nil to allow all
 }
 
 var (
@@ -54,25 +61,44 @@ var (
 	errRateLimited = apierror.New(apierror.RateLimited, "Too many requests. Try again later.")
 )
 
-// ServeHTTP executes queries sent by GET, and queries and mutations sent by
-// POST. A request has no slot while it is received or its response is sent, so
+// ServeHTTP executes queries sent by GET, queries and mutations sent by POST,
+// subscriptions of clients that accept text/event-stream, and all operations over
+// WebSocket. A request has no slot while it is received or its response is sent, so
 // slow clients keep nobody waiting.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	header := w.Header()
 	header["Vary"] = append(header["Vary"], "Accept, Authorization")
 	header["Cache-Control"] = noStore // unless the response says otherwise
-	mediaType := negotiate(r.Header.Values("Accept"))
-	if mediaType == "" {
-		refused := newRequestError(http.StatusNotAcceptable, "Responses are application/graphql-response+json or application/json. Subscriptions are not supported.")
-		refused.response().write(w, r, jsonType)
+	if isWebSocket(r) {
+		h.serveWebSocket(w, r)
 		return
 	}
-	response := h.respond(w, r)
+	if text := h.serveJSON(w, r); text != nil {
+		h.serveEvents(w, r, text)
+	}
+}
+
+// serveJSON responds to a request, unless it returns what the client subscribes to.
+func (h *Handler) serveJSON(w http.ResponseWriter, r *http.Request) (subscription []byte) {
+	can := negotiateAll(r.Header.Values("Accept"))
+	if can.json == "" && (!can.events || h.isUpload(r)) {
+		errNotJSON.response().write(w, r, jsonType)
+		return nil
+	}
+	response := h.respond(w, r, can)
+	if response.subscription != nil {
+		return response.subscription
+	}
 	if response.meter != nil {
 		defer response.meter.Release()
 	}
 	response.stallTimeout = h.StallTimeout
-	response.write(w, r, mediaType)
+	if can.json == "" && response.status == 0 {
+		h.writeRefusal(w, r, response.errors)
+		return nil
+	}
+	response.write(w, r, cmp.Or(can.json, jsonType))
+	return nil
 }
 
 // Header values that all responses share. They must not be modified.
@@ -94,12 +120,9 @@ func (h *Handler) Reject(w http.ResponseWriter, r *http.Request, status int, ret
 
 // respond authenticates the client and reads the body. Unless the cache has the response,
 // it acquires a slot and executes the operation.
-func (h *Handler) respond(w http.ResponseWriter, r *http.Request) response {
+func (h *Handler) respond(w http.ResponseWriter, r *http.Request, can accepted) response {
 	if r.Method != http.MethodGet && r.Method != http.MethodHead && r.Method != http.MethodPost {
 		return methodNotAllowed("Send GET or POST.", "GET, HEAD, POST").response()
-	}
-	if strings.EqualFold(r.Header.Get("Upgrade"), "websocket") {
-		return badRequest("WebSocket and subscriptions are not supported. Send queries and mutations by POST.").response()
 	}
 	limit := h.bodyLimit(r)
 	if r.ContentLength > limit {
@@ -125,6 +148,9 @@ func (h *Handler) respond(w http.ResponseWriter, r *http.Request) response {
 			return err.response()
 		}
 	}
+	if can.json == "" {
+		from.mark = 0 // a query is refused, whatever the cache has
+	}
 	start = time.Now()
 	found, reading := h.find(r, from, received)
 	if found != nil {
@@ -144,10 +170,12 @@ func (h *Handler) respond(w http.ResponseWriter, r *http.Request) response {
 	if requestErr != nil {
 		return requestErr.response()
 	}
+	request.can = can
 	return h.run(ctx, r.Method, request, &slot, reading)
 }
 
-// run executes the operation that a request names, in a slot of its kind.
+// run executes the operation that a request names, in a slot of its kind. The response
+// to a subscription says only what it subscribes to.
 func (h *Handler) run(ctx context.Context, method string, request *request, slot *admission.Slot, reading *cache.Reading) response {
 	found, refused := h.resolve(ctx, request)
 	if refused != nil {
@@ -160,6 +188,16 @@ func (h *Handler) run(ctx context.Context, method string, request *request, slot
 	if operation.Operation.Operation != ast.Query {
 		reading.Refuse()
 	}
+	if operation.Operation.Operation == ast.Subscription {
+		return response{subscription: request.encode(found)}
+	}
+	made := h.runPrepared(ctx, operation, slot)
+	made.store(ctx, operation, reading)
+	return made
+}
+
+// runPrepared executes a prepared operation.
+func (h *Handler) runPrepared(ctx context.Context, operation *operation, slot *admission.Slot) response {
 	if operation.cost.Heavy() {
 		if err := slot.Move(ctx, h.Admission.Heavy); err != nil {
 			return h.unavailable(ctx, err)
@@ -167,9 +205,7 @@ func (h *Handler) run(ctx context.Context, method string, request *request, slot
 	}
 	// After its transaction has committed a mutation must not wait for a slot.
 	keepSlot := operation.cost.Heavy() || operation.Operation.Operation == ast.Mutation
-	response := h.execute(ctx, operation, slot, keepSlot)
-	response.store(ctx, operation, reading)
-	return response
+	return h.execute(ctx, operation, slot, keepSlot)
 }
 
 func methodNotAllowed(message, allow string) *requestError {
@@ -245,9 +281,9 @@ func (h *Handler) prepare(ctx context.Context, found *document.Document, request
 	if errs != nil {
 		return nil, &response{errors: errs}
 	}
-	if named.Operation != ast.Query && method != http.MethodPost {
-		refused := methodNotAllowed("Only queries may be sent by GET.", http.MethodPost).response()
-		return nil, &refused
+	if refused := request.refuse(named, method); refused != nil {
+		r := refused.response()
+		return nil, &r
 	}
 	cost, err := h.Documents.Cost(named, variables)
 	told.Cost = cost.Fields
@@ -263,6 +299,9 @@ func (h *Handler) prepare(ctx context.Context, found *document.Document, request
 		cacheControl = "private, no-cache"
 	}
 	prepared := &graphql.OperationContext{Doc: found.QueryDocument, Operation: named, Variables: variables}
+	if named.Operation == ast.Subscription && len(graphql.CollectFields(prepared, named.SelectionSet, []string{"Subscription"})) != 1 {
+		return nil, &response{errors: gqlerror.List{errOneField}}
+	}
 	return &operation{prepared, cost, cacheControl}, nil
 }
 
@@ -282,7 +321,7 @@ func (h *Handler) execute(ctx context.Context, operation *operation, slot *admis
 	}
 	meter.ReleaseRows()
 	data := []byte(result.Data)
-	if data == nil {
+	if data == nil && operation.Operation.Operation != ast.Subscription {
 		data = []byte("null")
 	}
 	r := response{errors: result.Errors, data: data, meter: meter}
@@ -327,11 +366,20 @@ func (h *Handler) viewer(r *http.Request) (*db.User, feed.Mark, error) {
 	if isAnonymous(r) {
 		return nil, 0, nil
 	}
-	scheme, key, err := auth.ParseHeader(r.Header.Get("Authorization"))
-	if err != nil || scheme != "token" && scheme != "bearer" {
-		return nil, 0, auth.ErrInvalidToken
+	key, err := parseAuthorization(r.Header.Get("Authorization"))
+	if err != nil {
+		return nil, 0, err
 	}
 	return h.Auth.Viewer(r.Context(), key)
+}
+
+// parseAuthorization returns the key of a token.
+func parseAuthorization(header string) (key string, err error) {
+	scheme, key, err := auth.ParseHeader(header)
+	if err != nil || scheme != "token" && scheme != "bearer" {
+		return "", auth.ErrInvalidToken
+	}
+	return key, nil
 }
 
 // unauthenticated returns the response to a token that is invalid or could not

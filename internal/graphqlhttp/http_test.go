@@ -140,7 +140,7 @@ func documentCases() []httpCase {
 		{name: "syntax error", body: `{"query":"{"}`, headers: accept(newType)},
 		{name: "missing variable", body: `{"query":"query($i:ID!){portfolioLink(id:$i){id}}"}`, headers: accept(newType)},
 		{name: "unknown operationName", body: `{"query":"query A{__typename}","operationName":"B"}`},
-		{name: "subscription", body: `{"query":"subscription{linkCreated{id}}"}`},
+		{name: "subscription", body: `{"query":"subscription{portfolioLinkChanged(id:4){id}}"}`},
 		{name: "defer", body: `{"query":"{portfolioLink(id:4){...@defer{portfolio{id}}}}"}`, headers: authorization(staff)},
 		{name: "fragment without an operation", body: `{"query":"fragment F on Query{__typename}"}`},
 	}
@@ -200,7 +200,7 @@ func headerCases() []httpCase {
 		{name: "Content-Type: UTF-8", body: typename, headers: contentType(oldType + "; charset=UTF-8")},
 		{name: "Content-Encoding: gzip", body: "\x1f\x8b", headers: map[string]string{"Content-Encoding": "gzip"}},
 		{name: "DELETE", method: "DELETE", query: get("{__typename}")},
-		{name: "WebSocket of graphql-ws", headers: map[string]string{"Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13", "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==", "Sec-WebSocket-Protocol": "graphql-transport-ws"}},
+		{name: "WebSocket of another version", headers: map[string]string{"Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "12", "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ=="}},
 		{name: "Upgrade to HTTP/2", body: typename, headers: map[string]string{"Connection": "Upgrade, HTTP2-Settings", "Upgrade": "h2c"}},
 		{name: "Server-sent events", body: typename, headers: accept("text/event-stream")},
 		{name: "unknown token", query: get("{__typename}"), headers: authorization("Token nobody")},

@@ -9,7 +9,21 @@ import (
 const (
 	jsonType         = "application/json"
 	responseJSONType = "application/graphql-response+json"
+	eventsType       = "text/event-stream"
 )
+
+// accepted is what a client can receive.
+type accepted struct {
+	json   string // the media type of results, "" for none
+	events bool   // of subscriptions
+}
+
+// negotiateAll returns what a client accepts. Clients list text/event-stream for all
+// operations, so what is sent depends on the operation. Wildcards do not count: who
+// sends them does not expect a response without an end.
+func negotiateAll(accept []string) accepted {
+	return accepted{negotiate(accept), strings.Contains(strings.ToLower(strings.Join(accept, ",")), eventsType)}
+}
 
 // negotiate returns the media type of the response, or "" if the client accepts
 // neither of GraphQL over HTTP. The most specific matching range determines the

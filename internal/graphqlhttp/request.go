@@ -16,6 +16,7 @@ import (
 	"strings"
 
 	"github.com/99designs/gqlgen/graphql"
+	"github.com/vektah/gqlparser/v2/ast"
 	"github.com/vektah/gqlparser/v2/gqlerror"
 
 	"portfolio/internal/apierror"
@@ -27,6 +28,48 @@ type request struct {
 	graphql.RawParams
 	documentID string        // of a persisted document
 	hash       document.Hash // Apollo's, of a document that the server may know
+	can        accepted      // what its client can receive
+}
+
+var (
+	errNotJSON   = newRequestError(http.StatusNotAcceptable, "Queries and mutations are answered in application/graphql-response+json or application/json.")
+	errNotEvents = newRequestError(http.StatusNotAcceptable, "Subscriptions are sent in text/event-stream or over WebSocket.")
+	errOneField  = apierror.BadInput("A subscription must select exactly one field.")
+)
+
+// refuse returns an error if the operation must not be executed by the method, or its
+// result is not what the client accepts.
+func (r *request) refuse(named *ast.OperationDefinition, method string) *requestError {
+	switch {
+	case named.Operation == ast.Subscription && (!r.can.events || method == http.MethodHead):
+		return errNotEvents
+	case named.Operation != ast.Subscription && r.can.events && r.can.json == "":
+		return errNotJSON
+	case named.Operation == ast.Mutation && method != http.MethodPost:
+		return methodNotAllowed("Only queries and subscriptions may be sent by GET.", http.MethodPost)
+	}
+	return nil
+}
+
+// encode returns the request as JSON, in one form for all requests that mean the same.
+// It has the text of a document that only its hash names, which may be forgotten.
+func (r *request) encode(found *document.Document) []byte {
+	fields := map[string]any{"query": r.Query, "operationName": r.OperationName}
+	if len(r.Variables) > 0 {
+		fields["variables"] = r.Variables
+	}
+	switch {
+	case r.Query != "":
+	case r.documentID != "":
+		fields["documentId"] = r.documentID
+	default:
+		fields["query"] = found.Operations[0].Position.Src.Input
+	}
+	text, err := json.Marshal(fields)
+	if err != nil {
+		panic(err) // it was decoded from JSON
+	}
+	return text
 }
 
 // requestError is a mistake in the HTTP request: there is nothing to execute.
@@ -108,7 +151,7 @@ func (h *Handler) fromJSON(text []byte) (*request, *requestError) {
 	}
 	read := &request{}
 	if read.decode(bytes.NewReader(text)) != nil {
-		return nil, badRequest("The body must be one JSON object with a query, and may have operationName, variables and extensions.")
+		return nil, badRequest("The request must be one JSON object with a query, and may have operationName, variables and extensions.")
 	}
 	return validate(read)
 }

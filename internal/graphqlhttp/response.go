@@ -30,6 +30,7 @@ type response struct {
 	stored       *cache.Response  // if set, all the above is unset
 	meter        *admission.Meter // nil if nothing was executed
 	stallTimeout time.Duration    // for a client to read the next chunk
+	subscription []byte           // what to subscribe to, nil unless that was requested
 }
 
 // errorResponse returns the response to a request that was not executed.
@@ -43,6 +44,11 @@ func (e *requestError) response() response {
 	return r
 }
 
+func codeOf(errs gqlerror.List) apierror.Code {
+	code, _ := errs[0].Extensions["code"].(apierror.Code)
+	return code
+}
+
 func isUnavailable(err *gqlerror.Error) bool { return apierror.Is(err, apierror.Unavailable) }
 
 // write writes a response of the media type that was negotiated.
@@ -52,7 +58,7 @@ func (r response) write(w http.ResponseWriter, request *http.Request, mediaType 
 		return
 	}
 	if len(r.errors) > 0 {
-		telemetry.RequestFrom(request.Context()).Code, _ = r.errors[0].Extensions["code"].(apierror.Code)
+		telemetry.RequestFrom(request.Context()).Code = codeOf(r.errors)
 	}
 	header := w.Header()
 	status := r.status
@@ -104,12 +110,7 @@ func (r response) prefix() []byte {
 	prefix.WriteByte('{')
 	if len(r.errors) > 0 {
 		prefix.WriteString(`"errors":`)
-		encoder := json.NewEncoder(&prefix)
-		encoder.SetEscapeHTML(false)
-		if err := encoder.Encode(r.errors[:min(len(r.errors), apierror.MaxErrors)]); err != nil {
-			panic(err) // a path or extension that has no JSON form
-		}
-		prefix.Truncate(prefix.Len() - len("\n"))
+		encodeErrors(&prefix, r.errors)
 		if r.data != nil {
 			prefix.WriteByte(',')
 		}
@@ -118,6 +119,16 @@ func (r response) prefix() []byte {
 		prefix.WriteString(`"data":`)
 	}
 	return prefix.Bytes()
+}
+
+// encodeErrors writes errors as JSON.
+func encodeErrors(to *bytes.Buffer, errs gqlerror.List) {
+	encoder := json.NewEncoder(to)
+	encoder.SetEscapeHTML(false)
+	if err := encoder.Encode(errs[:min(len(errs), apierror.MaxErrors)]); err != nil {
+		panic(err) // a path or extension that has no JSON form
+	}
+	to.Truncate(to.Len() - len("\n"))
 }
 
 const chunk = 64 << 10 // bytes

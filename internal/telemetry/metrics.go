@@ -16,7 +16,8 @@ type Metrics struct {
 	registry   *prometheus.Registry
 	operations operationNames
 
-	requests   *prometheus.HistogramVec // seconds, by api, operation and outcome
+	requests   *prometheus.HistogramVec // seconds, by api, operation and outcome, without subscriptions
+	lives      *prometheus.HistogramVec // seconds, of subscriptions, by operation and outcome
 	costs      *prometheus.HistogramVec // by operation
 	statements *prometheus.HistogramVec // seconds, by query
 	imageSteps *prometheus.HistogramVec // seconds, by step
@@ -28,6 +29,7 @@ type Metrics struct {
 // to the timeout.
 var (
 	requestBuckets   = []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, 1, 2.5, 10}
+	lifeBuckets      = []float64{1, 10, 60, 600, 3600, 6 * 3600}
 	statementBuckets = []float64{.0001, .00025, .0005, .001, .0025, .005, .01, .05, .25, 1, 10}
 	costBuckets      = []float64{10, 50, 100, 500, 1000, 2500, 5000, 10_000}
 	imageBuckets     = []float64{.001, .005, .01, .05, .1, .25, .5, 1, 2.5, 10, 30}
@@ -39,6 +41,7 @@ func NewMetrics(version, commit string) *Metrics {
 		registry:   prometheus.NewRegistry(),
 		operations: operationNames{known: map[string]bool{"": true}},
 		requests:   newHistogram("request_duration_seconds", "Time from the first line of a request to the end of its response.", requestBuckets, "api", "operation", "outcome"),
+		lives:      newHistogram("subscription_duration_seconds", "Time from the beginning of a subscription to its end.", lifeBuckets, "operation", "outcome"),
 		costs:      newHistogram("operation_cost", "Estimated cost of a GraphQL operation.", costBuckets, "operation"),
 		statements: newHistogram("statement_duration_seconds", "Time of an SQL statement, including the wait for a connection and reading the rows.", statementBuckets, "query"),
 		imageSteps: newHistogram("image_step_duration_seconds", "Time of a step of storing an image.", imageBuckets, "step"),
@@ -46,7 +49,7 @@ func NewMetrics(version, commit string) *Metrics {
 	}
 	m.registry.MustRegister(
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
-		m.requests, m.costs, m.statements, m.imageSteps, m.pixels,
+		m.requests, m.lives, m.costs, m.statements, m.imageSteps, m.pixels,
 	)
 	m.Gauge("build_info", "Version of the server, as labels of the value 1.", prometheus.Labels{"version": version, "commit": commit, "go": runtime.Version()},
 		func() float64 { return 1 })
@@ -87,7 +90,12 @@ func (m *Metrics) observeRequest(r *Request) {
 		operation = m.operations.label(r.Operation, r.UserID != 0 && outcome == OK)
 		m.costs.WithLabelValues(operation).Observe(r.Cost)
 	}
-	m.requests.WithLabelValues(string(r.API), operation, string(outcome)).Observe(r.Duration.Seconds())
+	switch {
+	case r.Type == Subscription:
+		m.lives.WithLabelValues(operation, string(outcome)).Observe(r.Duration.Seconds())
+	case r.Status != http.StatusSwitchingProtocols: // the operations of a WebSocket are observed, not the WebSocket
+		m.requests.WithLabelValues(string(r.API), operation, string(outcome)).Observe(r.Duration.Seconds())
+	}
 }
 
 func (m *Metrics) observeStatement(query string, took time.Duration) {

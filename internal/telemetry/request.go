@@ -25,6 +25,9 @@ const (
 	Other   API = "other"
 )
 
+// Subscription is the Type of a request that lives as long as its client wants.
+const Subscription = "subscription"
+
 // Request is what is told about a request. Handlers fill it in while they run.
 type Request struct {
 	Method, Path string // without the query string
