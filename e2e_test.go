@@ -2,6 +2,9 @@ package main
 
 import (
 	"errors"
+	"io"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -34,13 +37,40 @@ func TestClients(t *testing.T) {
 		admin, _ := runCommand(t, 0, "token", "create", "admin")
 		server := startServer(t)
 		persisted := startServer(t, "--only-persisted", "--persisted-documents="+filepath.Join(projectDirectory, "e2e/src/gql"))
-		npm(t, "e2e", "test", "API_URL="+server.url, "PERSISTED_URL="+persisted.url, "API_TOKEN="+staff, "ADMIN_TOKEN="+strings.TrimSpace(admin))
+		live, control := startControlled(t, dsn, "--persisted-documents="+filepath.Join(projectDirectory, "e2e/src/gql"))
+		npm(t, "e2e", "test", "API_URL="+server.url, "PERSISTED_URL="+persisted.url, "API_TOKEN="+staff, "ADMIN_TOKEN="+strings.TrimSpace(admin),
+			"LIVE_URL="+live, "CONTROL_URL="+control)
 		npm(t, "examples/gallery", "test", "PORTFOLIO_URL="+server.url, "PORTFOLIO_TOKEN="+staff)
 	})
 	t.Run("playground", func(t *testing.T) {
 		t.Chdir(t.TempDir())
 		npm(t, "e2e", "playground", "API_URL="+startServer(t).url)
 	})
+}
+
+// startControlled starts a server that clients can restart by a request to the other URL,
+// where they can also run statements of SQL.
+func startControlled(t *testing.T, dsn string, args ...string) (url, control string) {
+	t.Helper()
+	server := startServer(t, args...)
+	url = server.url
+	mux := http.NewServeMux()
+	read := func(r *http.Request) string {
+		statement, err := io.ReadAll(r.Body)
+		if err != nil {
+			t.Error(err)
+		}
+		return string(statement)
+	}
+	mux.HandleFunc("POST /sql", func(_ http.ResponseWriter, r *http.Request) { dbtest.Exec(t, dsn, read(r)) })
+	mux.HandleFunc("POST /restart", func(_ http.ResponseWriter, r *http.Request) {
+		server.stop()
+		dbtest.Exec(t, dsn, read(r))
+		server = startServer(t, append(args, "--addr="+strings.TrimPrefix(url, "http://"))...)
+	})
+	controller := httptest.NewServer(mux)
+	t.Cleanup(controller.Close)
+	return url, controller.URL
 }
 
 // needPackages skips the test if npm packages or Chromium are not installed.

@@ -17,6 +17,17 @@ export async function asAdmin(query, variables) {
   return data;
 }
 
+async function control(path, body) {
+  const response = await fetch(process.env.CONTROL_URL + path, { method: "POST", body });
+  assert.ok(response.ok);
+}
+
+/** Runs a statement of SQL, as another program does. */
+export const sql = (statement) => control("/sql", statement);
+
+/** Restarts the server at LIVE_URL. While it is down, it runs a statement of SQL. */
+export const restart = (statement) => control("/restart", statement);
+
 /** Creates a portfolio with links of the given names and returns its ID. */
 export async function createPortfolio(...names) {
   const created = await asAdmin('mutation { createPortfolio(input: { name: "New" }) { portfolio { id } } }');

@@ -53,6 +53,30 @@ graphql`
   }
 `;
 
+graphql`
+  query PortfolioSubscriptionQuery($id: ID!) {
+    portfolio(id: $id) {
+      links(first: 100, orderBy: { field: POSITION }) {
+        nodes {
+          name
+        }
+      }
+    }
+  }
+`;
+
+graphql`
+  subscription PortfolioSubscription($id: ID!) {
+    portfolioChanged(portfolioId: $id) {
+      links(first: 100, orderBy: { field: POSITION }) {
+        nodes {
+          name
+        }
+      }
+    }
+  }
+`;
+
 // The portfolio and the viewer have the same id.
 graphql`
   query PortfolioSameIDQuery {

@@ -64,6 +64,10 @@ const createLink = (input, file) => api(
 const deleteLink = (id) => api(
   `mutation ($id: ID!) { deletePortfolioLink(input: { id: $id }) { portfolioLink { id } } }`, { id });
 
+const rename = (id, name) => api(
+  `mutation ($input: UpdatePortfolioLinkInput!) { updatePortfolioLink(input: $input) { portfolioLink { id } } }`,
+  { input: { id, name } });
+
 /** Returns the links of the portfolio in their order. */
 async function stored() {
   const { portfolioLinks } = await api(
@@ -96,13 +100,13 @@ const shown = (...names) => page.waitForFunction((names) => {
 
 const status = (text) => page.getByRole("status").filter({ hasText: text }).waitFor({ state: "attached" });
 
-/** Holds the requests of the page for a URL until the function that it returns is called. */
-async function hold(url) {
+/** Holds the requests of the page for a URL until the function that it returns is called, and then ends them. */
+async function hold(url, end = (route) => route.continue()) {
   let send;
   const sent = new Promise((resolve) => { send = resolve; });
   await page.route(url, async (route) => {
     await sent;
-    await route.continue();
+    await end(route);
   });
   return async () => {
     send();
@@ -205,15 +209,13 @@ test("gallery", { skip: Boolean(SCREENSHOT) }, async (t) => {
     const form = await edit("b");
     await form.getByLabel("Name").fill("mine");
     const [, , { id }] = await stored();
-    await api(
-      `mutation ($input: UpdatePortfolioLinkInput!) { updatePortfolioLink(input: $input) { portfolioLink { id } } }`,
-      { input: { id, name: "Theirs" } });
-    await save(form);
-    await form.getByText("The object has changed since it was last read.").waitFor();
+    await rename(id, "Theirs");
+    const theirs = page.getByRole("form", { name: "Theirs" }); // its label changes, but not what was typed
+    await save(theirs);
+    await theirs.getByText("The object has changed since it was last read.").waitFor();
     assert.deepEqual(await names(), [demo, "Alps", "Theirs", "c"]);
-    await form.getByRole("button", { name: "Discard my changes and reload" }).click();
-    const theirs = page.getByRole("form", { name: "Theirs" });
-    await theirs.waitFor();
+    await theirs.getByRole("button", { name: "Discard my changes and reload" }).click();
+    await theirs.locator("[name=name][value=Theirs]").waitFor();
     assert.equal(await theirs.getByLabel("Name").inputValue(), "Theirs");
     await theirs.getByLabel("Name").fill("Bay");
     await save(theirs);
@@ -253,21 +255,31 @@ test("gallery", { skip: Boolean(SCREENSHOT) }, async (t) => {
   });
 
   await t.test("undoes a move that fails", async () => {
-    const [, , bay] = await stored();
-    await deleteLink(bay.id);
-    const send = await hold("**/graphql");
-    await page.getByRole("button", { name: "Move c forward" }).press("Enter"); // after the deleted link
+    const fail = await hold("**/graphql", (route) => route.abort());
+    await page.getByRole("button", { name: "Move c forward" }).press("Enter");
     await shown(demo, "Bay", "c", "Alps");
-    await send();
-    await page.getByRole("alert").filter({ hasText: "does not exist" }).waitFor();
+    await fail();
+    await page.getByRole("alert").filter({ hasText: "The server cannot be reached." }).waitFor();
     await shown(demo, "c", "Bay", "Alps");
-    assert.deepEqual(await names(), [demo, "c", "Alps"]);
+    assert.deepEqual(await names(), [demo, "c", "Bay", "Alps"]);
+    assert.match(consoleErrors.splice(0).join(), /^Failed to load resource: net::ERR_FAILED$/);
   });
 
-  await t.test("removes a link that another client deleted", async () => {
-    const form = await edit("Bay");
-    await save(form);
-    await form.getByRole("button", { name: "Discard my changes and reload" }).click();
+  await t.test("shows what other clients change", async () => {
+    const [, c, bay] = await stored();
+    await deleteLink(bay.id);
+    await shown(demo, "c", "Alps");
+    const { createPortfolioLink: created } = await createLink({ name: "New", imageId: bay.imageData.id });
+    await shown(demo, "c", "Alps", "New");
+    await card("New").locator("img.loaded").waitFor();
+    await rename(c.id, "C");
+    await shown(demo, "C", "Alps", "New");
+    await api(
+      "mutation ($input: MovePortfolioLinkInput!) { movePortfolioLink(input: $input) { portfolioLink { id } } }",
+      { input: { id: created.portfolioLink.id, beforeId: c.id } });
+    await shown(demo, "New", "C", "Alps");
+    await deleteLink(created.portfolioLink.id);
+    await rename(c.id, "c");
     await shown(demo, "c", "Alps");
   });
 

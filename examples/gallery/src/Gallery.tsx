@@ -1,7 +1,7 @@
 import { startTransition, useEffect, useMemo, useOptimistic, useRef, useState } from "react";
-import { useClient, useQuery } from "urql";
+import { useClient, useQuery, useSubscription } from "urql";
 import { Card } from "./Card";
-import { CreateLink, describe, imageTypes, type Link, Links, MoveLink } from "./graphql";
+import { CreateLink, describe, imageTypes, type Link, Links, LinksChanged, MoveLink } from "./graphql";
 
 type Move = { id: string; index: number };
 
@@ -17,6 +17,7 @@ export function Gallery({ portfolioId, name }: { portfolioId: string; name: stri
   const client = useClient();
   const [after, setAfter] = useState<string | null>(null);
   const [{ data, error, fetching }, retry] = useQuery({ query: Links, variables: { portfolioId, after } });
+  useSubscription({ query: LinksChanged, variables: { portfolioId } }); // updates the cache
   const page = data?.portfolioLinks;
   const stored = useMemo(() => [...(page?.nodes ?? [])].sort((a, b) => a.position - b.position), [page]);
   const [ordered, showMoved] = useOptimistic(stored, moved);

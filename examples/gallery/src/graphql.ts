@@ -1,7 +1,8 @@
 import { type Cache, cacheExchange, type UpdateResolver } from "@urql/exchange-graphcache";
 import { relayPagination } from "@urql/exchange-graphcache/extras";
 import { initGraphQLTada, type ResultOf } from "gql.tada";
-import { Client, type CombinedError, fetchExchange, mapExchange } from "urql";
+import { createClient as createEventClient } from "graphql-sse";
+import { Client, type CombinedError, fetchExchange, mapExchange, subscriptionExchange } from "urql";
 import type { introspection } from "./graphql-env.d.ts";
 
 const graphql = initGraphQLTada<{
@@ -33,6 +34,19 @@ export const Links = graphql(`
     portfolioLinks(portfolioId: $portfolioId, orderBy: { field: POSITION }, first: 12, after: $after) {
       nodes { ...LinkFields }
       pageInfo { hasNextPage endCursor }
+    }
+  }
+`, [LinkFields]);
+
+/** The links of a portfolio whenever they change, up to 100. */
+export const LinksChanged = graphql(`
+  subscription LinksChanged($portfolioId: ID!) {
+    portfolioChanged(portfolioId: $portfolioId) {
+      id name
+      links(orderBy: { field: POSITION }, first: 100) {
+        nodes { ...LinkFields }
+        pageInfo { hasNextPage }
+      }
     }
   }
 `, [LinkFields]);
@@ -72,16 +86,31 @@ export const UpdateImage = graphql(`
 `);
 
 /** Changes the links on each page of the portfolio, or of all, that the cache holds. */
-function changePages(cache: Cache, change: (links: string[], after: unknown) => string[], portfolioId?: unknown) {
+function changePages(
+  cache: Cache, change: (links: string[], after: unknown, hasNextPage: unknown) => string[], portfolioId?: unknown,
+) {
   for (const { fieldName, fieldKey, arguments: args } of cache.inspectFields("Query")) {
     if (fieldName !== "portfolioLinks" || (portfolioId && args?.portfolioId !== portfolioId)) continue;
     const page = cache.resolve("Query", fieldKey) as string;
-    cache.link(page, "nodes", change(cache.resolve(page, "nodes") as string[], args?.after));
+    const hasNextPage = cache.resolve(cache.resolve(page, "pageInfo") as string, "hasNextPage");
+    cache.link(page, "nodes", change(cache.resolve(page, "nodes") as string[], args?.after, hasNextPage));
   }
 }
 
 const removeLink = (cache: Cache, id: unknown) =>
   changePages(cache, (links) => links.filter((link) => link !== `PortfolioLink:${id}`));
+
+/** Adds new links to the first page, unless there are pages to load, and removes others. */
+function replaceLinks(cache: Cache, keys: string[], portfolioId: unknown) {
+  let missing = keys;
+  let complete = false;
+  changePages(cache, (links, _, hasNextPage) => {
+    missing = missing.filter((key) => !links.includes(key));
+    complete ||= !hasNextPage;
+    return links.filter((key) => keys.includes(key));
+  }, portfolioId);
+  if (complete) changePages(cache, (links, after) => (after ? links : [...links, ...missing]), portfolioId);
+}
 
 const updates: Record<string, Record<string, UpdateResolver>> = {
   Query: {
@@ -101,13 +130,22 @@ const updates: Record<string, Record<string, UpdateResolver>> = {
       if (result.deletePortfolioLink) removeLink(cache, (args.input as { id: string }).id);
     },
   },
+  Subscription: {
+    portfolioChanged(result, { portfolioId }, cache) {
+      const links = (result as ResultOf<typeof LinksChanged>).portfolioChanged?.links;
+      if (!links || links.pageInfo.hasNextPage) return;
+      replaceLinks(cache, (links.nodes ?? []).map(({ id }) => `PortfolioLink:${id}`), portfolioId);
+    },
+  },
 };
 
 export function createClient(token: string, onRefused: (message: string) => void) {
+  const headers = { authorization: `Bearer ${token}` };
+  const events = createEventClient({ url: "/graphql", headers, retryAttempts: Infinity });
   return new Client({
     url: "/graphql",
     preferGetMethod: false,
-    fetchOptions: { headers: { authorization: `Bearer ${token}` } },
+    fetchOptions: { headers },
     exchanges: [
       cacheExchange({ resolvers: { Query: { portfolioLinks: relayPagination() } }, updates }),
       mapExchange({
@@ -118,6 +156,11 @@ export function createClient(token: string, onRefused: (message: string) => void
         },
       }),
       fetchExchange,
+      subscriptionExchange({
+        forwardSubscription: ({ query, variables }) => ({
+          subscribe: (sink) => ({ unsubscribe: events.subscribe({ query: query!, variables }, sink) }),
+        }),
+      }),
     ],
   });
 }
