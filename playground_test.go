@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"io"
 	"mime/multipart"
 	"net/http"
 	"os"
@@ -32,12 +33,37 @@ func TestPlaygroundExamples(t *testing.T) {
 		t.Error("no examples")
 	}
 	for _, example := range config.Examples {
+		if strings.Contains(example.Query, "\nsubscription ") {
+			checkFirstEvent(t, server.url+config.Endpoint, config.Token, example.Query, example.Variables)
+			continue
+		}
 		form, contentType := exampleForm(t, example.Query, example.Variables)
 		header := http.Header{"Authorization": {"Token " + config.Token}, "Content-Type": {contentType}}
 		status, _, body := server.send(http.MethodPost, config.Endpoint, header, form)
 		if status != http.StatusOK || !strings.HasPrefix(body, `{"data":{`) {
 			t.Errorf("%s\n%d %s", example.Query, status, body)
 		}
+	}
+}
+
+// checkFirstEvent subscribes, and checks the first event.
+func checkFirstEvent(t *testing.T, endpoint, token, query, variables string) {
+	t.Helper()
+	form, contentType := exampleForm(t, query, variables)
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, endpoint, form)
+	if err != nil {
+		t.Fatal(err)
+	}
+	request.Header = http.Header{"Authorization": {"Token " + token}, "Content-Type": {contentType}, "Accept": {"application/json, text/event-stream"}}
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = response.Body.Close() }()
+	const want = `event: next` + "\n" + `data: {"data":{`
+	got := make([]byte, len(want))
+	if _, err := io.ReadFull(response.Body, got); err != nil || string(got) != want {
+		t.Errorf("%s\n%s, %v", query, got, err)
 	}
 }
 

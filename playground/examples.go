@@ -113,4 +113,24 @@ mutation UploadImage($image: Upload!) {
   }
 }
 `,
+}, {
+	Query: `# Shows a portfolio, and shows it again whenever it changes.
+subscription PortfolioChanged($portfolioId: ID!) {
+  portfolioChanged(portfolioId: $portfolioId) {
+    id
+    name
+    updatedAt
+    links(orderBy: {field: UPDATED_AT, direction: DESC}, first: 10) {
+      nodes {
+        id
+        name
+        updatedAt
+      }
+    }
+  }
+}
+`,
+	Variables: `{
+  "portfolioId": 1
+}`,
 }}

@@ -15,23 +15,57 @@ function create(name, properties, ...children) {
   return element;
 }
 
-// send sends a request and returns the response, or one with an error of its own.
-async function send(request, headers) {
+const jsonTypes = "application/graphql-response+json, application/json";
+
+// send sends a request and returns the response, or one with an error of its own. A
+// subscription, which needs text/event-stream in accept, returns its results.
+async function send(request, headers, accept = jsonTypes) {
   const failure = (message) => ({ errors: [{ message }] });
   const files = await chooseFiles(request);
   if (!files) return failure("No file was chosen.");
   let status = "";
   try {
-    const sent = new Headers({ Accept: "application/graphql-response+json, application/json", ...headers });
+    const sent = new Headers({ Accept: accept, ...headers });
     if (sent.get("Authorization") === exampleHeader) sent.delete("Authorization");
     if (files.size === 0) sent.set("Content-Type", "application/json");
     const body = files.size === 0 ? JSON.stringify(request) : createForm(request, files);
     const response = await fetch(config.endpoint, { method: "POST", headers: sent, body });
     status = ` with status ${response.status}`;
+    if (response.headers.get("Content-Type")?.startsWith("text/event-stream")) return resultsOf(response.body);
     return await response.json();
   } catch (error) {
     return failure(`The request failed${status}: ${error.message}`);
   }
+}
+
+// resultsOf returns the results in a stream of server-sent events. Returning early ends
+// the subscription.
+function resultsOf(body) {
+  const reader = body.pipeThrough(new TextDecoderStream()).getReader();
+  let text = "";
+  return {
+    [Symbol.asyncIterator]() {
+      return this;
+    },
+    async next() {
+      for (;;) {
+        const end = text.indexOf("\n\n");
+        if (end >= 0) {
+          const data = /^data: (.+)$/m.exec(text.slice(0, end)); // not in a comment, and empty at the end
+          text = text.slice(end + 2);
+          if (data) return { done: false, value: JSON.parse(data[1]) };
+          continue;
+        }
+        const { done, value } = await reader.read();
+        if (done) return { done };
+        text += value;
+      }
+    },
+    async return() {
+      await reader.cancel();
+      return { done: true };
+    },
+  };
 }
 
 // createForm returns the body of a request with files, as the GraphQL multipart
@@ -134,8 +168,8 @@ async function showGraphiQL() {
     async fetcher({ query, variables, operationName }, options) {
       // Just after a change of tabs, operationName is that of the former tab.
       const named = query.includes(operationName) ? operationName : undefined;
-      const response = await send({ query, variables, operationName: named }, options?.headers);
-      showPreviews(response);
+      const response = await send({ query, variables, operationName: named }, options?.headers, `${jsonTypes}, text/event-stream`);
+      if (!response[Symbol.asyncIterator]) showPreviews(response);
       return response;
     },
     // Defaults of the build on the CDN that do not fit:
@@ -184,9 +218,10 @@ function showForm() {
   document.querySelectorAll("link[rel=stylesheet], script[src]").forEach((element) => element.remove());
   find("simple-form").hidden = false;
   const example = find("example");
-  example.append(...config.examples.map(({ query }, i) => new Option(/\n(?:query|mutation) (\w+)/.exec(query)[1], i)));
+  const examples = config.examples.filter(({ query }) => !/^subscription/m.test(query)); // the form shows one result
+  example.append(...examples.map(({ query }, i) => new Option(/\n(?:query|mutation) (\w+)/.exec(query)[1], i)));
   example.onchange = () => {
-    const { query, variables = "" } = config.examples[example.value];
+    const { query, variables = "" } = examples[example.value];
     find("query").value = query;
     find("query").setSelectionRange(0, 0);
     find("variables").value = variables;

@@ -68,19 +68,48 @@ async function checkGraphiQL({ page, problems }) {
   assert.deepEqual(problems, []);
 }
 
+/** Subscribes in a tab, and checks that it shows what another client changes, until it is stopped. */
+async function checkSubscription(page) {
+  const shown = (name) =>
+    page.waitForFunction(
+      (name) => document.querySelector(".graphiql-response .view-lines").innerText.includes(name),
+      name,
+    );
+  const { token } = JSON.parse(await page.locator("#config").textContent());
+  const create = (name) =>
+    fetch(`${url}/graphql`, {
+      method: "POST",
+      headers: { "Content-Type": "application/json", Authorization: `Token ${token}` },
+      body: JSON.stringify({
+        query: `mutation { createPortfolioLink(input: { portfolioId: 1, name: "${name}" }) { portfolioLink { id } } }`,
+      }),
+    });
+  await page.getByRole("tab", { name: "PortfolioChanged" }).click();
+  await page.getByRole("button", { name: "Execute query" }).click();
+  await shown("updatedAt");
+  await create("Theirs");
+  await shown("Theirs");
+  await page.getByRole("button", { name: "Stop query" }).click();
+  await page.getByRole("button", { name: "Execute query" }).waitFor();
+}
+
 test("the playground shows the documented link with GraphiQL of the server", { skip: !built }, async (t) => {
-  await checkGraphiQL(await openPlayground(t, (route) => route.abort()));
+  const opened = await openPlayground(t, (route) => route.abort());
+  await checkGraphiQL(opened);
+  await checkSubscription(opened.page);
+  assert.deepEqual(opened.problems, []);
 });
 
 test("the playground shows the documented link with GraphiQL of the CDN", { skip: built }, async (t) => {
   const [, packageName] = /\/npm\/(.*)\/dist\/$/.exec(cdn);
   execFileSync("npm", ["pack", "--silent", "--pack-destination", directory, packageName]);
   execFileSync("sh", ["-c", "tar -xzf *.tgz"], { cwd: directory });
-  await checkGraphiQL(
-    await openPlayground(t, (route, name) =>
-      route.fulfill({ path: join(directory, "package/dist", name), headers: { "Access-Control-Allow-Origin": "*" } }),
-    ),
+  const opened = await openPlayground(t, (route, name) =>
+    route.fulfill({ path: join(directory, "package/dist", name), headers: { "Access-Control-Allow-Origin": "*" } }),
   );
+  await checkGraphiQL(opened);
+  await checkSubscription(opened.page);
+  assert.deepEqual(opened.problems, []);
 });
 
 test("the playground shows the documented link with a form", { skip: built }, async (t) => {
