@@ -125,11 +125,11 @@ func (d *directory) Exists(_ context.Context, key string) (bool, error) {
 	if !fs.ValidPath(key) {
 		return false, nil
 	}
-	_, err := d.root.Stat(key)
+	info, err := d.root.Stat(key)
 	if errors.Is(err, fs.ErrNotExist) {
 		return false, nil
 	}
-	return err == nil, err
+	return err == nil && info.Mode().IsRegular(), err
 }
 
 func (d *directory) Remove(_ context.Context, key string) error {

@@ -34,6 +34,11 @@ func TestCreate(t *testing.T) {
 			t.Errorf("%q was created", key)
 		}
 	}
+	for key, want := range map[string]bool{"a/b/c.png": true, "a/b": false, "a/d.png": false, "../up.png": false} {
+		if exists, err := store.Exists(t.Context(), key); exists != want || err != nil {
+			t.Errorf("%q exists: %t, %v", key, exists, err)
+		}
+	}
 	got, err := os.ReadFile(filepath.Join(directory, "a/b/c.png"))
 	if err != nil || string(got) != "first" {
 		t.Errorf("%q, %v", got, err)
