@@ -212,10 +212,11 @@ test("gallery", { skip: Boolean(SCREENSHOT) }, async (t) => {
     await rename(id, "Theirs");
     const theirs = page.getByRole("form", { name: "Theirs" }); // its label changes, but not what was typed
     await save(theirs);
-    await theirs.getByText("The object has changed since it was last read.").waitFor();
+    const conflict = theirs.getByText("The object has changed since it was last read.");
+    await conflict.waitFor();
     assert.deepEqual(await names(), [demo, "Alps", "Theirs", "c"]);
     await theirs.getByRole("button", { name: "Discard my changes and reload" }).click();
-    await theirs.locator("[name=name][value=Theirs]").waitFor();
+    await conflict.waitFor({ state: "detached" });
     assert.equal(await theirs.getByLabel("Name").inputValue(), "Theirs");
     await theirs.getByLabel("Name").fill("Bay");
     await save(theirs);
