@@ -35,9 +35,10 @@ var faults = []fault{
 }
 
 // TestFailover does everything to a cluster under load by two servers. No
-// acknowledged write may be lost, a client may see nothing but UNAVAILABLE
-// meanwhile, and no server may need a restart. The service must be back soon after
-// the first commit of the new primary.
+// acknowledged write may be lost, or missing from a later response, which may come
+// from the cache. A client may see nothing but UNAVAILABLE meanwhile, and no server may
+// need a restart. The service must be back soon after the first commit of the new
+// primary.
 func TestFailover(t *testing.T) {
 	cluster := startPatroni(t, 3)
 	key := prepare(t, cluster.dsn())
@@ -71,6 +72,9 @@ func TestFailover(t *testing.T) {
 	checkFiles(t, cluster.dsn(), media)
 	for _, s := range servers {
 		s.checkRunning()
+		if s.metrics()(`portfolio_cache_hits_total{cache="responses"}`) == 0 {
+			t.Error("no response came from the cache")
+		}
 	}
 	requests, failed := l.counts()
 	t.Logf("%d requests, %d of them UNAVAILABLE; %d acknowledged writes and %d uploads, %d lost", requests, failed, l.ledger.writes(), uploads, lost)

@@ -129,9 +129,14 @@ func (l *load) writeLink(n int) {
 			return
 		}
 		l.ledger.acknowledge(label, name)
-		l.readWritten(n+1, id, name)
+		for range storedReads + 1 {
+			l.readWritten(n+1, id, name)
+		}
 	}
 }
+
+// storedReads is the number of reads after which a response is in the cache.
+const storedReads = 2
 
 // write gives a link its next name, creates it if it has no ID, or deletes it if the
 // name is empty.
