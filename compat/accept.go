@@ -29,8 +29,8 @@ func acceptedType(header string) (mediaType, bool) {
 			best, found = candidate, precedence
 		}
 	}
-	if found == 0 || found == 1 { // the framework reformats a wildcard's parameters and parses them again
-		best = parseMediaType(renderedType + best.distinctParameters())
+	if found == 0 || found == 1 { // the framework reformats a wildcard's parameters
+		best = mediaType{renderedType, best.distinctParameters()}
 	}
 	return best, found >= 0
 }

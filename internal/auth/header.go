@@ -44,6 +44,11 @@ func cutWord(s string) (word, rest string) {
 // lower maps only ASCII letters to lower case. strings.ToLower would also map
 // the Kelvin sign to k.
 func lower(s string) string {
+	for _, known := range [...]string{"token", "bearer"} { // needs no memory
+		if len(s) == len(known) && strings.EqualFold(s, known) {
+			return known
+		}
+	}
 	return strings.Map(func(r rune) rune {
 		if r >= 'A' && r <= 'Z' {
 			r += 'a' - 'A'
