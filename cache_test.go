@@ -20,11 +20,11 @@ import (
 	"portfolio/graph/graphtest"
 )
 
-// hits returns how many responses came from the cache.
-func (s *testServer) hits() int {
+// hits returns how often something was found in a cache.
+func (s *testServer) hits(cache string) int {
 	s.t.Helper()
 	for _, metric := range s.scrape()["portfolio_cache_hits_total"].GetMetric() {
-		if metric.GetLabel()[0].GetValue() == "responses" {
+		if metric.GetLabel()[0].GetValue() == cache {
 			return int(metric.GetCounter().GetValue())
 		}
 	}
@@ -35,7 +35,7 @@ func (s *testServer) hits() int {
 // awaitCache waits until the cache has the response to a request.
 func (s *testServer) awaitCache(path, authorization string) {
 	s.t.Helper()
-	for before := s.hits(); s.hits() == before; {
+	for before := s.hits("responses"); s.hits("responses") == before; {
 		if status, body := s.get(path, authorization); status != http.StatusOK {
 			s.t.Fatal(status, body)
 		}
@@ -106,7 +106,7 @@ func TestCacheSeesChanges(t *testing.T) {
 					_, before[path] = cached.get(path, adminToken)
 				}
 			}
-			hits, changed := cached.hits(), 0
+			hits, changed := cached.hits("responses"), 0
 			dbtest.Exec(t, dsn, statement)
 			for _, path := range cachedPaths {
 				status, body := cached.get(path, adminToken)
@@ -117,11 +117,11 @@ func TestCacheSeesChanges(t *testing.T) {
 					changed++
 				}
 			}
-			if found := cached.hits() - hits; changed == 0 || found > len(cachedPaths)-changed {
+			if found := cached.hits("responses") - hits; changed == 0 || found > len(cachedPaths)-changed {
 				t.Errorf("%s: %d responses changed, %d were from the cache", statement, changed, found)
 			}
 		}
-		if hits := cached.hits(); hits < len(cachedChanges)*(len(cachedPaths)-4) {
+		if hits := cached.hits("responses"); hits < len(cachedChanges)*(len(cachedPaths)-4) {
 			t.Errorf("%d responses were from the cache", hits)
 		}
 	})
@@ -228,7 +228,7 @@ func cachedRequests() (all []cachedRequest) {
 func TestCacheKeepsApart(t *testing.T) {
 	dbtest.EachURL(t, func(t *testing.T, dsn string) {
 		cached, uncached := startCached(t, dsn, "--trusted-proxies=127.0.0.1", "--failed-logins=0")
-		hits := cached.hits()
+		hits := cached.hits("responses")
 		for range 3 {
 			for _, request := range cachedRequests() {
 				if got, want := cached.do(request), uncached.do(request); got != want {
@@ -236,7 +236,7 @@ func TestCacheKeepsApart(t *testing.T) {
 				}
 			}
 		}
-		if cached.hits() == hits {
+		if cached.hits("responses") == hits {
 			t.Error("nothing was from the cache")
 		}
 	})
@@ -276,6 +276,77 @@ func TestReadHeldBack(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// heldBack are requests whose sender is in memory, and what changes before they come.
+var heldBack = []struct {
+	name, change, undo string
+	token, path, query string // a query is sent over GraphQL
+	status             int
+	body               string // a part
+}{
+	{"stored response", "UPDATE portfolio_links SET name = 'new' WHERE id = 4", "", staffToken, linkPath, "", 200, `"name":"new"`},
+	{"REST, withdrawn", forbidStaff, permitStaff, staffToken, linkPath + "?1", "", 403, "You do not have permission"},
+	{"REST, revoked", expireStaff, restoreStaff, staffToken, linkPath + "?2", "", 401, "Invalid token."},
+	{"REST, permitted", permitNone, forbidNone, noneToken, linkPath + "?3", "", 200, `"id":4`},
+	{"REST, unrelated", "INSERT INTO users (id, username) VALUES (987, 'a')", "", staffToken, linkPath + "?4", "", 200, `"id":4`},
+	{"withdrawn", forbidStaff, permitStaff, staffToken, "", `{a:portfolioLink(id:4){name}}`, 200, "FORBIDDEN"},
+	{"revoked", expireStaff, restoreStaff, staffToken, "", `{b:portfolioLink(id:4){name}}`, 401, "UNAUTHENTICATED"},
+	{"permitted", permitNone, forbidNone, noneToken, "", `{c:portfolioLink(id:4){name}}`, 200, `{"data":{"c":{"name":`},
+	{"unrelated", "INSERT INTO users (id, username) VALUES (988, 'b')", "", staffToken, "", `{d:portfolioLink(id:4){name}}`, 200, `{"data":{"d":{"name":`},
+	{"mutation", "UPDATE users SET is_admin = false WHERE id = 1", "UPDATE users SET is_admin = true WHERE id = 1", adminToken, "", `mutation{deletePortfolioLink(input:{id:4}){portfolioLink{id}}}`, 200, "FORBIDDEN"},
+	{"malformed", expireStaff, restoreStaff, staffToken, "", "{", 401, "UNAUTHENTICATED"},
+}
+
+const (
+	forbidStaff  = "DELETE FROM user_permissions WHERE user_id = 3"
+	permitStaff  = "INSERT INTO user_permissions (user_id, code) VALUES (3, 4242)"
+	expireStaff  = "UPDATE tokens SET expires_at = '2020-01-01 00:00:00+00' WHERE user_id = 3"
+	restoreStaff = "UPDATE tokens SET expires_at = NULL WHERE user_id = 3"
+	permitNone   = "INSERT INTO user_permissions (user_id, code) VALUES (4, 4242)"
+	forbidNone   = "DELETE FROM user_permissions WHERE user_id = 4"
+)
+
+// TestProofHeldBack holds back what proves that a viewer and responses in memory are
+// current, while they change: a request that comes later must not be served by them.
+func TestProofHeldBack(t *testing.T) {
+	dsn := dbtest.Postgres(t)
+	line, through := dbtest.NewProxy(t, dsn)
+	server, _ := startRecordedThrough(t, dsn, dsn, "--admin-addr=127.0.0.1:0", "--feed-url="+through)
+	for _, c := range heldBack {
+		t.Run(c.name, func(t *testing.T) {
+			server.awaitCache(linkPath, staffToken)
+			server.get(linkPath, c.token)
+			hits := server.hits("viewers")
+			release := line.HoldReplies()
+			dbtest.Exec(t, dsn, c.change)
+			done := make(chan struct{})
+			go func() {
+				defer close(done)
+				var status int
+				var body string
+				if c.query != "" {
+					status, _, body = server.post(strings.TrimPrefix(c.token, "Authorization: Token "), c.query, nil)
+				} else {
+					status, body = server.get(c.path, c.token)
+				}
+				if status != c.status || !strings.Contains(body, c.body) {
+					t.Errorf("%d %s", status, body)
+				}
+			}()
+			for server.hits("viewers") == hits {
+				continue
+			}
+			release()
+			<-done
+			if c.undo != "" {
+				dbtest.Exec(t, dsn, c.undo)
+			}
+		})
+	}
+	if status, body := server.get(linkPath, adminToken); status != http.StatusOK {
+		t.Errorf("the mutation was executed: %s", body)
 	}
 }
 

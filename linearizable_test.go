@@ -51,8 +51,8 @@ func TestLinearizable(t *testing.T) {
 		writers.Wait()
 		close(r.written)
 		readers.Wait()
-		t.Logf("%d responses, %d of one server were from the cache", r.responses.Load(), r.local.hits())
-		if r.local.hits() == 0 {
+		t.Logf("%d responses, %d of one server were from the cache", r.responses.Load(), r.local.hits("responses"))
+		if r.local.hits("responses") == 0 {
 			t.Error("no response was from the cache")
 		}
 	})

@@ -10,18 +10,31 @@ import (
 	"portfolio/internal/telemetry"
 )
 
-// authorize authenticates the client, checks its permission and dispatches on
-// the method.
+// authorize authenticates the client and responds to who it turns out to be.
 func (h *Handler) authorize(r *http.Request, to target, buffer []byte) response {
 	start := time.Now()
 	key, detail := tokenKey(headerValue(r, "Authorization", ""))
 	if detail != "" {
 		return detailResponse(buffer, http.StatusUnauthorized, detail)
 	}
-	viewer, mark, err := h.authenticator.Viewer(r.Context(), key)
-	if viewer != nil {
-		telemetry.RequestFrom(r.Context()).UserID = viewer.ID
+	login, err := h.authenticator.LogIn(r.Context(), key)
+	resp := h.respondTo(r, to, login, err, start, buffer)
+	if err != nil {
+		return resp
 	}
+	changed, err := login.Confirm(r.Context())
+	if err == nil {
+		telemetry.RequestFrom(r.Context()).UserID = login.Viewer.ID
+	}
+	if changed {
+		return h.respondTo(r, to, login, err, start, buffer)
+	}
+	return resp
+}
+
+// respondTo checks the permission of a viewer, unless there is an error, and dispatches
+// on the method.
+func (h *Handler) respondTo(r *http.Request, to target, login *auth.Login, err error, start time.Time, buffer []byte) response {
 	switch {
 	case errors.Is(err, auth.ErrInvalidToken):
 		return detailResponse(buffer, http.StatusUnauthorized, "Invalid token.")
@@ -29,12 +42,12 @@ func (h *Handler) authorize(r *http.Request, to target, buffer []byte) response 
 		return detailResponse(buffer, http.StatusUnauthorized, "User inactive or deleted.")
 	case err != nil:
 		return h.failure(r, err, buffer)
-	case !auth.Allowed(viewer, auth.PermissionPortfolioLink):
+	case !auth.Allowed(login.Viewer, auth.PermissionPortfolioLink):
 		return detailResponse(buffer, http.StatusForbidden, "You do not have permission to perform this action.")
 	}
 	switch method := strings.ToUpper(r.Method); method {
 	case http.MethodGet, http.MethodHead:
-		return h.serve(r, to, viewer, mark, start, buffer)
+		return h.serve(r, to, login, start, buffer)
 	case http.MethodOptions:
 		return response{status: http.StatusOK, body: append(buffer, optionsBody...)}
 	default:

@@ -19,7 +19,6 @@ import (
 	"portfolio/internal/admission"
 	"portfolio/internal/auth"
 	"portfolio/internal/cache"
-	"portfolio/internal/feed"
 	"portfolio/internal/storage"
 	"portfolio/internal/telemetry"
 )
@@ -46,7 +45,7 @@ type Links interface {
 
 // Authenticator finds the user who holds a token, as auth.Authenticator does.
 type Authenticator interface {
-	Viewer(ctx context.Context, key string) (*db.User, feed.Mark, error)
+	LogIn(ctx context.Context, key string) (*auth.Login, error)
 }
 
 // Handler serves the endpoint, and the legacy system's 404 page for any other
@@ -144,13 +143,13 @@ type target struct {
 }
 
 // serve responds to GET and HEAD, from the cache if that has the response.
-func (h *Handler) serve(r *http.Request, to target, viewer *db.User, mark feed.Mark, start time.Time, buffer []byte) response {
-	found, reading := h.lookUp(r, to, viewer, mark)
+func (h *Handler) serve(r *http.Request, to target, login *auth.Login, start time.Time, buffer []byte) response {
+	found, reading := h.lookUp(r, to, login)
 	if found != nil {
 		return response{status: http.StatusOK, body: buffer, stored: found}
 	}
 	defer reading.End()
-	ctx, cancel := context.WithTimeout(reading.Record(auth.WithViewer(r.Context(), viewer)), h.options.Timeout-time.Since(start))
+	ctx, cancel := context.WithTimeout(reading.Record(auth.WithViewer(r.Context(), login.Viewer)), h.options.Timeout-time.Since(start))
 	defer cancel()
 	resp := h.serveLink(ctx, r, to, buffer)
 	if resp.status == http.StatusOK && reading.IsWanted() {
@@ -160,12 +159,12 @@ func (h *Handler) serve(r *http.Request, to target, viewer *db.User, mark feed.M
 }
 
 // lookUp looks for the response in the cache.
-func (h *Handler) lookUp(r *http.Request, to target, viewer *db.User, mark feed.Mark) (*cache.Response, *cache.Reading) {
-	if h.options.Cache == nil || mark == 0 {
+func (h *Handler) lookUp(r *http.Request, to target, login *auth.Login) (*cache.Response, *cache.Reading) {
+	if h.options.Cache == nil || login.Proof.Mark() == 0 {
 		return nil, nil
 	}
-	key := cache.KeyOf(nil, "rest", r.Method, r.RequestURI, to.baseURL, to.accept, auth.Rights(viewer))
-	return h.options.Cache.Find(r.Context(), key, mark)
+	key := cache.KeyOf(nil, "rest", r.Method, r.RequestURI, to.baseURL, to.accept, auth.Rights(login.Viewer))
+	return h.options.Cache.Find(r.Context(), key, login.Proof)
 }
 
 // serveLink serves a link from the database.

@@ -16,15 +16,30 @@ type Change struct {
 
 // Listener is a connection that hears of every committed change, whoever made it.
 type Listener interface {
-	// Sync waits until the listener has heard of every change that was committed
-	// before the call.
-	Sync(ctx context.Context) error
+	// Sync begins a round trip. When it has succeeded, the listener has heard of every
+	// change that was committed before the call.
+	Sync() *RoundTrip
 	// Done is closed when the connection is lost.
 	Done() <-chan struct{}
 	// Err returns why the connection was lost.
 	Err() error
 	// Close closes the connection.
 	Close()
+}
+
+// RoundTrip is a round trip to the database, shared by all that wait for it.
+type RoundTrip struct {
+	done chan struct{} // nil if it ended at once
+	err  error
+}
+
+// Wait waits until the round trip has ended, which takes a second at most, and returns
+// its error.
+func (r *RoundTrip) Wait() error {
+	if r.done != nil {
+		<-r.done
+	}
+	return r.err
 }
 
 // Errors of a database that does not tell what is committed.

@@ -36,14 +36,8 @@ type postgresListener struct {
 	done     chan struct{}
 
 	mu            sync.Mutex
-	current, next *roundTrip // in progress, and the one that begins after it
+	current, next *RoundTrip // in progress, and the one that begins after it
 	err           error
-}
-
-// roundTrip is shared by all that wait for it.
-type roundTrip struct {
-	done chan struct{}
-	err  error
 }
 
 func (db *DB) listenPostgres(ctx context.Context, url URL, changed func(Change)) (_ Listener, err error) {
@@ -115,7 +109,7 @@ func (l *postgresListener) meet(ctx context.Context, db *DB, server string) erro
 	if _, err := db.write.NewRaw("SELECT pg_notify(?, ?)", feedChannel, l.nonce).Exec(ctx); err != nil {
 		return wrap(err)
 	}
-	if err := l.Sync(ctx); err != nil {
+	if err := l.Sync().Wait(); err != nil {
 		return err
 	}
 	if !l.met.Load() {
@@ -128,30 +122,23 @@ func (l *postgresListener) meet(ctx context.Context, db *DB, server string) erro
 const noncePrefix = "n "
 
 // Sync implements Listener. Concurrent calls share round trips.
-func (l *postgresListener) Sync(ctx context.Context) error {
+func (l *postgresListener) Sync() *RoundTrip {
 	l.mu.Lock()
-	if l.err != nil {
-		l.mu.Unlock()
-		return l.err
+	defer l.mu.Unlock()
+	switch {
+	case l.err != nil:
+		return &RoundTrip{err: l.err}
+	case l.current == nil:
+		l.current = newRoundTrip()
+		l.send()
+		return l.current
+	case l.next == nil:
+		l.next = newRoundTrip()
 	}
-	waiting := l.next
-	if waiting == nil {
-		waiting = &roundTrip{done: make(chan struct{})}
-		if l.current == nil {
-			l.current = waiting
-			l.send()
-		} else {
-			l.next = waiting
-		}
-	}
-	l.mu.Unlock()
-	select {
-	case <-waiting.done:
-		return waiting.err
-	case <-ctx.Done():
-		return ctx.Err()
-	}
+	return l.next
 }
+
+func newRoundTrip() *RoundTrip { return &RoundTrip{done: make(chan struct{})} }
 
 var emptyQuery, _ = new(pgproto3.Query).Encode(nil)
 
@@ -217,7 +204,7 @@ func (l *postgresListener) fail(err error) {
 		return
 	}
 	l.err = err
-	for _, waiting := range []*roundTrip{l.current, l.next} {
+	for _, waiting := range []*RoundTrip{l.current, l.next} {
 		if waiting != nil {
 			waiting.err = err
 			close(waiting.done)

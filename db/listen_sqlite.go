@@ -35,8 +35,10 @@ func (db *DB) listenSQLite(ctx context.Context, changed func(Change)) (Listener,
 	return l, nil
 }
 
-// Sync implements Listener.
-func (l *sqliteListener) Sync(context.Context) error {
+// Sync implements Listener. The round trip has ended when it returns.
+func (l *sqliteListener) Sync() *RoundTrip { return &RoundTrip{err: l.sync()} }
+
+func (l *sqliteListener) sync() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.err != nil {

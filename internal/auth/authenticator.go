@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"reflect"
 	"runtime/debug"
 	"strconv"
 	"sync"
@@ -49,6 +50,10 @@ type cacheEntry struct {
 	mark    feed.Mark // that the query started at
 }
 
+func (e *cacheEntry) isExpired(now time.Time) bool {
+	return e.expires != nil && !now.Before(e.expires.Time)
+}
+
 // NewAuthenticator returns an Authenticator on database whose queries take at
 // most timeout. The feed may be nil. An address may send maxFailures different invalid
 // keys per minute, or any number if that is 0.
@@ -59,42 +64,76 @@ func NewAuthenticator(database *db.DB, changes *feed.Feed, timeout time.Duration
 	}
 }
 
-// Viewer returns the active user who holds the key and must not be modified, and the
-// feed's mark of what is read from now on. The error is ErrInvalidToken if the key is
-// unknown or expired, ErrInactiveUser, a *RateLimitError or an error of the database.
-// The client's address is taken from the context.
-func (a *Authenticator) Viewer(ctx context.Context, key string) (*db.User, feed.Mark, error) {
-	viewer, mark, _, err := a.ViewerUntil(ctx, key)
-	return viewer, mark, err
+// Login is the viewer of a request, as far as changes of users, permissions and tokens have
+// been heard of. Nothing may be changed, and no response sent, before Confirm.
+type Login struct {
+	Viewer  *db.User   // must not be modified
+	Expires *db.Time   // when the token expires, nil if it does not
+	Proof   feed.Proof // that began when the request came
+
+	authenticator *Authenticator
+	key           string
+	entry         *cacheEntry // nil if the viewer was read for this request
 }
 
-// ViewerUntil is Viewer, and returns when the key expires too, nil if it does not.
-func (a *Authenticator) ViewerUntil(ctx context.Context, key string) (*db.User, feed.Mark, *db.Time, error) {
-	mark := a.feed.Mark(ctx)
-	hash, now := HashKey(key), a.now()
-	entry := a.cached(hash, mark, now)
-	if entry != nil {
+// LogIn finds the active user who holds the key. The error is ErrInvalidToken if the key
+// is unknown or expired, ErrInactiveUser, a *RateLimitError or an error of the database.
+// The client's address is taken from the context.
+func (a *Authenticator) LogIn(ctx context.Context, key string) (*Login, error) {
+	login := &Login{Proof: a.feed.Begin(), authenticator: a, key: key}
+	if entry := a.cached(HashKey(key), login.Proof.Mark(), a.now()); entry != nil {
 		a.hits.Add(1)
-	} else {
-		a.misses.Add(1)
-		address := AddressFrom(ctx)
-		if err := a.logins.check(address, hash, now); err != nil {
-			return nil, 0, nil, err
-		}
-		var err error
-		if entry, err = a.load(ctx, hash, mark, now); err != nil {
-			if errors.Is(err, ErrInvalidToken) || errors.Is(err, ErrInactiveUser) {
-				a.logins.failed(address, hash, now)
-			}
-			return nil, 0, nil, err
-		}
-		a.logins.succeeded(hash)
+		login.Viewer, login.Expires, login.entry = entry.viewer, entry.expires, entry
+		return login, nil
 	}
-	if entry.expires != nil && !now.Before(entry.expires.Time) {
-		a.logins.failed(AddressFrom(ctx), hash, now)
-		return nil, 0, nil, ErrInvalidToken
+	a.misses.Add(1)
+	return login, login.read(ctx)
+}
+
+// Confirm waits until it is known who the viewer was when the request came. It reports
+// whether that is another one than before. The error is that of LogIn.
+func (l *Login) Confirm(ctx context.Context) (changed bool, err error) {
+	a := l.authenticator
+	if l.entry == nil || a.feed == nil || l.Proof.Wait() != 0 && a.feed.UsersCurrent(l.entry.mark) {
+		l.entry = nil
+		return false, nil
 	}
-	return entry.viewer, mark, entry.expires, nil
+	before := *l.Viewer
+	err = l.read(ctx)
+	return err != nil || !reflect.DeepEqual(before, *l.Viewer), err
+}
+
+// read finds the viewer anew.
+func (l *Login) read(ctx context.Context) error {
+	a, address, hash, now := l.authenticator, AddressFrom(ctx), HashKey(l.key), l.authenticator.now()
+	if err := a.logins.check(address, hash, now); err != nil {
+		return err
+	}
+	entry, err := a.load(ctx, hash, l.Proof.Wait(), now)
+	if err == nil && entry.isExpired(now) {
+		err = ErrInvalidToken
+	}
+	if err != nil {
+		if errors.Is(err, ErrInvalidToken) || errors.Is(err, ErrInactiveUser) {
+			a.logins.failed(address, hash, now)
+		}
+		return err
+	}
+	a.logins.succeeded(hash)
+	l.Viewer, l.Expires, l.entry = entry.viewer, entry.expires, nil
+	return nil
+}
+
+// Viewer is LogIn and Confirm. It returns when the token expires too, nil if it does not.
+func (a *Authenticator) Viewer(ctx context.Context, key string) (*db.User, *db.Time, error) {
+	login, err := a.LogIn(ctx, key)
+	if err == nil {
+		_, err = login.Confirm(ctx)
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	return login.Viewer, login.Expires, nil
 }
 
 // Stats counts since the start, but for Cached.
@@ -125,8 +164,8 @@ func (a *Authenticator) Invalidate() {
 	a.generation++
 }
 
-// isCurrent reports whether an entry is still valid for a request that came at mark
-// and now.
+// isCurrent reports whether an entry is valid at a mark, as far as changes have been heard
+// of, and now.
 func (a *Authenticator) isCurrent(entry *cacheEntry, mark feed.Mark, now time.Time) bool {
 	if a.feed == nil {
 		return now.Sub(entry.read) < cacheTTL
@@ -134,12 +173,12 @@ func (a *Authenticator) isCurrent(entry *cacheEntry, mark feed.Mark, now time.Ti
 	return mark != 0 && a.feed.UsersCurrent(entry.mark)
 }
 
-// cached returns the cache entry of a token, nil if it is missing or stale.
+// cached returns the cache entry of a token, nil if it is missing, stale or expired.
 func (a *Authenticator) cached(hash tokenHash, mark feed.Mark, now time.Time) *cacheEntry {
 	a.mu.RLock()
 	entry := a.cache[hash]
 	a.mu.RUnlock()
-	if entry != nil && a.isCurrent(entry, mark, now) {
+	if entry != nil && a.isCurrent(entry, mark, now) && !entry.isExpired(now) {
 		return entry
 	}
 	return nil

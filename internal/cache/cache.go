@@ -66,34 +66,40 @@ func New(changes *feed.Feed, limit int64, hold func(by int64)) *Cache {
 	return c
 }
 
-// Find returns the response to requests with this key if it is current for one that came
-// at mark. Otherwise the caller makes it, tells the Reading, which is nil if the response
+// Find returns the response to requests with this key if that is current, as the proof
+// proves that began when the request came. Otherwise the caller makes it, tells the Reading, which is nil if the response
 // cannot be stored, and ends it. If another request is making the response, Find waits for
 // that.
-func (c *Cache) Find(ctx context.Context, key Key, mark feed.Mark) (*Response, *Reading) {
-	if c == nil || mark == 0 {
+func (c *Cache) Find(ctx context.Context, key Key, proof feed.Proof) (*Response, *Reading) {
+	if c == nil || proof.Mark() == 0 {
 		return nil, nil
 	}
 	c.mu.Lock()
 	found, _ := c.stored.Get(key)
 	c.mu.Unlock()
-	if found != nil && c.isCurrent(found) {
+	if c.isProven(found, proof) {
 		c.hits.Add(1)
 		return found, nil
 	}
-	running, own := c.join(key, mark, found != nil)
+	running, own := c.join(key, proof.Mark(), found != nil)
 	if running != nil {
 		select {
 		case <-running.done:
 		case <-ctx.Done():
 		}
-		if found = running.result.Load(); found != nil && c.isCurrent(found) {
+		if found = running.result.Load(); c.isProven(found, proof) {
 			c.hits.Add(1)
 			return found, nil
 		}
 	}
 	c.misses.Add(1)
 	return nil, own
+}
+
+// isProven reports whether there is a response, which is current by a proof. It does not
+// wait for the proof if the response is known to be stale.
+func (c *Cache) isProven(r *Response, proof feed.Proof) bool {
+	return r != nil && c.isCurrent(r) && proof.Wait() != 0 && c.isCurrent(r)
 }
 
 func (c *Cache) isCurrent(r *Response) bool { return c.feed.Current(r.mark, r.tags) }

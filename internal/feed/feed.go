@@ -129,7 +129,7 @@ func (f *Feed) listen(ctx context.Context, ready func()) error {
 		case <-tick.C:
 		case <-f.own:
 		}
-		_ = listener.Sync(ctx) // if it fails the listener is done
+		_ = listener.Sync().Wait() // if it fails the listener is done
 	}
 }
 
@@ -187,29 +187,55 @@ func (f *Feed) Tags(reads *db.Reads) Tags {
 // Size returns the approximate bytes of memory of the tags.
 func (t Tags) Size() int { return 2 * cap(t.nodes) }
 
-// Mark returns the mark of what is read from now on. Every change that was committed
-// before the call, or with slack that long before, has been heard of. It is 0 if that
-// cannot be proven.
-func (f *Feed) Mark(ctx context.Context) Mark {
+// Proof proves that every change that was committed before it began, or with slack that
+// long before, has been heard of. The zero Proof fails.
+type Proof struct {
+	feed  *Feed
+	heard *session
+	mark  Mark
+	began int64         // as nanoseconds since Feed.began, if there is slack
+	trip  *db.RoundTrip // nil if none is needed
+}
+
+// Begin begins a proof.
+func (f *Feed) Begin() Proof {
 	if f == nil {
-		return 0
+		return Proof{}
 	}
 	heard := f.session.Load()
 	if heard == nil {
-		return 0
+		return Proof{}
 	}
-	now := int64(time.Since(f.began))
-	if synced := heard.synced.Load(); f.options.Slack > 0 && synced > 0 && now-synced < int64(f.options.Slack) {
-		return Mark(f.last.Load())
+	p := Proof{feed: f, heard: heard}
+	slack := int64(f.options.Slack)
+	if slack > 0 {
+		p.began = int64(time.Since(f.began))
 	}
-	if heard.Sync(ctx) != nil {
-		return 0
+	if synced := heard.synced.Load(); synced == 0 || p.began-synced >= slack {
+		p.trip = heard.Sync()
 	}
-	if f.options.Slack > 0 {
-		heard.synced.Store(now)
-	}
-	return Mark(f.last.Load())
+	p.mark = Mark(f.last.Load())
+	return p
 }
+
+// Mark returns the mark of what is read after the proof began. It is 0 if changes are not
+// heard.
+func (p Proof) Mark() Mark { return p.mark }
+
+// Wait waits until the proof has ended, which takes a second at most. It returns the mark
+// of what is read from now on, 0 if the proof failed.
+func (p Proof) Wait() Mark {
+	if p.feed == nil || p.trip != nil && p.trip.Wait() != nil {
+		return 0
+	}
+	if p.trip != nil && p.began > 0 {
+		p.heard.synced.Store(p.began)
+	}
+	return Mark(p.feed.last.Load())
+}
+
+// Mark is Begin and Wait.
+func (f *Feed) Mark() Mark { return f.Begin().Wait() }
 
 // Current reports whether what was read at a mark has not changed, as far as changes
 // were heard of.

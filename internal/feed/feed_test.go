@@ -130,14 +130,14 @@ func TestCurrent(t *testing.T) {
 // current anymore.
 func read(t *testing.T, database *db.DB, changes *feed.Feed) (stale func() string) {
 	t.Helper()
-	mark, tags := changes.Mark(t.Context()), map[string]feed.Tags{}
+	mark, tags := changes.Mark(), map[string]feed.Tags{}
 	for _, of := range reading {
 		ctx, recorded := db.RecordReads(t.Context())
 		of.read(ctx, database)
 		tags[of.name] = changes.Tags(recorded)
 	}
 	return func() string {
-		changes.Mark(t.Context())
+		changes.Mark()
 		var names []string
 		for _, of := range reading {
 			if !changes.Current(mark, tags[of.name]) {
@@ -177,18 +177,18 @@ func TestLost(t *testing.T) {
 		"terminated": func(t *testing.T, dsn string, _ *dbtest.Proxy, changes *feed.Feed) {
 			t.Helper()
 			dbtest.Exec(t, dsn, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'portfolio feed' AND datname = current_database()")
-			waitFor(t, "the listener is lost", func() bool { return changes.Mark(t.Context()) == 0 })
+			waitFor(t, "the listener is lost", func() bool { return changes.Mark() == 0 })
 		},
 		"disconnected": func(t *testing.T, _ string, proxy *dbtest.Proxy, changes *feed.Feed) {
 			t.Helper()
 			proxy.Disconnect()
-			waitFor(t, "the listener is lost", func() bool { return changes.Mark(t.Context()) == 0 })
+			waitFor(t, "the listener is lost", func() bool { return changes.Mark() == 0 })
 			proxy.Reconnect()
 		},
 		"stalled": func(t *testing.T, dsn string, proxy *dbtest.Proxy, changes *feed.Feed) {
 			t.Helper()
 			resume := proxy.Stall()
-			if changes.Mark(t.Context()) != 0 {
+			if changes.Mark() != 0 {
 				t.Error("proven through a network that forwards nothing")
 			}
 			dbtest.Exec(t, dsn, "UPDATE portfolios SET name = 'unheard'")
@@ -203,7 +203,7 @@ func TestLost(t *testing.T) {
 			logged := new(log)
 			changes := start(t, database, through, slog.New(slog.NewTextHandler(logged, nil)))
 			feedtest.Await(t, changes)
-			mark := changes.Mark(t.Context())
+			mark := changes.Mark()
 			if !changes.Current(mark, feed.Tags{}) || !changes.UsersCurrent(mark) {
 				t.Error("not current at first")
 			}
@@ -252,7 +252,7 @@ func TestNotHeard(t *testing.T) {
 			if !logged.contains(c.want.Error()) {
 				t.Error("not logged")
 			}
-			if changes.Mark(t.Context()) != 0 {
+			if changes.Mark() != 0 {
 				t.Error("proven")
 			}
 		})
@@ -271,7 +271,7 @@ func TestSetFeed(t *testing.T) {
 			if err := database.SetFeed(t.Context(), false); err != nil {
 				t.Fatal(err)
 			}
-			if heard := changes.Mark(t.Context()) != 0; heard == database.Postgres() {
+			if heard := changes.Mark() != 0; heard == database.Postgres() {
 				t.Errorf("heard %t", heard)
 			}
 		}
@@ -293,7 +293,7 @@ func TestWait(t *testing.T) {
 		changes := start(t, database, "", slog.New(slog.DiscardHandler))
 		database.OnCommit(changes.Committed)
 		feedtest.Await(t, changes)
-		mark := changes.Mark(t.Context())
+		mark := changes.Mark()
 		ctx, recorded := db.RecordReads(t.Context())
 		if _, err := database.Portfolio(ctx, 1); err != nil {
 			t.Fatal(err)
@@ -327,9 +327,9 @@ type counted struct {
 	syncs *atomic.Int64
 }
 
-func (c counted) Sync(ctx context.Context) error {
+func (c counted) Sync() *db.RoundTrip {
 	c.syncs.Add(1)
-	return c.Listener.Sync(ctx)
+	return c.Listener.Sync()
 }
 
 // TestSlack checks that with slack a proof counts for later marks too.
@@ -349,7 +349,7 @@ func TestSlack(t *testing.T) {
 			feedtest.Await(t, changes)
 			const marks = 100
 			for range marks {
-				if changes.Mark(t.Context()) == 0 {
+				if changes.Mark() == 0 {
 					t.Fatal("not proven")
 				}
 			}

@@ -12,36 +12,46 @@ import (
 	"portfolio/internal/admission"
 	"portfolio/internal/auth"
 	"portfolio/internal/cache"
-	"portfolio/internal/feed"
 	"portfolio/internal/storage"
 	"portfolio/internal/telemetry"
 )
 
 // client is who sent a request, and what the response depends on beside the request.
 type client struct {
-	viewer  *db.User  // nil if anonymous
-	mark    feed.Mark // of what is read from now on
-	baseURL string    // of files
+	login   *auth.Login // nil if anonymous, or known for certain
+	baseURL string      // of files
 }
 
 // context adds to the context of a request what the operation needs.
 func (c client) context(ctx context.Context) context.Context {
-	return storage.WithBaseURL(auth.WithViewer(ctx, c.viewer), c.baseURL)
+	var viewer *db.User
+	if c.login != nil {
+		viewer = c.login.Viewer
+	}
+	return storage.WithBaseURL(auth.WithViewer(ctx, viewer), c.baseURL)
+}
+
+// confirm is auth.Login.Confirm.
+func (c client) confirm(ctx context.Context) (changed bool, err error) {
+	if c.login == nil {
+		return false, nil
+	}
+	return c.login.Confirm(ctx)
 }
 
 // find looks for the response in the cache. The text of the request, not its meaning,
 // decides, so that nothing needs to be parsed. The media type decides only a header.
-// Anonymous clients have no mark: what they may read is nothing but the schema.
+// Nothing is cached for anonymous clients: what they may read is nothing but the schema.
 func (h *Handler) find(r *http.Request, from client, received *body) (*cache.Response, *cache.Reading) {
-	if h.Cache == nil || from.mark == 0 {
+	if h.Cache == nil || from.login == nil || from.login.Proof.Mark() == 0 {
 		return nil, nil
 	}
 	query, content := r.URL.RawQuery, []byte(nil)
 	if received != nil {
 		query, content = "", received.content
 	}
-	key := cache.KeyOf(content, "graphql", r.Method, from.baseURL, auth.Rights(from.viewer), query)
-	return h.Cache.Find(r.Context(), key, from.mark)
+	key := cache.KeyOf(content, "graphql", r.Method, from.baseURL, auth.Rights(from.login.Viewer), query)
+	return h.Cache.Find(r.Context(), key, from.login.Proof)
 }
 
 // fromCache returns a response of the cache. While a large one is sent, it counts as if it

@@ -41,7 +41,7 @@ func (h *Handler) beginEvents(w http.ResponseWriter, r *http.Request, text []byt
 	ctx := r.Context()
 	viewer, _, err := subscriber.viewer(ctx)
 	if err != nil {
-		h.unauthenticated(r, err).write(w, r, jsonType)
+		h.unauthenticated(r.Context(), err).write(w, r, jsonType)
 		return nil, nil
 	}
 	ctx = storage.WithBaseURL(auth.WithViewer(ctx, viewer), h.MediaURL.For(ctx, r.Host))

@@ -16,13 +16,11 @@ import (
 	"github.com/vektah/gqlparser/v2/ast"
 	"github.com/vektah/gqlparser/v2/gqlerror"
 
-	"portfolio/db"
 	"portfolio/internal/admission"
 	"portfolio/internal/apierror"
 	"portfolio/internal/auth"
 	"portfolio/internal/cache"
 	"portfolio/internal/document"
-	"portfolio/internal/feed"
 	"portfolio/internal/storage"
 	"portfolio/internal/telemetry"
 	"portfolio/internal/topics"
@@ -89,9 +87,7 @@ func (h *Handler) serveJSON(w http.ResponseWriter, r *http.Request) (subscriptio
 	if response.subscription != nil {
 		return response.subscription
 	}
-	if response.meter != nil {
-		defer response.meter.Release()
-	}
+	defer response.release()
 	response.stallTimeout = h.StallTimeout
 	if can.json == "" && response.status == 0 {
 		h.writeRefusal(w, r, response.errors)
@@ -118,8 +114,7 @@ func (h *Handler) Reject(w http.ResponseWriter, r *http.Request, status int, ret
 	response{status: status, errors: gqlerror.List{err}, retryAfter: retryAfter}.write(w, r, mediaType)
 }
 
-// respond authenticates the client and reads the body. Unless the cache has the response,
-// it acquires a slot and executes the operation.
+// respond authenticates the client, reads the body and serves the request.
 func (h *Handler) respond(w http.ResponseWriter, r *http.Request, can accepted) response {
 	if r.Method != http.MethodGet && r.Method != http.MethodHead && r.Method != http.MethodPost {
 		return methodNotAllowed("Send GET or POST.", "GET, HEAD, POST").response()
@@ -129,36 +124,47 @@ func (h *Handler) respond(w http.ResponseWriter, r *http.Request, can accepted) 
 		return tooLarge("The body", limit).response()
 	}
 	start := time.Now()
-	viewer, mark, err := h.viewer(r)
+	from, err := h.logIn(r)
 	if err != nil {
-		return h.unauthenticated(r, err)
+		return h.unauthenticated(r.Context(), err)
 	}
-	if viewer != nil {
-		telemetry.RequestFrom(r.Context()).UserID = viewer.ID
-	}
-	from := client{viewer: viewer, mark: mark, baseURL: h.MediaURL.For(r.Context(), r.Host)}
 	timeout := h.Timeout - time.Since(start)
 	if h.isUpload(r) {
+		if _, err := from.confirm(r.Context()); err != nil {
+			return h.unauthenticated(r.Context(), err)
+		}
 		return h.respondToUpload(from.context(r.Context()), w, r, timeout)
 	}
 	var received *body
 	if r.Method == http.MethodPost {
-		var err *requestError
-		if received, err = h.readJSON(w, r, limit); err != nil {
-			return err.response()
+		var refused *requestError
+		if received, refused = h.readJSON(w, r, limit); refused != nil {
+			return h.refuse(r.Context(), from, refused)
 		}
 	}
-	if can.json == "" {
-		from.mark = 0 // a query is refused, whatever the cache has
+	return h.serve(r, from, received, can, timeout)
+}
+
+// serve responds from the cache, or else acquires a slot and executes the operation.
+func (h *Handler) serve(r *http.Request, from client, received *body, can accepted, timeout time.Duration) response {
+	start := time.Now()
+	var found *cache.Response
+	var reading *cache.Reading
+	if can.json != "" { // otherwise a query is refused, whatever the cache has
+		found, reading = h.find(r, from, received)
 	}
-	start = time.Now()
-	found, reading := h.find(r, from, received)
 	if found != nil {
-		received.release()
-		return h.fromCache(r, found)
+		switch changed, err := from.confirm(r.Context()); {
+		case err != nil:
+			received.release()
+			return h.unauthenticated(r.Context(), err)
+		case !changed:
+			received.release()
+			return h.fromCache(r, found)
+		}
 	}
 	defer reading.End()
-	ctx, cancel := context.WithTimeout(reading.Record(from.context(r.Context())), timeout-time.Since(start))
+	ctx, cancel := context.WithTimeout(r.Context(), timeout-time.Since(start))
 	defer cancel()
 	var slot admission.Slot
 	defer slot.Release()
@@ -166,17 +172,43 @@ func (h *Handler) respond(w http.ResponseWriter, r *http.Request, can accepted) 
 		received.release()
 		return h.unavailable(ctx, err)
 	}
-	request, requestErr := h.decode(r, received)
-	if requestErr != nil {
-		return requestErr.response()
+	request, refused := h.decode(r, received)
+	if refused != nil {
+		return h.refuse(ctx, from, refused)
 	}
 	request.can = can
-	return h.run(ctx, r.Method, request, &slot, reading)
+	return h.runConfirmed(ctx, from, r.Method, request, &slot, reading)
 }
 
-// run executes the operation that a request names, in a slot of its kind. The response
-// to a subscription says only what it subscribes to.
-func (h *Handler) run(ctx context.Context, method string, request *request, slot *admission.Slot, reading *cache.Reading) response {
+// runConfirmed is run, once more if the viewer turns out to be another one meanwhile.
+func (h *Handler) runConfirmed(ctx context.Context, from client, method string, request *request, slot *admission.Slot, reading *cache.Reading) response {
+	made := h.run(reading.Record(from.context(ctx)), from, method, request, slot, reading)
+	changed, err := from.confirm(ctx)
+	if !changed {
+		return made
+	}
+	made.release()
+	if err != nil {
+		return h.unauthenticated(ctx, err)
+	}
+	if err := slot.Move(ctx, h.Admission.Lookups); err != nil {
+		return h.unavailable(ctx, err)
+	}
+	return h.run(from.context(ctx), from, method, request, slot, nil)
+}
+
+// refuse responds to a request that is not well-formed, if its token is valid.
+func (h *Handler) refuse(ctx context.Context, from client, refused *requestError) response {
+	if _, err := from.confirm(ctx); err != nil {
+		return h.unauthenticated(ctx, err)
+	}
+	return refused.response()
+}
+
+// run executes the operation that a request names, in a slot of its kind. Only a query is
+// executed for a viewer who is not confirmed. The response to a subscription says only
+// what it subscribes to.
+func (h *Handler) run(ctx context.Context, from client, method string, request *request, slot *admission.Slot, reading *cache.Reading) response {
 	found, refused := h.resolve(ctx, request)
 	if refused != nil {
 		return *refused
@@ -187,6 +219,13 @@ func (h *Handler) run(ctx context.Context, method string, request *request, slot
 	}
 	if operation.Operation.Operation != ast.Query {
 		reading.Refuse()
+		changed, err := from.confirm(ctx)
+		switch {
+		case err != nil:
+			return h.unauthenticated(ctx, err)
+		case changed:
+			ctx = from.context(ctx)
+		}
 	}
 	if operation.Operation.Operation == ast.Subscription {
 		return response{subscription: request.encode(found)}
@@ -360,17 +399,20 @@ func (h *Handler) unavailable(ctx context.Context, err error) response {
 	return errorResponse(http.StatusServiceUnavailable, errTimeout)
 }
 
-// viewer returns the sender of a request, or nil without an Authorization
-// header, and the feed's mark of what is read from now on.
-func (h *Handler) viewer(r *http.Request) (*db.User, feed.Mark, error) {
+// logIn returns the sender of a request.
+func (h *Handler) logIn(r *http.Request) (client, error) {
+	from := client{baseURL: h.MediaURL.For(r.Context(), r.Host)}
 	if isAnonymous(r) {
-		return nil, 0, nil
+		return from, nil
 	}
 	key, err := parseAuthorization(r.Header.Get("Authorization"))
 	if err != nil {
-		return nil, 0, err
+		return from, err
 	}
-	return h.Auth.Viewer(r.Context(), key)
+	if from.login, err = h.Auth.LogIn(r.Context(), key); err == nil {
+		telemetry.RequestFrom(r.Context()).UserID = from.login.Viewer.ID
+	}
+	return from, err
 }
 
 // parseAuthorization returns the key of a token.
@@ -384,11 +426,11 @@ func parseAuthorization(header string) (key string, err error) {
 
 // unauthenticated returns the response to a token that is invalid or could not
 // be looked up.
-func (h *Handler) unauthenticated(r *http.Request, err error) response {
+func (h *Handler) unauthenticated(ctx context.Context, err error) response {
 	if limited, ok := errors.AsType[*auth.RateLimitError](err); ok {
 		return response{status: http.StatusTooManyRequests, errors: gqlerror.List{errRateLimited}, retryAfter: limited.RetryAfter}
 	}
-	presented := h.PresentError(r.Context(), err)
+	presented := h.PresentError(ctx, err)
 	status := http.StatusInternalServerError
 	switch {
 	case apierror.Is(presented, apierror.Unauthenticated):

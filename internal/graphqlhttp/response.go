@@ -38,6 +38,13 @@ func errorResponse(status int, err *gqlerror.Error) response {
 	return response{status: status, errors: gqlerror.List{err}, retryAfter: time.Second}
 }
 
+// release returns the memory of a response that is written, or not needed.
+func (r response) release() {
+	if r.meter != nil {
+		r.meter.Release()
+	}
+}
+
 func (e *requestError) response() response {
 	r := errorResponse(e.status, e.err)
 	r.allow = e.allow

@@ -85,8 +85,7 @@ func (s *subscriber) viewer(ctx context.Context) (*db.User, *db.Time, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	viewer, _, expires, err := s.handler.Auth.ViewerUntil(ctx, key)
-	return viewer, expires, err
+	return s.handler.Auth.Viewer(ctx, key)
 }
 
 // rightsOf returns a text that differs if viewers may see different things.
@@ -105,7 +104,7 @@ func (s *subscriber) subscribe(ctx context.Context, id string, text []byte, end 
 		return errManySubscribed
 	}
 	added := &subscription{ctx: ctx, text: text, end: end}
-	if err := s.join(added, auth.ViewerFrom(ctx)); err != nil {
+	if err := s.join(added, auth.ViewerFrom(ctx)); err != nil { //nolint:contextcheck // a topic outlives its first subscriber
 		return err
 	}
 	s.subscriptions[id] = added
@@ -127,7 +126,7 @@ func (s *subscriber) join(to *subscription, viewer *db.User) *gqlerror.Error {
 		ctx = storage.WithBaseURL(auth.WithViewer(telemetry.WithRequest(ctx, about), viewer), base)
 		return s.handler.executeEvent(ctx, to.text)
 	}
-	joined, err := s.handler.Topics.Subscribe(to.ctx, topics.Key(hash.Sum(nil)), len(to.text), execute, s.notify)
+	joined, err := s.handler.Topics.Subscribe(topics.Key(hash.Sum(nil)), len(to.text), execute, s.notify)
 	switch {
 	case err == nil:
 		to.Subscription = joined
@@ -172,9 +171,7 @@ func (h *Handler) executeEvent(ctx context.Context, text []byte) (result topics.
 		return refused.event()
 	}
 	response := h.runPrepared(ctx, operation, &slot)
-	if response.meter != nil {
-		defer response.meter.Release()
-	}
+	defer response.release()
 	return response.event()
 }
 
@@ -282,7 +279,7 @@ func (s *subscriber) deliver(ctx context.Context, to sink) (again time.Duration,
 		return viewerDelay, nil //nolint:nilerr // what there is to send is sent later
 	}
 	for id, subscribed := range s.subscriptions {
-		if err := s.deliverOne(to, id, subscribed, viewer); err != nil {
+		if err := s.deliverOne(to, id, subscribed, viewer); err != nil { //nolint:contextcheck // as in subscribe
 			return 0, err
 		}
 	}

@@ -287,7 +287,7 @@ func (s *socket) execute(ctx context.Context, received message) error {
 	case s.handler.Allow != nil && !s.handler.Allow(ctx, s.authorization):
 		r.errors = gqlerror.List{errRateLimited}
 	case err != nil:
-		r = s.handler.unauthenticated(s.request, err)
+		r = s.handler.unauthenticated(ctx, err)
 	default:
 		if viewer != nil {
 			told.UserID = viewer.ID
@@ -303,9 +303,7 @@ func (s *socket) execute(ctx context.Context, received message) error {
 		r.errors = gqlerror.List{refused}
 	}
 	defer end()
-	if r.meter != nil {
-		defer r.meter.Release()
-	}
+	defer r.release()
 	if len(r.errors) > 0 {
 		told.Code = codeOf(r.errors)
 	}
@@ -395,7 +393,7 @@ func (h *Handler) executeMessage(ctx context.Context, payload []byte) response {
 		return err.response()
 	}
 	request.can = accepted{jsonType, true}
-	return h.run(ctx, http.MethodPost, request, &slot, nil)
+	return h.run(ctx, client{}, http.MethodPost, request, &slot, nil)
 }
 
 // observe makes an operation known to log, metrics and traces, as a request of its own,

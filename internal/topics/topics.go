@@ -167,11 +167,11 @@ type Subscription struct {
 // execute, which refers to size bytes, is called when what it read may have changed. The
 // function notify is called, and must not block, when there may be a new result, and
 // when the rights of viewers may have changed.
-func (t *Topics) Subscribe(ctx context.Context, key Key, size int, execute func(context.Context) Result, notify func()) (*Subscription, error) {
+func (t *Topics) Subscribe(key Key, size int, execute func(context.Context) Result, notify func()) (*Subscription, error) {
 	if t.options.Feed == nil {
 		return nil, ErrOff
 	}
-	since := t.options.Feed.Mark(ctx)
+	since := t.options.Feed.Mark()
 	if since == 0 {
 		return nil, ErrNotHeard
 	}
@@ -189,7 +189,7 @@ func (t *Topics) Subscribe(ctx context.Context, key Key, size int, execute func(
 			return nil, admission.ErrBusy
 		}
 		t.topics[key] = joined
-		joined.begin() //nolint:contextcheck // see there
+		joined.begin()
 	}
 	s := &Subscription{topic: joined, notify: notify, since: since}
 	joined.subscribers[s] = struct{}{}
@@ -283,7 +283,7 @@ func (t *topic) next(ctx context.Context) *state {
 	case <-ctx.Done():
 		return nil
 	}
-	mark := t.owner.options.Feed.Mark(ctx)
+	mark := t.owner.options.Feed.Mark()
 	if mark == 0 {
 		return &state{Result: Result{Failed: true}}
 	}

@@ -44,7 +44,7 @@ func Run(t testing.TB, changes *feed.Feed) {
 // Await waits until a feed hears of changes.
 func Await(t testing.TB, changes *feed.Feed) {
 	t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); changes.Mark(t.Context()) == 0; time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(20 * time.Second); changes.Mark() == 0; time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatal("changes are not heard")
 		}
