@@ -66,10 +66,10 @@ func New(changes *feed.Feed, limit int64, hold func(by int64)) *Cache {
 	return c
 }
 
-// Find returns the response to requests with this key if that is current, as the proof
-// proves that began when the request came. Otherwise the caller makes it, tells the Reading, which is nil if the response
-// cannot be stored, and ends it. If another request is making the response, Find waits for
-// that.
+// Find returns the response to requests with this key if the proof, which began when the
+// request came, proves that it is current. Otherwise the caller makes it, tells the
+// Reading, which is nil if the response cannot be stored, and ends it. If another request
+// is making the response, Find waits for that.
 func (c *Cache) Find(ctx context.Context, key Key, proof feed.Proof) (*Response, *Reading) {
 	if c == nil || proof.Mark() == 0 {
 		return nil, nil
