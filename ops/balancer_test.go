@@ -5,18 +5,17 @@ package ops
 import (
 	"bufio"
 	"context"
-	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"io"
 	"net/http"
-	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
-	"time"
+
+	"github.com/coder/websocket"
 
 	"portfolio/db/dbtest"
 )
@@ -178,69 +177,78 @@ func sendZeros(t *testing.T, c *client, size int64) (int, string) {
 	return response.StatusCode, body
 }
 
-// TestProxyStreams checks that proxies pass on WebSockets and event streams, whose
-// events arrive while the response goes on.
-func TestProxyStreams(t *testing.T) {
+// TestProxySubscriptions subscribes to a link over WebSocket and server-sent events. Both
+// must get a change at once, through either proxy.
+func TestProxySubscriptions(t *testing.T) {
 	for name, startProxy := range proxies {
 		t.Run(name, func(t *testing.T) {
-			upstream := httptest.NewServer(http.HandlerFunc(serveStreams))
-			t.Cleanup(upstream.Close)
-			host := strings.TrimPrefix(upstream.URL, "http://")
-			proxy := startProxy(t, [2]string{host, host})
+			servers, dsn, _, key := startPair(t)
+			proxy := startProxy(t, [2]string{servers[0].address, servers[1].address})
 			ctx, cancel := context.WithTimeout(t.Context(), slowest)
 			defer cancel()
-
-			response, err := proxy.Do(newRequest(t, "https://example.org/graphql").WithContext(ctx))
-			if err != nil {
-				t.Fatal(err)
+			subscribers := []func(event string){
+				subscribeByEvents(ctx, t, proxy, key),
+				subscribeByWebSocket(ctx, t, proxy, key),
 			}
-			defer func() { _ = response.Body.Close() }()
-			if line, err := bufio.NewReader(response.Body).ReadString('\n'); line != "data: 1\n" {
-				t.Errorf("event %q, %v", line, err)
-			}
-
-			transport := proxy.Transport.(*http.Transport)
-			plain, err := transport.DialContext(ctx, "tcp", "example.org:443")
-			if err != nil {
-				t.Fatal(err)
-			}
-			connection := tls.Client(plain, &tls.Config{RootCAs: transport.TLSClientConfig.RootCAs, ServerName: "example.org"})
-			defer func() { _ = connection.Close() }()
-			_ = connection.SetDeadline(time.Now().Add(slowest))
-			_, _ = io.WriteString(connection, "GET /graphql HTTP/1.1\r\nHost: example.org\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n")
-			reader := bufio.NewReader(connection)
-			switched, err := http.ReadResponse(reader, nil)
-			if err != nil || switched.StatusCode != http.StatusSwitchingProtocols || switched.Header.Get("Upgrade") != "websocket" {
-				t.Fatalf("%v, %v", switched, err)
-			}
-			_, _ = io.WriteString(connection, "ping\n")
-			if echo, err := reader.ReadString('\n'); echo != "ping\n" {
-				t.Errorf("echo %q, %v", echo, err)
+			for _, name := range []string{"fixed 7", "changed"} {
+				if _, err := openSQL(t, dsn).ExecContext(ctx, "UPDATE portfolio_links SET name = $1 WHERE id = 7", name); err != nil {
+					t.Fatal(err)
+				}
+				for _, receive := range subscribers {
+					receive(`{"data":{"portfolioLinkChanged":{"name":"` + name + `"}}}`)
+				}
 			}
 		})
 	}
 }
 
-// serveStreams responds with an event stream that does not end, or upgrades the
-// connection and echoes what the client sends.
-func serveStreams(w http.ResponseWriter, r *http.Request) {
-	if r.URL.Path == "/readyz" {
-		return
-	}
-	if r.Header.Get("Upgrade") == "" {
-		w.Header().Set("Content-Type", "text/event-stream")
-		_, _ = io.WriteString(w, "data: 1\n\n")
-		_ = http.NewResponseController(w).Flush()
-		<-r.Context().Done()
-		return
-	}
-	connection, buffered, err := http.NewResponseController(w).Hijack()
+const subscription = `{"query":"subscription { portfolioLinkChanged(id: 7) { name } }"}`
+
+// subscribeByEvents returns a function that checks the next event.
+func subscribeByEvents(ctx context.Context, t *testing.T, proxy *http.Client, key string) (receive func(event string)) {
+	t.Helper()
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, "https://example.org/graphql", strings.NewReader(subscription))
 	if err != nil {
-		return
+		t.Fatal(err)
 	}
-	defer func() { _ = connection.Close() }()
-	_, _ = io.WriteString(connection, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: "+r.Header.Get("Upgrade")+"\r\n\r\n")
-	_, _ = io.Copy(connection, buffered)
+	request.Header = http.Header{"Authorization": {"Bearer " + key}, "Content-Type": {"application/json"}, "Accept": {"text/event-stream"}}
+	response, err := proxy.Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = response.Body.Close() })
+	lines := bufio.NewReader(response.Body)
+	return func(event string) {
+		t.Helper()
+		for _, want := range []string{"event: next\n", "data: " + event + "\n", "\n"} {
+			if line, err := lines.ReadString('\n'); line != want {
+				t.Fatalf("%q, want %q, %v", line, want, err)
+			}
+		}
+	}
+}
+
+// subscribeByWebSocket returns a function that checks the next event.
+func subscribeByWebSocket(ctx context.Context, t *testing.T, proxy *http.Client, key string) (receive func(event string)) {
+	t.Helper()
+	connection, _, err := websocket.Dial(ctx, "wss://example.org/graphql", &websocket.DialOptions{HTTPClient: proxy, Subprotocols: []string{"graphql-transport-ws"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = connection.CloseNow() })
+	for _, message := range []string{`{"type":"connection_init","payload":{"Authorization":"Bearer ` + key + `"}}`, `{"id":"1","type":"subscribe","payload":` + subscription + `}`} {
+		if err := connection.Write(ctx, websocket.MessageText, []byte(message)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	read := func(want string) {
+		t.Helper()
+		if _, message, err := connection.Read(ctx); string(message) != want {
+			t.Fatalf("%q, want %q, %v", message, want, err)
+		}
+	}
+	read(`{"type":"connection_ack"}`)
+	return func(event string) { read(`{"id":"1","type":"next","payload":` + event + `}`) }
 }
 
 // rollingRequests returns how many requests a rolling restart must survive.
