@@ -143,7 +143,7 @@ func TestChaosDisk(t *testing.T) {
 		})
 	})
 	t.Run("media", func(t *testing.T) {
-		disk, dsn := newDisk(t, "4m"), dbtest.SQLite(t)
+		disk, dsn := newDisk(t, "16m"), dbtest.SQLite(t)
 		disturb(t, dsn, prepare(t, dsn), []string{"MEDIA_STORE=file:" + disk}, func() func() { return fill(t, disk) })
 	})
 }
