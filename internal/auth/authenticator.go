@@ -73,6 +73,7 @@ type Login struct {
 
 	authenticator *Authenticator
 	key           string
+	began         time.Time
 	entry         *cacheEntry // nil if the viewer was read for this request
 }
 
@@ -80,8 +81,8 @@ type Login struct {
 // is unknown or expired, ErrInactiveUser, a *RateLimitError or an error of the database.
 // The client's address is taken from the context.
 func (a *Authenticator) LogIn(ctx context.Context, key string) (*Login, error) {
-	login := &Login{Proof: a.feed.Begin(), authenticator: a, key: key}
-	if entry := a.cached(HashKey(key), login.Proof.Mark(), a.now()); entry != nil {
+	login := &Login{Proof: a.feed.Begin(), authenticator: a, key: key, began: a.now()}
+	if entry := a.cached(HashKey(key), login.Proof.Mark(), login.began); entry != nil {
 		a.hits.Add(1)
 		login.Viewer, login.Expires, login.entry = entry.viewer, entry.expires, entry
 		return login, nil
@@ -91,13 +92,16 @@ func (a *Authenticator) LogIn(ctx context.Context, key string) (*Login, error) {
 }
 
 // Confirm waits until it is known who the viewer was when the request came. It reports
-// whether that is another one than before. The error is that of LogIn.
+// whether that is another one than before. The error is that of LogIn, or of ctx when the
+// request has taken as long as queries may.
 func (l *Login) Confirm(ctx context.Context) (changed bool, err error) {
 	a := l.authenticator
 	if l.entry == nil || a.feed == nil || l.Proof.Wait() != 0 && a.feed.UsersCurrent(l.entry.mark) {
 		l.entry = nil
 		return false, nil
 	}
+	ctx, cancel := context.WithDeadline(ctx, l.began.Add(a.timeout))
+	defer cancel()
 	before := *l.Viewer
 	err = l.read(ctx)
 	return err != nil || !reflect.DeepEqual(before, *l.Viewer), err
