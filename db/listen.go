@@ -5,6 +5,7 @@ import (
 	"errors"
 	"strconv"
 	"strings"
+	"sync"
 )
 
 // Change says which rows a committed transaction changed.
@@ -29,7 +30,7 @@ type Listener interface {
 
 // RoundTrip is a round trip to the database, shared by all that wait for it.
 type RoundTrip struct {
-	done chan struct{} // nil if it ended at once
+	done chan struct{} // nil if it has failed before
 	err  error
 }
 
@@ -39,6 +40,66 @@ func (r *RoundTrip) Wait() error {
 	if r.done != nil {
 		<-r.done
 	}
+	return r.err
+}
+
+// roundTrips are those of a listener, of which one is in progress at a time.
+type roundTrips struct {
+	mu            sync.Mutex
+	current, next *RoundTrip // in progress, and the one that begins after it
+	err           error      // why there are no more
+}
+
+// join returns a round trip that has not begun. If none is in progress, it is the current
+// one, and the caller begins it.
+func (r *roundTrips) join() (trip *RoundTrip, begin bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	switch {
+	case r.err != nil:
+		return &RoundTrip{err: r.err}, false
+	case r.current == nil:
+		r.current = &RoundTrip{done: make(chan struct{})}
+		return r.current, true
+	case r.next == nil:
+		r.next = &RoundTrip{done: make(chan struct{})}
+	}
+	return r.next, false
+}
+
+// finish ends the current round trip. It reports whether there is a next one, which the
+// caller begins. The caller holds the lock.
+func (r *roundTrips) finish() (begin bool) {
+	if r.current == nil {
+		return false
+	}
+	close(r.current.done)
+	r.current, r.next = r.next, nil
+	return r.current != nil
+}
+
+// fail ends all round trips with an error, and calls end, unless it was called before.
+func (r *roundTrips) fail(err error, end func()) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.err != nil {
+		return
+	}
+	r.err = err
+	for _, waiting := range []*RoundTrip{r.current, r.next} {
+		if waiting != nil {
+			waiting.err = err
+			close(waiting.done)
+		}
+	}
+	r.current, r.next = nil, nil
+	end()
+}
+
+// Err implements Listener.
+func (r *roundTrips) Err() error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	return r.err
 }
 

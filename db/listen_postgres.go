@@ -7,7 +7,6 @@ import (
 	"net"
 	"strconv"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -34,10 +33,7 @@ type postgresListener struct {
 	nonce    string // that the pool notifies
 	met      atomic.Bool
 	done     chan struct{}
-
-	mu            sync.Mutex
-	current, next *RoundTrip // in progress, and the one that begins after it
-	err           error
+	roundTrips
 }
 
 func (db *DB) listenPostgres(ctx context.Context, url URL, changed func(Change)) (_ Listener, err error) {
@@ -121,29 +117,18 @@ func (l *postgresListener) meet(ctx context.Context, db *DB, server string) erro
 // noncePrefix begins a payload that says nothing of rows.
 const noncePrefix = "n "
 
-// Sync implements Listener. Concurrent calls share round trips.
+// Sync implements Listener.
 func (l *postgresListener) Sync() *RoundTrip {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	switch {
-	case l.err != nil:
-		return &RoundTrip{err: l.err}
-	case l.current == nil:
-		l.current = newRoundTrip()
+	trip, begin := l.join()
+	if begin {
 		l.send()
-		return l.current
-	case l.next == nil:
-		l.next = newRoundTrip()
 	}
-	return l.next
+	return trip
 }
-
-func newRoundTrip() *RoundTrip { return &RoundTrip{done: make(chan struct{})} }
 
 var emptyQuery, _ = new(pgproto3.Query).Encode(nil)
 
-// send begins the current round trip with an empty statement. The caller holds the
-// lock.
+// send begins the current round trip with an empty statement.
 func (l *postgresListener) send() {
 	_ = l.conn.SetDeadline(time.Now().Add(syncTimeout)) // of what follows too
 	_, _ = l.conn.Write(emptyQuery)                     // if it fails, so does receive
@@ -161,7 +146,9 @@ func (l *postgresListener) receive() {
 		case *pgproto3.NotificationResponse:
 			l.notified(message.Payload)
 		case *pgproto3.ReadyForQuery:
-			l.finish()
+			if l.ended() {
+				l.send()
+			}
 		case *pgproto3.ErrorResponse: // the server shuts down, or the session is terminated
 			l.fail(pgconn.ErrorResponseToPgError(message))
 			return
@@ -181,49 +168,26 @@ func (l *postgresListener) notified(payload string) {
 	}
 }
 
-// finish ends the current round trip and begins the next one.
-func (l *postgresListener) finish() {
+// ended is finish, and removes the deadline if nothing follows.
+func (l *postgresListener) ended() (begin bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.current == nil {
-		return
+	begin = l.finish()
+	if !begin {
+		_ = l.conn.SetDeadline(time.Time{})
 	}
-	close(l.current.done)
-	l.current, l.next = l.next, nil
-	if l.current != nil {
-		l.send()
-		return
-	}
-	_ = l.conn.SetDeadline(time.Time{})
+	return begin
 }
 
 func (l *postgresListener) fail(err error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.err != nil {
-		return
-	}
-	l.err = err
-	for _, waiting := range []*RoundTrip{l.current, l.next} {
-		if waiting != nil {
-			waiting.err = err
-			close(waiting.done)
-		}
-	}
-	l.current, l.next = nil, nil
-	close(l.done)
-	_ = l.conn.Close()
+	l.roundTrips.fail(err, func() {
+		close(l.done)
+		_ = l.conn.Close()
+	})
 }
 
 // Done implements Listener.
 func (l *postgresListener) Done() <-chan struct{} { return l.done }
-
-// Err implements Listener.
-func (l *postgresListener) Err() error {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.err
-}
 
 // Close implements Listener.
 func (l *postgresListener) Close() { l.fail(net.ErrClosed) }

@@ -3,7 +3,6 @@ package db
 import (
 	"context"
 	"database/sql"
-	"sync"
 )
 
 // sqliteListener asks a connection of its own whether another one has committed,
@@ -14,9 +13,8 @@ type sqliteListener struct {
 	query       *sql.Stmt
 	done        chan struct{}
 
-	mu      sync.Mutex
-	version int64
-	err     error
+	version int64 // of the last round trip
+	roundTrips
 }
 
 func (db *DB) listenSQLite(ctx context.Context, changed func(Change)) (Listener, error) {
@@ -35,51 +33,46 @@ func (db *DB) listenSQLite(ctx context.Context, changed func(Change)) (Listener,
 	return l, nil
 }
 
-// Sync implements Listener. The round trip has ended when it returns.
-func (l *sqliteListener) Sync() *RoundTrip { return &RoundTrip{err: l.sync()} }
-
-func (l *sqliteListener) sync() error {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.err != nil {
-		return l.err
+// Sync implements Listener. The round trip has ended when it returns, unless another one
+// is in progress.
+func (l *sqliteListener) Sync() *RoundTrip {
+	trip, begin := l.join()
+	if begin && l.run() {
+		go func() {
+			for l.run() {
+				continue
+			}
+		}()
 	}
+	return trip
+}
+
+// run makes the current round trip. It reports whether there is a next one.
+func (l *sqliteListener) run() (next bool) {
 	var version int64
 	// A context that can be canceled costs more than the statement, which does not wait.
 	if err := l.query.QueryRow().Scan(&version); err != nil { //nolint:noctx // see above
 		l.fail(wrap(err))
-		return l.err
+		return false
 	}
 	if version != l.version {
 		l.version = version
 		l.changed(Change{Users: true, All: true})
 	}
-	return nil
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.finish()
 }
 
-// fail closes the connection. The caller holds the lock.
 func (l *sqliteListener) fail(err error) {
-	if l.err != nil {
-		return
-	}
-	l.err = err
-	close(l.done)
-	_ = l.connections.Close()
+	l.roundTrips.fail(err, func() {
+		close(l.done)
+		_ = l.connections.Close()
+	})
 }
 
 // Done implements Listener.
 func (l *sqliteListener) Done() <-chan struct{} { return l.done }
 
-// Err implements Listener.
-func (l *sqliteListener) Err() error {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.err
-}
-
 // Close implements Listener.
-func (l *sqliteListener) Close() {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.fail(sql.ErrConnDone)
-}
+func (l *sqliteListener) Close() { l.fail(sql.ErrConnDone) }

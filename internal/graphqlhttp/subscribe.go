@@ -93,7 +93,7 @@ func rightsOf(viewer *db.User) string {
 	if viewer == nil {
 		return "anonymous"
 	}
-	return fmt.Sprint(auth.Permissions(viewer))
+	return auth.Rights(viewer)
 }
 
 // subscribe adds a subscription. The context is that of its request, with the viewer.
