@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 )
 
 // Change says which rows a committed transaction changed.
@@ -30,52 +31,98 @@ type Listener interface {
 
 // RoundTrip is a round trip to the database, shared by all that wait for it.
 type RoundTrip struct {
-	done chan struct{} // nil if it has failed before
-	err  error
+	trips   *roundTrips
+	done    chan struct{}
+	err     error
+	holders atomic.Int32 // those who wait, and the listener until it has ended
 }
 
 // Wait waits until the round trip has ended, which takes a second at most, and returns
 // its error.
-func (r *RoundTrip) Wait() error {
-	if r.done != nil {
-		<-r.done
+func (t *RoundTrip) Wait() error {
+	select {
+	case <-t.done:
+	default:
+		t.holders.Add(1)
+		<-t.done
+		t.leave()
 	}
-	return r.err
+	return t.err
 }
 
-// roundTrips are those of a listener, of which one is in progress at a time.
+// leave begins the next round trip if the caller was the last to hold this one.
+func (t *RoundTrip) leave() {
+	if t.holders.Add(-1) == 0 {
+		t.trips.follow()
+	}
+}
+
+// roundTrips are those of a listener, of which one is in progress at a time. The next one
+// begins when all who waited for the last one have gone on, as by then more may have joined
+// it: the more requests there are, the fewer round trips each takes.
 type roundTrips struct {
+	begin func() // begins the current round trip, which finish or fail ends
+
 	mu            sync.Mutex
 	current, next *RoundTrip // in progress, and the one that begins after it
 	err           error      // why there are no more
 }
 
-// join returns a round trip that has not begun. If none is in progress, it is the current
-// one, and the caller begins it.
+// Sync implements Listener.
+func (r *roundTrips) Sync() *RoundTrip {
+	trip, begin := r.join()
+	if begin {
+		r.begin()
+	}
+	return trip
+}
+
+// join returns a round trip that has not begun. If the caller must begin it, it is the
+// current one.
 func (r *roundTrips) join() (trip *RoundTrip, begin bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if r.next != nil {
+		return r.next, false
+	}
+	trip = &RoundTrip{trips: r, done: make(chan struct{})}
+	trip.holders.Store(1)
 	switch {
 	case r.err != nil:
-		return &RoundTrip{err: r.err}, false
+		trip.err = r.err
+		close(trip.done)
 	case r.current == nil:
-		r.current = &RoundTrip{done: make(chan struct{})}
-		return r.current, true
-	case r.next == nil:
-		r.next = &RoundTrip{done: make(chan struct{})}
+		r.current = trip
+		return trip, true
+	default:
+		r.next = trip
 	}
-	return r.next, false
+	return trip, false
 }
 
-// finish ends the current round trip. It reports whether there is a next one, which the
-// caller begins. The caller holds the lock.
-func (r *roundTrips) finish() (begin bool) {
-	if r.current == nil {
-		return false
+// finish ends the current round trip, and calls idle if no other one follows.
+func (r *roundTrips) finish(idle func()) {
+	r.mu.Lock()
+	ended := r.current
+	r.current = nil
+	if r.next == nil {
+		idle()
 	}
-	close(r.current.done)
-	r.current, r.next = r.next, nil
-	return r.current != nil
+	r.mu.Unlock()
+	if ended != nil {
+		close(ended.done)
+		ended.leave()
+	}
+}
+
+// follow begins the next round trip unless one is in progress.
+func (r *roundTrips) follow() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.current == nil && r.next != nil {
+		r.current, r.next = r.next, nil
+		go r.begin()
+	}
 }
 
 // fail ends all round trips with an error, and calls end, unless it was called before.

@@ -61,6 +61,7 @@ func (db *DB) listenPostgres(ctx context.Context, url URL, changed func(Change))
 		conn: hijacked.Conn, frontend: hijacked.Frontend, changed: changed,
 		nonce: noncePrefix + rand.Text(), done: make(chan struct{}),
 	}
+	l.begin = l.send
 	go l.receive()
 	if err := l.meet(ctx, db, server); err != nil {
 		l.Close()
@@ -117,21 +118,12 @@ func (l *postgresListener) meet(ctx context.Context, db *DB, server string) erro
 // noncePrefix begins a payload that says nothing of rows.
 const noncePrefix = "n "
 
-// Sync implements Listener.
-func (l *postgresListener) Sync() *RoundTrip {
-	trip, begin := l.join()
-	if begin {
-		l.send()
-	}
-	return trip
-}
+var syncMessage, _ = new(pgproto3.Sync).Encode(nil)
 
-var emptyQuery, _ = new(pgproto3.Query).Encode(nil)
-
-// send begins the current round trip with an empty statement.
+// send begins the current round trip.
 func (l *postgresListener) send() {
 	_ = l.conn.SetDeadline(time.Now().Add(syncTimeout)) // of what follows too
-	_, _ = l.conn.Write(emptyQuery)                     // if it fails, so does receive
+	_, _ = l.conn.Write(syncMessage)                    // if it fails, so does receive
 }
 
 // receive receives until the connection is lost.
@@ -146,9 +138,7 @@ func (l *postgresListener) receive() {
 		case *pgproto3.NotificationResponse:
 			l.notified(message.Payload)
 		case *pgproto3.ReadyForQuery:
-			if l.ended() {
-				l.send()
-			}
+			l.finish(l.idle)
 		case *pgproto3.ErrorResponse: // the server shuts down, or the session is terminated
 			l.fail(pgconn.ErrorResponseToPgError(message))
 			return
@@ -168,16 +158,8 @@ func (l *postgresListener) notified(payload string) {
 	}
 }
 
-// ended is finish, and removes the deadline if nothing follows.
-func (l *postgresListener) ended() (begin bool) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	begin = l.finish()
-	if !begin {
-		_ = l.conn.SetDeadline(time.Time{})
-	}
-	return begin
-}
+// idle removes the deadline.
+func (l *postgresListener) idle() { _ = l.conn.SetDeadline(time.Time{}) }
 
 func (l *postgresListener) fail(err error) {
 	l.roundTrips.fail(err, func() {

@@ -23,6 +23,7 @@ func (db *DB) listenSQLite(ctx context.Context, changed func(Change)) (Listener,
 		return nil, err
 	}
 	l := &sqliteListener{changed: changed, connections: connections, done: make(chan struct{})}
+	l.begin = l.run
 	if l.query, err = connections.PrepareContext(ctx, "PRAGMA data_version"); err == nil {
 		err = l.query.QueryRowContext(ctx).Scan(&l.version)
 	}
@@ -33,35 +34,19 @@ func (db *DB) listenSQLite(ctx context.Context, changed func(Change)) (Listener,
 	return l, nil
 }
 
-// Sync implements Listener. The round trip has ended when it returns, unless another one
-// is in progress.
-func (l *sqliteListener) Sync() *RoundTrip {
-	trip, begin := l.join()
-	if begin && l.run() {
-		go func() {
-			for l.run() {
-				continue
-			}
-		}()
-	}
-	return trip
-}
-
-// run makes the current round trip. It reports whether there is a next one.
-func (l *sqliteListener) run() (next bool) {
+// run makes the current round trip.
+func (l *sqliteListener) run() {
 	var version int64
 	// A context that can be canceled costs more than the statement, which does not wait.
 	if err := l.query.QueryRow().Scan(&version); err != nil { //nolint:noctx // see above
 		l.fail(wrap(err))
-		return false
+		return
 	}
 	if version != l.version {
 		l.version = version
 		l.changed(Change{Users: true, All: true})
 	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.finish()
+	l.finish(func() {})
 }
 
 func (l *sqliteListener) fail(err error) {
