@@ -91,11 +91,12 @@ func (c *serveCommand) Run(ctx context.Context, flags *globalFlags, out streams)
 	checker := health.NewChecker(database, store)
 	changes, stopFeed := c.startFeed(ctx, database, out.log)
 	defer stopFeed()
-	handler, subscribed, err := c.handler(database, store, changes, checker, demoKey, watch, out.log)
+	memory := tuneMemory(database)
+	handler, subscribed, err := c.handler(database, store, changes, checker, demoKey, memory, watch, out.log)
 	if err != nil {
 		return err
 	}
-	connections := middleware.NewConnectionLimiter(c.Clients.MaxConnections)
+	connections := middleware.NewConnectionLimiter(c.Clients.MaxConnections, memory.Hold)
 	listener, err := connections.Listen(ctx, string(c.Addr))
 	if err != nil {
 		return fmt.Errorf("ADDR: %w", err)
@@ -180,15 +181,18 @@ func (c *serverSettings) server(handler http.Handler, connections *middleware.Co
 // sqlitePages is the memory in bytes that SQLite takes outside of Go's heap.
 const sqlitePages = 16 << 20
 
+func tuneMemory(database *db.DB) *admission.Memory {
+	if database.Postgres() {
+		return admission.TuneMemory(0)
+	}
+	return admission.TuneMemory(sqlitePages)
+}
+
 // handler constructs the handlers of all paths and wraps them in middleware.
 func (c *serverSettings) handler(
-	database *db.DB, store storage.Store, changes *feed.Feed, checker *health.Checker, demoKey string, watch telemetry.Watch, log *slog.Logger,
+	database *db.DB, store storage.Store, changes *feed.Feed, checker *health.Checker, demoKey string,
+	memory *admission.Memory, watch telemetry.Watch, log *slog.Logger,
 ) (http.Handler, *topics.Topics, error) {
-	reserved := int64(0)
-	if !database.Postgres() {
-		reserved = sqlitePages
-	}
-	memory := admission.TuneMemory(reserved)
 	admitted := admission.New(c.Clients.MaxConcurrent, database.Connections(), int64(c.Clients.MaxResponse), memory.Hold)
 	authenticator := auth.NewAuthenticator(database, changes, c.Clients.RequestTimeout, c.Clients.FailedLogins)
 	limiter := middleware.NewRateLimiter(middleware.Limit{PerSecond: c.Clients.RateLimit, Burst: c.Clients.RateBurst}, authenticator.WasValid)

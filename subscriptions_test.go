@@ -282,6 +282,9 @@ func measureSubscribers(t *testing.T, server *process, transport string, subscri
 	}
 	opening.Wait()
 	during.read(t, server)
+	if during.limit < before.limit+during.bytes-before.bytes {
+		t.Errorf("the garbage collector has a limit of %g instead of %g bytes, but its clients hold %g more: it will run all the time", during.limit, before.limit, during.bytes-before.bytes)
+	}
 	took := map[string]time.Duration{}
 	for _, name := range []string{"warm", "hot"} {
 		server.post(key, "application/json", strings.NewReader(`{"query":"mutation{updatePortfolioLink(input:{id:4,name:\"`+name+`\"}){portfolioLink{id}}}"}`))
@@ -325,7 +328,7 @@ func openSubscriber(ctx context.Context, url, key, transport string, i int) (exp
 }
 
 // figures are of a process after a garbage collection.
-type figures struct{ bytes, goroutines, subscriptions float64 }
+type figures struct{ bytes, goroutines, subscriptions, limit float64 }
 
 func (f *figures) read(t *testing.T, server *process) {
 	t.Helper()
@@ -352,5 +355,5 @@ func (f *figures) read(t *testing.T, server *process) {
 		return number
 	}
 	f.bytes = value("go_memstats_alloc_bytes") + value("go_memstats_stack_inuse_bytes")
-	f.goroutines, f.subscriptions = value("go_goroutines"), value("portfolio_subscriptions")
+	f.goroutines, f.subscriptions, f.limit = value("go_goroutines"), value("portfolio_subscriptions"), value("go_gc_gomemlimit_bytes")
 }

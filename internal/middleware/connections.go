@@ -15,12 +15,18 @@ import (
 // connections, so that files are still sent with sendfile.
 type ConnectionLimiter struct {
 	slots chan struct{}
+	hold  func(by int64)
 	open  atomic.Int64
 }
 
-// NewConnectionLimiter returns a limiter that allows limit open connections.
-func NewConnectionLimiter(limit int) *ConnectionLimiter {
-	return &ConnectionLimiter{slots: make(chan struct{}, limit)}
+// connectionMemory is the memory in bytes of a connection that has a subscription: stacks,
+// buffers and what was subscribed to. Others need half as much.
+const connectionMemory = 32 << 10
+
+// NewConnectionLimiter returns a limiter that allows limit open connections. The function
+// hold is called with the change of the bytes of memory that they hold.
+func NewConnectionLimiter(limit int, hold func(by int64)) *ConnectionLimiter {
+	return &ConnectionLimiter{slots: make(chan struct{}, limit), hold: hold}
 }
 
 // Listen returns a listener on a TCP address that accepts a connection only while
@@ -49,6 +55,7 @@ func (l *ConnectionLimiter) ConnState(_ net.Conn, state http.ConnState) {
 
 func (l *ConnectionLimiter) release() {
 	l.open.Add(-1)
+	l.hold(-connectionMemory)
 	<-l.slots
 }
 
@@ -125,6 +132,7 @@ func (l *Listener) Accept() (net.Conn, error) {
 		return nil, err
 	}
 	l.limiter.open.Add(1)
+	l.limiter.hold(connectionMemory)
 	return conn, nil
 }
 

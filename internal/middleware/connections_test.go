@@ -16,7 +16,7 @@ import (
 // serve starts a server with a limit of connections, which responds 404.
 func serve(t *testing.T, limit int) (*ConnectionLimiter, *Listener, *http.Server) {
 	t.Helper()
-	limiter := NewConnectionLimiter(limit)
+	limiter := NewConnectionLimiter(limit, func(int64) {})
 	listener, err := limiter.Listen(t.Context(), "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
