@@ -237,6 +237,16 @@ func (p Proof) Wait() Mark {
 // Mark is Begin and Wait.
 func (f *Feed) Mark() Mark { return f.Begin().Wait() }
 
+// Heard returns the mark of what is read from now on, as far as changes were heard of: those
+// that were committed before and are heard of later seem to follow. It is 0 if changes are
+// not heard.
+func (f *Feed) Heard() Mark {
+	if f.session.Load() == nil {
+		return 0
+	}
+	return Mark(f.last.Load())
+}
+
 // Current reports whether what was read at a mark has not changed, as far as changes
 // were heard of.
 func (f *Feed) Current(read Mark, tags Tags) bool {

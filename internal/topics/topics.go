@@ -283,7 +283,7 @@ func (t *topic) next(ctx context.Context) *state {
 	case <-ctx.Done():
 		return nil
 	}
-	mark := t.owner.options.Feed.Mark()
+	mark := t.owner.options.Feed.Heard()
 	if mark == 0 {
 		return &state{Result: Result{Failed: true}}
 	}
