@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help build release image playground test race e2e postgres-newest failover chaos rolling soak fuzz lint generate bench bench-go
+.PHONY: help build release image playground test race e2e postgres-newest packages failover chaos rolling soak fuzz lint generate bench bench-go
 
 FUZZTIME ?= 10s
 SOAK ?= 20m
@@ -37,6 +37,9 @@ e2e: ## Test the clients of frontends, the gallery and the playground (needs Nod
 
 postgres-newest: ## Test with the newest PostgreSQL, from npm (needs Node.js).
 	db/dbtest/newest/test
+
+packages: ## Test the release and its image (needs buildah and root).
+	go test -tags ops -count 1 -v -run '^Test(Release|Image)$$' ./ops
 
 failover: ## Kill the primary of a PostgreSQL cluster under load, and more (needs patroni and etcd).
 	go test -tags ops -count 1 -timeout 5m -v -run '^TestFailover$$' ./ops

@@ -44,7 +44,14 @@ func newServer(t *testing.T, dsn string, settings ...string) *server {
 func (s *server) start() {
 	s.t.Helper()
 	command := newCommand(s.t, filepath.Join(s.directory, "server.log"), binary, "serve")
-	command.Env, command.Stdout = s.env, nil
+	command.Env = s.env
+	s.run(command)
+}
+
+// run is start with a command.
+func (s *server) run(command *exec.Cmd) {
+	s.t.Helper()
+	command.Stdout = nil
 	output, err := command.StdoutPipe()
 	if err != nil {
 		s.t.Fatal(err)
