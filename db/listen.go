@@ -34,7 +34,7 @@ type RoundTrip struct {
 	trips   *roundTrips
 	done    chan struct{}
 	err     error
-	holders atomic.Int32 // those who wait, and the listener until it has ended
+	holders atomic.Int32 // those who wait, and until the end the listener
 }
 
 // Wait waits until the round trip has ended, which takes a second at most, and returns

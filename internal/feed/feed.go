@@ -237,9 +237,9 @@ func (p Proof) Wait() Mark {
 // Mark is Begin and Wait.
 func (f *Feed) Mark() Mark { return f.Begin().Wait() }
 
-// Heard returns the mark of what is read from now on, as far as changes were heard of: those
-// that were committed before and are heard of later seem to follow. It is 0 if changes are
-// not heard.
+// Heard returns the mark of what is read from now on, without a round trip: a change that was
+// committed before, but is heard of later, counts as one that follows. The mark is 0 if
+// changes are not heard.
 func (f *Feed) Heard() Mark {
 	if f.session.Load() == nil {
 		return 0

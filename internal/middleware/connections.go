@@ -20,7 +20,7 @@ type ConnectionLimiter struct {
 }
 
 // connectionMemory is the memory in bytes of a connection that has a subscription: stacks,
-// buffers and what was subscribed to. Others need half as much.
+// buffers and what was subscribed to. Other connections take less.
 const connectionMemory = 32 << 10
 
 // NewConnectionLimiter returns a limiter that allows limit open connections. The function

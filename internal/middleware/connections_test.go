@@ -8,15 +8,22 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
 )
 
-// serve starts a server with a limit of connections, which responds 404.
+// serve starts a server with a limit of connections, which responds 404. It checks that the
+// memory that they hold is given back before others take it.
 func serve(t *testing.T, limit int) (*ConnectionLimiter, *Listener, *http.Server) {
 	t.Helper()
-	limiter := NewConnectionLimiter(limit, func(int64) {})
+	var held atomic.Int64
+	limiter := NewConnectionLimiter(limit, func(by int64) {
+		if now := held.Add(by); now < 0 || now > int64(limit)*connectionMemory {
+			t.Errorf("%d connections hold %d bytes", limit, now)
+		}
+	})
 	listener, err := limiter.Listen(t.Context(), "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
