@@ -123,7 +123,6 @@ func (c *serverSettings) startFeed(ctx context.Context, database *db.DB, log *sl
 		},
 		Slack: c.CacheSlack, Log: log,
 	})
-	database.OnCommit(changes.Committed)
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx)) // also while the server shuts down
 	var running sync.WaitGroup
 	running.Go(func() { changes.Run(ctx) })
@@ -194,7 +193,9 @@ func (c *serverSettings) handler(
 	memory *admission.Memory, watch telemetry.Watch, log *slog.Logger,
 ) (http.Handler, *topics.Topics, error) {
 	admitted := admission.New(c.Clients.MaxConcurrent, database.Connections(), int64(c.Clients.MaxResponse), memory.Hold)
-	authenticator := auth.NewAuthenticator(database, changes, c.Clients.RequestTimeout, c.Clients.FailedLogins)
+	authenticator := auth.NewAuthenticator(database, changes, auth.Options{
+		Timeout: c.Clients.RequestTimeout, MaxAge: c.AuthMaxAge, MaxFailures: c.Clients.FailedLogins,
+	})
 	limiter := middleware.NewRateLimiter(middleware.Limit{PerSecond: c.Clients.RateLimit, Burst: c.Clients.RateBurst}, authenticator.WasValid)
 	service := images.NewService(store, c.MediaMaxBytes, c.MediaMemory)
 	service.Log, service.OnMemoryChange = log, memory.Hold
@@ -207,12 +208,12 @@ func (c *serverSettings) handler(
 		service.Observe = watch.ImageStep
 	}
 	resolver := &graph.Resolver{DB: database, Auth: authenticator, Images: service}
-	responses := cache.New(changes, c.CacheBytes, memory.Hold)
+	responses := cache.New(changes, cache.Options{Limit: c.CacheBytes, MaxAge: c.CacheMaxAge, Hold: memory.Hold})
 	graphql, err := c.graphQL(resolver, admitted, responses, log)
 	if err != nil {
 		return nil, nil, fmt.Errorf("PERSISTED_DOCUMENTS: %w", err)
 	}
-	graphql.Topics = topics.New(topics.Options{Feed: changes, Limit: c.Clients.MaxSubscriptions, Budget: admitted.Topics})
+	graphql.Topics = topics.New(topics.Options{Feed: changes, MaxAge: c.CacheMaxAge, Limit: c.Clients.MaxSubscriptions, Budget: admitted.Topics})
 	graphql.Watch, graphql.Allow = watch, limiter.Allow
 	if watch.Metrics != nil {
 		watched{database, admitted, authenticator, limiter, graphql.Documents, graphql.Topics, service, responses}.measure(watch.Metrics)

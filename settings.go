@@ -52,6 +52,9 @@ type serverSettings struct {
 	CacheBytes int64         `env:"CACHE_BYTES" default:"67108864" min:"0" help:"Maximum memory for finished responses, which are served while the feed proves that they are current; 0 caches none."`
 	CacheSlack time.Duration `env:"CACHE_SLACK" default:"0s" min:"0s" help:"How old what is served from memory may be. 0: it has every change that was committed before the request."`
 
+	CacheMaxAge time.Duration `env:"CACHE_MAX_AGE" default:"1m" min:"1s" help:"Maximum age of responses in memory and of results of subscriptions, even if no change was noticed (${default})."`
+	AuthMaxAge  time.Duration `env:"AUTH_MAX_AGE" default:"5s" min:"1s" help:"Maximum age of users, permissions and tokens in memory, even if no change was noticed (${default})."`
+
 	ShutdownDelay time.Duration `env:"SHUTDOWN_DELAY" default:"0s" min:"0s" help:"Time to go on serving after SIGTERM, while /readyz responds 503 (${default})."`
 
 	Introspection      document.Introspection `env:"INTROSPECTION" default:"on" oneof:"on,authenticated,off" help:"Who may query the schema: on (everyone), authenticated or off."`

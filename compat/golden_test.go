@@ -60,7 +60,7 @@ func eachServer(t *testing.T, test func(t *testing.T, address string)) {
 }
 
 func newHandler(database *db.DB) *compat.Handler {
-	return compat.New((&graph.Resolver{DB: database}).Query(), auth.NewAuthenticator(database, nil, time.Minute, 0), options())
+	return compat.New((&graph.Resolver{DB: database}).Query(), auth.NewAuthenticator(database, nil, auth.Options{Timeout: time.Minute, MaxAge: time.Minute}), options())
 }
 
 // newCached is newHandler with a feed and a cache.
@@ -68,8 +68,8 @@ func newCached(t testing.TB, database *db.DB) (*compat.Handler, *cache.Cache) {
 	t.Helper()
 	changes := feedtest.Start(t, database)
 	o := options()
-	o.Cache = cache.New(changes, 64<<20, nil)
-	return compat.New((&graph.Resolver{DB: database}).Query(), auth.NewAuthenticator(database, changes, time.Minute, 0), o), o.Cache
+	o.Cache = cache.New(changes, cache.Options{Limit: 64 << 20, MaxAge: time.Minute})
+	return compat.New((&graph.Resolver{DB: database}).Query(), auth.NewAuthenticator(database, changes, auth.Options{Timeout: time.Minute, MaxAge: time.Minute}), o), o.Cache
 }
 
 func options() compat.Options {

@@ -24,13 +24,15 @@ type DB struct {
 	// both are the same pool.
 	write, read *bun.DB
 
-	path string // of SQLite's file
+	path string      // of SQLite's file
+	file *sqliteFile // nil on PostgreSQL
 
 	pool     *pgxpool.Pool     // nil on SQLite
 	execMode pgx.QueryExecMode // of prepared queries
 
-	choosesServer bool                   // among the hosts of the URL, by target_session_attrs
-	heard         atomic.Pointer[string] // identity of the server that a listener heard last
+	choosesServer bool                     // among the hosts of the URL, by target_session_attrs
+	receiver      atomic.Pointer[receiver] // nil without a listener
+	lastServer    string                   // of the last listener, whose calls do not overlap
 
 	// listSlots leaves a quarter of the connections to lookups and changes.
 	listSlots *semaphore.Weighted
@@ -44,8 +46,7 @@ type DB struct {
 
 	rowQueries, countQueries queryCache // of lists
 
-	observe   func(context.Context, Statement) // nil unless Observe was called
-	committed func()                           // nil unless OnCommit was called
+	observe func(context.Context, Statement) // nil unless Observe was called
 }
 
 // Open parses a URL and opens the database, as URL.Open does.

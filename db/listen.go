@@ -2,7 +2,6 @@ package db
 
 import (
 	"context"
-	"errors"
 	"strconv"
 	"strings"
 	"sync"
@@ -16,14 +15,17 @@ type Change struct {
 	All   bool     // rows of any portfolios and images
 }
 
-// Listener is a connection that hears of every committed change, whoever made it.
+// Listener receives every committed change, whoever made it.
 type Listener interface {
-	// Sync begins a round trip. When it has succeeded, the listener has heard of every
+	// Sync begins a round trip. When it has succeeded, the listener has received every
 	// change that was committed before the call.
 	Sync() *RoundTrip
-	// Done is closed when the connection is lost.
+	// Check ends the listener unless changes still notify it, and the pool still uses
+	// the same database. It takes a second at most.
+	Check(ctx context.Context)
+	// Done is closed when the listener has ended.
 	Done() <-chan struct{}
-	// Err returns why the connection was lost.
+	// Err returns why the listener has ended.
 	Err() error
 	// Close closes the connection.
 	Close()
@@ -150,19 +152,8 @@ func (r *roundTrips) Err() error {
 	return r.err
 }
 
-// Errors of a database that does not tell what is committed.
-var (
-	// ErrFeedOff means that the triggers that tell of changes are disabled.
-	ErrFeedOff = errors.New("the triggers of the feed are disabled: run migrate with FEED=on")
-	// ErrPooler means that the connection goes through a pooler, which does not
-	// forward notifications.
-	ErrPooler = errors.New("the connection goes through a pooler: set FEED_URL to the URL of the PostgreSQL server itself")
-	// ErrOtherServer means that the pool's changes are not heard.
-	ErrOtherServer = errors.New("FEED_URL is not the server or the database of DATABASE_URL")
-)
-
-// Listen opens a connection that calls changed for each change, one after the other.
-// With a URL, which must be of the same PostgreSQL database, it connects to that.
+// Listen opens a Listener that calls changed for each change, one after the other. It
+// connects to the URL, if that is not zero, which must be of the same PostgreSQL database.
 func (db *DB) Listen(ctx context.Context, url URL, changed func(Change)) (Listener, error) {
 	if !db.Postgres() {
 		return db.listenSQLite(ctx, changed)

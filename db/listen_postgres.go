@@ -3,107 +3,120 @@ package db
 import (
 	"context"
 	"crypto/rand"
-	"fmt"
+	"errors"
 	"net"
-	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgproto3"
-	"github.com/uptrace/bun"
 )
 
 const (
 	// feedChannel is the channel that the triggers notify.
 	feedChannel = "portfolio_changes"
-	// syncTimeout bounds a round trip of a Listener.
-	syncTimeout = 500 * time.Millisecond
+	// noncePrefix begins a payload that proves that the pool's notifications arrive.
+	noncePrefix = "n "
+	// checkPayload asks listeners to check the triggers. Any role may send it.
+	checkPayload = "off"
+
+	listenTimeout = 5 * time.Second        // to begin to listen
+	silence       = 500 * time.Millisecond // of the server in a round trip
+	tripTimeout   = 2 * time.Second        // of a round trip in which the server keeps sending
+	checkTimeout  = time.Second
+	checkPause    = 100 * time.Millisecond // between two checks
 )
 
 // postgresListener is a connection that listens. PostgreSQL signals a commit to the
-// sessions that listen before it acknowledges it, and a session sends what it was
-// notified of before it is ready for the next statement. So after a round trip that
-// began later than a commit was acknowledged, the commit was heard of.
+// sessions that listen before it acknowledges the commit, and a session sends its
+// notifications before it is ready for the next statement. So a round trip that begins
+// after a commit was acknowledged ends after its notification.
 type postgresListener struct {
+	receiver
 	conn     net.Conn
 	frontend *pgproto3.Frontend // that receives
-	changed  func(Change)
-	nonce    string // that the pool notifies
+	nonce    string             // that the monitor notifies
 	met      atomic.Bool
-	done     chan struct{}
-	roundTrips
+	tripEnd  atomic.Int64 // deadline of the current round trip in Unix nanoseconds, 0 without one
+
+	// What notifications rely on when the listener began. The monitor is a connection to
+	// where the pool connects, which reads it again.
+	catalog catalog
+	checkMu sync.Mutex
+	monitor *pgconn.PgConn
+	checked time.Time
 }
 
 func (db *DB) listenPostgres(ctx context.Context, url URL, changed func(Change)) (_ Listener, err error) {
-	config := db.pool.Config().ConnConfig.Config
-	if url.config != nil {
-		config = url.config.ConnConfig.Copy().Config
-	}
-	config.RuntimeParams["application_name"] = "portfolio feed"
 	ctx, cancel := context.WithTimeout(ctx, listenTimeout)
 	defer cancel()
-	connection, err := pgconn.ConnectConfig(ctx, &config)
-	if err != nil {
-		return nil, wrap(err)
-	}
-	server, err := prepareListener(ctx, connection)
-	if err != nil {
-		_ = connection.Close(ctx)
-		return nil, wrap(err)
-	}
-	hijacked, err := connection.Hijack()
+	config := db.pool.Config().ConnConfig.Config
+	monitor, err := connectListener(ctx, config, "portfolio feed monitor")
 	if err != nil {
 		return nil, err
 	}
-	l := &postgresListener{
-		conn: hijacked.Conn, frontend: hijacked.Frontend, changed: changed,
-		nonce: noncePrefix + rand.Text(), done: make(chan struct{}),
+	if url.config != nil {
+		config = url.config.ConnConfig.Copy().Config
 	}
-	l.begin = l.send
+	connection, err := connectListener(ctx, config, "portfolio feed")
+	if err != nil {
+		return nil, errors.Join(err, monitor.Close(ctx))
+	}
+	listening, err := beginListening(ctx, connection)
+	if err != nil {
+		return nil, errors.Join(err, monitor.Close(ctx), connection.Close(ctx))
+	}
+	hijacked, err := connection.Hijack()
+	if err != nil {
+		return nil, errors.Join(err, monitor.Close(ctx), connection.Close(ctx))
+	}
+	l := &postgresListener{
+		receiver: db.newReceiver(changed), conn: hijacked.Conn, frontend: hijacked.Frontend,
+		nonce: noncePrefix + rand.Text(), catalog: listening, monitor: monitor,
+	}
+	l.begin, l.closeConnection, l.receiver.admit = l.send, l.close, l.admit
 	go l.receive()
-	if err := l.meet(ctx, db, server); err != nil {
+	if err := l.meet(ctx); err != nil {
 		l.Close()
 		return nil, err
 	}
 	return l, nil
 }
 
-// listenTimeout bounds the time to begin to listen.
-const listenTimeout = 5 * time.Second
-
-// prepareListener begins to listen, unless changes would not be heard. It returns what
-// tells the server from others, and from itself before a restart.
-func prepareListener(ctx context.Context, connection *pgconn.PgConn) (server string, err error) {
-	results, err := connection.Exec(ctx, `SET idle_session_timeout = 0; LISTEN `+feedChannel+`;
-		SELECT pg_backend_pid(), count(*) FILTER (WHERE tgenabled = 'A') > 0 AND count(*) FILTER (WHERE tgenabled <> 'A') = 0,
-			pg_postmaster_start_time()
-		FROM pg_trigger WHERE `+feedTriggers).ReadAll()
-	if err != nil {
-		return "", err
-	}
-	row := results[len(results)-1].Rows[0]
-	switch {
-	case string(row[0]) != strconv.FormatUint(uint64(connection.PID()), 10): // a pooler has its own
-		return "", ErrPooler
-	case string(row[1]) != "t":
-		return "", ErrFeedOff
-	}
-	return string(row[2]), nil
+func connectListener(ctx context.Context, config pgconn.Config, name string) (*pgconn.PgConn, error) {
+	config.RuntimeParams["application_name"] = name
+	connection, err := pgconn.ConnectConfig(ctx, &config)
+	return connection, wrap(err)
 }
 
-// feedTriggers selects the triggers that notify.
-const feedTriggers = `tgname IN ('feed_insert', 'feed_update', 'feed_delete', 'feed_truncate', 'feed_change')
-	AND tgrelid IN (SELECT to_regclass(name) FROM unnest(ARRAY['users', 'user_permissions', 'tokens', 'portfolios', 'portfolio_links', 'images', 'thumbnails']) AS name)`
-
-// meet makes sure that the pool is connected to the same server: it must not go on with
-// one that was the primary before, and what it notifies must arrive.
-func (l *postgresListener) meet(ctx context.Context, db *DB, server string) error {
-	if before := db.heard.Swap(&server); before == nil || *before != server {
-		db.pool.Reset()
+// beginListening listens, and reads what notifications rely on after that.
+func beginListening(ctx context.Context, connection *pgconn.PgConn) (catalog, error) {
+	if _, err := connection.Exec(ctx, "SET idle_session_timeout = 0; LISTEN "+feedChannel).ReadAll(); err != nil {
+		return catalog{}, wrap(err)
 	}
-	if _, err := db.write.NewRaw("SELECT pg_notify(?, ?)", feedChannel, l.nonce).Exec(ctx); err != nil {
+	listening, err := readCatalog(ctx, connection)
+	switch {
+	case err != nil:
+		return catalog{}, err
+	case listening.pooled:
+		return catalog{}, ErrPooler
+	}
+	return listening, listening.check()
+}
+
+// meet makes sure that the pool uses the listener's database, and that notifications
+// from there arrive.
+func (l *postgresListener) meet(ctx context.Context) error {
+	current, err := readCatalog(ctx, l.monitor)
+	if err == nil {
+		err = l.catalog.compare(current)
+	}
+	if err != nil {
+		return err
+	}
+	if _, err := l.monitor.ExecParams(ctx, "SELECT pg_notify($1, $2)", [][]byte{[]byte(feedChannel), []byte(l.nonce)}, nil, nil, nil).Close(); err != nil {
 		return wrap(err)
 	}
 	if err := l.Sync().Wait(); err != nil {
@@ -112,18 +125,57 @@ func (l *postgresListener) meet(ctx context.Context, db *DB, server string) erro
 	if !l.met.Load() {
 		return ErrOtherServer
 	}
+	if l.db.lastServer != l.catalog.server {
+		l.db.lastServer = l.catalog.server
+		l.db.pool.Reset()
+	}
+	l.db.receiver.Store(&l.receiver)
 	return nil
 }
 
-// noncePrefix begins a payload that says nothing of rows.
-const noncePrefix = "n "
+// Check implements Listener.
+func (l *postgresListener) Check(ctx context.Context) {
+	l.checkMu.Lock()
+	defer l.checkMu.Unlock()
+	if time.Since(l.checked) < checkPause {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
+	defer cancel()
+	current, err := readCatalog(ctx, l.monitor)
+	if err == nil {
+		err = current.check()
+	}
+	if err == nil {
+		err = l.catalog.compare(current)
+	}
+	if err != nil {
+		l.fail(err)
+	}
+	l.checked = time.Now()
+}
+
+// admit returns an error unless a connection of the pool leads to the listener's database.
+func (l *postgresListener) admit(ctx context.Context, connection *pgconn.PgConn) error {
+	current, err := readCatalog(ctx, connection)
+	if err != nil {
+		return err
+	}
+	if err := l.catalog.compare(current); err != nil {
+		l.fail(err)
+		return err
+	}
+	return nil
+}
 
 var syncMessage, _ = new(pgproto3.Sync).Encode(nil)
 
 // send begins the current round trip.
 func (l *postgresListener) send() {
-	_ = l.conn.SetDeadline(time.Now().Add(syncTimeout)) // of what follows too
-	_, _ = l.conn.Write(syncMessage)                    // if it fails, so does receive
+	now := time.Now()
+	l.tripEnd.Store(now.Add(tripTimeout).UnixNano())
+	_ = l.conn.SetDeadline(now.Add(silence))
+	_, _ = l.conn.Write(syncMessage) // if it fails, so does receive
 }
 
 // receive receives until the connection is lost.
@@ -136,7 +188,8 @@ func (l *postgresListener) receive() {
 		}
 		switch message := message.(type) {
 		case *pgproto3.NotificationResponse:
-			l.notified(message.Payload)
+			l.notify(message)
+			l.extend()
 		case *pgproto3.ReadyForQuery:
 			l.finish(l.idle)
 		case *pgproto3.ErrorResponse: // the server shuts down, or the session is terminated
@@ -146,64 +199,34 @@ func (l *postgresListener) receive() {
 	}
 }
 
-func (l *postgresListener) notified(payload string) {
+func (l *postgresListener) notify(message *pgproto3.NotificationResponse) {
 	switch {
-	case payload == l.nonce:
+	case message.Payload == l.nonce:
 		l.met.Store(true)
-	case strings.HasPrefix(payload, noncePrefix): // of another listener
-	case payload == feedOff:
-		l.fail(ErrFeedOff)
+	case strings.HasPrefix(message.Payload, noncePrefix): // of another listener
+	case message.Payload == checkPayload:
+		l.Check(context.Background())
 	default:
-		l.changed(parseChange(payload))
+		l.changed(parseChange(message.Payload))
+		l.notified(message.PID)
+	}
+}
+
+// extend moves the deadline of a round trip, so that the time to process notifications
+// does not count as silence of the server.
+func (l *postgresListener) extend() {
+	if end := l.tripEnd.Load(); end != 0 {
+		_ = l.conn.SetDeadline(time.Unix(0, min(end, time.Now().Add(silence).UnixNano())))
 	}
 }
 
 // idle removes the deadline.
-func (l *postgresListener) idle() { _ = l.conn.SetDeadline(time.Time{}) }
-
-func (l *postgresListener) fail(err error) {
-	l.roundTrips.fail(err, func() {
-		close(l.done)
-		_ = l.conn.Close()
-	})
+func (l *postgresListener) idle() {
+	l.tripEnd.Store(0)
+	_ = l.conn.SetDeadline(time.Time{})
 }
 
-// Done implements Listener.
-func (l *postgresListener) Done() <-chan struct{} { return l.done }
-
-// Close implements Listener.
-func (l *postgresListener) Close() { l.fail(net.ErrClosed) }
-
-// feedOff is the payload that tells listeners that the triggers are disabled.
-const feedOff = "off"
-
-// SetFeed enables or disables the triggers that tell of changes, for all programs. It
-// has no effect on SQLite, which needs none.
-func (db *DB) SetFeed(ctx context.Context, on bool) error {
-	if !db.Postgres() {
-		return nil
-	}
-	action, skip := "ENABLE ALWAYS", "A"
-	if !on {
-		action, skip = "DISABLE", "D"
-	}
-	return db.transaction(ctx, func(ctx context.Context, tx bun.Tx) error {
-		var triggers []struct{ Table, Name string }
-		err := tx.NewSelect().TableExpr("pg_trigger").ColumnExpr("tgrelid::regclass::text AS table, tgname AS name").
-			Where(feedTriggers).Where("tgenabled <> ?", skip).Order("tgrelid", "tgname").Scan(ctx, &triggers)
-		if err != nil {
-			return err
-		}
-		for _, trigger := range triggers {
-			statement := fmt.Sprintf("ALTER TABLE %s %s TRIGGER %s", trigger.Table, action, trigger.Name)
-			if _, err := tx.ExecContext(ctx, statement); err != nil {
-				return err
-			}
-		}
-		if on || triggers == nil {
-			return nil
-		}
-		_, err = tx.NewRaw("SELECT pg_notify(?, ?)", feedChannel, feedOff).Exec(ctx)
-		return err
-	})
+func (l *postgresListener) close() {
+	_ = l.conn.Close()
+	_ = l.monitor.Conn().Close() // ends a check in progress
 }

@@ -5,32 +5,30 @@ import (
 	"database/sql"
 )
 
-// sqliteListener asks a connection of its own whether another one has committed,
-// in this process or in another one. It does not hear what was changed.
+// sqliteListener polls PRAGMA data_version on its own connection. Its value changes when
+// any other connection commits, of any process. It does not say what was changed.
 type sqliteListener struct {
-	changed     func(Change)
-	connections *sql.DB
-	query       *sql.Stmt
-	done        chan struct{}
-
+	receiver
+	query   *sql.Stmt
 	version int64 // of the last round trip
-	roundTrips
 }
 
 func (db *DB) listenSQLite(ctx context.Context, changed func(Change)) (Listener, error) {
-	connections, err := sqliteConnections(db.path, 1, "_query_only=1")
-	if err != nil {
-		return nil, err
+	connections := db.file.open(1, "_query_only=1")
+	l := &sqliteListener{receiver: db.newReceiver(changed)}
+	l.begin, l.closeConnection = l.run, func() { _ = connections.Close() }
+	connection, err := connections.Conn(ctx)
+	if err == nil {
+		l.query, err = connection.PrepareContext(ctx, "PRAGMA data_version")
 	}
-	l := &sqliteListener{changed: changed, connections: connections, done: make(chan struct{})}
-	l.begin = l.run
-	if l.query, err = connections.PrepareContext(ctx, "PRAGMA data_version"); err == nil {
+	if err == nil {
 		err = l.query.QueryRowContext(ctx).Scan(&l.version)
 	}
 	if err != nil {
 		l.Close()
 		return nil, wrap(err)
 	}
+	db.receiver.Store(&l.receiver)
 	return l, nil
 }
 
@@ -45,19 +43,14 @@ func (l *sqliteListener) run() {
 	if version != l.version {
 		l.version = version
 		l.changed(Change{Users: true, All: true})
+		l.notified(0)
 	}
 	l.finish(func() {})
 }
 
-func (l *sqliteListener) fail(err error) {
-	l.roundTrips.fail(err, func() {
-		close(l.done)
-		_ = l.connections.Close()
-	})
+// Check implements Listener.
+func (l *sqliteListener) Check(context.Context) {
+	if err := l.db.file.check(); err != nil {
+		l.fail(err)
+	}
 }
-
-// Done implements Listener.
-func (l *sqliteListener) Done() <-chan struct{} { return l.done }
-
-// Close implements Listener.
-func (l *sqliteListener) Close() { l.fail(sql.ErrConnDone) }

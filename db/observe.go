@@ -26,7 +26,7 @@ func recordQuery(ctx context.Context) {
 	readsFrom(ctx).addAll()
 }
 
-// queryCounter is the Bun hook behind WithQueryCounter.
+// queryCounter is the Bun hook behind WithQueryCounter, Reads and transact.
 type queryCounter struct{}
 
 func (queryCounter) BeforeQuery(ctx context.Context, _ *bun.QueryEvent) context.Context {
@@ -34,7 +34,7 @@ func (queryCounter) BeforeQuery(ctx context.Context, _ *bun.QueryEvent) context.
 	return ctx
 }
 
-func (queryCounter) AfterQuery(context.Context, *bun.QueryEvent) {}
+func (queryCounter) AfterQuery(ctx context.Context, event *bun.QueryEvent) { recordChange(ctx, event) }
 
 // Statement is an SQL statement that was run.
 type Statement struct {
@@ -58,10 +58,6 @@ func (db *DB) Observe(observe func(context.Context, Statement)) {
 		db.read = db.read.WithQueryHook(statementObserver{observe})
 	}
 }
-
-// OnCommit calls committed, possibly concurrently, after each transaction of this
-// process from now on. It must be called before the database is used.
-func (db *DB) OnCommit(committed func()) { db.committed = committed }
 
 // statementObserver is the Bun hook behind Observe.
 type statementObserver struct {

@@ -70,18 +70,15 @@ func (db *DB) leaveReadOnly(config *pgxpool.Config) {
 		}
 		return other(connection, err)
 	}
-	if !db.choosesServer {
-		return
-	}
 	config.PrepareConn = func(ctx context.Context, connection *pgx.Conn) (bool, error) {
 		// From version 14 on, servers report these with the response to the first
 		// statement after a change.
 		c := connection.PgConn()
-		if c.ParameterStatus("default_transaction_read_only") != "on" && c.ParameterStatus("in_hot_standby") != "on" || suits(ctx, c) == nil {
-			return true, nil
+		if db.choosesServer && (c.ParameterStatus("default_transaction_read_only") == "on" || c.ParameterStatus("in_hot_standby") == "on") && suits(ctx, c) != nil {
+			db.chooseServer()
+			return false, nil
 		}
-		db.chooseServer()
-		return false, nil
+		return db.admitConnection(ctx, connection)
 	}
 }
 

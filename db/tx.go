@@ -19,7 +19,7 @@ const maxTries = 5
 // the server has become read-only.
 func (db *DB) transaction(ctx context.Context, do func(context.Context, bun.Tx) error) error {
 	for try := 1; ; try++ {
-		err := db.tryTransaction(ctx, do)
+		err := db.transact(ctx, do)
 		if errors.Is(err, errPortfolioChanged) && try < maxTries {
 			continue
 		}
@@ -43,14 +43,6 @@ func (db *DB) transaction(ctx context.Context, do func(context.Context, bun.Tx) 
 			return wrap(err)
 		}
 	}
-}
-
-func (db *DB) tryTransaction(ctx context.Context, do func(context.Context, bun.Tx) error) error {
-	err := db.write.RunInTx(ctx, nil, do)
-	if err == nil && db.committed != nil {
-		db.committed()
-	}
-	return err
 }
 
 // maxGenerated bounds generated ids. A row may be loaded with the largest id

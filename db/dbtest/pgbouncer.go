@@ -40,31 +40,51 @@ func PgBouncer(t *testing.T, dsn string) (*Pooler, string) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(directory) })
-	host := database.Query().Get("host")
-	if host == "" {
-		host = database.Hostname()
-	}
 	port := freePort(t)
-	settings := fmt.Sprintf(`[databases]
-* = host=%s user=postgres
-[pgbouncer]
-listen_addr = 127.0.0.1
-listen_port = %d
-unix_socket_dir =
-auth_type = any
-pool_mode = transaction
-default_pool_size = 2
-`, host, port)
 	p := &Pooler{t: t, program: program, file: filepath.Join(directory, "pgbouncer.ini"), address: "127.0.0.1:" + strconv.Itoa(port)}
-	if err := os.WriteFile(p.file, []byte(settings), 0o644); err != nil {
-		t.Fatal(err)
-	}
+	p.configure(database)
 	if p.attributes, err = unprivileged(directory); err != nil {
 		t.Fatal(err)
 	}
 	p.Start()
 	t.Cleanup(p.Kill)
 	return p, "postgres://postgres@" + p.address + database.Path + "?sslmode=disable"
+}
+
+// configure writes the file of settings for the server of a database.
+func (p *Pooler) configure(database *url.URL) {
+	p.t.Helper()
+	host := database.Query().Get("host")
+	if host == "" {
+		host = database.Hostname()
+	}
+	_, port, _ := net.SplitHostPort(p.address)
+	settings := fmt.Sprintf(`[databases]
+* = host=%s user=postgres
+[pgbouncer]
+listen_addr = 127.0.0.1
+listen_port = %s
+unix_socket_dir =
+auth_type = any
+pool_mode = transaction
+default_pool_size = 2
+`, host, port)
+	if err := os.WriteFile(p.file, []byte(settings), 0o644); err != nil {
+		p.t.Fatal(err)
+	}
+}
+
+// Redirect makes the pooler use the server of another URL, for its clients of now too.
+func (p *Pooler) Redirect(dsn string) {
+	p.t.Helper()
+	server, err := url.Parse(dsn)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	p.configure(server)
+	if err := p.process.Process.Signal(syscall.SIGHUP); err != nil {
+		p.t.Fatal(err)
+	}
 }
 
 // Start starts the pooler and waits until it listens.

@@ -27,11 +27,7 @@ func NewProxy(t *testing.T, dsn string) (*Proxy, string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	network, address := "tcp", target.Host
-	if directory := target.Query().Get("host"); directory != "" {
-		network, address = "unix", directory+"/.s.PGSQL.5432"
-	}
-	p := &Proxy{up: true, dial: func() (net.Conn, error) { return net.Dial(network, address) }}
+	p := &Proxy{up: true, dial: dialer(target)}
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -52,6 +48,26 @@ func NewProxy(t *testing.T, dsn string) (*Proxy, string) {
 	query.Set("sslmode", "disable")
 	target.RawQuery = query.Encode()
 	return p, target.String()
+}
+
+// dialer returns a function that connects to the server of a URL.
+func dialer(server *url.URL) func() (net.Conn, error) {
+	network, address := "tcp", server.Host
+	if directory := server.Query().Get("host"); directory != "" {
+		network, address = "unix", directory+"/.s.PGSQL.5432"
+	}
+	return func() (net.Conn, error) { return net.Dial(network, address) }
+}
+
+// Redirect forwards new connections to the server of another URL.
+func (p *Proxy) Redirect(dsn string) {
+	server, err := url.Parse(dsn)
+	if err != nil {
+		panic(err)
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.dial = dialer(server)
 }
 
 func (p *Proxy) forward(client net.Conn) {

@@ -85,7 +85,7 @@ func NewHandler(t testing.TB, resolver *graph.Resolver, change func(*Options)) *
 		change(&o)
 	}
 	if resolver.Auth == nil {
-		resolver.Auth = auth.NewAuthenticator(resolver.DB, o.Feed, time.Minute, 0)
+		resolver.Auth = auth.NewAuthenticator(resolver.DB, o.Feed, auth.Options{Timeout: time.Minute, MaxAge: time.Minute})
 	}
 	o.Budget, o.CheckScalar = o.Admission.Documents, model.CheckScalar
 	documents, err := document.NewCache(o.Schema.Schema(), o.Options)
@@ -96,7 +96,7 @@ func NewHandler(t testing.TB, resolver *graph.Resolver, change func(*Options)) *
 	h.Execute, h.Documents, h.Auth = graph.NewExecutor(o.Schema, h.Log), documents, resolver.Auth
 	h.Authorize, h.PresentError = graph.Authorize, graph.PresentError(h.Log)
 	if h.Topics == nil {
-		h.Topics = topics.New(topics.Options{Feed: o.Feed, Limit: 10_000, Budget: h.Admission.Topics})
+		h.Topics = topics.New(topics.Options{Feed: o.Feed, MaxAge: time.Minute, Limit: 10_000, Budget: h.Admission.Topics})
 		t.Cleanup(h.Topics.Stop)
 	}
 	return h
@@ -107,7 +107,7 @@ func NewCached(t testing.TB, database *db.DB, change func(*Options)) *graphqlhtt
 	t.Helper()
 	changes := feedtest.Start(t, database)
 	return NewHandler(t, &graph.Resolver{DB: database}, func(o *Options) {
-		o.Feed, o.Cache = changes, cache.New(changes, 64<<20, nil)
+		o.Feed, o.Cache = changes, cache.New(changes, cache.Options{Limit: 64 << 20, MaxAge: time.Minute})
 		if change != nil {
 			change(o)
 		}

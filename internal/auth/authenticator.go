@@ -32,6 +32,7 @@ type Authenticator struct {
 	db      *db.DB
 	feed    *feed.Feed // may be nil
 	timeout time.Duration
+	maxAge  time.Duration
 	now     func() time.Time
 	logins  *logins
 	queries singleflight.Group
@@ -43,9 +44,11 @@ type Authenticator struct {
 	generation int // incremented by Invalidate
 }
 
+// cacheEntry is the result of a query.
 type cacheEntry struct {
 	viewer  *db.User
 	expires *db.Time
+	err     error     // ErrInvalidToken or ErrInactiveUser; such an entry is not cached
 	read    time.Time // when the query started
 	mark    feed.Mark // that the query started at
 }
@@ -54,13 +57,22 @@ func (e *cacheEntry) isExpired(now time.Time) bool {
 	return e.expires != nil && !now.Before(e.expires.Time)
 }
 
-// NewAuthenticator returns an Authenticator on database whose queries take at
-// most timeout. The feed may be nil. An address may send maxFailures different invalid
-// keys per minute, or any number if that is 0.
-func NewAuthenticator(database *db.DB, changes *feed.Feed, timeout time.Duration, maxFailures int) *Authenticator {
+// Options configure an Authenticator.
+type Options struct {
+	Timeout     time.Duration // of a query
+	MaxAge      time.Duration // of a cached viewer, whatever the feed proves
+	MaxFailures int           // different invalid keys of an address per minute; 0 for any number
+}
+
+// NewAuthenticator returns an Authenticator on database. The feed may be nil.
+func NewAuthenticator(database *db.DB, changes *feed.Feed, options Options) *Authenticator {
+	maxAge := options.MaxAge
+	if changes == nil {
+		maxAge = cacheTTL
+	}
 	return &Authenticator{
-		db: database, feed: changes, timeout: timeout, now: time.Now,
-		logins: newLogins(maxFailures), cache: map[tokenHash]*cacheEntry{},
+		db: database, feed: changes, timeout: options.Timeout, maxAge: maxAge, now: time.Now,
+		logins: newLogins(options.MaxFailures), cache: map[tokenHash]*cacheEntry{},
 	}
 }
 
@@ -96,7 +108,7 @@ func (a *Authenticator) LogIn(ctx context.Context, key string) (*Login, error) {
 // request has taken as long as queries may.
 func (l *Login) Confirm(ctx context.Context) (changed bool, err error) {
 	a := l.authenticator
-	if l.entry == nil || a.feed == nil || l.Proof.Wait() != 0 && a.feed.UsersCurrent(l.entry.mark) {
+	if l.entry == nil || a.feed == nil || a.isCurrent(l.entry, l.Proof.Wait(), a.now()) {
 		l.entry = nil
 		return false, nil
 	}
@@ -114,6 +126,9 @@ func (l *Login) read(ctx context.Context) error {
 		return err
 	}
 	entry, err := a.load(ctx, hash, l.Proof.Wait(), now)
+	if err == nil {
+		err = entry.err
+	}
 	if err == nil && entry.isExpired(now) {
 		err = ErrInvalidToken
 	}
@@ -171,10 +186,10 @@ func (a *Authenticator) Invalidate() {
 // isCurrent reports whether an entry is valid at a mark, as far as changes have been heard
 // of, and now.
 func (a *Authenticator) isCurrent(entry *cacheEntry, mark feed.Mark, now time.Time) bool {
-	if a.feed == nil {
-		return now.Sub(entry.read) < cacheTTL
+	if now.Sub(entry.read) >= a.maxAge {
+		return false
 	}
-	return mark != 0 && a.feed.UsersCurrent(entry.mark)
+	return a.feed == nil || mark != 0 && a.feed.UsersCurrent(entry.mark)
 }
 
 // cached returns the cache entry of a token, nil if it is missing, stale or expired.
@@ -189,8 +204,9 @@ func (a *Authenticator) cached(hash tokenHash, mark feed.Mark, now time.Time) *c
 }
 
 // load shares one query among all requests that wait for the same token. It repeats a
-// query whose result is not current for the request. If the feed cannot prove what is,
-// the request has a query of its own.
+// query whose result is not current for the request. Without a feed, a refusal by a query
+// that began before the request is not: the user may have been activated in between. If
+// the feed cannot prove what is current, the request has a query of its own.
 func (a *Authenticator) load(ctx context.Context, hash tokenHash, mark feed.Mark, now time.Time) (*cacheEntry, error) {
 	if a.feed != nil && mark == 0 {
 		ctx, cancel := context.WithTimeout(ctx, a.timeout)
@@ -207,7 +223,7 @@ func (a *Authenticator) load(ctx context.Context, hash tokenHash, mark feed.Mark
 			ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), a.timeout)
 			defer cancel()
 			entry, err := a.query(ctx, hash, mark, a.now())
-			if err == nil {
+			if err == nil && entry.err == nil {
 				a.store(hash, entry, generation)
 			}
 			return entry, err
@@ -219,7 +235,9 @@ func (a *Authenticator) load(ctx context.Context, hash tokenHash, mark feed.Mark
 			if done.Err != nil {
 				return nil, done.Err
 			}
-			if entry := done.Val.(*cacheEntry); own || a.isCurrent(entry, mark, now) {
+			entry := done.Val.(*cacheEntry)
+			accepted := a.feed != nil || entry.err == nil || !entry.read.Before(now)
+			if own || accepted && a.isCurrent(entry, mark, now) {
 				return entry, nil
 			}
 		}
@@ -234,16 +252,18 @@ func (a *Authenticator) query(ctx context.Context, hash tokenHash, mark feed.Mar
 		}
 	}()
 	user, err := a.db.UserByToken(ctx, hash)
-	if errors.Is(err, db.ErrNotFound) {
-		return nil, ErrInvalidToken
-	}
-	if err != nil {
+	entry := &cacheEntry{read: now, mark: mark}
+	switch {
+	case errors.Is(err, db.ErrNotFound):
+		entry.err = ErrInvalidToken
+	case err != nil:
 		return nil, err
+	case !user.IsActive:
+		entry.err = ErrInactiveUser
+	default:
+		entry.viewer, entry.expires = &user.User, user.ExpiresAt
 	}
-	if !user.IsActive {
-		return nil, ErrInactiveUser
-	}
-	return &cacheEntry{viewer: &user.User, expires: user.ExpiresAt, read: now, mark: mark}, nil
+	return entry, nil
 }
 
 // store caches a viewer, unless the cache was invalidated since generation.

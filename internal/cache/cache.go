@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/hashicorp/golang-lru/v2/simplelru"
 
@@ -25,15 +26,15 @@ type Response struct {
 	Cost               float64  // of the operation
 	mark               feed.Mark
 	tags               feed.Tags
+	began              time.Time // when its rows began to be read
 	size               int64
 }
 
 // Cache holds responses, the last used first, within a number of bytes. A nil Cache holds
 // none.
 type Cache struct {
-	feed  *feed.Feed
-	limit int64
-	hold  func(by int64)
+	feed    *feed.Feed
+	options Options
 
 	hits, misses atomic.Int64
 
@@ -54,14 +55,20 @@ const (
 	heldFactor = 2
 )
 
-// New returns a cache of at most limit bytes for responses made of rows whose changes
-// are heard by the feed. It returns nil if the limit is 0 or there is no feed. The function
-// hold, unless nil, is called with the change of the bytes of memory that are held.
-func New(changes *feed.Feed, limit int64, hold func(by int64)) *Cache {
-	if changes == nil || limit == 0 {
+// Options configure a Cache.
+type Options struct {
+	Limit  int64          // bytes; 0 for no cache
+	MaxAge time.Duration  // of a response, whatever the feed proves
+	Hold   func(by int64) // called with each change of the bytes of memory that are held, unless nil
+}
+
+// New returns a cache for responses made of rows whose changes are heard by the feed. It
+// returns nil if the limit is 0 or there is no feed.
+func New(changes *feed.Feed, options Options) *Cache {
+	if changes == nil || options.Limit == 0 {
 		return nil
 	}
-	c := &Cache{feed: changes, limit: limit, hold: hold, reading: map[Key]*Reading{}, seen: new([seenKeys]uint32)}
+	c := &Cache{feed: changes, options: options, reading: map[Key]*Reading{}, seen: new([seenKeys]uint32)}
 	c.stored, _ = simplelru.NewLRU(math.MaxInt, func(_ Key, removed *Response) { c.bytes -= removed.size }) // fails only for a size below 1
 	return c
 }
@@ -102,7 +109,9 @@ func (c *Cache) isProven(r *Response, proof feed.Proof) bool {
 	return r != nil && c.isCurrent(r) && proof.Wait() != 0 && c.isCurrent(r)
 }
 
-func (c *Cache) isCurrent(r *Response) bool { return c.feed.Current(r.mark, r.tags) }
+func (c *Cache) isCurrent(r *Response) bool {
+	return time.Since(r.began) < c.options.MaxAge && c.feed.Current(r.mark, r.tags)
+}
 
 // join returns the reading of a key that another request has begun, or else begins one
 // unless its response cannot be stored. The response is stored at the second sight of its
@@ -120,7 +129,7 @@ func (c *Cache) join(key Key, mark feed.Mark, wasStored bool) (running, own *Rea
 		}
 		return running, nil
 	}
-	own = &Reading{cache: c, key: key, mark: mark, store: wasStored || before == seen}
+	own = &Reading{cache: c, key: key, mark: mark, began: time.Now(), store: wasStored || before == seen}
 	c.reading[key] = own
 	return nil, own
 }
@@ -131,6 +140,7 @@ type Reading struct {
 	cache  *Cache
 	key    Key
 	mark   feed.Mark
+	began  time.Time
 	reads  *db.Reads
 	result atomic.Pointer[Response]
 
@@ -167,7 +177,7 @@ func (r *Reading) IsWanted() bool {
 // has changed meanwhile.
 func (r *Reading) Store(made *Response) {
 	c := r.cache
-	made.mark, made.tags = r.mark, c.feed.Tags(r.reads)
+	made.mark, made.began, made.tags = r.mark, r.began, c.feed.Tags(r.reads)
 	made.ContentLength = []string{strconv.Itoa(len(made.Body))}
 	made.size = int64(overhead + cap(made.Body) + made.tags.Size() + len(made.Operation))
 	if c.isCurrent(made) {
@@ -212,21 +222,21 @@ func (r *Reading) end() {
 
 // add stores a response in place of those that were used least recently.
 func (c *Cache) add(key Key, made *Response) {
-	if made.size > c.limit/maxShare {
+	if made.size > c.options.Limit/maxShare {
 		return
 	}
 	c.mu.Lock()
 	before := c.bytes
 	c.stored.Remove(key)
-	for c.bytes+made.size > c.limit {
+	for c.bytes+made.size > c.options.Limit {
 		c.stored.RemoveOldest()
 	}
 	c.stored.Add(key, made)
 	c.bytes += made.size
 	by := c.bytes - before
 	c.mu.Unlock()
-	if c.hold != nil && by != 0 {
-		c.hold(heldFactor * by)
+	if c.options.Hold != nil && by != 0 {
+		c.options.Hold(heldFactor * by)
 	}
 }
 
@@ -244,7 +254,7 @@ func (c *Cache) Stats() Stats {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return Stats{c.stored.Len(), c.bytes, c.limit, c.hits.Load(), c.misses.Load()}
+	return Stats{c.stored.Len(), c.bytes, c.options.Limit, c.hits.Load(), c.misses.Load()}
 }
 
 // seenKeys is the number of keys that are remembered, in 256 KiB.

@@ -10,6 +10,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"portfolio/db"
 	"portfolio/db/dbtest"
@@ -33,7 +34,7 @@ func each(t *testing.T, limit int64, test func(t *testing.T, f *fixture)) {
 		dbtest.Exec(t, dsn, "INSERT INTO portfolios (id, name) VALUES (1, 'one'), (2, 'two')")
 		database := dbtest.Open(t, dsn)
 		changes := feedtest.Start(t, database)
-		test(t, &fixture{New(changes, limit, nil), t, dsn, database, changes})
+		test(t, &fixture{New(changes, Options{Limit: limit, MaxAge: time.Minute}), t, dsn, database, changes})
 	})
 }
 
@@ -223,7 +224,7 @@ func TestNotHeard(t *testing.T) {
 			t.Error("found without a mark")
 		}
 	})
-	if New(nil, 1, nil) != nil || New(new(feed.Feed), 0, nil) != nil {
+	if New(nil, Options{Limit: 1}) != nil || New(new(feed.Feed), Options{}) != nil {
 		t.Error("a cache without a feed, or of no bytes")
 	}
 	var none *Cache
@@ -245,7 +246,7 @@ func TestBound(t *testing.T) {
 	const limit, writers = 1 << 20, 16
 	changes := feedtest.Start(t, dbtest.Open(t, dbtest.SQLite(t)))
 	var told atomic.Int64
-	c := New(changes, limit, func(by int64) { told.Add(by) })
+	c := New(changes, Options{Limit: limit, MaxAge: time.Minute, Hold: func(by int64) { told.Add(by) }})
 	store := func(key Key, bytes int) {
 		for range 2 {
 			if _, reading := c.Find(t.Context(), key, changes.Begin()); reading != nil {
@@ -282,7 +283,7 @@ func TestBound(t *testing.T) {
 func TestOverhead(t *testing.T) {
 	changes := feedtest.Start(t, dbtest.Open(t, dbtest.SQLite(t)))
 	const limit = 16 << 20
-	c := New(changes, limit, nil)
+	c := New(changes, Options{Limit: limit, MaxAge: time.Minute})
 	proof := changes.Begin()
 	before := heap()
 	for i := range int64(limit / overhead) {

@@ -22,7 +22,6 @@ type Feed struct {
 	began   time.Time
 	seed    maphash.Seed
 	session atomic.Pointer[session] // nil while changes are not heard
-	own     chan struct{}           // receives after a commit of this process
 	tried   chan struct{}           // closed when Run has tried to listen
 
 	last  atomic.Uint64 // number of the last change
@@ -33,7 +32,7 @@ type Feed struct {
 	nodes [1 << 16]atomic.Uint64
 
 	mu      sync.Mutex
-	waiters map[*waiter]struct{}
+	waiters waiters
 }
 
 // Options configure a Feed.
@@ -65,14 +64,15 @@ type Tags struct {
 
 // New returns a Feed that hears of changes while Run runs.
 func New(options Options) *Feed {
-	f := &Feed{options: options, began: time.Now(), seed: maphash.MakeSeed(), own: make(chan struct{}, 1), tried: make(chan struct{}), waiters: map[*waiter]struct{}{}}
+	f := &Feed{options: options, began: time.Now(), seed: maphash.MakeSeed(), tried: make(chan struct{}), waiters: newWaiters()}
 	f.last.Store(1)
 	return f
 }
 
 const (
-	idleSync   = 250 * time.Millisecond // finds out what SQLite's others commit, and that a connection was lost
-	retryDelay = 500 * time.Millisecond
+	idleSync      = 250 * time.Millisecond // receives the commits of other processes on SQLite, and detects a lost connection
+	checkInterval = 500 * time.Millisecond // between checks of what notifications rely on
+	retryDelay    = 500 * time.Millisecond
 )
 
 // Run hears of changes until ctx is canceled. It connects anew when the connection is
@@ -118,18 +118,20 @@ func (f *Feed) listen(ctx context.Context, ready func()) error {
 	defer listener.Close()
 	f.trust(listener)
 	ready()
-	tick := time.NewTicker(idleSync)
-	defer tick.Stop()
+	syncs, checks := time.NewTicker(idleSync), time.NewTicker(checkInterval)
+	defer syncs.Stop()
+	defer checks.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-listener.Done():
 			return listener.Err()
-		case <-tick.C:
-		case <-f.own:
+		case <-syncs.C:
+			_ = listener.Sync().Wait() // if it fails the listener is done
+		case <-checks.C:
+			listener.Check(ctx)
 		}
-		_ = listener.Sync().Wait() // if it fails the listener is done
 	}
 }
 
@@ -139,15 +141,7 @@ func (f *Feed) trust(listener db.Listener) {
 	defer f.mu.Unlock()
 	f.floor.Store(f.last.Add(1))
 	f.session.Store(&session{Listener: listener})
-	f.wake()
-}
-
-// Committed makes the feed look for changes at once.
-func (f *Feed) Committed() {
-	select {
-	case f.own <- struct{}{}:
-	default:
-	}
+	f.waiters.wake(f.waiters.all)
 }
 
 // changed numbers a change, and wakes those who wait for it.
@@ -155,19 +149,24 @@ func (f *Feed) changed(change db.Change) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	number := f.last.Add(1)
-	if change.Users {
-		f.users.Store(number)
+	for _, node := range change.Nodes {
+		tag := f.tag(node)
+		f.nodes[tag].Store(number)
+		f.waiters.wake(f.waiters.byTag[tag])
+	}
+	if change.All || change.Nodes != nil {
+		f.rows.Store(number)
+		f.waiters.wake(f.waiters.anyRows)
 	}
 	if change.All {
 		f.all.Store(number)
 	}
-	for _, node := range change.Nodes {
-		f.nodes[f.tag(node)].Store(number)
+	if change.Users {
+		f.users.Store(number)
 	}
-	if change.All || change.Nodes != nil {
-		f.rows.Store(number)
+	if change.All || change.Users {
+		f.waiters.wake(f.waiters.all)
 	}
-	f.wake()
 }
 
 func (f *Feed) tag(node db.NodeID) uint16 { return uint16(maphash.Comparable(f.seed, node)) }
@@ -271,23 +270,15 @@ func (f *Feed) UsersCurrent(read Mark) bool {
 	return since != 0 && since >= f.floor.Load() && since >= f.users.Load()
 }
 
-// waiter waits for what was read to change.
-type waiter struct {
-	read    Mark
-	tags    Tags
-	changed chan struct{}
-}
-
 // Wait returns when what was read at a mark, or users, permissions or tokens, may have
 // changed. Its error is that of ctx.
 func (f *Feed) Wait(ctx context.Context, read Mark, tags Tags) error {
-	w := &waiter{read, tags, make(chan struct{})}
 	f.mu.Lock()
-	if f.hasChanged(w) {
+	if !f.Current(read, tags) || !f.UsersCurrent(read) {
 		f.mu.Unlock()
 		return nil
 	}
-	f.waiters[w] = struct{}{}
+	w := f.waiters.add(tags)
 	f.mu.Unlock()
 	select {
 	case <-w.changed:
@@ -295,21 +286,7 @@ func (f *Feed) Wait(ctx context.Context, read Mark, tags Tags) error {
 	case <-ctx.Done():
 		f.mu.Lock()
 		defer f.mu.Unlock()
-		delete(f.waiters, w)
+		f.waiters.remove(w)
 		return ctx.Err()
 	}
-}
-
-// wake wakes those whose rows have changed. The caller holds the lock.
-func (f *Feed) wake() {
-	for w := range f.waiters {
-		if f.hasChanged(w) {
-			delete(f.waiters, w)
-			close(w.changed)
-		}
-	}
-}
-
-func (f *Feed) hasChanged(w *waiter) bool {
-	return !f.Current(w.read, w.tags) || !f.UsersCurrent(w.read)
 }

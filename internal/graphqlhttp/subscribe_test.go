@@ -399,7 +399,7 @@ func TestEventStreamRefused(t *testing.T) {
 		for name, change := range map[string]func(*graphtest.Options){
 			"off": func(o *graphtest.Options) { o.Feed = nil },
 			"no slot left": func(o *graphtest.Options) {
-				o.Topics = topics.New(topics.Options{Feed: o.Feed, Budget: o.Admission.Topics})
+				o.Topics = topics.New(topics.Options{Feed: o.Feed, MaxAge: time.Minute, Budget: o.Admission.Topics})
 			},
 		} {
 			refusing := serveLoaded(t, dsn, change)

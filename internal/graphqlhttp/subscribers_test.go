@@ -121,7 +121,7 @@ func waitFor(t *testing.T, what string, condition func() bool) {
 // newTopics returns the topics of a server, with room for a number of subscriptions and
 // bytes.
 func newTopics(o *graphtest.Options, limit int, bytes int64) *topics.Topics {
-	return topics.New(topics.Options{Feed: o.Feed, Limit: limit, Budget: admission.NewBudget(bytes, nil)})
+	return topics.New(topics.Options{Feed: o.Feed, MaxAge: time.Minute, Limit: limit, Budget: admission.NewBudget(bytes, nil)})
 }
 
 // TestSlowSubscribers checks that a client that does not read is dropped, and others get

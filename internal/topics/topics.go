@@ -54,6 +54,7 @@ type Result struct {
 // Options configure Topics.
 type Options struct {
 	Feed   *feed.Feed        // nil if subscriptions are off
+	MaxAge time.Duration     // of a result, whatever the feed proves
 	Limit  int               // subscriptions
 	Budget *admission.Budget // of the memory of topics: what they execute, and its latest result
 }
@@ -262,10 +263,18 @@ func (t *topic) run(ctx context.Context) {
 			return
 		}
 		sleep(ctx, pause)
-		if t.owner.options.Feed.Wait(ctx, next.mark, next.tags) != nil {
+		t.wait(ctx, next)
+		if ctx.Err() != nil {
 			return
 		}
 	}
+}
+
+// wait returns when a result may have changed, or has reached its maximum age.
+func (t *topic) wait(ctx context.Context, result *state) {
+	ctx, cancel := context.WithTimeout(ctx, t.owner.options.MaxAge)
+	defer cancel()
+	_ = t.owner.options.Feed.Wait(ctx, result.mark, result.tags)
 }
 
 func (t *topic) resultSize() int64 {

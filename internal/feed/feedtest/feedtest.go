@@ -20,7 +20,6 @@ func Start(t testing.TB, database *db.DB) *feed.Feed {
 		},
 		Log: slog.New(slog.DiscardHandler),
 	})
-	database.OnCommit(changes.Committed)
 	Run(t, changes)
 	Await(t, changes)
 	return changes

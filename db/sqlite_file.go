@@ -1,0 +1,121 @@
+package db
+
+import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	"fmt"
+	"os"
+	"sync"
+	"time"
+
+	"modernc.org/sqlite"
+)
+
+// ErrReplaced means that the file of an SQLite database was replaced or removed while
+// it was open.
+var ErrReplaced = fmt.Errorf("%w: its file was replaced or removed", ErrUnavailable)
+
+const (
+	// maxLifetime of a connection bounds how long a file that was replaced is read if
+	// nobody checks it.
+	maxLifetime = time.Minute
+	// quiesce is the time between the last statement on the file that was replaced and
+	// the first one on the new file. Requests fail in between, so none reads both.
+	quiesce = 3 * time.Second
+)
+
+// sqliteFile is the file of an SQLite database, which all connections have open. If it is
+// replaced, all of them are closed before any opens the new file.
+type sqliteFile struct {
+	path  string
+	pools []*sql.DB
+
+	mu      sync.Mutex
+	opened  os.FileInfo // nil before the first connection
+	closing bool        // after it was replaced
+}
+
+// check returns ErrReplaced if the file was replaced, and makes the pools open the new
+// one.
+func (f *sqliteFile) check() error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	current, err := os.Stat(f.path)
+	switch {
+	case f.closing:
+		return ErrReplaced
+	case f.opened == nil:
+		f.opened = current
+		return nil
+	case err == nil && os.SameFile(f.opened, current):
+		return nil
+	}
+	f.closing = true
+	go f.replace()
+	return ErrReplaced
+}
+
+// replace closes every connection, and then lets new ones open the new file.
+func (f *sqliteFile) replace() {
+	for _, pool := range f.pools {
+		pool.SetConnMaxLifetime(time.Nanosecond)
+		for pool.Stats().InUse > 0 {
+			time.Sleep(10 * time.Millisecond)
+		}
+	}
+	time.Sleep(quiesce)
+	current, err := os.Stat(f.path)
+	for ; err != nil; current, err = os.Stat(f.path) {
+		time.Sleep(quiesce)
+	}
+	for _, pool := range f.pools {
+		pool.SetConnMaxLifetime(maxLifetime)
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.opened, f.closing = current, false
+}
+
+// open opens a pool of connections. The settings are in the DSN so that every connection
+// has them: a PRAGMA would apply to one only.
+func (f *sqliteFile) open(count int, setting string) *sql.DB {
+	connections := sql.OpenDB(&sqliteConnector{f, sqliteURL(f.path, "_busy_timeout=10000&_journal_mode=WAL&_synchronous=FULL&_foreign_keys=1&"+setting)})
+	connections.SetMaxOpenConns(count)
+	connections.SetMaxIdleConns(count)
+	connections.SetConnMaxLifetime(maxLifetime)
+	return connections
+}
+
+// sqliteConnector opens connections to a file, unless it was replaced.
+type sqliteConnector struct {
+	file *sqliteFile
+	dsn  string
+}
+
+// Connect implements driver.Connector.
+func (c *sqliteConnector) Connect(context.Context) (driver.Conn, error) {
+	if c.file.isOpened() {
+		if err := c.file.check(); err != nil { // it would be created
+			return nil, err
+		}
+	}
+	connection, err := c.Driver().Open(c.dsn)
+	if err != nil {
+		return nil, err
+	}
+	if err := c.file.check(); err != nil {
+		_ = connection.Close()
+		return nil, err
+	}
+	return connection, nil
+}
+
+// Driver implements driver.Connector.
+func (c *sqliteConnector) Driver() driver.Driver { return new(sqlite.Driver) }
+
+func (f *sqliteFile) isOpened() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.opened != nil
+}

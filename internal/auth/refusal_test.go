@@ -1,0 +1,107 @@
+package auth
+
+import (
+	"errors"
+	"fmt"
+	"runtime"
+	"testing"
+	"time"
+
+	"portfolio/db"
+	"portfolio/db/dbtest"
+	"portfolio/internal/feed"
+	"portfolio/internal/feed/feedtest"
+)
+
+// TestAuthenticator_ForgetsRefusalOfEarlierQuery checks that a request which began after a
+// change is not refused because of a query that began before.
+func TestAuthenticator_ForgetsRefusalOfEarlierQuery(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		user db.User
+		want error // of the earlier query
+	}{
+		"user activated": {db.User{Username: "u"}, ErrInactiveUser},
+		"token created":  {db.User{Username: "u", IsActive: true}, ErrInvalidToken},
+	} {
+		for _, withFeed := range []bool{true, false} {
+			t.Run(fmt.Sprintf("%s, feed %t", name, withFeed), func(t *testing.T) {
+				t.Parallel()
+				dbtest.EachURL(t, func(t *testing.T, dsn string) {
+					database := dbtest.Open(t, dsn)
+					var changes *feed.Feed
+					if withFeed {
+						changes = feedtest.Start(t, database)
+					}
+					authenticator := NewAuthenticator(database, changes, Options{Timeout: time.Minute, MaxAge: time.Minute})
+					key, id := createToken(t, database, c.user, nil)
+					hash := HashKey(key)
+					if errors.Is(c.want, ErrInvalidToken) {
+						dbtest.Exec(t, dsn, "UPDATE tokens SET key_hash = $1", []byte("another"))
+					}
+					read, release := make(chan struct{}), make(chan struct{})
+					earlier := authenticator.queries.DoChan("0 "+string(hash[:]), func() (any, error) {
+						entry, err := authenticator.query(t.Context(), hash, changes.Mark(), time.Now())
+						close(read)
+						<-release
+						return entry, err
+					})
+					<-read
+					dbtest.Exec(t, dsn, "UPDATE tokens SET key_hash = $1 WHERE id = $2", hash[:], id)
+					dbtest.Exec(t, dsn, "UPDATE users SET is_active = true")
+					later := make(chan error, 1)
+					go func() {
+						_, _, err := authenticator.Viewer(t.Context(), key)
+						later <- err
+					}()
+					for authenticator.Stats().Misses == 0 { // then it is about to join the earlier query
+						runtime.Gosched()
+					}
+					close(release)
+					if entry := (<-earlier).Val.(*cacheEntry); !errors.Is(entry.err, c.want) {
+						t.Errorf("earlier query: got %v, want %v", entry.err, c.want)
+					}
+					if err := <-later; err != nil {
+						t.Errorf("later request: got %v, want no error", err)
+					}
+				})
+			})
+		}
+	}
+}
+
+// TestAuthenticator_ReadsAgainAtMaxAge checks that a viewer is read again at the maximum age
+// though no change was noticed.
+func TestAuthenticator_ReadsAgainAtMaxAge(t *testing.T) {
+	t.Parallel()
+	dbtest.Each(t, func(t *testing.T, database *db.DB) {
+		const maxAge = 5 * time.Second
+		clock := &fakeClock{time.Now()}
+		authenticator := NewAuthenticator(database, feedtest.Start(t, database), Options{Timeout: time.Minute, MaxAge: maxAge})
+		authenticator.now = func() time.Time { return clock.now }
+		key, _ := createToken(t, database, db.User{Username: "staff", IsActive: true}, nil)
+		for _, step := range []struct {
+			later  time.Duration
+			misses int64
+		}{{0, 1}, {maxAge - 1, 1}, {1, 2}, {maxAge - 1, 2}, {maxAge, 3}} {
+			clock.now = clock.now.Add(step.later)
+			if _, _, err := authenticator.Viewer(t.Context(), key); err != nil {
+				t.Fatal(err)
+			}
+			if got := authenticator.Stats().Misses; got != step.misses {
+				t.Errorf("%s later: %d misses, want %d", step.later, got, step.misses)
+			}
+		}
+		session, err := authenticator.LogIn(t.Context(), key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		clock.now = clock.now.Add(maxAge)
+		if err := database.Load(t.Context(), &db.UserPermission{UserID: session.Viewer.ID, Code: PortfolioLinkCode}); err != nil {
+			t.Fatal(err)
+		}
+		if changed, err := session.Confirm(t.Context()); !changed || err != nil {
+			t.Errorf("confirmed after the maximum age: changed %t, %v; want true", changed, err)
+		}
+	})
+}
