@@ -1,8 +1,9 @@
 .DEFAULT_GOAL := help
-.PHONY: help build release image playground test race e2e postgres-newest packages failover chaos rolling soak fuzz lint generate bench bench-go
+.PHONY: help build release image playground test race e2e postgres-newest packages failover chaos rolling feed soak fuzz lint generate bench bench-go
 
 FUZZTIME ?= 10s
 SOAK ?= 20m
+TEST_DURATION ?= 4m
 CONTAINER ?= docker
 IMAGE ?= portfolio
 
@@ -49,6 +50,9 @@ chaos: ## Kill the server under load, stop PostgreSQL and fill disks.
 
 rolling: ## Restart servers in turn behind nginx and Caddy, under load.
 	go test -tags ops -count 1 -timeout 10m -v -run '^TestRollingRestart$$' ./ops
+
+feed: ## Read and write for TEST_DURATION (4m) while faults hide changes; no response may be too old.
+	TEST_DURATION=$(TEST_DURATION) go test -tags ops -count 1 -timeout 24h -v -run '^TestFeed' ./ops
 
 soak: ## Serve mixed load with faults for SOAK (20m); memory and the like must not grow.
 	SOAK=$(SOAK) go test -tags ops -count 1 -timeout 24h -v -run '^TestSoak$$' ./ops

@@ -33,6 +33,7 @@ type sqliteFile struct {
 
 	mu      sync.Mutex
 	opened  os.FileInfo // nil before the first connection
+	log     os.FileInfo // the log of changes of opened, nil without one
 	closing bool        // after it was replaced
 }
 
@@ -45,10 +46,9 @@ func (f *sqliteFile) check() error {
 	switch {
 	case f.closing:
 		return ErrReplaced
-	case f.opened == nil:
+	case f.opened == nil || err == nil && os.SameFile(f.opened, current):
 		f.opened = current
-		return nil
-	case err == nil && os.SameFile(f.opened, current):
+		f.log, _ = os.Stat(f.path + "-wal")
 		return nil
 	}
 	f.closing = true
@@ -59,12 +59,14 @@ func (f *sqliteFile) check() error {
 // replace closes every connection, and then lets new ones open the new file.
 func (f *sqliteFile) replace() {
 	for _, pool := range f.pools {
+		f.checkpoint(pool)
 		pool.SetConnMaxLifetime(time.Nanosecond)
 		for pool.Stats().InUse > 0 {
 			time.Sleep(10 * time.Millisecond)
 		}
 	}
 	time.Sleep(quiesce)
+	f.setLogAside()
 	current, err := os.Stat(f.path)
 	for ; err != nil; current, err = os.Stat(f.path) {
 		time.Sleep(quiesce)
@@ -75,6 +77,25 @@ func (f *sqliteFile) replace() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.opened, f.closing = current, false
+}
+
+// checkpoint writes the log of changes into the former file, which connections have open.
+func (f *sqliteFile) checkpoint(pool *sql.DB) {
+	ctx, cancel := context.WithTimeout(context.Background(), quiesce)
+	defer cancel()
+	_, _ = pool.ExecContext(ctx, "PRAGMA wal_checkpoint(TRUNCATE)") // best effort
+}
+
+// setLogAside renames the log of changes of the former file, if the checkpoint has failed:
+// SQLite would write it into the new file.
+func (f *sqliteFile) setLogAside() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	log := f.path + "-wal"
+	if left, err := os.Stat(log); err == nil && f.log != nil && os.SameFile(left, f.log) {
+		_ = os.Rename(log, log+".replaced")
+		_ = os.Remove(f.path + "-shm")
+	}
 }
 
 // open opens a pool of connections. The settings are in the DSN so that every connection

@@ -109,6 +109,16 @@ func (c *Cluster) NewStandby() *Cluster {
 	return standby
 }
 
+// Clone restarts the cluster, whose files it copies, and starts a server of its own on
+// them. PostgreSQL's identifiers do not tell the two apart.
+func (c *Cluster) Clone() *Cluster {
+	c.t.Helper()
+	c.Stop()
+	clone := newCluster(c.t, fmt.Sprintf(`cp -a '%s/data' "$2"`, c.directory))
+	c.Start()
+	return clone
+}
+
 func newCluster(t testing.TB, create string) *Cluster {
 	t.Helper()
 	started, err := startCluster(create, "")
@@ -127,6 +137,9 @@ func newCluster(t testing.TB, create string) *Cluster {
 
 // URL returns the URL of the database postgres.
 func (c *Cluster) URL() string { return c.url("postgres") }
+
+// Directory returns the directory of the server's socket.
+func (c *Cluster) Directory() string { return c.directory }
 
 // Exec runs a statement.
 func (c *Cluster) Exec(statement string) {

@@ -74,8 +74,8 @@ default_pool_size = 2
 	}
 }
 
-// Redirect makes the pooler use the server of another URL, for its clients of now too.
-func (p *Pooler) Redirect(dsn string) {
+// Retarget makes the pooler use the server of another URL, for its clients of now too.
+func (p *Pooler) Retarget(dsn string) {
 	p.t.Helper()
 	server, err := url.Parse(dsn)
 	if err != nil {

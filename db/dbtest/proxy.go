@@ -23,11 +23,8 @@ type Proxy struct {
 // NewProxy starts a proxy for the server of a URL and returns the URL through it.
 func NewProxy(t *testing.T, dsn string) (*Proxy, string) {
 	t.Helper()
-	target, err := url.Parse(dsn)
-	if err != nil {
-		t.Fatal(err)
-	}
-	p := &Proxy{up: true, dial: dialer(target)}
+	p := &Proxy{up: true}
+	target := p.Retarget(t, dsn)
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -50,24 +47,22 @@ func NewProxy(t *testing.T, dsn string) (*Proxy, string) {
 	return p, target.String()
 }
 
-// dialer returns a function that connects to the server of a URL.
-func dialer(server *url.URL) func() (net.Conn, error) {
-	network, address := "tcp", server.Host
-	if directory := server.Query().Get("host"); directory != "" {
-		network, address = "unix", directory+"/.s.PGSQL.5432"
-	}
-	return func() (net.Conn, error) { return net.Dial(network, address) }
-}
-
-// Redirect forwards new connections to the server of another URL.
-func (p *Proxy) Redirect(dsn string) {
-	server, err := url.Parse(dsn)
+// Retarget forwards new connections to the server of a URL, which it returns parsed. Open
+// connections stay where they are.
+func (p *Proxy) Retarget(t testing.TB, dsn string) *url.URL {
+	t.Helper()
+	target, err := url.Parse(dsn)
 	if err != nil {
-		panic(err)
+		t.Fatal(err)
+	}
+	network, address := "tcp", target.Host
+	if directory := target.Query().Get("host"); directory != "" {
+		network, address = "unix", directory+"/.s.PGSQL.5432"
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.dial = dialer(server)
+	p.dial = func() (net.Conn, error) { return net.Dial(network, address) }
+	return target
 }
 
 func (p *Proxy) forward(client net.Conn) {

@@ -60,7 +60,9 @@ func TestFeed_ForgetsReadsWhenCatalogsChange(t *testing.T) {
 			for statement := range strings.SplitSeq(c.statements, "; ") {
 				session(statement)
 			}
-			waitFor(t, "earlier reads are stale", func() bool { return !changes.Current(mark, feed.Tags{}) && !changes.UsersCurrent(mark) || changes.Mark() == 0 })
+			waitFor(t, "earlier reads are stale", func() bool {
+				return !changes.Current(mark, feed.Tags{}) && !changes.UsersCurrent(mark) || changes.Mark() == 0
+			})
 			if c.repair {
 				waitFor(t, "logged", func() bool { return logged.contains(db.ErrFeedOff.Error()) })
 				if got := changes.Mark(); got != 0 {
@@ -87,14 +89,14 @@ func TestFeed_ForgetsReadsWhenPoolMoves(t *testing.T) {
 			t.Helper()
 			proxy, through := dbtest.NewProxy(t, first)
 			return through, func() {
-				proxy.Redirect(second)
+				proxy.Retarget(t, second)
 				dbtest.Exec(t, first, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'moved' AND pid <> pg_backend_pid()")
 			}
 		},
 		"pooler": func(t *testing.T, first, second string) (string, func()) {
 			t.Helper()
 			pooler, through := dbtest.PgBouncer(t, first)
-			return through, func() { pooler.Redirect(second) }
+			return through, func() { pooler.Retarget(second) }
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -381,6 +383,9 @@ func TestFeed_OpensReplacedFile(t *testing.T) {
 			t.Cleanup(func() { _ = database.Close() })
 			changes := start(t, database, "", slog.New(slog.DiscardHandler))
 			feedtest.Await(t, changes)
+			if _, err := database.CreatePortfolio(t.Context(), "in the log of the old file"); err != nil {
+				t.Fatal(err)
+			}
 			mark := changes.Mark()
 			replace(t, old, replacement)
 			waitFor(t, "the new file is read", func() bool {
@@ -400,6 +405,9 @@ func TestFeed_OpensReplacedFile(t *testing.T) {
 			feedtest.Await(t, changes)
 			if changes.Current(mark, feed.Tags{}) {
 				t.Error("a read of the old file is current")
+			}
+			if page, err := database.Portfolios(t.Context(), list); err != nil || len(page.Rows) != 2 {
+				t.Errorf("%d portfolios in the new file, %v; want 2", len(page.Rows), err)
 			}
 		})
 	}
