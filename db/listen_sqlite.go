@@ -3,6 +3,7 @@ package db
 import (
 	"context"
 	"database/sql"
+	"errors"
 )
 
 // sqliteListener polls PRAGMA data_version on its own connection. Its value changes when
@@ -15,15 +16,17 @@ type sqliteListener struct {
 
 func (db *DB) listenSQLite(ctx context.Context, changed func(Change)) (Listener, error) {
 	connections := db.file.open(1, "_query_only=1")
-	l := &sqliteListener{receiver: db.newReceiver(changed)}
-	l.begin, l.closeConnection = l.run, func() { _ = connections.Close() }
 	connection, err := connections.Conn(ctx)
-	if err == nil {
-		l.query, err = connection.PrepareContext(ctx, "PRAGMA data_version")
+	if err != nil {
+		return nil, errors.Join(wrap(err), connections.Close())
 	}
-	if err == nil {
-		err = l.query.QueryRowContext(ctx).Scan(&l.version)
+	l := &sqliteListener{receiver: db.newReceiver(changed)}
+	l.begin = l.run
+	l.closeConnection = func() { _ = errors.Join(l.query.Close(), connection.Close(), connections.Close()) }
+	if l.query, err = connection.PrepareContext(ctx, "PRAGMA data_version"); err != nil {
+		return nil, errors.Join(wrap(err), connection.Close(), connections.Close())
 	}
+	err = l.query.QueryRowContext(ctx).Scan(&l.version)
 	if err != nil {
 		l.Close()
 		return nil, wrap(err)
