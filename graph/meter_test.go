@@ -2,8 +2,10 @@ package graph_test
 
 import (
 	"bufio"
+	"bytes"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -109,7 +111,10 @@ func TestEveryReadIsMetered(t *testing.T) {
 	dbtest.EachURL(t, func(t *testing.T, dsn string) {
 		t.Parallel()
 		loadMeteredRows(t, dsn)
-		server := graphtest.Serve(t, dbtest.Open(t, dsn), func(o *graphtest.Options) { o.MaxResponse = maxMetered })
+		var logs bytes.Buffer
+		server := graphtest.Serve(t, dbtest.Open(t, dsn), func(o *graphtest.Options) {
+			o.MaxResponse, o.Log = maxMetered, slog.New(slog.NewTextHandler(&logs, nil))
+		})
 		for _, query := range readPaths(t) {
 			if _, body := graphtest.Query(t, server, admin, query, nil); !strings.Contains(body, want) {
 				t.Errorf("%s: got %.300s, want %q", query, body, want)
@@ -126,6 +131,10 @@ func TestEveryReadIsMetered(t *testing.T) {
 			if !strings.Contains(body, want) {
 				t.Errorf("%s: got %.300s, want %q", subscription, body, want)
 			}
+		}
+		server.Close()
+		if logs.Len() > 0 { // a client asked for too much
+			t.Errorf("logged %.300s, want nothing", logs.String())
 		}
 	})
 }
