@@ -15,6 +15,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/coder/websocket"
+
 	"portfolio/compat"
 	"portfolio/db"
 	"portfolio/db/dbtest"
@@ -187,6 +189,31 @@ func TestTimeoutsAreUnavailable(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestSocketWithoutViewerIsLogged checks that a WebSocket is closed, and the reason is
+// logged once, if its viewer cannot be read in time.
+func TestSocketWithoutViewerIsLogged(t *testing.T) {
+	t.Parallel()
+	dbtest.EachURL(t, func(t *testing.T, dsn string) {
+		dbtest.LoadFile(t, dsn, recorded)
+		s := newSlowServer(t, dsn, 500*time.Millisecond)
+		s.holdConnections(t)
+		connection, _, err := websocket.Dial(t.Context(), s.URL+"/graphql", &websocket.DialOptions{Subprotocols: []string{"graphql-transport-ws"}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = connection.CloseNow() }()
+		if err := connection.Write(t.Context(), websocket.MessageText, []byte(`{"type":"connection_init","payload":{"Authorization":"`+staff4242+`"}}`)); err != nil {
+			t.Fatal(err)
+		}
+		if _, text, err := connection.Read(t.Context()); websocket.CloseStatus(err) != websocket.StatusTryAgainLater {
+			t.Errorf("got %s, %v, want status %d", text, err, websocket.StatusTryAgainLater)
+		}
+		if logs := s.logs.String(); strings.Count(logs, `"level":"ERROR"`) != 1 || !strings.Contains(logs, `"request_id":"r-1"`) {
+			t.Errorf("logged %s, want one error with the ID of the request", logs)
+		}
+	})
 }
 
 // TestUploadWaitsForMemory checks what an upload gets that waits for the memory of
