@@ -41,7 +41,7 @@ func (h *Handler) respondTo(r *http.Request, to target, login *auth.Login, err e
 	case errors.Is(err, auth.ErrInactiveUser):
 		return detailResponse(buffer, http.StatusUnauthorized, "User inactive or deleted.")
 	case err != nil:
-		return h.failure(r, err, buffer)
+		return h.failure(r.Context(), err, buffer)
 	case !auth.Allowed(login.Viewer, auth.PermissionPortfolioLink):
 		return detailResponse(buffer, http.StatusForbidden, "You do not have permission to perform this action.")
 	}

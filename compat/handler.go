@@ -151,7 +151,7 @@ func (h *Handler) serve(r *http.Request, to target, login *auth.Login, start tim
 	defer reading.End()
 	ctx, cancel := context.WithTimeout(reading.Record(auth.WithViewer(r.Context(), login.Viewer)), h.options.Timeout-time.Since(start))
 	defer cancel()
-	resp := h.serveLink(ctx, r, to, buffer)
+	resp := h.serveLink(ctx, to, buffer)
 	if resp.status == http.StatusOK && reading.IsWanted() {
 		reading.Store(&cache.Response{Body: slices.Clone(indent(resp.body, to.indent))})
 	}
@@ -168,12 +168,12 @@ func (h *Handler) lookUp(r *http.Request, to target, login *auth.Login) (*cache.
 }
 
 // serveLink serves a link from the database.
-func (h *Handler) serveLink(ctx context.Context, r *http.Request, to target, buffer []byte) response {
+func (h *Handler) serveLink(ctx context.Context, to target, buffer []byte) response {
 	var link *db.PortfolioLink
 	if !to.overflow {
 		var err error
 		if link, err = h.find(ctx, to.route); err != nil {
-			return h.failure(r, err, buffer)
+			return h.failure(ctx, err, buffer)
 		}
 	}
 	if link == nil {
@@ -192,18 +192,25 @@ func (h *Handler) find(ctx context.Context, rt route) (*db.PortfolioLink, error)
 	return h.links.PortfolioLink(ctx, rt.portfolioID, rt.id)
 }
 
-// failure responds to a request that failed with err: 429, 503 or 500. It logs err
-// unless the client disconnected or the server is busy.
-func (h *Handler) failure(r *http.Request, err error, buffer []byte) response {
+// failures are the errors to which the response is 503, and whether they are logged.
+var failures = []struct {
+	err    error
+	logged bool
+}{{admission.ErrBusy, false}, {db.ErrUnavailable, true}, {context.DeadlineExceeded, true}, {context.Canceled, true}}
+
+// failure responds to a request that failed with err: 429, 503 or 500.
+func (h *Handler) failure(ctx context.Context, err error, buffer []byte) response {
 	if limited, ok := errors.AsType[*auth.RateLimitError](err); ok {
 		return throttled(buffer, limited.RetryAfter)
 	}
-	busy := errors.Is(err, admission.ErrBusy)
-	if r.Context().Err() == nil && !busy {
-		h.options.Log.ErrorContext(r.Context(), "request failed", "error", err)
+	for _, known := range failures {
+		if errors.Is(err, known.err) {
+			if known.logged {
+				telemetry.LogFailure(ctx, h.options.Log, err)
+			}
+			return unavailable(buffer, time.Second)
+		}
 	}
-	if busy || errors.Is(err, db.ErrUnavailable) || errors.Is(err, context.DeadlineExceeded) {
-		return unavailable(buffer, time.Second)
-	}
+	telemetry.LogFailure(ctx, h.options.Log, err)
 	return pageResponse(buffer, http.StatusInternalServerError)
 }

@@ -68,7 +68,7 @@ func (db *DB) ExplainNeighbours(ctx context.Context, direction Direction, ids ..
 	return explainText(ctx, db, db.neighbourQuery(neighbours{direction, true}).text, []any{db.idTableArg(ids)})
 }
 
-func explain[R any](ctx context.Context, db *DB, spec listSpec[R], list List, parents []int64) (string, error) {
+func explain[R measured](ctx context.Context, db *DB, spec listSpec[R], list List, parents []int64) (string, error) {
 	q, args := rowQuery(db, spec, list, newWhere(db, spec, list.Filter, parents), len(parents) > 1)
 	return explainText(ctx, db, q.text, args)
 }
@@ -79,7 +79,7 @@ func explainText(ctx context.Context, db *DB, text string, args []any) (string, 
 		prefix, dest = "EXPLAIN QUERY PLAN ", []any{new(int), new(int), new(int), new(string)}
 	}
 	var plan strings.Builder
-	err := db.query(ctx, &preparedQuery{text: prefix + text, unprepared: true}, args, func(row row) error {
+	err := db.runObserved(ctx, &preparedQuery{text: prefix + text, unprepared: true}, args, func(row row) error {
 		err := row.Scan(dest...)
 		plan.WriteString(*dest[len(dest)-1].(*string) + "\n")
 		return err

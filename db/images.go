@@ -26,7 +26,7 @@ const imageColumns = `coalesce(image.type, ''), coalesce(image.name, ''), coales
 func (db *DB) imageList() listSpec[*Image] {
 	return listSpec[*Image]{
 		table: "images", alias: "image", searched: []string{"name", "alt"},
-		query: db.selectImages, scan: scanImage, size: (*Image).size,
+		query: db.selectImages, scan: scanImage,
 		parentOf: func(*Image) int64 { return noParent },
 	}
 }

@@ -96,7 +96,7 @@ func (db *DB) lookUpLink(ctx context.Context, id int64) (*PortfolioLink, error) 
 	if link == nil {
 		return nil, ErrNotFound
 	}
-	return link, nil
+	return link, meterFrom(ctx).count(link) // the context of the batch has no meter
 }
 
 func (db *DB) fetchLink(ctx context.Context, id int64) (*PortfolioLink, error) {
@@ -109,14 +109,12 @@ func (db *DB) fetchLinks(ctx context.Context, calls []*call[int64, *PortfolioLin
 	for i := range ids {
 		ids[i] = calls[min(i, len(calls)-1)].key
 	}
-	return db.query(ctx, &db.linksByIDs[size], ids, func(row row) error {
-		link, err := scanLink(row)
+	return query(ctx, db, &db.linksByIDs[size], ids, scanLink, func(link *PortfolioLink) {
 		for _, c := range calls {
 			if c.key == link.ID {
 				c.value = link
 			}
 		}
-		return err
 	})
 }
 
@@ -141,7 +139,7 @@ func (db *DB) PortfolioLinks(ctx context.Context, portfolioID *int64, list List)
 func (db *DB) linkList(withImages bool) listSpec[*PortfolioLink] {
 	spec := listSpec[*PortfolioLink]{
 		table: "portfolio_links", alias: "link", searched: []string{"name", "description"},
-		query: db.selectBareLinks, scan: scanBareLink, size: (*PortfolioLink).size,
+		query: db.selectBareLinks, scan: scanBareLink,
 		parentColumn: "portfolio_id", parent: PortfolioNode,
 		parentOf: func(link *PortfolioLink) int64 { return link.PortfolioID },
 		record:   (*Reads).addLink,
@@ -207,10 +205,8 @@ func (db *DB) portfoliosOfPage(ctx context.Context, links []*PortfolioLink) (map
 	reads.add(PortfolioNode, ids...)
 	var portfolios []*Portfolio
 	byID := map[int64]*Portfolio{}
-	err := db.query(ctx, &db.portfoliosByID, []any{db.idTableArg(slices.Compact(ids))}, func(row row) error {
-		portfolio, err := scanPortfolio(row)
+	err := query(ctx, db, &db.portfoliosByID, []any{db.idTableArg(slices.Compact(ids))}, scanPortfolio, func(portfolio *Portfolio) {
 		portfolios, byID[portfolio.ID] = append(portfolios, portfolio), portfolio
-		return err
 	})
 	sharePage(portfolios)
 	return byID, err

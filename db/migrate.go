@@ -149,7 +149,9 @@ func (db *DB) lockSchema(ctx context.Context) (unlock func(commit bool) error, e
 		if !commit {
 			end = "ROLLBACK"
 		}
-		_, err := db.write.ExecContext(context.WithoutCancel(ctx), end)
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lockTimeout)
+		defer cancel()
+		_, err := db.write.ExecContext(ctx, end)
 		return wrap(err)
 	}, nil
 }
@@ -162,7 +164,11 @@ func (db *DB) lockPostgres(ctx context.Context) (unlock func(commit bool) error,
 	if err != nil {
 		return nil, wrap(err)
 	}
-	closeConnection := func() error { return wrap(connection.Close(context.WithoutCancel(ctx))) }
+	closeConnection := func() error {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), connectTimeout)
+		defer cancel()
+		return wrap(connection.Close(ctx))
+	}
 	for _, statement := range []string{
 		"BEGIN",
 		"SET LOCAL idle_in_transaction_session_timeout = 0",

@@ -84,39 +84,8 @@ type PortfolioLink struct {
 	portfolio *Portfolio // nil if not read yet
 }
 
-const rowSize = 200 // approximate bytes of a row without its texts
-
 func (p *Portfolio) updated() Time     { return p.UpdatedAt }
 func (l *PortfolioLink) updated() Time { return l.UpdatedAt }
-
-func (u *User) size() int { return rowSize + len(u.Username) }
-
-func (t *Token) size() int { return rowSize + textSize(t.Label) + len(t.User.Username) }
-
-func (p *Portfolio) size() int { return rowSize + len(p.Name) }
-
-func (l *PortfolioLink) size() int {
-	size := rowSize + len(l.Name) + textSize(l.URL) + textSize(l.Description)
-	if l.ImageData != nil {
-		size += l.ImageData.size()
-	}
-	return size
-}
-
-func (i *Image) size() int {
-	size := rowSize + len(i.Type) + len(i.Name) + len(i.Path) + textSize(i.Alt)
-	for _, thumbnail := range i.Thumbnails {
-		size += rowSize/2 + len(thumbnail.Path)
-	}
-	return size
-}
-
-func textSize(text *string) int {
-	if text == nil {
-		return 0
-	}
-	return len(*text)
-}
 
 // Image is a stored image file and its metadata.
 type Image struct {

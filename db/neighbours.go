@@ -41,20 +41,15 @@ func (db *DB) neighboursOfPage(ctx context.Context, links []*PortfolioLink, whic
 	}
 	var rows []*PortfolioLink
 	found := make(map[int64]*PortfolioLink, len(links))
-	scan := meteredScan(ctx, db.linkList(which.images))
 	ctx, reads := scoped(ctx)
 	for _, link := range links {
 		reads.add(PortfolioNode, link.PortfolioID)
 	}
-	err := db.query(ctx, db.neighbourQuery(which), []any{db.idTableArg(ids)}, func(row row) error {
-		var of int64
-		link, err := scan(longerRow{row, &of})
-		if err == nil {
-			link.portfolio = byID[of].portfolio
-			reads.addLink(link)
-			rows, found[of] = append(rows, link), link
-		}
-		return err
+	scan := scanNeighbour(db.linkList(which.images).scan)
+	err := query(ctx, db, db.neighbourQuery(which), []any{db.idTableArg(ids)}, scan, func(near neighbour) {
+		near.portfolio = byID[near.beside].portfolio
+		reads.addLink(near.PortfolioLink)
+		rows, found[near.beside] = append(rows, near.PortfolioLink), near.PortfolioLink
 	})
 	shareLinkPage(rows)
 	return found, err
@@ -75,6 +70,20 @@ func (db *DB) neighbourQuery(which neighbours) *preparedQuery {
 			query(db.idTable()+" JOIN portfolio_links AS of_link ON of_link.id = parent.value JOIN portfolio_links AS link ON link.id = (?)", nearest).
 			ColumnExpr("of_link.id")
 	})
+}
+
+// neighbour is a link beside the link with the ID beside.
+type neighbour struct {
+	*PortfolioLink
+	beside int64
+}
+
+// scanNeighbour returns the function that scans a neighbour, given that for its link.
+func scanNeighbour(scan func(row) (*PortfolioLink, error)) func(row) (neighbour, error) {
+	return func(row row) (near neighbour, err error) {
+		near.PortfolioLink, err = scan(longerRow{row, &near.beside})
+		return near, err
+	}
 }
 
 // longerRow is a row with one more column, the last.

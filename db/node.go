@@ -72,20 +72,19 @@ func (db *DB) Nodes(ctx context.Context, of NodeType, ids []int64) (map[int64]No
 
 // readNodes reads objects as a list does, and calls share, if it is not nil, for
 // those that were read together.
-func readNodes[N Node](ctx context.Context, db *DB, spec listSpec[N], ids []int64, share func([]N)) (map[int64]Node, error) {
+func readNodes[N interface {
+	Node
+	measured
+}](ctx context.Context, db *DB, spec listSpec[N], ids []int64, share func([]N)) (map[int64]Node, error) {
 	type key struct{ table string }
-	query := db.rowQueries.get(key{spec.table}, "SELECT "+spec.table+" by ids", false, func() *bun.SelectQuery {
+	byIDs := db.rowQueries.get(key{spec.table}, "SELECT "+spec.table+" by ids", false, func() *bun.SelectQuery {
 		return spec.query("? AS ?", bun.Ident(spec.table), bun.Ident(spec.alias)).
 			Where("?.id IN (SELECT parent.value FROM "+db.idTable()+")", bun.Ident(spec.alias))
 	})
 	var rows []N
 	nodes := make(map[int64]Node, len(ids))
-	err := db.query(ctx, query, []any{db.idTableArg(ids)}, func(row row) error {
-		node, err := spec.scan(row)
-		if err == nil {
-			rows, nodes[node.NodeID().ID] = append(rows, node), node
-		}
-		return err
+	err := query(ctx, db, byIDs, []any{db.idTableArg(ids)}, spec.scan, func(node N) {
+		rows, nodes[node.NodeID().ID] = append(rows, node), node
 	})
 	if share != nil {
 		share(rows)

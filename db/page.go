@@ -194,15 +194,14 @@ func truncateText(s string) string {
 }
 
 // listSpec describes how to list the rows of a table.
-type listSpec[R any] struct {
+type listSpec[R measured] struct {
 	table        string
 	alias        string
 	searched     []string // columns
 	query        func(from string, args ...any) *bun.SelectQuery
 	scan         func(row) (R, error)
-	size         func(R) int // approximate bytes of memory
-	parentColumn string      // the column with the id of a row's parent, "" to list all rows
-	parent       NodeType    // if set, a list depends on its parent alone, and on what record adds of each row
+	parentColumn string   // the column with the id of a row's parent, "" to list all rows
+	parent       NodeType // if set, a list depends on its parent alone, and on what record adds of each row
 	record       func(*Reads, R)
 	parentOf     func(R) int64 // its value
 }
@@ -247,29 +246,9 @@ func (db *DB) idTableArg(ids []int64) any {
 	return string(text)
 }
 
-type meterKey struct{}
-
-// WithMeter returns a context that calls meter with the size of each row of a
-// list, in bytes. An error of meter ends the statement.
-func WithMeter(ctx context.Context, meter func(bytes int) error) context.Context {
-	return context.WithValue(ctx, meterKey{}, meter)
-}
-
-// meteredScan returns the function that scans a row and counts its size.
-func meteredScan[R any](ctx context.Context, spec listSpec[R]) func(row) (R, error) {
-	meter, _ := ctx.Value(meterKey{}).(func(bytes int) error)
-	return func(row row) (R, error) {
-		read, err := spec.scan(row)
-		if err == nil && meter != nil {
-			err = meter(spec.size(read))
-		}
-		return read, err
-	}
-}
-
 // readPages reads the same page of each parent's list. It runs one statement
 // for the rows and one for the counts, whatever the number of parents.
-func readPages[R any](ctx context.Context, db *DB, spec listSpec[R], list List, parents ...int64) (map[int64]*Page[R], error) {
+func readPages[R measured](ctx context.Context, db *DB, spec listSpec[R], list List, parents ...int64) (map[int64]*Page[R], error) {
 	if err := db.listSlots.Acquire(ctx, 1); err != nil {
 		return nil, wrap(err)
 	}
@@ -292,13 +271,8 @@ func readPages[R any](ctx context.Context, db *DB, spec listSpec[R], list List, 
 	if !list.WithRows {
 		return pages, nil
 	}
-	scan := meteredScan(ctx, spec)
 	q, args := rowQuery(db, spec, list, where, len(parents) > 1)
-	err := db.query(ctx, q, args, func(row row) error {
-		read, err := scan(row)
-		if err != nil {
-			return err
-		}
+	err := query(ctx, db, q, args, spec.scan, func(read R) {
 		if reads != nil {
 			spec.record(reads, read)
 		}
@@ -306,7 +280,6 @@ func readPages[R any](ctx context.Context, db *DB, spec listSpec[R], list List, 
 		if page.HasMore = len(page.Rows) == list.Limit; !page.HasMore {
 			page.Rows = append(page.Rows, read)
 		}
-		return nil
 	})
 	if list.Backward {
 		for _, page := range pages {
@@ -316,22 +289,28 @@ func readPages[R any](ctx context.Context, db *DB, spec listSpec[R], list List, 
 	return pages, err
 }
 
-func readCounts[R any](ctx context.Context, db *DB, spec listSpec[R], list List, where whereClause, parents []int64, pages map[int64]*Page[R]) error {
+func readCounts[R measured](ctx context.Context, db *DB, spec listSpec[R], list List, where whereClause, parents []int64, pages map[int64]*Page[R]) error {
 	q, args := countQuery(db, spec, list, where, len(parents) > 1)
-	return db.query(ctx, q, args, func(row row) error {
-		counted, parent := Page[R]{}, int64(0)
-		if err := row.Scan(&counted.Total, &counted.HasPreceding, &parent); err != nil {
-			return err
-		}
+	return query(ctx, db, q, args, scanCounts, func(c counts) {
 		if len(parents) == 1 {
-			parent = parents[0]
+			c.parent = parents[0]
 		}
-		*pages[parent] = counted
-		return nil
+		*pages[c.parent] = Page[R]{Total: c.total, HasPreceding: c.hasPreceding}
 	})
 }
 
-func newWhere[R any](db *DB, spec listSpec[R], filter Filter, parents []int64) whereClause {
+// counts is what is counted of a parent's list.
+type counts struct {
+	total        int
+	hasPreceding bool
+	parent       int64
+}
+
+func scanCounts(row row) (c counts, err error) {
+	return c, row.Scan(&c.total, &c.hasPreceding, &c.parent)
+}
+
+func newWhere[R measured](db *DB, spec listSpec[R], filter Filter, parents []int64) whereClause {
 	var where whereClause
 	switch {
 	case spec.parentColumn == "":
@@ -365,7 +344,7 @@ type queryKey struct {
 
 // rowQuery returns the query for the rows of a page, and one more to know
 // whether there are more.
-func rowQuery[R any](db *DB, spec listSpec[R], list List, where whereClause, nested bool) (*preparedQuery, []any) {
+func rowQuery[R measured](db *DB, spec listSpec[R], list List, where whereClause, nested bool) (*preparedQuery, []any) {
 	order := list.reading()
 	if list.Cursor.Valid {
 		db.addCursor(&where, order.Keys(), list.Cursor.V, false)
@@ -384,7 +363,7 @@ func listName(table, what string, list List) string {
 }
 
 // buildRowQuery selects the rows of a page before it joins anything to them.
-func buildRowQuery[R any](db *DB, spec listSpec[R], key queryKey) *bun.SelectQuery {
+func buildRowQuery[R measured](db *DB, spec listSpec[R], key queryKey) *bun.SelectQuery {
 	page := db.read.NewSelect().TableExpr(key.table).Where(key.where).OrderExpr(key.order.on("")).Limit(int64(key.limit) + 1)
 	var query *bun.SelectQuery
 	switch {
@@ -405,7 +384,7 @@ func buildRowQuery[R any](db *DB, spec listSpec[R], key queryKey) *bun.SelectQue
 
 // countQuery returns the query for Total and HasPreceding of each parent's
 // page.
-func countQuery[R any](db *DB, spec listSpec[R], list List, where whereClause, nested bool) (*preparedQuery, []any) {
+func countQuery[R measured](db *DB, spec listSpec[R], list List, where whereClause, nested bool) (*preparedQuery, []any) {
 	key := queryKey{table: spec.table, nested: nested}
 	total, preceding := "0", "false"
 	if list.WithTotal {

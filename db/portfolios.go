@@ -41,7 +41,7 @@ func (db *DB) Portfolios(ctx context.Context, list List) (*Page[*Portfolio], err
 func (db *DB) portfolioList() listSpec[*Portfolio] {
 	return listSpec[*Portfolio]{
 		table: "portfolios", alias: "portfolio", searched: []string{"name"},
-		query: db.selectPortfolios, scan: scanPortfolio, size: (*Portfolio).size,
+		query: db.selectPortfolios, scan: scanPortfolio,
 		parentOf: func(*Portfolio) int64 { return noParent },
 	}
 }

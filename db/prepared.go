@@ -30,8 +30,25 @@ func (q *preparedQuery) render(name string, query *bun.SelectQuery) {
 // row is the current row of a result.
 type row interface{ Scan(dest ...any) error }
 
-// query runs a query and calls each for every row. It may change args.
-func (db *DB) query(ctx context.Context, q *preparedQuery, args []any, each func(row) error) error {
+// query runs a query, scans its rows and calls each with every one. It counts the rows
+// for the meter of the context, whose error ends the statement. It may change args.
+func query[R measured](ctx context.Context, db *DB, q *preparedQuery, args []any, scan func(row) (R, error), each func(R)) error {
+	meter := meterFrom(ctx)
+	return db.runObserved(ctx, q, args, func(row row) error {
+		scanned, err := scan(row)
+		if err == nil {
+			err = meter.count(scanned)
+		}
+		if err == nil {
+			each(scanned)
+		}
+		return err
+	})
+}
+
+// runObserved runs a query, and calls each for every row. Only query calls it, so that
+// every row is counted.
+func (db *DB) runObserved(ctx context.Context, q *preparedQuery, args []any, each func(row) error) error {
 	recordQuery(ctx)
 	if db.observe == nil {
 		return db.run(ctx, q, args, each)
@@ -60,13 +77,13 @@ func (db *DB) run(ctx context.Context, q *preparedQuery, args []any, each func(r
 
 // queryOne runs a query that returns at most one row. If there is none it
 // returns ErrNotFound.
-func queryOne[T any](ctx context.Context, db *DB, q *preparedQuery, scan func(row) (*T, error), args ...any) (*T, error) {
-	var found *T
-	err := db.query(ctx, q, args, func(row row) (err error) {
-		found, err = scan(row)
-		return err
-	})
-	if err == nil && found == nil {
+func queryOne[R measured](ctx context.Context, db *DB, q *preparedQuery, scan func(row) (R, error), args ...any) (R, error) {
+	var (
+		found  R
+		exists bool
+	)
+	err := query(ctx, db, q, args, scan, func(scanned R) { found, exists = scanned, true })
+	if err == nil && !exists {
 		err = ErrNotFound
 	}
 	return found, err

@@ -55,7 +55,7 @@ func (db *DB) Tokens(ctx context.Context, list List) (*Page[*Token], error) {
 
 func (db *DB) tokenList() listSpec[*Token] {
 	return listSpec[*Token]{
-		table: "tokens", alias: "t", query: db.selectTokens, scan: scanToken, size: (*Token).size,
+		table: "tokens", alias: "t", query: db.selectTokens, scan: scanToken,
 		parentOf: func(*Token) int64 { return noParent },
 	}
 }

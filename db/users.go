@@ -47,7 +47,7 @@ func (db *DB) Users(ctx context.Context, list List) (*Page[*User], error) {
 
 func (db *DB) userList() listSpec[*User] {
 	return listSpec[*User]{
-		table: "users", alias: "u", query: db.selectUsers, scan: scanUser, size: (*User).size,
+		table: "users", alias: "u", query: db.selectUsers, scan: scanUser,
 		parentOf: func(*User) int64 { return noParent },
 	}
 }

@@ -12,9 +12,11 @@ import (
 	"github.com/vektah/gqlparser/v2/gqlerror"
 
 	"portfolio/db"
+	"portfolio/internal/admission"
 	"portfolio/internal/apierror"
 	"portfolio/internal/auth"
 	"portfolio/internal/storage"
+	"portfolio/internal/telemetry"
 )
 
 var (
@@ -39,21 +41,28 @@ func nameMissing(err error, object, id string) error {
 	return err
 }
 
-// publicErrors maps errors to the codes and messages that clients read.
+// publicErrors maps errors to the codes and messages that clients read. The first one
+// that matches counts. What only the state of the server explains is logged; that it is
+// busy, its metrics tell.
 var publicErrors = []struct {
 	err     error
 	code    apierror.Code
 	message string
+	logged  bool
 }{
-	{errUnauthenticated, apierror.Unauthenticated, "Authentication is required."},
-	{errForbidden, apierror.Forbidden, "You do not have permission to do this."},
-	{auth.ErrInvalidToken, apierror.Unauthenticated, "The token is invalid."},
-	{auth.ErrInactiveUser, apierror.Unauthenticated, "The user is inactive."},
-	{db.ErrUnavailable, apierror.Unavailable, "The database is unavailable. Try again later."},
-	{storage.ErrUnavailable, apierror.Unavailable, "File storage is unavailable. Try again later."},
-	{db.ErrConflict, apierror.Conflict, "Already exists."},
-	{db.ErrStale, apierror.Conflict, "The object has changed since it was last read."},
-	{db.ErrNotFound, apierror.NotFound, "Not found."},
+	{errUnauthenticated, apierror.Unauthenticated, "Authentication is required.", false},
+	{errForbidden, apierror.Forbidden, "You do not have permission to do this.", false},
+	{auth.ErrInvalidToken, apierror.Unauthenticated, "The token is invalid.", false},
+	{auth.ErrInactiveUser, apierror.Unauthenticated, "The user is inactive.", false},
+	{admission.ErrTooLarge, apierror.BadUserInput, "The response is too large.", false},
+	{admission.ErrBusy, apierror.Unavailable, "The server is busy. Try again later.", false},
+	{db.ErrUnavailable, apierror.Unavailable, "The database is unavailable. Try again later.", true},
+	{storage.ErrUnavailable, apierror.Unavailable, "File storage is unavailable. Try again later.", true},
+	{db.ErrConflict, apierror.Conflict, "Already exists.", false},
+	{db.ErrStale, apierror.Conflict, "The object has changed since it was last read.", false},
+	{db.ErrNotFound, apierror.NotFound, "Not found.", false},
+	{context.DeadlineExceeded, apierror.Unavailable, "The request took too long. Try again later.", true},
+	{context.Canceled, apierror.Unavailable, "The request took too long. Try again later.", true},
 }
 
 // PresentError returns a function that converts an error to the form that
@@ -73,8 +82,8 @@ func PresentError(log *slog.Logger) graphql.ErrorPresenterFunc {
 		}
 		for _, public := range publicErrors {
 			if errors.Is(err, public.err) {
-				if public.code == apierror.Unavailable && !errors.Is(ctx.Err(), context.Canceled) {
-					log.ErrorContext(ctx, "request failed", "error", err)
+				if public.logged {
+					telemetry.LogFailure(ctx, log, err)
 				}
 				return apierror.Wrap(located, public.code, public.message)
 			}
@@ -82,9 +91,7 @@ func PresentError(log *slog.Logger) graphql.ErrorPresenterFunc {
 		if _, ok := located.Extensions["code"].(apierror.Code); ok {
 			return located
 		}
-		if ctx.Err() == nil {
-			log.ErrorContext(ctx, "request failed", "error", err)
-		}
+		telemetry.LogFailure(ctx, log, err)
 		return apierror.Wrap(located, apierror.Internal, "Internal error.")
 	}
 }

@@ -93,3 +93,35 @@ func TestBudget(t *testing.T) {
 		}
 	}
 }
+
+// TestMeterCountsRowsWhileItWaits checks that the reader of a row, which has a
+// database connection, does not wait while the response waits for a heavy slot.
+func TestMeterCountsRowsWhileItWaits(t *testing.T) {
+	a := New(1, 1, 4<<20, nil)
+	a.Heavy = NewThrottle(0, 2, 10*time.Second)
+	meter := a.NewMeter(4<<20, new(Slot), false)
+	ctx, goAway := context.WithCancel(t.Context())
+	defer goAway()
+	encoded := make(chan error, 2)
+	for range cap(encoded) {
+		go func() { encoded <- meter.AddEncoded(ctx, heavyResponse+MeterStep) }()
+	}
+	for a.Heavy.Stats().Waiting == 0 {
+		runtime.Gosched()
+	}
+	if err := errors.Join(meter.AddRow(MeterStep), meter.Err()); err != nil {
+		t.Errorf("a row: got %v, want no error", err)
+	}
+	if got := a.Heavy.Stats().Waiting; got != 1 {
+		t.Errorf("after the row %d wait for a heavy slot, want 1: the row waited too", got)
+	}
+	goAway()
+	for range cap(encoded) {
+		if err := <-encoded; !errors.Is(err, context.Canceled) {
+			t.Errorf("what was encoded: got %v, want %v", err, context.Canceled)
+		}
+	}
+	if err := meter.AddRow(MeterStep); !errors.Is(err, context.Canceled) {
+		t.Errorf("a row afterwards: got %v, want %v", err, context.Canceled)
+	}
+}

@@ -25,10 +25,12 @@ type Meter struct {
 
 	rows, encoded atomic.Int64
 
-	mu       sync.Mutex
-	taken    int64 // bytes of the budget of all responses
-	keepSlot bool
-	err      error
+	toHeavySlot sync.Once // those who encode wait for it, those who count rows do not
+	keepSlot    bool
+
+	mu    sync.Mutex // never held across a wait: AddRow needs it
+	taken int64      // bytes of the budget of all responses
+	err   error
 }
 
 // NewMeter returns a meter for a response of at most limit bytes. If the response
@@ -52,13 +54,20 @@ func (m *Meter) AddEncoded(ctx context.Context, n int) error {
 	if err != nil || total <= heavyResponse {
 		return err
 	}
+	if !m.keepSlot {
+		m.toHeavySlot.Do(func() { m.fail(m.slot.Move(ctx, m.admission.Heavy)) })
+	}
+	return m.Err()
+}
+
+// fail records why the response cannot be built, unless err is nil or another error
+// came first.
+func (m *Meter) fail(err error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if !m.keepSlot && m.err == nil {
-		m.keepSlot = true
-		m.err = m.slot.Move(ctx, m.admission.Heavy)
+	if m.err == nil {
+		m.err = err
 	}
-	return m.err
 }
 
 // add returns the total once it has passed another MeterStep, else 0.

@@ -55,7 +55,6 @@ type Handler struct {
 var (
 	errNoOperation = apierror.BadInput("Unknown operation name, or operationName is required because the document has several operations.")
 	errBusy        = apierror.New(apierror.Unavailable, "The server is busy. Try again later.")
-	errTimeout     = apierror.New(apierror.Unavailable, "The request took too long. Try again later.")
 	errRateLimited = apierror.New(apierror.RateLimited, "Too many requests. Try again later.")
 )
 
@@ -390,13 +389,7 @@ func (h *Handler) incomplete(ctx context.Context, operation *operation, err erro
 // unavailable returns the response to a request that ran out of time or was
 // refused a slot.
 func (h *Handler) unavailable(ctx context.Context, err error) response {
-	if errors.Is(err, admission.ErrBusy) {
-		return errorResponse(http.StatusServiceUnavailable, errBusy)
-	}
-	if errors.Is(err, context.DeadlineExceeded) {
-		h.Log.ErrorContext(ctx, "request timed out", "error", err)
-	}
-	return errorResponse(http.StatusServiceUnavailable, errTimeout)
+	return errorResponse(http.StatusServiceUnavailable, h.PresentError(ctx, err))
 }
 
 // logIn returns the sender of a request.

@@ -121,8 +121,9 @@ func (s *subscriber) join(to *subscription, viewer *db.User) *gqlerror.Error {
 		_, _ = fmt.Fprintf(hash, "%d %s", len(part), part) // never fails
 	}
 	told := telemetry.RequestFrom(to.ctx)
-	about := &telemetry.Request{ID: told.ID, Type: told.Type, Operation: told.Operation}
+	id, kind, operation := told.ID, told.Type, told.Operation
 	execute := func(ctx context.Context) topics.Result {
+		about := &telemetry.Request{ID: id, Type: kind, Operation: operation}
 		ctx = storage.WithBaseURL(auth.WithViewer(telemetry.WithRequest(ctx, about), viewer), base)
 		return s.handler.executeEvent(ctx, to.text)
 	}

@@ -266,6 +266,7 @@ func (s *socket) initiate(ctx context.Context, payload json.RawMessage) error {
 	case isRefused(err):
 		return errSocketForbidden
 	case err != nil:
+		_ = s.handler.unauthenticated(ctx, err) // which logs it
 		return errSocketBusy
 	case viewer != nil:
 		s.limit, s.budget = maxBody, s.handler.Admission.Bodies

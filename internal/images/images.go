@@ -22,7 +22,7 @@ import (
 
 const (
 	commitTimeout = 10 * time.Second
-	removeTimeout = 5 * time.Second
+	removeTimeout = 5 * time.Second // of all files of a request, which has a slot meanwhile
 )
 
 // Service renders images and stores their files.
@@ -33,7 +33,7 @@ type Service struct {
 	memory    *semaphore.Weighted // of maxMemory bytes
 	reserved  atomic.Int64
 
-	// Log receives what fails after an image was deleted.
+	// Log receives which files could not be removed.
 	Log *slog.Logger
 	// Observe, unless nil, is called, possibly concurrently, after each step of
 	// storing an image: read, wait for memory, render, store its files, and insert
@@ -94,25 +94,21 @@ func (e *FileError) Unwrap() error { return e.Err }
 // disconnect cannot interrupt the commit. If insert fails all files are removed,
 // unless the error is db.ErrUnavailable: the rows may have been written then. If
 // an image cannot be staged, the error is a *FileError.
-func (s *Service) SaveAll(ctx context.Context, files []File, insert func(context.Context, []*db.Image) error) (err error) {
+func (s *Service) SaveAll(ctx context.Context, files []File, insert func(context.Context, []*db.Image) error) error {
 	var staged []*Staged
 	var images []*db.Image
-	defer func() {
-		for _, image := range staged {
-			err = errors.Join(err, image.Discard(ctx))
-		}
-	}()
+	defer func() { s.discard(ctx, staged...) }()
 	for i, file := range files {
-		image, err := s.Stage(ctx, file.Name, file.Content)
+		image, err := s.stage(ctx, file.Name, file.Content)
+		staged, images = append(staged, image), append(images, image.Image)
 		if err != nil {
 			return &FileError{i, err}
 		}
-		staged, images = append(staged, image), append(images, image.Image)
 	}
 	commit, cancel := context.WithTimeout(context.WithoutCancel(ctx), commitTimeout)
 	defer cancel()
 	end := s.begin(ctx, "insert")
-	err = insert(commit, images)
+	err := insert(commit, images)
 	end(0)
 	unknown := errors.Is(err, db.ErrUnavailable)
 	if err == nil || unknown {
@@ -129,13 +125,38 @@ func (s *Service) SaveAll(ctx context.Context, files []File, insert func(context
 // RemoveFiles removes the files of a deleted image, even if ctx is canceled. A
 // file that cannot be removed is left to garbage collection.
 func (s *Service) RemoveFiles(ctx context.Context, files []db.FileKey) {
-	remove, cancel := context.WithTimeout(context.WithoutCancel(ctx), removeTimeout)
+	keys := make([]string, len(files))
+	for i, file := range files {
+		keys[i] = storage.Key(string(file))
+	}
+	if err := s.removeAll(ctx, keys); err != nil {
+		s.Log.ErrorContext(ctx, "files of a deleted image were not removed", "error", err)
+	}
+}
+
+// discard removes the files of images that are not committed, as RemoveFiles does.
+func (s *Service) discard(ctx context.Context, staged ...*Staged) {
+	var keys []string
+	for _, image := range staged {
+		keys, image.keys = append(keys, image.keys...), nil
+	}
+	if err := s.removeAll(ctx, keys); err != nil {
+		s.Log.ErrorContext(ctx, "files of an image that was not saved were not removed", "error", err)
+	}
+}
+
+// removeAll removes files, even if ctx is canceled, until removeTimeout. The error
+// names those that are left.
+func (s *Service) removeAll(ctx context.Context, keys []string) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), removeTimeout)
 	defer cancel()
-	for _, file := range files {
-		if err := s.store.Remove(remove, storage.Key(string(file))); err != nil {
-			s.Log.ErrorContext(ctx, "the file of a deleted image was not removed", "file", file, "error", err)
+	var left error
+	for _, key := range keys {
+		if err := s.store.Remove(ctx, key); err != nil {
+			left = errors.Join(left, fmt.Errorf("%s: %w", key, err))
 		}
 	}
+	return left
 }
 
 // Staged is an image whose files are stored, but whose rows are not written
@@ -143,22 +164,19 @@ func (s *Service) RemoveFiles(ctx context.Context, files []db.FileKey) {
 type Staged struct {
 	Image *db.Image // with its thumbnails
 
-	store storage.Store
-	keys  []string // of the files to discard
+	service *Service
+	keys    []string // of the files to discard
 }
 
 // Commit keeps the files.
 func (s *Staged) Commit() { s.keys = nil }
 
 // Discard removes the files unless they were committed, even if ctx is
-// canceled.
+// canceled. Files that cannot be removed are left to garbage collection.
 func (s *Staged) Discard(ctx context.Context) error {
-	var err error
-	for _, key := range s.keys {
-		err = errors.Join(err, s.store.Remove(context.WithoutCancel(ctx), key))
-	}
+	keys := s.keys
 	s.keys = nil
-	return err
+	return s.service.removeAll(ctx, keys)
 }
 
 // Stage checks and renders an image that the client names filename, and stores
@@ -166,45 +184,57 @@ func (s *Staged) Discard(ctx context.Context) error {
 // is an imaging.InputError for a file that is not an image, or that takes too
 // many bytes or too much memory.
 func (s *Service) Stage(ctx context.Context, filename string, content io.ReadSeeker) (*Staged, error) {
+	staged, err := s.stage(ctx, filename, content)
+	if err != nil {
+		s.discard(ctx, staged)
+		return nil, err
+	}
+	return staged, nil
+}
+
+// stage is Stage. It returns the files to discard after an error too.
+func (s *Service) stage(ctx context.Context, filename string, content io.ReadSeeker) (*Staged, error) {
+	staged := &Staged{service: s}
 	end := s.begin(ctx, "read")
 	source, err := imaging.Read(content, s.maxBytes)
 	end(0)
-	if err != nil {
-		return nil, err
+	if err == nil {
+		err = staged.render(ctx, displayName(filename), source)
 	}
-	reserved := source.Memory()
-	if reserved > s.maxMemory {
+	return staged, err
+}
+
+// render renders an image and stores its files. It holds memory until it returns.
+func (s *Staged) render(ctx context.Context, name string, source *imaging.Source) error {
+	service, reserved := s.service, source.Memory()
+	if limit := service.maxMemory; reserved > limit {
 		const mebibyte = 1 << 20
-		return nil, imaging.InputError(fmt.Sprintf("needs %d MiB of memory to decode; the limit is %d MiB", (reserved+mebibyte-1)/mebibyte, s.maxMemory/mebibyte))
+		return imaging.InputError(fmt.Sprintf("needs %d MiB of memory to decode; the limit is %d MiB", (reserved+mebibyte-1)/mebibyte, limit/mebibyte))
 	}
-	end = s.begin(ctx, "wait")
-	err = s.memory.Acquire(ctx, reserved)
+	end := service.begin(ctx, "wait")
+	err := service.memory.Acquire(ctx, reserved)
 	end(0)
 	if err != nil {
-		return nil, err
+		return fmt.Errorf("wait for memory: %w", err)
 	}
-	s.reserveMemory(reserved)
-	defer func() { s.releaseMemory(reserved) }()
-	end = s.begin(ctx, "render")
+	service.reserveMemory(reserved)
+	defer func() { service.releaseMemory(reserved) }()
+	end = service.begin(ctx, "render")
 	renditions, err := source.Render()
 	if err != nil {
 		end(0)
-		return nil, err
+		return err
 	}
 	end(renditions.Original.Width * renditions.Original.Height)
 	files := min(int64(len(renditions.Original.Content)), reserved) // the rest is garbage
-	s.releaseMemory(reserved - files)
+	service.releaseMemory(reserved - files)
 	reserved = files
 
-	name := displayName(filename)
-	staged := &Staged{Image: newImage(name, source, renditions), store: s.store}
-	end = s.begin(ctx, "store")
-	err = staged.writeFiles(ctx, name, renditions)
+	s.Image = newImage(name, source, renditions)
+	end = service.begin(ctx, "store")
+	err = s.writeFiles(ctx, name, renditions)
 	end(0)
-	if err != nil {
-		return nil, errors.Join(err, staged.Discard(ctx))
-	}
-	return staged, nil
+	return err
 }
 
 // begin returns the function that ends a step.
@@ -268,7 +298,7 @@ func (s *Staged) writeFiles(ctx context.Context, name string, renditions *imagin
 // taken.
 func (s *Staged) writeFile(ctx context.Context, key string, content []byte) (string, error) {
 	for free := key; ; free = uniqueKey(key) {
-		err := s.store.Create(ctx, free, bytes.NewReader(content), int64(len(content)))
+		err := s.service.store.Create(ctx, free, bytes.NewReader(content), int64(len(content)))
 		if errors.Is(err, storage.ErrExists) {
 			continue
 		}

@@ -5,6 +5,8 @@ package telemetry
 import (
 	"cmp"
 	"context"
+	"errors"
+	"log/slog"
 	"net/http"
 	"net/netip"
 	"sync/atomic"
@@ -46,6 +48,8 @@ type Request struct {
 	Bytes      int64 // of the body that was written
 	Statements atomic.Int64
 	Duration   time.Duration
+
+	timedOut atomic.Bool // and the log says so
 }
 
 func (r *Request) status() int { return cmp.Or(r.Status, http.StatusOK) }
@@ -64,6 +68,20 @@ func RequestFrom(ctx context.Context) *Request {
 		return r
 	}
 	return &Request{}
+}
+
+// LogFailure logs why the request of the context failed, unless its client has
+// disconnected. After the request has run out of time, only the first error is logged:
+// that is the cause of all others.
+func LogFailure(ctx context.Context, log *slog.Logger, err error) {
+	ended := ctx.Err()
+	switch {
+	case errors.Is(ended, context.Canceled):
+	case !errors.Is(ended, context.DeadlineExceeded) && !errors.Is(err, context.DeadlineExceeded):
+		log.ErrorContext(ctx, "request failed", "error", err)
+	case RequestFrom(ctx).timedOut.CompareAndSwap(false, true):
+		log.ErrorContext(ctx, "request timed out", "error", err)
+	}
 }
 
 // Outcomes that are not the code of an error.

@@ -3,8 +3,10 @@ package storagetest
 
 import (
 	"context"
+	"net/http"
 	"net/http/httptest"
 	"slices"
+	"sync"
 	"testing"
 
 	"github.com/johannesboyne/gofakes3"
@@ -35,14 +37,32 @@ func Each(t *testing.T, test func(t *testing.T, store storage.Store)) {
 	t.Helper()
 	t.Run("file", func(t *testing.T) { test(t, Directory(t)) })
 	t.Run("s3", func(t *testing.T) {
-		backend := s3mem.New()
-		if err := backend.CreateBucket("images"); err != nil {
-			t.Fatal(err)
-		}
-		server := httptest.NewServer(gofakes3.New(backend).Server())
-		t.Cleanup(server.Close)
-		test(t, S3(t, server.URL))
+		store, _ := HangingS3(t, func(*http.Request) bool { return false })
+		test(t, store)
 	})
+}
+
+// HangingS3 opens a bucket whose server does not respond to some requests until the
+// function release is called.
+func HangingS3(t *testing.T, hangs func(*http.Request) bool) (store storage.Store, release func()) {
+	t.Helper()
+	backend := s3mem.New()
+	if err := backend.CreateBucket("images"); err != nil {
+		t.Fatal(err)
+	}
+	bucket, released := gofakes3.New(backend).Server(), make(chan struct{})
+	release = sync.OnceFunc(func() { close(released) })
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if hangs(r) {
+			<-released
+		}
+		bucket.ServeHTTP(w, r)
+	}))
+	t.Cleanup(func() {
+		release()
+		server.Close()
+	})
+	return S3(t, server.URL), release
 }
 
 // S3 opens the bucket images at an S3 endpoint.

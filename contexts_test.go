@@ -1,0 +1,64 @@
+package main
+
+import (
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// TestDetachedContextsEnd checks that each context which does not end with its request
+// ends nevertheless: by a deadline, or because its owner cancels it.
+func TestDetachedContextsEnd(t *testing.T) {
+	t.Parallel()
+	detached := []string{"Background", "TODO", "WithoutCancel"}
+	ends := []string{"context.WithTimeout", "context.WithDeadline", "context.WithCancel", "signal.NotifyContext"}
+	files, checked := token.NewFileSet(), 0
+	err := filepath.WalkDir(".", func(name string, entry fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case entry.IsDir() && (name == "bench" || strings.HasSuffix(name, "test") || entry.Name() == "node_modules"): // tools and helpers of tests
+			return fs.SkipDir
+		case entry.IsDir() || filepath.Ext(name) != ".go" || strings.HasSuffix(name, "_test.go"):
+			return nil
+		}
+		file, err := parser.ParseFile(files, name, nil, parser.SkipObjectResolution)
+		if err != nil {
+			return err
+		}
+		ast.PreorderStack(file, nil, func(node ast.Node, around []ast.Node) bool {
+			call, ok := node.(*ast.CallExpr)
+			if !ok || !slices.ContainsFunc(detached, func(name string) bool { return calledName(call) == "context."+name }) {
+				return true
+			}
+			checked++
+			outer, _ := around[len(around)-1].(*ast.CallExpr)
+			if outer == nil || !slices.Contains(ends, calledName(outer)) {
+				t.Errorf("%s: %s has no deadline", files.Position(call.Pos()), calledName(call))
+			}
+			return true
+		})
+		return nil
+	})
+	if err != nil || checked == 0 {
+		t.Errorf("%d contexts were found, want some: %v", checked, err)
+	}
+}
+
+// calledName returns the name of the function of another package that is called, such as
+// context.Background.
+func calledName(call *ast.CallExpr) string {
+	selector, ok := call.Fun.(*ast.SelectorExpr)
+	if !ok {
+		return ""
+	}
+	if of, ok := selector.X.(*ast.Ident); ok {
+		return of.Name + "." + selector.Sel.Name
+	}
+	return ""
+}
