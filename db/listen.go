@@ -22,7 +22,7 @@ type Listener interface {
 	Sync() *RoundTrip
 	// Check ends the listener unless changes still notify it, and the pool still uses
 	// the same database. It takes a second at most.
-	Check(ctx context.Context)
+	Check()
 	// Done is closed when the listener has ended.
 	Done() <-chan struct{}
 	// Err returns why the listener has ended.

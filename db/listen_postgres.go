@@ -134,13 +134,13 @@ func (l *postgresListener) meet(ctx context.Context) error {
 }
 
 // Check implements Listener.
-func (l *postgresListener) Check(ctx context.Context) {
+func (l *postgresListener) Check() {
 	l.checkMu.Lock()
 	defer l.checkMu.Unlock()
 	if time.Since(l.checked) < checkPause {
 		return
 	}
-	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
+	ctx, cancel := context.WithTimeout(context.Background(), checkTimeout)
 	defer cancel()
 	current, err := readCatalog(ctx, l.monitor)
 	if err == nil {
@@ -205,7 +205,7 @@ func (l *postgresListener) notify(message *pgproto3.NotificationResponse) {
 		l.met.Store(true)
 	case strings.HasPrefix(message.Payload, noncePrefix): // of another listener
 	case message.Payload == checkPayload:
-		l.Check(context.Background())
+		l.Check()
 	default:
 		l.changed(parseChange(message.Payload))
 		l.notified(message.PID)

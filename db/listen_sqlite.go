@@ -52,7 +52,7 @@ func (l *sqliteListener) run() {
 }
 
 // Check implements Listener.
-func (l *sqliteListener) Check(context.Context) {
+func (l *sqliteListener) Check() {
 	if err := l.db.file.check(); err != nil {
 		l.fail(err)
 	}

@@ -61,7 +61,7 @@ func newSlowServer(t *testing.T, dsn string, timeout time.Duration) *slowServer 
 	})
 	feedtest.Run(t, changes)
 	feedtest.Await(t, changes)
-	s.authenticator = auth.NewAuthenticator(s.database, changes, timeout, 0)
+	s.authenticator = auth.NewAuthenticator(s.database, changes, auth.Options{Timeout: timeout, MaxAge: time.Minute})
 	resolver := &graph.Resolver{DB: s.database, Auth: s.authenticator}
 	graphQL := graphtest.NewHandler(t, resolver, func(o *graphtest.Options) {
 		o.Feed, o.Admission, o.Timeout, o.Log = changes, s.admitted, timeout, log

@@ -130,7 +130,7 @@ func (f *Feed) listen(ctx context.Context, ready func()) error {
 		case <-syncs.C:
 			_ = listener.Sync().Wait() // if it fails the listener is done
 		case <-checks.C:
-			listener.Check(ctx)
+			listener.Check()
 		}
 	}
 }
