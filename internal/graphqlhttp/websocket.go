@@ -28,6 +28,7 @@ import (
 type socket struct {
 	*subscriber
 	connection *websocket.Conn
+	inflow     *inflow           // under the connection
 	limit      int64             // bytes of a message
 	budget     *admission.Budget // of the memory of messages
 	control    *rate.Limiter     // of messages that are not operations
@@ -79,7 +80,8 @@ func (s *socket) accept(ctx context.Context, w http.ResponseWriter, r *http.Requ
 		}
 		return admitted
 	}
-	connection, err := websocket.Accept(w, r, &websocket.AcceptOptions{
+	taken := &inflowWriter{ResponseWriter: w}
+	connection, err := websocket.Accept(taken, r, &websocket.AcceptOptions{
 		Subprotocols: []string{subprotocol}, InsecureSkipVerify: true,
 		OnPingReceived: func(context.Context, []byte) bool { return admitFrame() },
 		OnPongReceived: func(context.Context, []byte) { admitFrame() },
@@ -88,7 +90,7 @@ func (s *socket) accept(ctx context.Context, w http.ResponseWriter, r *http.Requ
 		return false
 	}
 	connection.SetReadLimit(-1) // read has another limit
-	s.connection = connection
+	s.connection, s.inflow = connection, taken.connection
 	return true
 }
 
@@ -167,6 +169,7 @@ func (s *socket) shut(err error) {
 	case !ok:
 		return
 	}
+	s.inflow.drain()
 	_ = s.connection.Close(why.code, why.reason)
 }
 
@@ -197,6 +200,9 @@ func (s *socket) serve(ctx context.Context) error {
 func (s *socket) read(ctx context.Context) (message, error) {
 	ctx, cancel := context.WithTimeout(ctx, 2*s.handler.KeepAlive)
 	defer cancel()
+	if !s.inflow.allow(s.limit + maxOverhead) {
+		return message{}, errInflow
+	}
 	kind, from, err := s.connection.Reader(ctx)
 	switch {
 	case err != nil:
