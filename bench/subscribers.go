@@ -14,13 +14,13 @@ import (
 // subscriberAttacks are those of clients that stay connected: over WebSocket, and as
 // server-sent events.
 var subscriberAttacks = []attack{
-	{"subscriptions", 30, func(a *attacked) { a.subscribeOften() }},
+	{"subscriptions", 6, func(a *attacked) { a.subscribeOften() }},
 	{"live queries", 10, func(a *attacked) { a.subscribeDifferently() }},
-	{"event streams", 100, func(a *attacked) { a.stream(largeVariable(), "X-Junk: "+strings.Repeat("x", 60_000)+"\r\n") }},
-	{"unread events", 100, func(a *attacked) { a.streamUnread() }},
+	{"event streams", 50, func(a *attacked) { a.stream(largeVariable(), "X-Junk: "+strings.Repeat("x", 60_000)+"\r\n") }},
+	{"unread events", 50, func(a *attacked) { a.streamUnread() }},
 	{"long headers", 300, func(a *attacked) { a.connectIdle() }},
-	{"large pings", 100, func(a *attacked) { a.pingUnread() }},
-	{"floods of pings", 20, func(a *attacked) { a.flood() }},
+	{"large pings", 50, func(a *attacked) { a.pingUnread() }},
+	{"floods of pings", 2, func(a *attacked) { a.flood() }},
 }
 
 const stay = 5 * time.Second // time that an attacker stays connected

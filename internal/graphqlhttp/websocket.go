@@ -219,11 +219,13 @@ func (s *socket) read(ctx context.Context) (message, error) {
 		return message{}, errSocketBusy // or the connection is lost
 	}
 	received, err := parseMessage(text.content)
-	received.received = text
 	if err != nil {
-		received.release()
+		text.release()
+		return message{}, err
 	}
-	return received, err
+	text.keep(received.Payload)
+	received.received = text
+	return received, nil
 }
 
 func (s *socket) handle(ctx context.Context, received *message) error {
