@@ -213,7 +213,7 @@ func (c *serverSettings) handler(
 	if err != nil {
 		return nil, nil, fmt.Errorf("PERSISTED_DOCUMENTS: %w", err)
 	}
-	graphql.Topics = topics.New(topics.Options{Feed: changes, MaxAge: c.CacheMaxAge, Limit: c.Clients.MaxSubscriptions, Budget: admitted.Topics})
+	graphql.Topics = topics.New(topics.Options{Feed: changes, MaxAge: c.CacheMaxAge, Limit: c.Clients.MaxSubscriptions, Budget: admitted.Topics, Parts: admission.TopicParts})
 	graphql.Watch, graphql.Allow = watch, limiter.Allow
 	if watch.Metrics != nil {
 		watched{database, admitted, authenticator, limiter, graphql.Documents, graphql.Topics, service, responses}.measure(watch.Metrics)

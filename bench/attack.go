@@ -57,6 +57,10 @@ var attacks = []attack{
 	{"slow readers", 200, func(a *attacked) { a.dawdle() }},
 }
 
+func allAttacks() []attack { return slices.Concat(attacks, subscriberAttacks) }
+
+const largeLink = "1099511627776" // 1 << 40, the ID of a link with a large description
+
 const largeQuery = `{portfolioLinks(first:85,orderBy:{field:ID,direction:DESC}){nodes{a:description b:description c:description d:description e:description f:description g:description h:description i:description}}}`
 
 // attackServer prints how long honest clients wait for a link under each
@@ -75,7 +79,7 @@ func attackServer(o options, server *system) error {
 	defer server.stop()
 	fmt.Printf("%-22s%26s%26s%16s\n", server.name, "REST p50/p99 ms", "GraphQL p50/p99 ms", "peak memory")
 	honest := &attacked{system: server, client: newClient()}
-	for _, attack := range append(attacks, attack{name: "all at once"}) {
+	for _, attack := range append(allAttacks(), attack{name: "all at once"}) {
 		if err := honest.under(o, attack.name); err != nil {
 			return err
 		}
@@ -130,7 +134,7 @@ func attackFor(address, name string) {
 	var encoded bytes.Buffer
 	_ = png.Encode(&encoded, canvas) // into memory
 	a := &attacked{system: &system{address: address}, client: newClient(), png: encoded.Bytes()}
-	for _, attack := range attacks {
+	for _, attack := range allAttacks() {
 		if attack.name == name || name == "all at once" {
 			for range attack.clients {
 				go func() {

@@ -96,7 +96,7 @@ func NewHandler(t testing.TB, resolver *graph.Resolver, change func(*Options)) *
 	h.Execute, h.Documents, h.Auth = graph.NewExecutor(o.Schema, h.Log), documents, resolver.Auth
 	h.Authorize, h.PresentError = graph.Authorize, graph.PresentError(h.Log)
 	if h.Topics == nil {
-		h.Topics = topics.New(topics.Options{Feed: o.Feed, MaxAge: time.Minute, Limit: 10_000, Budget: h.Admission.Topics})
+		h.Topics = topics.New(topics.Options{Feed: o.Feed, MaxAge: time.Minute, Limit: 10_000, Budget: h.Admission.Topics, Parts: admission.TopicParts})
 		t.Cleanup(h.Topics.Stop)
 	}
 	return h

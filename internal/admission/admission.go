@@ -16,6 +16,7 @@ type Admission struct {
 	AnonymousBodies *Budget // memory of request bodies that are read before a slot is acquired
 	Bodies          *Budget
 	Responses       *Budget // memory of large responses until they are sent
+	Events          *Shares // of Responses, for large events
 	Documents       *Budget // memory of cached documents
 	Topics          *Budget // memory of what is subscribed to
 	Files           *Budget // disk space of uploads
@@ -36,6 +37,10 @@ const (
 	largeResponses  = 4 // that may be held at a time
 )
 
+// TopicParts is the number of parts of the memory and number of subscriptions, of which each
+// user, or address without one, may hold one.
+const TopicParts = 4
+
 // New returns an Admission with the given number of slots for lookups. Heavy
 // requests take at most half of the database connections and as many CPUs as
 // there are; uploads leave one CPU to others. There is memory for four responses
@@ -50,13 +55,15 @@ func New(lookups, connections int, maxResponse int64, hold func(by int64)) *Admi
 		})
 	}
 	cpus := runtime.GOMAXPROCS(0)
+	responses := memory(largeResponses * maxResponse)
 	return &Admission{
 		Lookups:         NewThrottle(lookups, backlogFactor*lookups, maxWait),
 		Heavy:           NewThrottle(max(1, min(cpus, connections/2)), maxBacklog, maxWait),
 		Uploads:         NewThrottle(max(1, cpus-1), maxBacklog, maxUploadWait),
 		AnonymousBodies: memory(anonymousBodies),
 		Bodies:          memory(bodies),
-		Responses:       memory(largeResponses * maxResponse),
+		Responses:       responses,
+		Events:          NewShares(responses, largeResponses),
 		Documents:       memory(documents),
 		Topics:          memory(topics),
 		Files:           NewBudget(files, nil),

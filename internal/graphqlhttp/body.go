@@ -82,3 +82,9 @@ func (b *body) release() {
 		bodies.Put(&b.content)
 	}
 }
+
+// keep replaces the text by a copy of a part of it, which needs less memory.
+func (b *body) keep(part []byte) {
+	b.budget.Give(int64(cap(b.content)) - int64(cap(part)))
+	b.content = part
+}

@@ -2,7 +2,6 @@ package graphqlhttp
 
 import (
 	"bytes"
-	"context"
 	"errors"
 	"net/http"
 	"os"
@@ -11,8 +10,7 @@ import (
 	"github.com/vektah/gqlparser/v2/gqlerror"
 
 	"portfolio/internal/apierror"
-	"portfolio/internal/auth"
-	"portfolio/internal/storage"
+	"portfolio/internal/telemetry"
 )
 
 // events sends one subscription as server-sent events, by the protocol GraphQL over SSE
@@ -27,49 +25,65 @@ type events struct {
 
 // serveEvents sends a subscription until it ends or its client goes away. Its frames on
 // the stack are small, since there may be many.
-func (h *Handler) serveEvents(w http.ResponseWriter, r *http.Request, text []byte) {
+func (h *Handler) serveEvents(w http.ResponseWriter, r *http.Request, text string) {
 	if subscriber, to := h.beginEvents(w, r, text); subscriber != nil {
 		subscriber.close(subscriber.run(r.Context(), to))
 	}
 }
 
-// beginEvents returns a subscriber with one subscription, or nil if it was refused.
-func (h *Handler) beginEvents(w http.ResponseWriter, r *http.Request, text []byte) (*subscriber, *events) {
+// beginEvents returns a subscriber with one subscription, or nil if it was refused. What the
+// server keeps of the request counts as memory of the subscription.
+func (h *Handler) beginEvents(w http.ResponseWriter, r *http.Request, text string) (*subscriber, *events) {
 	to := &events{w: w, r: r, connection: http.NewResponseController(w), timeout: h.StallTimeout}
 	_ = to.connection.SetReadDeadline(time.Time{}) // nothing more is read, and the deadline would cancel the context
-	subscriber := h.newSubscriber(r.Header.Get("Authorization"))
-	ctx := r.Context()
-	viewer, _, err := subscriber.viewer(ctx)
+	subscriber, refused := h.newSubscriber(r)
+	if refused != nil {
+		refused.response().write(w, r, jsonType)
+		return nil, nil
+	}
+	viewer, _, err := subscriber.viewer(r.Context())
 	if err != nil {
 		h.unauthenticated(r.Context(), err).write(w, r, jsonType)
 		return nil, nil
 	}
-	ctx = storage.WithBaseURL(auth.WithViewer(ctx, viewer), h.MediaURL.For(ctx, r.Host))
-	if err := subscriber.subscribe(ctx, "", text, nil); err != nil {
-		_ = to.fail(ctx, "", gqlerror.List{err})
+	subscriber.identify(viewer)
+	if err := subscriber.subscribe(telemetry.RequestFrom(r.Context()), viewer, "", text, dropHeader(r), nil); err != nil {
+		_ = to.fail("", gqlerror.List{err})
 		return nil, nil
 	}
 	return subscriber, to
 }
 
+// fieldSize is the approximate memory in bytes of a field of a header that was removed.
+const fieldSize = 96
+
+// dropHeader removes the fields of a header, and returns the approximate memory in bytes of
+// what is left of a request of HTTP: its line, and the tables of the fields.
+func dropHeader(r *http.Request) int {
+	size := len(r.RequestURI) + fieldSize*(len(r.Header)+len(r.Trailer))
+	clear(r.Header)
+	clear(r.Trailer)
+	return size
+}
+
 // writeRefusal writes why an operation is not executed to a client that accepts events
 // only.
 func (h *Handler) writeRefusal(w http.ResponseWriter, r *http.Request, errs gqlerror.List) {
-	_ = (&events{w: w, r: r, connection: http.NewResponseController(w), timeout: h.StallTimeout}).fail(r.Context(), "", errs)
+	_ = (&events{w: w, r: r, connection: http.NewResponseController(w), timeout: h.StallTimeout}).fail("", errs)
 }
 
-func (e *events) next(_ context.Context, _ string, payload []byte) error {
+func (e *events) next(_ *telemetry.Request, _ string, payload []byte) error {
 	return e.write("event: next\ndata: ", payload, "\n\n")
 }
 
 // errEnded ends the loop after the only subscription.
 var errEnded = errors.New("the subscription has ended")
 
-// fail sends the errors as the last result. A server that is not available says so by
-// its status, if nothing was sent yet, so that clients try again.
-func (e *events) fail(_ context.Context, _ string, errs gqlerror.List) error {
-	if !e.begun && apierror.Is(errs[0], apierror.Unavailable) {
-		errorResponse(http.StatusServiceUnavailable, errs[0]).write(e.w, e.r, jsonType)
+// fail sends the errors as the last result. If nothing was sent yet, the status says that
+// the server is not available or refuses more, so that clients try again.
+func (e *events) fail(_ string, errs gqlerror.List) error {
+	if status := retryStatus(errs[0]); !e.begun && status != 0 {
+		errorResponse(status, errs[0]).write(e.w, e.r, jsonType)
 		return errEnded
 	}
 	var encoded bytes.Buffer
@@ -80,8 +94,19 @@ func (e *events) fail(_ context.Context, _ string, errs gqlerror.List) error {
 	return errEnded
 }
 
+// retryStatus returns the status of an error after which clients try again, or 0.
+func retryStatus(err *gqlerror.Error) int {
+	switch {
+	case apierror.Is(err, apierror.Unavailable):
+		return http.StatusServiceUnavailable
+	case apierror.Is(err, apierror.RateLimited):
+		return http.StatusTooManyRequests
+	}
+	return 0
+}
+
 // ping sends a comment, so that proxies keep the connection open.
-func (e *events) ping(context.Context) error { return e.write(":", nil, "\n\n") }
+func (e *events) ping() error { return e.write(":", nil, "\n\n") }
 
 func (e *events) write(before string, payload []byte, after string) error {
 	if !e.begun {

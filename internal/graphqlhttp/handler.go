@@ -70,30 +70,30 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		h.serveWebSocket(w, r)
 		return
 	}
-	if text := h.serveJSON(w, r); text != nil {
+	if text := h.serveJSON(w, r); text != "" {
 		h.serveEvents(w, r, text)
 	}
 }
 
 // serveJSON responds to a request, unless it returns what the client subscribes to.
-func (h *Handler) serveJSON(w http.ResponseWriter, r *http.Request) (subscription []byte) {
+func (h *Handler) serveJSON(w http.ResponseWriter, r *http.Request) (subscription string) {
 	can := negotiateAll(r.Header.Values("Accept"))
 	if can.json == "" && (!can.events || h.isUpload(r)) {
 		errNotJSON.response().write(w, r, jsonType)
-		return nil
+		return ""
 	}
 	response := h.respond(w, r, can)
-	if response.subscription != nil {
+	if response.subscription != "" {
 		return response.subscription
 	}
 	defer response.release()
 	response.stallTimeout = h.StallTimeout
 	if can.json == "" && response.status == 0 {
 		h.writeRefusal(w, r, response.errors)
-		return nil
+		return ""
 	}
 	response.write(w, r, cmp.Or(can.json, jsonType))
-	return nil
+	return ""
 }
 
 // Header values that all responses share. They must not be modified.
@@ -227,7 +227,8 @@ func (h *Handler) run(ctx context.Context, from client, method string, request *
 		}
 	}
 	if operation.Operation.Operation == ast.Subscription {
-		return response{subscription: request.encode(found)}
+		request.OperationName, request.Variables = operation.Operation.Name, operation.Variables
+		return response{subscription: string(request.encode(found))}
 	}
 	made := h.runPrepared(ctx, operation, slot)
 	made.store(ctx, operation, reading)

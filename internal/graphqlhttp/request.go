@@ -51,8 +51,8 @@ func (r *request) refuse(named *ast.OperationDefinition, method string) *request
 	return nil
 }
 
-// encode returns the request as JSON, in one form for all requests that mean the same.
-// It has the text of a document that only its hash names, which may be forgotten.
+// encode returns the request as JSON, without its extensions. It has the text of a document
+// that only its hash names, which may be forgotten.
 func (r *request) encode(found *document.Document) []byte {
 	fields := map[string]any{"query": r.Query, "operationName": r.OperationName}
 	if len(r.Variables) > 0 {

@@ -30,7 +30,7 @@ type response struct {
 	stored       *cache.Response  // if set, all the above is unset
 	meter        *admission.Meter // nil if nothing was executed
 	stallTimeout time.Duration    // for a client to read the next chunk
-	subscription []byte           // what to subscribe to, nil unless that was requested
+	subscription string           // what to subscribe to, "" unless that was requested
 }
 
 // errorResponse returns the response to a request that was not executed.

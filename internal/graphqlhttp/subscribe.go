@@ -1,13 +1,14 @@
 package graphqlhttp
 
 import (
-	"bytes"
 	"context"
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"net/http"
 	"runtime/debug"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -28,28 +29,34 @@ const (
 	// viewerDelay is the time until a viewer who could not be looked up is looked up
 	// again.
 	viewerDelay = time.Second
+	// eventDelay is the time until an event for which there was no memory is sent.
+	eventDelay = 100 * time.Millisecond
 )
 
 var (
 	errSubscriptionsOff = apierror.New(apierror.Unavailable, "Subscriptions are off.")
 	errNotHeard         = apierror.New(apierror.Unavailable, "Changes are not heard at the moment. Try again later.")
 	errManyTopics       = apierror.New(apierror.Unavailable, "The server has too many subscriptions. Try again later.")
+	errShare            = apierror.New(apierror.RateLimited, "You have too many subscriptions, or too large ones. End some first.")
 	errStopping         = apierror.New(apierror.Unavailable, "The server is shutting down. Try again later.")
 	errManySubscribed   = apierror.BadInput("A connection may have at most %d subscriptions.", maxSubscriptions)
 )
 
 // sink is where a subscriber's events are sent to.
 type sink interface {
-	next(ctx context.Context, id string, payload []byte) error
-	fail(ctx context.Context, id string, errs gqlerror.List) error // ends the subscription
-	ping(ctx context.Context) error
+	next(told *telemetry.Request, id string, payload []byte) error
+	fail(id string, errs gqlerror.List) error // ends the subscription
+	ping() error
 }
 
-// subscriber is a client with subscriptions on one connection.
+// subscriber is a client with subscriptions on one connection. It is small, and refers to
+// nothing of the request that opened the connection.
 type subscriber struct {
 	handler       *Handler
-	authorization string        // of the connection, "" if it is anonymous
-	wake          chan struct{} // receives when there may be something to send
+	authorization string          // compact, "" if the connection is anonymous
+	baseURL       string          // of files
+	owner         admission.Owner // of the subscriptions
+	wake          chan struct{}   // receives when there may be something to send
 
 	mu            sync.Mutex
 	subscriptions map[string]*subscription // by the IDs that the client chose
@@ -58,14 +65,51 @@ type subscriber struct {
 // subscription is a subscription to the topic of what its viewer may see.
 type subscription struct {
 	*topics.Subscription
-	ctx    context.Context //nolint:containedctx // of its request
-	text   []byte
+	told   *telemetry.Request
+	size   int // bytes of memory that are kept with it
 	rights string
 	end    func() // unless nil, called at its end
 }
 
-func (h *Handler) newSubscriber(authorization string) *subscriber {
-	return &subscriber{handler: h, authorization: authorization, wake: make(chan struct{}, 1), subscriptions: map[string]*subscription{}}
+// newSubscriber returns a subscriber for the sender of a request. The error is that of
+// its Host.
+func (h *Handler) newSubscriber(r *http.Request) (*subscriber, *requestError) {
+	if len(r.Host) > maxHost {
+		return nil, errLongHost
+	}
+	return &subscriber{
+		handler: h, authorization: compactAuthorization(r.Header.Get("Authorization")),
+		baseURL: strings.Clone(h.MediaURL.For(r.Context(), r.Host)), owner: admission.Owner{Address: auth.AddressFrom(r.Context())},
+		wake: make(chan struct{}, 1), subscriptions: map[string]*subscription{},
+	}, nil
+}
+
+const (
+	maxHost = 260     // bytes: a name of the Domain Name System and a port
+	maxKey  = 4 << 10 // bytes of the key of a token that a connection keeps
+)
+
+var errLongHost = badRequest("The Host is too long.")
+
+// compactAuthorization returns an Authorization header that has the same key, and refers to
+// no other memory.
+func compactAuthorization(header string) string {
+	key, err := parseAuthorization(header)
+	switch {
+	case header == "":
+		return ""
+	case err != nil || len(key) > maxKey:
+		return "malformed"
+	}
+	return "Token " + key
+}
+
+// identify makes a viewer, nil if the connection is anonymous, the owner of the
+// subscriptions.
+func (s *subscriber) identify(viewer *db.User) {
+	if viewer != nil {
+		s.owner = admission.Owner{UserID: viewer.ID}
+	}
 }
 
 func (s *subscriber) notify() {
@@ -96,15 +140,17 @@ func rightsOf(viewer *db.User) string {
 	return auth.Rights(viewer)
 }
 
-// subscribe adds a subscription. The context is that of its request, with the viewer.
-func (s *subscriber) subscribe(ctx context.Context, id string, text []byte, end func()) *gqlerror.Error {
+// subscribe adds a subscription with size bytes of memory that the connection keeps with
+// it. The function end, unless nil, is called at its end.
+func (s *subscriber) subscribe(told *telemetry.Request, viewer *db.User, id, text string, size int, end func()) *gqlerror.Error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if len(s.subscriptions) >= maxSubscriptions {
 		return errManySubscribed
 	}
-	added := &subscription{ctx: ctx, text: text, end: end}
-	if err := s.join(added, auth.ViewerFrom(ctx)); err != nil { //nolint:contextcheck // a topic outlives its first subscriber
+	told.Operation = strings.Clone(telemetry.Shorten(told.Operation)) // it refers to the document
+	added := &subscription{told: told, size: size, end: end}
+	if err := s.join(added, viewer, text); err != nil {
 		return err
 	}
 	s.subscriptions[id] = added
@@ -113,39 +159,46 @@ func (s *subscriber) subscribe(ctx context.Context, id string, text []byte, end 
 }
 
 // join subscribes to the topic of what a viewer may see.
-func (s *subscriber) join(to *subscription, viewer *db.User) *gqlerror.Error {
-	to.rights = rightsOf(viewer)
-	base := storage.BaseURL(to.ctx)
+func (s *subscriber) join(added *subscription, viewer *db.User, text string) *gqlerror.Error {
+	h, base, id := s.handler, s.baseURL, added.told.ID
+	added.rights = rightsOf(viewer)
 	hash := sha256.New()
-	for _, part := range [][]byte{[]byte(to.rights), []byte(base), to.text} {
+	for _, part := range []string{added.rights, base, text} {
 		_, _ = fmt.Fprintf(hash, "%d %s", len(part), part) // never fails
 	}
-	told := telemetry.RequestFrom(to.ctx)
-	id, kind, operation := told.ID, told.Type, told.Operation
-	execute := func(ctx context.Context) topics.Result {
-		about := &telemetry.Request{ID: id, Type: kind, Operation: operation}
-		ctx = storage.WithBaseURL(auth.WithViewer(telemetry.WithRequest(ctx, about), viewer), base)
-		return s.handler.executeEvent(ctx, to.text)
+	joined, err := h.Topics.Subscribe(topics.Request{
+		Key: topics.Key(hash.Sum(nil)), Text: text, Notify: s.notify, Owner: s.owner, Size: added.size,
+		Execute: func(ctx context.Context, text string) topics.Result {
+			ctx = telemetry.WithRequest(ctx, &telemetry.Request{ID: id})
+			return h.executeEvent(storage.WithBaseURL(auth.WithViewer(ctx, viewer), base), text)
+		},
+	})
+	if err != nil {
+		return refusal(err)
 	}
-	joined, err := s.handler.Topics.Subscribe(topics.Key(hash.Sum(nil)), len(to.text), execute, s.notify)
+	added.Subscription = joined
+	return nil
+}
+
+// refusal returns what a client is told of an error of topics.
+func refusal(err error) *gqlerror.Error {
 	switch {
-	case err == nil:
-		to.Subscription = joined
-		return nil
 	case errors.Is(err, topics.ErrOff):
 		return errSubscriptionsOff
 	case errors.Is(err, topics.ErrNotHeard):
 		return errNotHeard
 	case errors.Is(err, topics.ErrStopping):
 		return errStopping
-	case errors.Is(err, admission.ErrBusy):
-		return errBusy
+	case errors.Is(err, topics.ErrLimit):
+		return errManyTopics
+	case errors.Is(err, admission.ErrShare):
+		return errShare
 	}
-	return errManyTopics
+	return errBusy
 }
 
 // executeEvent executes a subscription once, as a query is executed.
-func (h *Handler) executeEvent(ctx context.Context, text []byte) (result topics.Result) {
+func (h *Handler) executeEvent(ctx context.Context, text string) (result topics.Result) {
 	defer func() {
 		if value := recover(); value != nil {
 			h.Log.ErrorContext(ctx, "panic", "value", value, "stack", string(debug.Stack()))
@@ -160,7 +213,7 @@ func (h *Handler) executeEvent(ctx context.Context, text []byte) (result topics.
 		return h.unavailable(ctx, err).event()
 	}
 	request := &request{can: accepted{events: true}}
-	if err := request.decode(bytes.NewReader(text)); err != nil {
+	if err := request.decode(strings.NewReader(text)); err != nil {
 		panic(err) // it was encoded
 	}
 	found, refused := h.resolve(ctx, request)
@@ -247,7 +300,7 @@ func (s *subscriber) run(ctx context.Context, to sink) error {
 		case <-s.handler.Topics.Stopping():
 			return errGoAway
 		case <-pings.C:
-			if err := to.ping(ctx); err != nil {
+			if err := to.ping(); err != nil {
 				return err
 			}
 			continue
@@ -279,21 +332,25 @@ func (s *subscriber) deliver(ctx context.Context, to sink) (again time.Duration,
 	case err != nil:
 		return viewerDelay, nil //nolint:nilerr // what there is to send is sent later
 	}
+	again = time.Hour
+	if expires != nil {
+		again = max(0, time.Until(expires.Time))
+	}
 	for id, subscribed := range s.subscriptions {
-		if err := s.deliverOne(to, id, subscribed, viewer); err != nil { //nolint:contextcheck // as in subscribe
+		err := s.deliverOne(to, id, subscribed, viewer)
+		if errors.Is(err, errNoRoom) {
+			again = min(again, eventDelay)
+		} else if err != nil {
 			return 0, err
 		}
 	}
-	if expires != nil {
-		return max(0, time.Until(expires.Time)), nil
-	}
-	return time.Hour, nil
+	return again, nil
 }
 
 func (s *subscriber) deliverOne(to sink, id string, subscribed *subscription, viewer *db.User) error {
 	if rightsOf(viewer) != subscribed.rights {
 		subscribed.Leave()
-		if err := s.join(subscribed, viewer); err != nil {
+		if err := s.join(subscribed, viewer, subscribed.Text()); err != nil {
 			return s.failOne(to, id, subscribed, gqlerror.List{err})
 		}
 	}
@@ -301,20 +358,38 @@ func (s *subscriber) deliverOne(to sink, id string, subscribed *subscription, vi
 	case result == nil:
 		return nil
 	case result.Payload == nil:
-		return s.failOne(to, id, subscribed, result.Errors)
+		errs := result.Errors
+		if errs == nil {
+			errs = gqlerror.List{refusal(result.Err)}
+		}
+		return s.failOne(to, id, subscribed, errs)
 	default:
-		return to.next(subscribed.ctx, id, result.Payload)
+		return s.sendEvent(to, id, subscribed, result.Payload)
 	}
 }
 
-// failOne ends a subscription with errors, or because the server is busy.
-func (s *subscriber) failOne(to sink, id string, ended *subscription, errs gqlerror.List) error {
-	if errs == nil {
-		errs = gqlerror.List{errBusy}
+// errNoRoom means that an event is not sent yet, as others are being sent.
+var errNoRoom = errors.New("there is no memory for the event")
+
+// sendEvent sends an event. While its client reads a large one, it is memory that the owner
+// holds, as newer ones may have replaced it.
+func (s *subscriber) sendEvent(to sink, id string, subscribed *subscription, payload []byte) error {
+	if len(payload) > maxFrame {
+		size := int64(min(len(payload), s.handler.MaxResponse))
+		if s.handler.Admission.Events.Reserve(s.owner, size) != nil {
+			subscribed.Repeat()
+			return errNoRoom
+		}
+		defer s.handler.Admission.Events.Release(s.owner, size)
 	}
-	telemetry.RequestFrom(ended.ctx).Code = codeOf(errs)
+	return to.next(subscribed.told, id, payload)
+}
+
+// failOne ends a subscription with errors.
+func (s *subscriber) failOne(to sink, id string, ended *subscription, errs gqlerror.List) error {
+	ended.told.Code = codeOf(errs)
 	s.remove(id, ended)
-	return to.fail(ended.ctx, id, errs)
+	return to.fail(id, errs)
 }
 
 // isRefused reports whether the error of looking up a viewer is that of the token.

@@ -1,14 +1,12 @@
 package graphqlhttp
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"net/http"
 	"runtime/debug"
-	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -16,6 +14,7 @@ import (
 
 	"github.com/coder/websocket"
 	"github.com/vektah/gqlparser/v2/gqlerror"
+	"golang.org/x/time/rate"
 
 	"portfolio/db"
 	"portfolio/internal/admission"
@@ -24,75 +23,18 @@ import (
 	"portfolio/internal/telemetry"
 )
 
-// subprotocol is that of the library graphql-ws.
-const subprotocol = "graphql-transport-ws"
-
-// maxID is the maximum length of the ID of an operation in bytes.
-const maxID = 128
-
-// maxFrame is the maximum size of a message that is copied into one frame.
-const maxFrame = 16 << 10 // bytes
-
-// socketError closes a WebSocket.
-type socketError struct {
-	code   websocket.StatusCode
-	reason string
-}
-
-// Error implements error.
-func (c *socketError) Error() string { return c.reason }
-
-// The errors of the subprotocol, and those of every WebSocket.
-var (
-	errSocketInvalid       = &socketError{4400, "Invalid message"}
-	errSocketUnauthorized  = &socketError{4401, "Unauthorized"}
-	errSocketForbidden     = &socketError{4403, "Forbidden"}
-	errSocketNotAcceptable = &socketError{4406, "Subprotocol not acceptable"}
-	errSocketInitTimeout   = &socketError{4408, "Connection initialisation timeout"}
-	errSocketDuplicate     = &socketError{4409, "Subscriber already exists"}
-	errSocketManyInits     = &socketError{4429, "Too many initialisation requests"}
-
-	errSocketGoAway   = &socketError{websocket.StatusGoingAway, "Server is shutting down"}
-	errSocketIdle     = &socketError{websocket.StatusGoingAway, "No subscriptions"}
-	errSocketTooBig   = &socketError{websocket.StatusMessageTooBig, "Message too big"}
-	errSocketInternal = &socketError{websocket.StatusInternalError, "Internal error"}
-	errSocketBusy     = &socketError{websocket.StatusTryAgainLater, "Try again later"}
-)
-
-// message is a message of the subprotocol.
-type message struct {
-	ID      string          `json:"id"`
-	Type    string          `json:"type"`
-	Payload json.RawMessage `json:"payload"`
-}
-
-// parseMessage reads a message of a client.
-func parseMessage(text []byte) (message, error) {
-	var m message
-	if err := json.Unmarshal(text, &m); err != nil {
-		return m, errSocketInvalid
-	}
-	switch m.Type {
-	case "connection_init", "ping", "pong":
-		return m, nil
-	case "subscribe", "complete":
-		if m.ID != "" && len(m.ID) <= maxID {
-			return m, nil
-		}
-	}
-	return m, errSocketInvalid
-}
-
 // socket is a WebSocket of the subprotocol. One goroutine reads one message after the
 // other, and another one sends the events of the subscriptions.
 type socket struct {
 	*subscriber
 	connection *websocket.Conn
-	request    *http.Request
+	inflow     *inflow           // under the connection
 	limit      int64             // bytes of a message
 	budget     *admission.Budget // of the memory of messages
+	control    *rate.Limiter     // of messages that are not operations
 	initiated  chan struct{}     // closed when the client is authenticated
 	active     atomic.Bool       // since the last ping
+	awaited    atomic.Bool       // a pong is
 }
 
 func isWebSocket(r *http.Request) bool {
@@ -108,17 +50,53 @@ func (h *Handler) serveWebSocket(w http.ResponseWriter, r *http.Request) {
 		errorResponse(http.StatusServiceUnavailable, errStopping).write(w, r, jsonType)
 		return
 	}
-	connection, err := websocket.Accept(w, r, &websocket.AcceptOptions{Subprotocols: []string{subprotocol}, InsecureSkipVerify: true})
-	if err != nil {
+	subscriber, refused := h.newSubscriber(r)
+	if refused != nil {
+		end()
+		refused.response().write(w, r, jsonType)
+		return
+	}
+	s := &socket{
+		subscriber: subscriber, limit: maxAnonymousBody, budget: h.Admission.AnonymousBodies,
+		control: rate.NewLimiter(controlRate, controlBurst), initiated: make(chan struct{}),
+	}
+	ctx, cancel := context.WithCancel(auth.WithAddress(telemetry.Detach(r.Context()), subscriber.owner.Address))
+	if !s.accept(ctx, w, r, cancel) {
+		cancel()
 		end() // it has responded
 		return
 	}
-	connection.SetReadLimit(-1) // read has another limit
-	s := &socket{
-		subscriber: h.newSubscriber(r.Header.Get("Authorization")), connection: connection, request: r,
-		limit: maxAnonymousBody, budget: h.Admission.AnonymousBodies, initiated: make(chan struct{}),
+	s.start(ctx, cancel, end)
+}
+
+// accept makes a connection a WebSocket, or responds that it cannot. A client that sends too
+// many control frames is disconnected by cancel.
+func (s *socket) accept(ctx context.Context, w http.ResponseWriter, r *http.Request, cancel func()) bool {
+	r.Header.Set("Sec-WebSocket-Protocol", offeredProtocol(r.Header)) // the connection keeps it
+	admitFrame := func() bool {
+		admitted := s.admit(ctx)
+		if !admitted {
+			cancel()
+		}
+		return admitted
 	}
-	ctx, cancel := context.WithCancel(context.WithoutCancel(r.Context()))
+	taken := &inflowWriter{ResponseWriter: w}
+	connection, err := websocket.Accept(taken, r, &websocket.AcceptOptions{
+		Subprotocols: []string{subprotocol}, InsecureSkipVerify: true,
+		OnPingReceived: func(context.Context, []byte) bool { return admitFrame() },
+		OnPongReceived: func(context.Context, []byte) { admitFrame() },
+	})
+	if err != nil {
+		return false
+	}
+	connection.SetReadLimit(-1) // read has another limit
+	s.connection, s.inflow = connection, taken.connection
+	return true
+}
+
+// start begins to read messages and to send events. The function end is called when both
+// have ended.
+func (s *socket) start(ctx context.Context, cancel, end func()) {
 	var serving sync.WaitGroup
 	serving.Go(func() {
 		defer cancel()
@@ -129,10 +107,20 @@ func (h *Handler) serveWebSocket(w http.ResponseWriter, r *http.Request) {
 		err := s.guard(ctx, s.sendEvents)
 		s.shut(err)
 		cancel()
-		_ = connection.CloseNow()
+		_ = s.connection.CloseNow()
 		serving.Wait()
 		s.close(err)
 	}()
+}
+
+// admit reports whether the client may send a message or frame that is not an operation.
+func (s *socket) admit(ctx context.Context) bool {
+	return s.control.Allow() && s.isWithinRate(ctx)
+}
+
+// isWithinRate counts a message for the rate limit of the client.
+func (s *socket) isWithinRate(ctx context.Context) bool {
+	return s.handler.Allow == nil || s.handler.Allow(ctx, s.authorization)
 }
 
 // guard calls a function and returns its error, or one that closes the connection if it
@@ -181,6 +169,7 @@ func (s *socket) shut(err error) {
 	case !ok:
 		return
 	}
+	s.inflow.drain()
 	_ = s.connection.Close(why.code, why.reason)
 }
 
@@ -199,7 +188,9 @@ func (s *socket) serve(ctx context.Context) error {
 		if received.Type == "connection_init" {
 			init.Stop()
 		}
-		if err := s.handle(ctx, received); err != nil {
+		err = s.handle(ctx, &received)
+		received.release()
+		if err != nil {
 			return err
 		}
 	}
@@ -209,6 +200,9 @@ func (s *socket) serve(ctx context.Context) error {
 func (s *socket) read(ctx context.Context) (message, error) {
 	ctx, cancel := context.WithTimeout(ctx, 2*s.handler.KeepAlive)
 	defer cancel()
+	if !s.inflow.allow(s.limit + maxOverhead) {
+		return message{}, errInflow
+	}
 	kind, from, err := s.connection.Reader(ctx)
 	switch {
 	case err != nil:
@@ -216,7 +210,7 @@ func (s *socket) read(ctx context.Context) (message, error) {
 	case kind != websocket.MessageText:
 		return message{}, errSocketInvalid
 	}
-	received, refused := readBody(from, "The message", s.limit, s.budget)
+	text, refused := readBody(from, "The message", s.limit, s.budget)
 	switch {
 	case refused == nil:
 	case refused.status == http.StatusRequestEntityTooLarge:
@@ -224,21 +218,19 @@ func (s *socket) read(ctx context.Context) (message, error) {
 	default:
 		return message{}, errSocketBusy // or the connection is lost
 	}
-	defer received.release()
-	return parseMessage(received.content)
+	received, err := parseMessage(text.content)
+	if err != nil {
+		text.release()
+		return message{}, err
+	}
+	text.keep(received.Payload)
+	received.received = text
+	return received, nil
 }
 
-func (s *socket) handle(ctx context.Context, received message) error {
-	switch received.Type {
-	case "ping":
-		return s.send(ctx, frame("", "pong", received.Payload))
-	case "pong":
-		return nil
-	case "connection_init":
-		return s.initiate(ctx, received.Payload)
-	case "complete":
-		s.leave(received.ID)
-		return nil
+func (s *socket) handle(ctx context.Context, received *message) error {
+	if received.Type != "subscribe" {
+		return s.handleControl(ctx, received)
 	}
 	s.active.Store(true)
 	switch {
@@ -250,17 +242,41 @@ func (s *socket) handle(ctx context.Context, received message) error {
 	return s.execute(ctx, received)
 }
 
+// handleControl handles a message that is not an operation. One that the server or an
+// operation causes is not counted.
+func (s *socket) handleControl(ctx context.Context, received *message) error {
+	switch {
+	case received.Type == "pong" && s.awaited.Swap(false):
+		return nil
+	case received.Type == "complete" && s.has(received.ID):
+		s.leave(received.ID)
+		return nil
+	case !s.admit(ctx):
+		return errSocketFlood
+	}
+	switch received.Type {
+	case "ping":
+		pong := frame("", "pong", received.Payload)
+		received.release()
+		return s.send(pong)
+	case "connection_init":
+		return s.initiate(ctx, received)
+	}
+	return nil
+}
+
 // initiate authenticates the client, by the token of the payload or else by that of the
 // request.
-func (s *socket) initiate(ctx context.Context, payload json.RawMessage) error {
+func (s *socket) initiate(ctx context.Context, received *message) error {
 	if s.isInitiated() {
 		return errSocketManyInits
 	}
 	var sent struct{ Authorization string }
-	if len(payload) > 0 && json.Unmarshal(payload, &sent) != nil {
+	if len(received.Payload) > 0 && json.Unmarshal(received.Payload, &sent) != nil {
 		return errSocketInvalid
 	}
-	s.authorization = cmp.Or(sent.Authorization, s.authorization)
+	received.release()
+	s.authorization = cmp.Or(compactAuthorization(sent.Authorization), s.authorization)
 	viewer, _, err := s.viewer(ctx)
 	switch {
 	case isRefused(err):
@@ -271,33 +287,30 @@ func (s *socket) initiate(ctx context.Context, payload json.RawMessage) error {
 	case viewer != nil:
 		s.limit, s.budget = maxBody, s.handler.Admission.Bodies
 	}
-	if err := s.send(ctx, frame("", "connection_ack", nil)); err != nil {
+	s.identify(viewer)
+	if err := s.send(frame("", "connection_ack", nil)); err != nil {
 		return err
 	}
 	close(s.initiated)
 	return nil
 }
 
-// execute executes a query or mutation, or begins a subscription.
-func (s *socket) execute(ctx context.Context, received message) error {
+// execute executes a query or mutation, or begins a subscription. An operation above the rate
+// limit counts as one that is none, so that a client does not send many.
+func (s *socket) execute(ctx context.Context, received *message) error {
+	id, admitted := received.ID, s.isWithinRate(ctx)
+	if !admitted && !s.control.Allow() {
+		return errSocketFlood
+	}
 	ctx, end := s.observe(ctx)
 	told := telemetry.RequestFrom(ctx)
-	viewer, _, err := s.viewer(ctx)
-	var r response
-	switch {
-	case s.handler.Allow != nil && !s.handler.Allow(ctx, s.authorization):
-		r.errors = gqlerror.List{errRateLimited}
-	case err != nil:
-		r = s.handler.unauthenticated(ctx, err)
-	default:
-		if viewer != nil {
-			told.UserID = viewer.ID
-		}
-		ctx = storage.WithBaseURL(auth.WithViewer(ctx, viewer), s.handler.MediaURL.For(ctx, s.request.Host))
-		r = s.handler.executeMessage(ctx, received.Payload)
+	r, viewer := response{errors: gqlerror.List{errRateLimited}}, (*db.User)(nil)
+	if admitted {
+		r, viewer = s.executeMessage(ctx, received)
 	}
-	if r.subscription != nil {
-		refused := s.subscribe(ctx, received.ID, r.subscription, end)
+	received.release()
+	if r.subscription != "" {
+		refused := s.subscribe(told, viewer, id, r.subscription, len(id), end)
 		if refused == nil {
 			return nil
 		}
@@ -309,92 +322,39 @@ func (s *socket) execute(ctx context.Context, received message) error {
 		told.Code = codeOf(r.errors)
 	}
 	if r.data == nil {
-		return s.fail(ctx, received.ID, r.errors)
+		return s.fail(id, r.errors)
 	}
-	if err := s.next(ctx, received.ID, slices.Concat(r.prefix(), r.data, []byte("}"))); err != nil {
+	if err := s.nextParts(told, id, r.prefix(), r.data, []byte("}")); err != nil {
 		return err
 	}
-	return s.send(ctx, frame(received.ID, "complete", nil))
+	return s.send(frame(id, "complete", nil))
 }
 
-// frame encodes a message.
-func frame(id, kind string, payload []byte) []byte {
-	b := []byte("{")
-	if id != "" {
-		quoted, _ := json.Marshal(id) // a string can be encoded
-		b = append(append(append(b, `"id":`...), quoted...), ',')
-	}
-	b = append(append(append(b, `"type":"`...), kind...), '"')
-	if payload != nil {
-		b = append(append(b, `,"payload":`...), payload...)
-	}
-	return append(b, '}')
-}
-
-func (s *socket) next(ctx context.Context, id string, payload []byte) error {
-	telemetry.RequestFrom(ctx).Bytes += int64(len(payload))
-	if len(payload) <= maxFrame {
-		return s.send(ctx, frame(id, "next", payload))
-	}
-	empty := frame(id, "next", []byte{})
-	return s.send(ctx, empty[:len(empty)-1], payload, []byte("}"))
-}
-
-func (s *socket) fail(ctx context.Context, id string, errs gqlerror.List) error {
-	var encoded bytes.Buffer
-	encodeErrors(&encoded, errs)
-	return s.send(ctx, frame(id, "error", encoded.Bytes()))
-}
-
-func (s *socket) ping(ctx context.Context) error {
-	if !s.active.Swap(false) && s.isIdle() {
-		return errIdle
-	}
-	return s.send(ctx, frame("", "ping", nil))
-}
-
-// send sends a message in parts. Its client must read it within StallTimeout.
-func (s *socket) send(ctx context.Context, parts ...[]byte) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.handler.StallTimeout)
-	defer cancel()
-	err := s.sendParts(ctx, parts)
-	if ctx.Err() != nil {
-		return errSlow
-	}
-	return err
-}
-
-func (s *socket) sendParts(ctx context.Context, parts [][]byte) error {
-	if len(parts) == 1 {
-		return s.connection.Write(ctx, websocket.MessageText, parts[0])
-	}
-	to, err := s.connection.Writer(ctx, websocket.MessageText)
+// executeMessage executes the request in the payload of a message, which it releases once it
+// is decoded, and returns who the client is.
+func (s *socket) executeMessage(ctx context.Context, received *message) (response, *db.User) {
+	h := s.handler
+	viewer, _, err := s.viewer(ctx)
 	if err != nil {
-		return err
+		return h.unauthenticated(ctx, err), nil
 	}
-	for _, part := range parts {
-		if _, err := to.Write(part); err != nil {
-			return err
-		}
+	if viewer != nil {
+		telemetry.RequestFrom(ctx).UserID = viewer.ID
 	}
-	return to.Close()
-}
-
-// executeMessage executes the request in the payload of a message.
-func (h *Handler) executeMessage(ctx context.Context, payload []byte) response {
-	ctx, cancel := context.WithTimeout(ctx, h.Timeout)
+	ctx, cancel := context.WithTimeout(storage.WithBaseURL(auth.WithViewer(ctx, viewer), s.baseURL), h.Timeout)
 	defer cancel()
 	var slot admission.Slot
 	defer slot.Release()
 	if err := slot.Move(ctx, h.Admission.Lookups); err != nil {
-		return h.unavailable(ctx, err)
+		return h.unavailable(ctx, err), viewer
 	}
-	request, err := h.fromJSON(payload)
-	if err != nil {
-		return err.response()
+	request, refused := h.fromJSON(received.Payload)
+	received.release()
+	if refused != nil {
+		return refused.response(), viewer
 	}
 	request.can = accepted{jsonType, true}
-	return h.run(ctx, client{}, http.MethodPost, request, &slot, nil)
+	return h.run(ctx, client{}, http.MethodPost, request, &slot, nil), viewer
 }
 
 // observe makes an operation known to log, metrics and traces, as a request of its own,
@@ -402,7 +362,7 @@ func (h *Handler) executeMessage(ctx context.Context, payload []byte) response {
 func (s *socket) observe(ctx context.Context) (_ context.Context, end func()) {
 	h, connection, began := s.handler, telemetry.RequestFrom(ctx), time.Now()
 	told := &telemetry.Request{ID: connection.ID, Method: connection.Method, Path: connection.Path, Client: connection.Client, API: telemetry.GraphQL}
-	ctx = db.WithQueryCounter(h.Watch.Begin(telemetry.WithRequest(ctx, told), s.request, told), &told.Statements)
+	ctx = db.WithQueryCounter(h.Watch.Begin(telemetry.WithRequest(ctx, told), nil, told), &told.Statements)
 	return ctx, func() {
 		told.Duration = time.Since(began)
 		h.Watch.End(ctx, told)

@@ -31,7 +31,7 @@ func LogRequests(next http.Handler, proxies Proxies, watch telemetry.Watch, log 
 		ctx := telemetry.WithRequest(r.Context(), request)
 		observed := watch.IsOn() || log.Enabled(ctx, slog.LevelInfo)
 		if observed {
-			ctx = db.WithQueryCounter(watch.Begin(ctx, r, request), &request.Statements)
+			ctx = db.WithQueryCounter(watch.Begin(ctx, r.Header, request), &request.Statements)
 		}
 		ctx, r = proxies.identify(ctx, r)
 		request.Client = auth.AddressFrom(ctx)
@@ -40,7 +40,6 @@ func LogRequests(next http.Handler, proxies Proxies, watch telemetry.Watch, log 
 			return
 		}
 		next.ServeHTTP(recorder, r)
-		recorder.ResponseWriter = nil // a WebSocket keeps the request, but needs no buffers of the server
 		request.Duration = time.Since(start)
 		if request.Outcome() != telemetry.OK && r.Context().Err() != nil {
 			request.Code = telemetry.Canceled

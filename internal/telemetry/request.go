@@ -9,8 +9,11 @@ import (
 	"log/slog"
 	"net/http"
 	"net/netip"
+	"strings"
 	"sync/atomic"
 	"time"
+
+	"go.opentelemetry.io/otel/trace"
 
 	"portfolio/internal/apierror"
 )
@@ -59,6 +62,20 @@ type requestKey struct{}
 // WithRequest returns a context that carries a request.
 func WithRequest(ctx context.Context, r *Request) context.Context {
 	return context.WithValue(ctx, requestKey{}, r)
+}
+
+// Detach returns a context for what outlives a request, such as the operations of a
+// WebSocket. It carries a copy of the request of ctx, in its trace, and keeps nothing of HTTP
+// in memory.
+func Detach(ctx context.Context) context.Context {
+	r, span := RequestFrom(ctx), trace.SpanContextFromContext(ctx)
+	detached := WithRequest(context.Background(), &Request{
+		Method: strings.Clone(r.Method), Path: strings.Clone(Shorten(r.Path)), Client: r.Client, ID: strings.Clone(r.ID), API: r.API,
+	})
+	if !span.IsValid() {
+		return detached
+	}
+	return trace.ContextWithSpanContext(detached, span.WithTraceState(trace.TraceState{}))
 }
 
 // RequestFrom returns the request of the context. If there is none, it returns

@@ -33,12 +33,12 @@ func (w Watch) Close(ctx context.Context, log *slog.Logger) {
 	}
 }
 
-// Begin begins a request.
-func (w Watch) Begin(ctx context.Context, r *http.Request, told *Request) context.Context {
+// Begin begins a request with a header, or nil if it is part of another one.
+func (w Watch) Begin(ctx context.Context, header http.Header, told *Request) context.Context {
 	if w.Tracing == nil {
 		return ctx
 	}
-	return w.Tracing.begin(ctx, r.Header, told)
+	return w.Tracing.begin(ctx, header, told)
 }
 
 // End ends a request, with the context that Begin returned.

@@ -27,8 +27,6 @@ const (
 	pause = 50 * time.Millisecond
 	// retryDelay is the least time between two executions that fail.
 	retryDelay = 500 * time.Millisecond
-	// overhead is the approximate memory in bytes of a topic, without texts.
-	overhead = 4 << 10
 )
 
 // Errors of Subscribe.
@@ -49,6 +47,7 @@ type Result struct {
 	Payload []byte
 	Errors  gqlerror.List // without a payload; nil if the server is busy
 	Failed  bool          // it may succeed if it is executed again
+	Err     error         // admission.ErrShare if the payload does not fit into a share
 }
 
 // Options configure Topics.
@@ -56,7 +55,8 @@ type Options struct {
 	Feed   *feed.Feed        // nil if subscriptions are off
 	MaxAge time.Duration     // of a result, whatever the feed proves
 	Limit  int               // subscriptions
-	Budget *admission.Budget // of the memory of topics: what they execute, and its latest result
+	Budget *admission.Budget // of the memory of topics, of their latest results and of their subscriptions
+	Parts  int               // of Limit and Budget, of which each owner may hold one; 0 for one part
 }
 
 // Topics holds what is subscribed to.
@@ -67,16 +67,22 @@ type Topics struct {
 	executing chan struct{}
 	running   sync.WaitGroup
 
-	mu            sync.Mutex
-	topics        map[Key]*topic
-	subscriptions int
-	stopped       bool
-	dropped       atomic.Int64
+	subscriptions *admission.Shares // numbers
+	memory        *admission.Shares // bytes
+
+	mu      sync.Mutex
+	topics  map[Key]*topic
+	stopped bool
+	dropped atomic.Int64
 }
 
 // New returns Topics without subscriptions.
 func New(options Options) *Topics {
-	t := &Topics{options: options, executing: make(chan struct{}, executing), topics: map[Key]*topic{}}
+	t := &Topics{
+		options: options, executing: make(chan struct{}, executing), topics: map[Key]*topic{},
+		subscriptions: admission.NewShares(admission.NewBudget(int64(options.Limit), nil), options.Parts),
+		memory:        admission.NewShares(options.Budget, options.Parts),
+	}
 	t.ctx, t.stop = context.WithCancel(context.Background())
 	return t
 }
@@ -130,7 +136,7 @@ type Stats struct {
 func (t *Topics) Stats() Stats {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return Stats{t.subscriptions, len(t.topics), t.options.Limit, t.dropped.Load()}
+	return Stats{int(t.subscriptions.Stats().Taken), len(t.topics), t.options.Limit, t.dropped.Load()}
 }
 
 // Dropped counts subscriptions of a client that did not read its events.
@@ -140,12 +146,15 @@ func (t *Topics) Dropped(subscriptions int) { t.dropped.Add(int64(subscriptions)
 type topic struct {
 	owner   *Topics
 	key     Key
-	execute func(context.Context) Result
+	text    string
+	execute func(ctx context.Context, text string) Result
 	cancel  context.CancelFunc
 	latest  atomic.Pointer[state] // nil until it was executed
-	size    int64                 // of its text, with the overhead
 
-	subscribers map[*Subscription]struct{} // owner.mu guards it
+	// owner.mu guards what follows.
+	subscribers map[*Subscription]struct{}
+	holder      admission.Owner // of its memory: the owner of one of its subscriptions
+	held        int64           // bytes of memory
 }
 
 // state is what a topic was at a mark of the feed.
@@ -156,19 +165,31 @@ type state struct {
 	tags   feed.Tags
 }
 
+// Request is what to subscribe to, and for whom.
+type Request struct {
+	Key     Key
+	Text    string                               // what is executed
+	Execute func(context.Context, string) Result // executes the text
+	Notify  func()                               // must not block
+	Owner   admission.Owner                      // of the subscription
+	Size    int                                  // bytes of memory that the subscriber keeps with the subscription
+}
+
 // Subscription is the subscription of one subscriber to a topic.
 type Subscription struct {
 	topic  *topic
 	notify func()
+	owner  admission.Owner
+	size   int64 // bytes of memory
 	since  feed.Mark
 	seen   int // number of the last result
 }
 
-// Subscribe subscribes to the topic of a key. If there is none yet it begins, and
-// execute, which refers to size bytes, is called when what it read may have changed. The
-// function notify is called, and must not block, when there may be a new result, and
-// when the rights of viewers may have changed.
-func (t *Topics) Subscribe(key Key, size int, execute func(context.Context) Result, notify func()) (*Subscription, error) {
+// Subscribe subscribes to the topic of a key. If there is none yet it begins, and Execute
+// is called when what it read may have changed. Notify is called when there may be a new
+// result, and when the rights of viewers may have changed. The error is one of this
+// package, admission.ErrBusy or admission.ErrShare.
+func (t *Topics) Subscribe(r Request) (*Subscription, error) {
 	if t.options.Feed == nil {
 		return nil, ErrOff
 	}
@@ -178,25 +199,26 @@ func (t *Topics) Subscribe(key Key, size int, execute func(context.Context) Resu
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	joined := t.topics[key]
-	switch {
-	case t.stopped:
+	if t.stopped {
 		return nil, ErrStopping
-	case t.subscriptions >= t.options.Limit:
-		return nil, ErrLimit
-	case joined == nil:
-		joined = &topic{owner: t, key: key, execute: execute, size: int64(size) + overhead, subscribers: map[*Subscription]struct{}{}}
-		if !t.options.Budget.Take(joined.size) {
-			return nil, admission.ErrBusy
-		}
-		t.topics[key] = joined
-		joined.begin()
 	}
-	s := &Subscription{topic: joined, notify: notify, since: since}
-	joined.subscribers[s] = struct{}{}
-	t.subscriptions++
+	s := &Subscription{notify: r.Notify, owner: r.Owner, size: subscriptionOverhead + int64(r.Size), since: since}
+	if err := t.reserve(s); err != nil {
+		return nil, err
+	}
+	if s.topic = t.topics[r.Key]; s.topic == nil {
+		var err error
+		if s.topic, err = t.begin(r); err != nil {
+			t.release(s)
+			return nil, err
+		}
+	}
+	s.topic.subscribers[s] = struct{}{}
 	return s, nil
 }
+
+// Text returns the text that the topic executes, which its subscribers share.
+func (s *Subscription) Text() string { return s.topic.text }
 
 // Next returns the latest result, unless it was returned before, or is older than the
 // subscription and not current: then there will be another one.
@@ -212,6 +234,9 @@ func (s *Subscription) Next() *Result {
 	return &latest.Result
 }
 
+// Repeat makes Next return the latest result once more.
+func (s *Subscription) Repeat() { s.seen = 0 }
+
 // Leave ends the subscription, unless it has ended.
 func (s *Subscription) Leave() {
 	t := s.topic.owner
@@ -220,18 +245,30 @@ func (s *Subscription) Leave() {
 	if _, ok := s.topic.subscribers[s]; !ok {
 		return
 	}
-	t.subscriptions--
+	t.release(s)
 	delete(s.topic.subscribers, s)
 	if len(s.topic.subscribers) == 0 {
 		s.topic.end()
+		return
 	}
+	s.topic.bequeath(s.owner)
 }
 
-// begin begins to execute the topic, which outlives the request of its first subscriber.
-func (t *topic) begin() {
-	ctx, cancel := context.WithCancel(t.owner.ctx)
-	t.cancel = cancel
-	t.owner.running.Go(func() { t.run(ctx) })
+// begin begins to execute a topic, which outlives the request of its first subscriber. The
+// caller holds the lock.
+func (t *Topics) begin(r Request) (*topic, error) {
+	begun := &topic{
+		owner: t, key: r.Key, text: r.Text, execute: r.Execute, subscribers: map[*Subscription]struct{}{},
+		holder: r.Owner, held: topicOverhead + int64(len(r.Text)),
+	}
+	if err := t.memory.Reserve(r.Owner, begun.held); err != nil {
+		return nil, err
+	}
+	t.topics[r.Key] = begun
+	ctx, cancel := context.WithCancel(t.ctx)
+	begun.cancel = cancel
+	t.running.Go(func() { begun.run(ctx) })
+	return begun, nil
 }
 
 // end makes the next subscriber begin another topic. The caller holds owner.mu.
@@ -244,15 +281,14 @@ func (t *topic) end() {
 
 // run executes the topic until it ends.
 func (t *topic) run(ctx context.Context) {
-	budget := t.owner.options.Budget
-	defer func() { budget.Give(t.size + t.resultSize()) }()
+	defer t.release()
 	for {
 		next := t.next(ctx)
 		if ctx.Err() != nil {
 			return
 		}
-		if !budget.Take(int64(cap(next.Payload))) {
-			next.Result = Result{Failed: true}
+		if err := t.resize(cap(next.Payload)); err != nil {
+			next.Result = Result{Failed: errors.Is(err, admission.ErrBusy), Err: err}
 		}
 		if next.Failed && t.latest.Load() != nil { // the subscribers need not know
 			sleep(ctx, retryDelay+rand.N(retryDelay))
@@ -277,13 +313,6 @@ func (t *topic) wait(ctx context.Context, result *state) {
 	_ = t.owner.options.Feed.Wait(ctx, result.mark, result.tags)
 }
 
-func (t *topic) resultSize() int64 {
-	if latest := t.latest.Load(); latest != nil {
-		return int64(cap(latest.Payload))
-	}
-	return 0
-}
-
 // next executes the topic once.
 func (t *topic) next(ctx context.Context) *state {
 	select {
@@ -297,7 +326,7 @@ func (t *topic) next(ctx context.Context) *state {
 		return &state{Result: Result{Failed: true}}
 	}
 	ctx, reads := db.RecordReads(ctx)
-	return &state{t.execute(ctx), 1, mark, t.owner.options.Feed.Tags(reads)}
+	return &state{t.execute(ctx, t.text), 1, mark, t.owner.options.Feed.Tags(reads)}
 }
 
 // publish notifies the subscribers of a result, and keeps it if it differs from the
@@ -309,7 +338,6 @@ func (t *topic) publish(next *state) {
 			next.number++
 		}
 	}
-	t.owner.options.Budget.Give(t.resultSize())
 	t.latest.Store(next)
 	t.owner.mu.Lock()
 	defer t.owner.mu.Unlock()

@@ -1,0 +1,75 @@
+package admission
+
+import (
+	"errors"
+	"net/netip"
+	"sync"
+)
+
+// ErrShare means that an owner holds its share of a budget.
+var ErrShare = errors.New("the share of the user is used up")
+
+// Owner is a user, or an address from which anonymous clients come.
+type Owner struct {
+	UserID  int64
+	Address netip.Addr // if UserID is 0
+}
+
+// Shares divides a Budget, so that no owner can use it up for all others.
+type Shares struct {
+	total *Budget
+	share int64 // of each owner
+
+	mu   sync.Mutex
+	held map[Owner]int64
+}
+
+// NewShares returns Shares of a budget. Each owner may hold one part of the given number
+// of parts, or everything if that is 0.
+func NewShares(total *Budget, parts int) *Shares {
+	n := int64(max(1, parts))
+	return &Shares{total: total, share: (total.limit + n - 1) / n, held: map[Owner]int64{}}
+}
+
+// Reserve takes n of the budget for an owner, or gives back -n. The error is ErrBusy if
+// less is left, and ErrShare if the owner would hold more than its share.
+func (s *Shares) Reserve(owner Owner, n int64) error {
+	if !s.total.Take(n) {
+		return ErrBusy
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if n > 0 && s.held[owner]+n > s.share {
+		s.total.refused.Add(1)
+		s.total.Give(n)
+		return ErrShare
+	}
+	s.add(owner, n)
+	return nil
+}
+
+// Release gives back n that an owner holds.
+func (s *Shares) Release(owner Owner, n int64) {
+	s.mu.Lock()
+	s.add(owner, -n)
+	s.mu.Unlock()
+	s.total.Give(n)
+}
+
+// Move makes another owner hold n, even if that is more than its share.
+func (s *Shares) Move(n int64, holder, heir Owner) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.add(holder, -n)
+	s.add(heir, n)
+}
+
+// add changes what an owner holds. The caller holds the lock.
+func (s *Shares) add(owner Owner, n int64) {
+	if s.held[owner] += n; s.held[owner] == 0 {
+		delete(s.held, owner)
+	}
+}
+
+// Stats returns the state of the budget.
+func (s *Shares) Stats() BudgetStats { return s.total.Stats() }

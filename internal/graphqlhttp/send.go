@@ -1,0 +1,71 @@
+package graphqlhttp
+
+import (
+	"bytes"
+	"context"
+	"slices"
+
+	"github.com/coder/websocket"
+	"github.com/vektah/gqlparser/v2/gqlerror"
+
+	"portfolio/internal/telemetry"
+)
+
+func (s *socket) next(told *telemetry.Request, id string, payload []byte) error {
+	return s.nextParts(told, id, payload)
+}
+
+// nextParts is next for a payload in parts. It copies only a small one.
+func (s *socket) nextParts(told *telemetry.Request, id string, payload ...[]byte) error {
+	size := 0
+	for _, part := range payload {
+		size += len(part)
+	}
+	told.Bytes += int64(size)
+	if size <= maxFrame {
+		return s.send(frame(id, "next", slices.Concat(payload...)))
+	}
+	empty := frame(id, "next", []byte{})
+	return s.send(slices.Concat([][]byte{empty[:len(empty)-1]}, payload, [][]byte{[]byte("}")})...)
+}
+
+func (s *socket) fail(id string, errs gqlerror.List) error {
+	var encoded bytes.Buffer
+	encodeErrors(&encoded, errs)
+	return s.send(frame(id, "error", encoded.Bytes()))
+}
+
+func (s *socket) ping() error {
+	if !s.active.Swap(false) && s.isIdle() {
+		return errIdle
+	}
+	s.awaited.Store(true)
+	return s.send(frame("", "ping", nil))
+}
+
+// send sends a message in parts. Its client must read it within StallTimeout.
+func (s *socket) send(parts ...[]byte) error {
+	ctx, cancel := context.WithTimeout(context.Background(), s.handler.StallTimeout)
+	defer cancel()
+	err := s.sendParts(ctx, parts)
+	if ctx.Err() != nil {
+		return errSlow
+	}
+	return err
+}
+
+func (s *socket) sendParts(ctx context.Context, parts [][]byte) error {
+	if len(parts) == 1 {
+		return s.connection.Write(ctx, websocket.MessageText, parts[0])
+	}
+	to, err := s.connection.Writer(ctx, websocket.MessageText)
+	if err != nil {
+		return err
+	}
+	for _, part := range parts {
+		if _, err := to.Write(part); err != nil {
+			return err
+		}
+	}
+	return to.Close()
+}
