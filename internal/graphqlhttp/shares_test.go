@@ -6,6 +6,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"portfolio/db/dbtest"
 	"portfolio/graph/graphtest"
