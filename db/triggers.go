@@ -22,6 +22,8 @@ var (
 	ErrPooler = errors.New("the connection goes through a pooler: set FEED_URL to the URL of the PostgreSQL server itself")
 	// ErrOtherServer means that the pool and the listener use different databases.
 	ErrOtherServer = errors.New("FEED_URL is not the server or the database of DATABASE_URL")
+	// ErrTableKind means that a table has rows whose changes run no trigger of the table.
+	ErrTableKind = errors.New("a table is a view, foreign or partitioned, or has child tables, so its changes do not notify")
 	// ErrTables means that tables or triggers were created anew or altered.
 	ErrTables = errors.New("tables or triggers were created anew or altered, or FEED_URL leads to others")
 )
@@ -31,6 +33,7 @@ type catalog struct {
 	server   string // identifies the server, since its start, with timeline and database
 	tables   string // identifies the tables, their files, columns and triggers; a change of any changes it
 	triggers string // hash of the definitions of the triggers
+	ordinary bool   // whether every table is an ordinary one, without child tables
 	pooled   bool   // whether a pooler is between the server and the connection
 }
 
@@ -40,9 +43,10 @@ const triggersHash = "40b741ef61ca7e5c9f8824990eb62cc9"
 // catalogQuery selects a catalog, without relying on the settings of the session. The
 // xmin of a row changes whenever the row is updated.
 const catalogQuery = `WITH source AS MATERIALIZED (
-	SELECT name, to_regclass(name)::oid AS id FROM unnest(ARRAY[` + sourceTables + `]) AS name
+	SELECT name, c.oid AS id, c.xmin AS version, c.relfilenode AS file, coalesce(c.relkind = 'r' AND NOT EXISTS (SELECT FROM pg_inherits WHERE inhparent = c.oid), true) AS ordinary
+	FROM unnest(ARRAY[` + sourceTables + `]) AS name LEFT JOIN pg_class AS c ON c.oid = to_regclass(name)
 ), trigger AS MATERIALIZED (
-	SELECT source.name, t.tgname, t.oid, t.xmin AS version, p.xmin AS source_version, concat_ws(' ', source.name, t.tgname, t.tgenabled, t.tgtype, t.tgattr,
+	SELECT source.name, t.tgname, t.oid, t.xmin AS version, p.xmin AS function_version, concat_ws(' ', source.name, t.tgname, t.tgenabled, t.tgtype, t.tgattr,
 		encode(t.tgargs, 'hex'), t.tgqual IS NULL, t.tgoldtable, t.tgnewtable, p.proname, p.prosecdef, p.proconfig, md5(p.prosrc)) AS definition
 	FROM source JOIN pg_trigger AS t ON t.tgrelid = source.id JOIN pg_proc AS p ON p.oid = t.tgfoid
 	WHERE t.tgname IN (` + triggerNames + `)
@@ -51,10 +55,12 @@ SELECT pg_backend_pid(),
 	concat_ws(' ', extract(epoch FROM pg_postmaster_start_time()), (SELECT system_identifier FROM pg_control_system()),
 		(SELECT oid FROM pg_database WHERE datname = current_database()), CASE WHEN pg_is_in_recovery() THEN 'standby' ELSE left(pg_walfile_name(pg_current_wal_lsn()), 8) END),
 	md5(concat_ws(' ',
-		(SELECT string_agg(concat_ws(' ', c.oid, c.relfilenode, c.xmin), ',' ORDER BY c.oid) FROM source JOIN pg_class AS c ON c.oid = source.id),
+		(SELECT string_agg(concat_ws(' ', id, file, version), ',' ORDER BY name) FROM source),
 		(SELECT string_agg(concat_ws(' ', a.attrelid, a.attnum, a.xmin), ',' ORDER BY a.attrelid, a.attnum) FROM source JOIN pg_attribute AS a ON a.attrelid = source.id AND a.attnum > 0),
-		(SELECT string_agg(concat_ws(' ', oid, version, source_version), ',' ORDER BY oid) FROM trigger))),
-	(SELECT md5(string_agg(definition, ',' ORDER BY name COLLATE "C", tgname COLLATE "C")) FROM trigger)`
+		(SELECT string_agg(concat_ws(' ', p.oid, p.xmin), ',' ORDER BY p.oid) FROM source JOIN pg_policy AS p ON p.polrelid = source.id),
+		(SELECT string_agg(concat_ws(' ', oid, version, function_version), ',' ORDER BY oid) FROM trigger))),
+	(SELECT md5(string_agg(definition, ',' ORDER BY name COLLATE "C", tgname COLLATE "C")) FROM trigger),
+	(SELECT bool_and(ordinary) FROM source)`
 
 const (
 	sourceTables = `'images', 'portfolio_links', 'portfolios', 'thumbnails', 'tokens', 'user_permissions', 'users'`
@@ -69,14 +75,17 @@ func readCatalog(ctx context.Context, connection *pgconn.PgConn) (catalog, error
 	}
 	row := results[0].Rows[0]
 	return catalog{
-		server: string(row[1]), tables: string(row[2]), triggers: string(row[3]),
+		server: string(row[1]), tables: string(row[2]), triggers: string(row[3]), ordinary: string(row[4]) == "t",
 		pooled: string(row[0]) != strconv.FormatUint(uint64(connection.PID()), 10), // a pooler has its own
 	}, nil
 }
 
 // check returns an error unless every change notifies.
 func (c catalog) check() error {
-	if c.triggers != triggersHash {
+	switch {
+	case !c.ordinary:
+		return ErrTableKind
+	case c.triggers != triggersHash:
 		return ErrFeedOff
 	}
 	return nil
@@ -110,8 +119,8 @@ func (db *DB) SetFeed(ctx context.Context, on bool) error {
 }
 
 func enableTriggers(ctx context.Context, tx bun.Tx) error {
-	var pid, server, tables, triggers sql.NullString
-	if err := tx.QueryRowContext(ctx, catalogQuery).Scan(&pid, &server, &tables, &triggers); err != nil || triggers.String == triggersHash {
+	var pid, server, tables, triggers, ordinary sql.NullString
+	if err := tx.QueryRowContext(ctx, catalogQuery).Scan(&pid, &server, &tables, &triggers, &ordinary); err != nil || triggers.String == triggersHash {
 		return err
 	}
 	for statement := range strings.SplitSeq(createTriggers, "--bun:split") {
