@@ -16,14 +16,14 @@ import (
 var subscriberAttacks = []attack{
 	{"subscriptions", 6, func(a *attacked) { a.subscribeOften() }},
 	{"live queries", 10, func(a *attacked) { a.subscribeDifferently() }},
-	{"event streams", 50, func(a *attacked) { a.stream(largeVariable(), "X-Junk: "+strings.Repeat("x", 60_000)+"\r\n") }},
+	{"event streams", 300, func(a *attacked) { a.stream(largeVariable(), "X-Junk: "+strings.Repeat("x", 60_000)+"\r\n") }},
 	{"unread events", 50, func(a *attacked) { a.streamUnread() }},
-	{"long headers", 300, func(a *attacked) { a.connectIdle() }},
-	{"large pings", 50, func(a *attacked) { a.pingUnread() }},
+	{"long headers", 600, func(a *attacked) { a.connectIdle() }},
+	{"large pings", 600, func(a *attacked) { a.pingUnread() }},
 	{"floods of pings", 2, func(a *attacked) { a.flood() }},
 }
 
-const stay = 5 * time.Second // time that an attacker stays connected
+const stay = 20 * time.Second // time that an attacker stays connected, which is what it is about
 
 // largeVariable returns a body that subscribes, with a variable that is not declared.
 func largeVariable() string {
@@ -83,7 +83,7 @@ func (a *attacked) subscribeOften() {
 	defer a.leave(s, "subscribed")
 	go func() { _, _ = io.Copy(io.Discard, s.lines) }()
 	body := largeVariable()
-	for i := range 20 {
+	for i := range 100 {
 		if !s.send(fmt.Sprintf(`{"id":"%d","type":"subscribe","payload":%s}`, i, body)) {
 			return
 		}

@@ -2,6 +2,7 @@ package graphqlhttp
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"net/http"
 	"os"
@@ -47,8 +48,8 @@ func (h *Handler) beginEvents(w http.ResponseWriter, r *http.Request, text strin
 		return nil, nil
 	}
 	subscriber.identify(viewer)
-	if err := subscriber.subscribe(telemetry.RequestFrom(r.Context()), viewer, "", text, dropHeader(r), nil); err != nil {
-		_ = to.fail("", gqlerror.List{err})
+	if err := subscriber.subscribe(r.Context(), viewer, "", text, dropHeader(r), nil); err != nil {
+		_ = to.fail(r.Context(), "", gqlerror.List{err})
 		return nil, nil
 	}
 	return subscriber, to
@@ -69,10 +70,10 @@ func dropHeader(r *http.Request) int {
 // writeRefusal writes why an operation is not executed to a client that accepts events
 // only.
 func (h *Handler) writeRefusal(w http.ResponseWriter, r *http.Request, errs gqlerror.List) {
-	_ = (&events{w: w, r: r, connection: http.NewResponseController(w), timeout: h.StallTimeout}).fail("", errs)
+	_ = (&events{w: w, r: r, connection: http.NewResponseController(w), timeout: h.StallTimeout}).fail(r.Context(), "", errs)
 }
 
-func (e *events) next(_ *telemetry.Request, _ string, payload []byte) error {
+func (e *events) next(_ context.Context, _ *telemetry.Request, _ string, payload []byte) error {
 	return e.write("event: next\ndata: ", payload, "\n\n")
 }
 
@@ -81,7 +82,7 @@ var errEnded = errors.New("the subscription has ended")
 
 // fail sends the errors as the last result. If nothing was sent yet, the status says that
 // the server is not available or refuses more, so that clients try again.
-func (e *events) fail(_ string, errs gqlerror.List) error {
+func (e *events) fail(_ context.Context, _ string, errs gqlerror.List) error {
 	if status := retryStatus(errs[0]); !e.begun && status != 0 {
 		errorResponse(status, errs[0]).write(e.w, e.r, jsonType)
 		return errEnded
@@ -106,7 +107,7 @@ func retryStatus(err *gqlerror.Error) int {
 }
 
 // ping sends a comment, so that proxies keep the connection open.
-func (e *events) ping() error { return e.write(":", nil, "\n\n") }
+func (e *events) ping(context.Context) error { return e.write(":", nil, "\n\n") }
 
 func (e *events) write(before string, payload []byte, after string) error {
 	if !e.begun {

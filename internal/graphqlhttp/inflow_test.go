@@ -2,9 +2,11 @@ package graphqlhttp_test
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -53,7 +55,7 @@ func TestWebSocket_ReadsLittle(t *testing.T) {
 						break
 					}
 				}
-				if timeout, ok := err.(net.Error); err == nil || ok && timeout.Timeout() {
+				if err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
 					t.Errorf("%d bytes were read: %v", sent, err)
 				}
 			})

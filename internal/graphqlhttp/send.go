@@ -11,41 +11,41 @@ import (
 	"portfolio/internal/telemetry"
 )
 
-func (s *socket) next(told *telemetry.Request, id string, payload []byte) error {
-	return s.nextParts(told, id, payload)
+func (s *socket) next(ctx context.Context, told *telemetry.Request, id string, payload []byte) error {
+	return s.nextParts(ctx, told, id, payload)
 }
 
 // nextParts is next for a payload in parts. It copies only a small one.
-func (s *socket) nextParts(told *telemetry.Request, id string, payload ...[]byte) error {
+func (s *socket) nextParts(ctx context.Context, told *telemetry.Request, id string, payload ...[]byte) error {
 	size := 0
 	for _, part := range payload {
 		size += len(part)
 	}
 	told.Bytes += int64(size)
 	if size <= maxFrame {
-		return s.send(frame(id, "next", slices.Concat(payload...)))
+		return s.send(ctx, frame(id, "next", slices.Concat(payload...)))
 	}
 	empty := frame(id, "next", []byte{})
-	return s.send(slices.Concat([][]byte{empty[:len(empty)-1]}, payload, [][]byte{[]byte("}")})...)
+	return s.send(ctx, slices.Concat([][]byte{empty[:len(empty)-1]}, payload, [][]byte{[]byte("}")})...)
 }
 
-func (s *socket) fail(id string, errs gqlerror.List) error {
+func (s *socket) fail(ctx context.Context, id string, errs gqlerror.List) error {
 	var encoded bytes.Buffer
 	encodeErrors(&encoded, errs)
-	return s.send(frame(id, "error", encoded.Bytes()))
+	return s.send(ctx, frame(id, "error", encoded.Bytes()))
 }
 
-func (s *socket) ping() error {
+func (s *socket) ping(ctx context.Context) error {
 	if !s.active.Swap(false) && s.isIdle() {
 		return errIdle
 	}
 	s.awaited.Store(true)
-	return s.send(frame("", "ping", nil))
+	return s.send(ctx, frame("", "ping", nil))
 }
 
 // send sends a message in parts. Its client must read it within StallTimeout.
-func (s *socket) send(parts ...[]byte) error {
-	ctx, cancel := context.WithTimeout(context.Background(), s.handler.StallTimeout)
+func (s *socket) send(ctx context.Context, parts ...[]byte) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.handler.StallTimeout)
 	defer cancel()
 	err := s.sendParts(ctx, parts)
 	if ctx.Err() != nil {

@@ -44,9 +44,9 @@ var (
 
 // sink is where a subscriber's events are sent to.
 type sink interface {
-	next(told *telemetry.Request, id string, payload []byte) error
-	fail(id string, errs gqlerror.List) error // ends the subscription
-	ping() error
+	next(ctx context.Context, told *telemetry.Request, id string, payload []byte) error
+	fail(ctx context.Context, id string, errs gqlerror.List) error // ends the subscription
+	ping(ctx context.Context) error
 }
 
 // subscriber is a client with subscriptions on one connection. It is small, and refers to
@@ -142,15 +142,16 @@ func rightsOf(viewer *db.User) string {
 
 // subscribe adds a subscription with size bytes of memory that the connection keeps with
 // it. The function end, unless nil, is called at its end.
-func (s *subscriber) subscribe(told *telemetry.Request, viewer *db.User, id, text string, size int, end func()) *gqlerror.Error {
+func (s *subscriber) subscribe(ctx context.Context, viewer *db.User, id, text string, size int, end func()) *gqlerror.Error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if len(s.subscriptions) >= maxSubscriptions {
 		return errManySubscribed
 	}
+	told := telemetry.RequestFrom(ctx)
 	told.Operation = strings.Clone(telemetry.Shorten(told.Operation)) // it refers to the document
 	added := &subscription{told: told, size: size, end: end}
-	if err := s.join(added, viewer, text); err != nil {
+	if err := s.join(added, viewer, text); err != nil { //nolint:contextcheck // a topic outlives its first subscriber
 		return err
 	}
 	s.subscriptions[id] = added
@@ -300,7 +301,7 @@ func (s *subscriber) run(ctx context.Context, to sink) error {
 		case <-s.handler.Topics.Stopping():
 			return errGoAway
 		case <-pings.C:
-			if err := to.ping(); err != nil {
+			if err := to.ping(ctx); err != nil {
 				return err
 			}
 			continue
@@ -324,7 +325,7 @@ func (s *subscriber) deliver(ctx context.Context, to sink) (again time.Duration,
 	switch {
 	case isRefused(err):
 		for id, ended := range s.subscriptions {
-			if err := s.failOne(to, id, ended, gqlerror.List{s.handler.PresentError(ctx, err)}); err != nil {
+			if err := s.failOne(ctx, to, id, ended, gqlerror.List{s.handler.PresentError(ctx, err)}); err != nil {
 				return 0, err
 			}
 		}
@@ -337,7 +338,7 @@ func (s *subscriber) deliver(ctx context.Context, to sink) (again time.Duration,
 		again = max(0, time.Until(expires.Time))
 	}
 	for id, subscribed := range s.subscriptions {
-		err := s.deliverOne(to, id, subscribed, viewer)
+		err := s.deliverOne(ctx, to, id, subscribed, viewer)
 		if errors.Is(err, errNoRoom) {
 			again = min(again, eventDelay)
 		} else if err != nil {
@@ -347,11 +348,11 @@ func (s *subscriber) deliver(ctx context.Context, to sink) (again time.Duration,
 	return again, nil
 }
 
-func (s *subscriber) deliverOne(to sink, id string, subscribed *subscription, viewer *db.User) error {
+func (s *subscriber) deliverOne(ctx context.Context, to sink, id string, subscribed *subscription, viewer *db.User) error {
 	if rightsOf(viewer) != subscribed.rights {
 		subscribed.Leave()
-		if err := s.join(subscribed, viewer, subscribed.Text()); err != nil {
-			return s.failOne(to, id, subscribed, gqlerror.List{err})
+		if err := s.join(subscribed, viewer, subscribed.Text()); err != nil { //nolint:contextcheck // a topic outlives its first subscriber
+			return s.failOne(ctx, to, id, subscribed, gqlerror.List{err})
 		}
 	}
 	switch result := subscribed.Next(); {
@@ -362,9 +363,9 @@ func (s *subscriber) deliverOne(to sink, id string, subscribed *subscription, vi
 		if errs == nil {
 			errs = gqlerror.List{refusal(result.Err)}
 		}
-		return s.failOne(to, id, subscribed, errs)
+		return s.failOne(ctx, to, id, subscribed, errs)
 	default:
-		return s.sendEvent(to, id, subscribed, result.Payload)
+		return s.sendEvent(ctx, to, id, subscribed, result.Payload)
 	}
 }
 
@@ -373,7 +374,7 @@ var errNoRoom = errors.New("there is no memory for the event")
 
 // sendEvent sends an event. While its client reads a large one, it is memory that the owner
 // holds, as newer ones may have replaced it.
-func (s *subscriber) sendEvent(to sink, id string, subscribed *subscription, payload []byte) error {
+func (s *subscriber) sendEvent(ctx context.Context, to sink, id string, subscribed *subscription, payload []byte) error {
 	if len(payload) > maxFrame {
 		size := int64(min(len(payload), s.handler.MaxResponse))
 		if s.handler.Admission.Events.Reserve(s.owner, size) != nil {
@@ -382,14 +383,14 @@ func (s *subscriber) sendEvent(to sink, id string, subscribed *subscription, pay
 		}
 		defer s.handler.Admission.Events.Release(s.owner, size)
 	}
-	return to.next(subscribed.told, id, payload)
+	return to.next(ctx, subscribed.told, id, payload)
 }
 
 // failOne ends a subscription with errors.
-func (s *subscriber) failOne(to sink, id string, ended *subscription, errs gqlerror.List) error {
+func (s *subscriber) failOne(ctx context.Context, to sink, id string, ended *subscription, errs gqlerror.List) error {
 	ended.told.Code = codeOf(errs)
 	s.remove(id, ended)
-	return to.fail(id, errs)
+	return to.fail(ctx, id, errs)
 }
 
 // isRefused reports whether the error of looking up a viewer is that of the token.

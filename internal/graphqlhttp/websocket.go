@@ -258,7 +258,7 @@ func (s *socket) handleControl(ctx context.Context, received *message) error {
 	case "ping":
 		pong := frame("", "pong", received.Payload)
 		received.release()
-		return s.send(pong)
+		return s.send(ctx, pong)
 	case "connection_init":
 		return s.initiate(ctx, received)
 	}
@@ -288,7 +288,7 @@ func (s *socket) initiate(ctx context.Context, received *message) error {
 		s.limit, s.budget = maxBody, s.handler.Admission.Bodies
 	}
 	s.identify(viewer)
-	if err := s.send(frame("", "connection_ack", nil)); err != nil {
+	if err := s.send(ctx, frame("", "connection_ack", nil)); err != nil {
 		return err
 	}
 	close(s.initiated)
@@ -310,7 +310,7 @@ func (s *socket) execute(ctx context.Context, received *message) error {
 	}
 	received.release()
 	if r.subscription != "" {
-		refused := s.subscribe(told, viewer, id, r.subscription, len(id), end)
+		refused := s.subscribe(ctx, viewer, id, r.subscription, len(id), end)
 		if refused == nil {
 			return nil
 		}
@@ -322,12 +322,12 @@ func (s *socket) execute(ctx context.Context, received *message) error {
 		told.Code = codeOf(r.errors)
 	}
 	if r.data == nil {
-		return s.fail(id, r.errors)
+		return s.fail(ctx, id, r.errors)
 	}
-	if err := s.nextParts(told, id, r.prefix(), r.data, []byte("}")); err != nil {
+	if err := s.nextParts(ctx, told, id, r.prefix(), r.data, []byte("}")); err != nil {
 		return err
 	}
-	return s.send(frame(id, "complete", nil))
+	return s.send(ctx, frame(id, "complete", nil))
 }
 
 // executeMessage executes the request in the payload of a message, which it releases once it
