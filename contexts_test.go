@@ -15,8 +15,6 @@ import (
 // ends nevertheless: by a deadline, or because its owner cancels it.
 func TestDetachedContextsEnd(t *testing.T) {
 	t.Parallel()
-	detached := []string{"Background", "TODO", "WithoutCancel"}
-	ends := []string{"context.WithTimeout", "context.WithDeadline", "context.WithCancel", "signal.NotifyContext"}
 	files, checked := token.NewFileSet(), 0
 	err := filepath.WalkDir(".", func(name string, entry fs.DirEntry, err error) error {
 		switch {
@@ -31,23 +29,32 @@ func TestDetachedContextsEnd(t *testing.T) {
 		if err != nil {
 			return err
 		}
-		ast.PreorderStack(file, nil, func(node ast.Node, around []ast.Node) bool {
-			call, ok := node.(*ast.CallExpr)
-			if !ok || !slices.ContainsFunc(detached, func(name string) bool { return calledName(call) == "context."+name }) {
-				return true
-			}
-			checked++
-			outer, _ := around[len(around)-1].(*ast.CallExpr)
-			if outer == nil || !slices.Contains(ends, calledName(outer)) {
-				t.Errorf("%s: %s has no deadline", files.Position(call.Pos()), calledName(call))
-			}
-			return true
-		})
+		checked += checkContexts(t, files, file)
 		return nil
 	})
 	if err != nil || checked == 0 {
 		t.Errorf("%d contexts were found, want some: %v", checked, err)
 	}
+}
+
+// checkContexts checks the detached contexts of a file, and returns how many there are.
+func checkContexts(t *testing.T, files *token.FileSet, file *ast.File) (checked int) {
+	t.Helper()
+	detached := []string{"context.Background", "context.TODO", "context.WithoutCancel"}
+	ends := []string{"context.WithTimeout", "context.WithDeadline", "context.WithCancel", "signal.NotifyContext"}
+	ast.PreorderStack(file, nil, func(node ast.Node, around []ast.Node) bool {
+		call, ok := node.(*ast.CallExpr)
+		if !ok || !slices.Contains(detached, calledName(call)) {
+			return true
+		}
+		checked++
+		outer, _ := around[len(around)-1].(*ast.CallExpr)
+		if outer == nil || !slices.Contains(ends, calledName(outer)) {
+			t.Errorf("%s: %s has no deadline", files.Position(call.Pos()), calledName(call))
+		}
+		return true
+	})
+	return checked
 }
 
 // calledName returns the name of the function of another package that is called, such as

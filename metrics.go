@@ -8,6 +8,7 @@ import (
 	"portfolio/internal/auth"
 	"portfolio/internal/cache"
 	"portfolio/internal/document"
+	"portfolio/internal/feed"
 	"portfolio/internal/images"
 	"portfolio/internal/middleware"
 	"portfolio/internal/telemetry"
@@ -24,6 +25,7 @@ type watched struct {
 	subscribed    *topics.Topics
 	images        *images.Service
 	responses     *cache.Cache // may be nil
+	changes       *feed.Feed   // may be nil
 }
 
 // measure adds the state of the parts to the metrics. It is read when Prometheus
@@ -57,6 +59,12 @@ func (p watched) measure(m *telemetry.Metrics) {
 		p.measureResponses(m)
 	}
 
+	m.Gauge("feed_connected", "Whether changes of the database are received, so that responses are cached and subscriptions work.", nil, func() float64 {
+		if p.changes.IsConnected() {
+			return 1
+		}
+		return 0
+	})
 	m.Gauge("subscriptions", "Open subscriptions.", nil, func() float64 { return float64(p.subscribed.Stats().Subscriptions) })
 	m.Gauge("subscriptions_limit", "Maximum open subscriptions.", nil, func() float64 { return float64(p.subscribed.Stats().Limit) })
 	m.Gauge("subscription_topics", "Subscriptions that differ, each of which is executed once for all who have it.", nil, func() float64 { return float64(p.subscribed.Stats().Topics) })

@@ -216,7 +216,7 @@ func (c *serverSettings) handler(
 	graphql.Topics = topics.New(topics.Options{Feed: changes, MaxAge: c.CacheMaxAge, Limit: c.Clients.MaxSubscriptions, Budget: admitted.Topics, Parts: admission.TopicParts})
 	graphql.Watch, graphql.Allow = watch, limiter.Allow
 	if watch.Metrics != nil {
-		watched{database, admitted, authenticator, limiter, graphql.Documents, graphql.Topics, service, responses}.measure(watch.Metrics)
+		watched{database, admitted, authenticator, limiter, graphql.Documents, graphql.Topics, service, responses, changes}.measure(watch.Metrics)
 	}
 	legacy := compat.New(resolver.Query(), authenticator, compat.Options{
 		MediaURL: c.MediaURL, Admission: admitted, Cache: responses, Timeout: c.Clients.RequestTimeout, Log: log,

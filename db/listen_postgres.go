@@ -1,6 +1,7 @@
 package db
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -77,7 +78,7 @@ func (db *DB) listenPostgres(ctx context.Context, url URL, changed func(Change))
 		nonce: noncePrefix + rand.Text(), catalog: listening, monitor: monitor,
 	}
 	l.begin, l.closeConnection, l.receiver.admit = l.send, l.close, l.admit
-	go l.receive()
+	go l.receive() //nolint:contextcheck // the listener outlives its beginning
 	if err := l.meet(ctx); err != nil {
 		l.Close()
 		return nil, err
@@ -97,13 +98,10 @@ func beginListening(ctx context.Context, connection *pgconn.PgConn) (catalog, er
 		return catalog{}, wrap(err)
 	}
 	listening, err := readCatalog(ctx, connection)
-	switch {
-	case err != nil:
-		return catalog{}, err
-	case listening.pooled:
-		return catalog{}, ErrPooler
+	if err == nil && listening.pooled {
+		err = ErrPooler
 	}
-	return listening, listening.check()
+	return listening, err
 }
 
 // meet makes sure that the pool uses the listener's database, and that notifications
@@ -111,7 +109,7 @@ func beginListening(ctx context.Context, connection *pgconn.PgConn) (catalog, er
 func (l *postgresListener) meet(ctx context.Context) error {
 	current, err := readCatalog(ctx, l.monitor)
 	if err == nil {
-		err = l.catalog.compare(current)
+		err = cmp.Or(l.catalog.compare(current), current.check())
 	}
 	if err != nil {
 		return err
@@ -144,10 +142,7 @@ func (l *postgresListener) Check() {
 	defer cancel()
 	current, err := readCatalog(ctx, l.monitor)
 	if err == nil {
-		err = current.check()
-	}
-	if err == nil {
-		err = l.catalog.compare(current)
+		err = cmp.Or(current.check(), l.catalog.compare(current))
 	}
 	if err != nil {
 		l.fail(err)

@@ -74,7 +74,8 @@ func (db *DB) leaveReadOnly(config *pgxpool.Config) {
 		// From version 14 on, servers report these with the response to the first
 		// statement after a change.
 		c := connection.PgConn()
-		if db.choosesServer && (c.ParameterStatus("default_transaction_read_only") == "on" || c.ParameterStatus("in_hot_standby") == "on") && suits(ctx, c) != nil {
+		readOnly := c.ParameterStatus("default_transaction_read_only") == "on" || c.ParameterStatus("in_hot_standby") == "on"
+		if suited := !db.choosesServer || !readOnly || suits(ctx, c) == nil; !suited {
 			db.chooseServer()
 			return false, nil
 		}

@@ -45,7 +45,7 @@ func (f *sqliteFile) check() error {
 	current, err := os.Stat(f.path)
 	switch {
 	case f.closing:
-		return ErrReplaced
+		return fmt.Errorf("%s: %w", f.path, ErrReplaced)
 	case f.opened == nil || err == nil && os.SameFile(f.opened, current):
 		f.opened = current
 		f.log, _ = os.Stat(f.path + "-wal")
@@ -53,7 +53,7 @@ func (f *sqliteFile) check() error {
 	}
 	f.closing = true
 	go f.replace()
-	return ErrReplaced
+	return fmt.Errorf("%s: %w", f.path, ErrReplaced)
 }
 
 // replace closes every connection, and then lets new ones open the new file.
@@ -86,16 +86,22 @@ func (f *sqliteFile) checkpoint(pool *sql.DB) {
 	_, _ = pool.ExecContext(ctx, "PRAGMA wal_checkpoint(TRUNCATE)") // best effort
 }
 
-// setLogAside renames the log of changes of the former file, if the checkpoint has failed:
-// SQLite would write it into the new file.
+// setLogAside renames the log of changes of the former file, since SQLite would write it
+// into the new file. The log is empty unless the checkpoint has failed.
 func (f *sqliteFile) setLogAside() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	log := f.path + "-wal"
-	if left, err := os.Stat(log); err == nil && f.log != nil && os.SameFile(left, f.log) {
-		_ = os.Rename(log, log+".replaced")
-		_ = os.Remove(f.path + "-shm")
+	left, err := os.Stat(log)
+	switch {
+	case err != nil || f.log == nil || !os.SameFile(left, f.log):
+		return
+	case left.Size() == 0:
+		_ = os.Remove(log)
+	default:
+		_ = os.Rename(log, log+time.Now().UTC().Format(".20060102T150405"))
 	}
+	_ = os.Remove(f.path + "-shm")
 }
 
 // open opens a pool of connections. The settings are in the DSN so that every connection
@@ -116,8 +122,8 @@ type sqliteConnector struct {
 
 // Connect implements driver.Connector.
 func (c *sqliteConnector) Connect(context.Context) (driver.Conn, error) {
-	if c.file.isOpened() {
-		if err := c.file.check(); err != nil { // it would be created
+	if c.file.isOpened() { // otherwise the connection creates the file
+		if err := c.file.check(); err != nil { //nolint:contextcheck // replacing a file outlives the connection that finds it
 			return nil, err
 		}
 	}
@@ -125,7 +131,7 @@ func (c *sqliteConnector) Connect(context.Context) (driver.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := c.file.check(); err != nil {
+	if err := c.file.check(); err != nil { //nolint:contextcheck // see above
 		_ = connection.Close()
 		return nil, err
 	}

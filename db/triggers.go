@@ -25,7 +25,7 @@ var (
 	// ErrTableKind means that a table has rows whose changes run no trigger of the table.
 	ErrTableKind = errors.New("a table is a view, foreign or partitioned, or has child tables, so its changes do not notify")
 	// ErrTables means that tables or triggers were created anew or altered.
-	ErrTables = errors.New("tables or triggers were created anew or altered, or FEED_URL leads to others")
+	ErrTables = errors.New("tables or triggers were restored or altered, so everything is read again; with FEED_URL, its search path may differ")
 )
 
 // catalog is what notifications rely on, as PostgreSQL's system catalogs have it.

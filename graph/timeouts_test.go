@@ -136,11 +136,11 @@ const twenty = "0123456789abcdefghij"
 
 // aliases returns a query with a field many times.
 func aliases(field string) string {
-	query := "{"
+	var query strings.Builder
 	for _, alias := range twenty {
-		query += " _" + string(alias) + ":" + field
+		query.WriteString(" _" + string(alias) + ":" + field)
 	}
-	return query + "}"
+	return "{" + query.String() + "}"
 }
 
 // waits are the things that a request can wait for until it has no time left.

@@ -3,6 +3,7 @@
 package ops
 
 import (
+	"slices"
 	"sync"
 	"time"
 )
@@ -83,8 +84,7 @@ func (r *register) judge(value int64, began time.Time) reading {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	result := reading{value: value, newest: r.begun}
-	for i := len(r.commits) - 1; i >= 0; i-- {
-		c := r.commits[i]
+	for _, c := range slices.Backward(r.commits) {
 		if c.value > value && c.acknowledged.Before(began) {
 			result.age = began.Sub(c.acknowledged)
 		}

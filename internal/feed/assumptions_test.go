@@ -354,34 +354,37 @@ func TestFeed_SurvivesManySubscribersAndChanges(t *testing.T) {
 	}
 }
 
+// replacements are the ways in which other programs replace a file.
+var replacements = map[string]func(t *testing.T, old, replacement string){
+	"renamed": func(t *testing.T, old, replacement string) {
+		t.Helper()
+		if err := os.Rename(replacement, old); err != nil {
+			t.Fatal(err)
+		}
+	},
+	"removed, then created": func(t *testing.T, old, replacement string) {
+		t.Helper()
+		if err := os.Remove(old); err != nil {
+			t.Fatal(err)
+		}
+		content, err := os.ReadFile(replacement)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(old+".new", content, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Rename(old+".new", old); err != nil {
+			t.Fatal(err)
+		}
+	},
+}
+
 // TestFeed_OpensReplacedFile checks that a file which is renamed over that of SQLite is
 // read in the end, and that no request reads both files.
 func TestFeed_OpensReplacedFile(t *testing.T) {
 	t.Parallel()
-	for name, replace := range map[string]func(t *testing.T, old, replacement string){
-		"renamed": func(t *testing.T, old, replacement string) {
-			t.Helper()
-			if err := os.Rename(replacement, old); err != nil {
-				t.Fatal(err)
-			}
-		},
-		"removed, then created": func(t *testing.T, old, replacement string) {
-			t.Helper()
-			if err := os.Remove(old); err != nil {
-				t.Fatal(err)
-			}
-			content, err := os.ReadFile(replacement)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if err := os.WriteFile(old+".new", content, 0o600); err != nil {
-				t.Fatal(err)
-			}
-			if err := os.Rename(old+".new", old); err != nil {
-				t.Fatal(err)
-			}
-		},
-	} {
+	for name, replace := range replacements {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			old, replacement := newFile(t, "old"), newFile(t, "new")

@@ -240,11 +240,14 @@ func (f *Feed) Mark() Mark { return f.Begin().Wait() }
 // committed before, but is heard of later, counts as one that follows. The mark is 0 if
 // changes are not heard.
 func (f *Feed) Heard() Mark {
-	if f.session.Load() == nil {
+	if !f.IsConnected() {
 		return 0
 	}
 	return Mark(f.last.Load())
 }
+
+// IsConnected reports whether changes are received.
+func (f *Feed) IsConnected() bool { return f != nil && f.session.Load() != nil }
 
 // Current reports whether what was read at a mark has not changed, as far as changes
 // were heard of.

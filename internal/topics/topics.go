@@ -310,7 +310,12 @@ func (t *topic) run(ctx context.Context) {
 func (t *topic) wait(ctx context.Context, result *state) {
 	ctx, cancel := context.WithTimeout(ctx, t.owner.options.MaxAge)
 	defer cancel()
-	_ = t.owner.options.Feed.Wait(ctx, result.mark, result.tags)
+	for result.mark == 0 && t.owner.options.Feed.Heard() == 0 && ctx.Err() == nil {
+		sleep(ctx, retryDelay)
+	}
+	if result.mark != 0 {
+		_ = t.owner.options.Feed.Wait(ctx, result.mark, result.tags)
+	}
 }
 
 // next executes the topic once.
@@ -322,9 +327,6 @@ func (t *topic) next(ctx context.Context) *state {
 		return nil
 	}
 	mark := t.owner.options.Feed.Heard()
-	if mark == 0 {
-		return &state{Result: Result{Failed: true}}
-	}
 	ctx, reads := db.RecordReads(ctx)
 	return &state{t.execute(ctx, t.text), 1, mark, t.owner.options.Feed.Tags(reads)}
 }
