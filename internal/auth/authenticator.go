@@ -86,7 +86,7 @@ type Login struct {
 	authenticator *Authenticator
 	key           string
 	began         time.Time
-	entry         *cacheEntry // nil if the viewer was read for this request
+	entry         *cacheEntry
 }
 
 // LogIn finds the active user who holds the key. The error is ErrInvalidToken if the key
@@ -108,8 +108,7 @@ func (a *Authenticator) LogIn(ctx context.Context, key string) (*Login, error) {
 // request has taken as long as queries may.
 func (l *Login) Confirm(ctx context.Context) (changed bool, err error) {
 	a := l.authenticator
-	if l.entry == nil || a.feed == nil || a.isCurrent(l.entry, l.Proof.Wait(), a.now()) {
-		l.entry = nil
+	if mark, now := l.Proof.Wait(), a.now(); a.isCurrent(l.entry, mark, now) || mark == 0 && l.wasJustRead(now) {
 		return false, nil
 	}
 	ctx, cancel := context.WithDeadline(ctx, l.began.Add(a.timeout))
@@ -117,6 +116,11 @@ func (l *Login) Confirm(ctx context.Context) (changed bool, err error) {
 	before := *l.Viewer
 	err = l.read(ctx)
 	return err != nil || !reflect.DeepEqual(before, *l.Viewer), err
+}
+
+// wasJustRead reports whether the viewer was read for this request, less than cacheTTL ago.
+func (l *Login) wasJustRead(now time.Time) bool {
+	return !l.entry.read.Before(l.began) && now.Sub(l.entry.read) < cacheTTL
 }
 
 // read finds the viewer anew.
@@ -139,7 +143,7 @@ func (l *Login) read(ctx context.Context) error {
 		return err
 	}
 	a.logins.succeeded(hash)
-	l.Viewer, l.Expires, l.entry = entry.viewer, entry.expires, nil
+	l.Viewer, l.Expires, l.entry = entry.viewer, entry.expires, entry
 	return nil
 }
 

@@ -45,8 +45,8 @@ func (h *Handler) respondToUpload(ctx context.Context, w http.ResponseWriter, r 
 	}
 	_, options, _ := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	connection := http.NewResponseController(w)
-	from := &progressReader{from: r.Body, connection: connection, timeout: h.StallTimeout, deadline: time.Now().Add(receiveTimeout)}
-	form := multipartReader{body: &io.LimitedReader{R: from}}
+	body := &progressReader{from: r.Body, connection: connection, timeout: h.StallTimeout, deadline: time.Now().Add(receiveTimeout)}
+	form := multipartReader{body: &io.LimitedReader{R: body}}
 	form.parts = multipart.NewReader(form.body, options["boundary"])
 	defer func() { _ = connection.SetWriteDeadline(time.Now().Add(h.StallTimeout)) }() // receiving may have taken long
 
@@ -66,7 +66,14 @@ func (h *Handler) respondToUpload(ctx context.Context, w http.ResponseWriter, r 
 	if err := slot.Move(executing, h.Admission.Uploads); err != nil {
 		return h.unavailable(ctx, err)
 	}
-	return h.execute(executing, operation, &slot, true)
+	from, err := h.logIn(r) // again, since the files may have taken minutes
+	if err == nil {
+		_, err = from.confirm(executing)
+	}
+	if err != nil {
+		return h.unauthenticated(executing, err)
+	}
+	return h.execute(from.context(executing), operation, &slot, true)
 }
 
 // readUpload reads the operation and the map, and prepares the operation in a
