@@ -60,7 +60,8 @@ func (h *Handler) serveWebSocket(w http.ResponseWriter, r *http.Request) {
 		subscriber: subscriber, limit: maxAnonymousBody, budget: h.Admission.AnonymousBodies,
 		control: rate.NewLimiter(controlRate, controlBurst), initiated: make(chan struct{}),
 	}
-	ctx, cancel := context.WithCancel(auth.WithAddress(telemetry.Detach(r.Context()), subscriber.owner.Address))
+	ctx, cancel := telemetry.Detach(r.Context())
+	ctx = auth.WithAddress(ctx, subscriber.owner.Address)
 	if !s.accept(ctx, w, r, cancel) {
 		cancel()
 		end() // it has responded

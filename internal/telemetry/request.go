@@ -66,16 +66,17 @@ func WithRequest(ctx context.Context, r *Request) context.Context {
 
 // Detach returns a context for what outlives a request, such as the operations of a
 // WebSocket. It carries a copy of the request of ctx, in its trace, and keeps nothing of HTTP
-// in memory.
-func Detach(ctx context.Context) context.Context {
+// in memory. It ends when the caller calls the function.
+func Detach(ctx context.Context) (context.Context, context.CancelFunc) {
 	r, span := RequestFrom(ctx), trace.SpanContextFromContext(ctx)
-	detached := WithRequest(context.Background(), &Request{
+	detached, cancel := context.WithCancel(context.Background())
+	detached = WithRequest(detached, &Request{
 		Method: strings.Clone(r.Method), Path: strings.Clone(Shorten(r.Path)), Client: r.Client, ID: strings.Clone(r.ID), API: r.API,
 	})
 	if !span.IsValid() {
-		return detached
+		return detached, cancel
 	}
-	return trace.ContextWithSpanContext(detached, span.WithTraceState(trace.TraceState{}))
+	return trace.ContextWithSpanContext(detached, span.WithTraceState(trace.TraceState{})), cancel
 }
 
 // RequestFrom returns the request of the context. If there is none, it returns
