@@ -51,7 +51,7 @@ chaos: ## Kill the server under load, stop PostgreSQL and fill disks.
 rolling: ## Restart servers in turn behind nginx and Caddy, under load.
 	go test -tags ops -count 1 -timeout 10m -v -run '^TestRollingRestart$$' ./ops
 
-feed: ## Read and write for TEST_DURATION (4m) while faults hide changes; no response may be too old.
+feed: ## Read and write for TEST_DURATION (4m) while faults hide changes; no response may be stale for long.
 	TEST_DURATION=$(TEST_DURATION) go test -tags ops -count 1 -timeout 24h -v -run '^TestFeed' ./ops
 
 soak: ## Serve mixed load with faults for SOAK (20m); memory and the like must not grow.

@@ -11,8 +11,8 @@ import (
 	"testing"
 )
 
-// TestDetachedContextsEnd checks that each context which does not end with its request
-// ends nevertheless: by a deadline, or because its owner cancels it.
+// TestDetachedContextsEnd checks that each context that outlives its request ends by a deadline,
+// or because its owner cancels it.
 func TestDetachedContextsEnd(t *testing.T) {
 	t.Parallel()
 	files, checked := token.NewFileSet(), 0
@@ -42,13 +42,13 @@ func checkContexts(t *testing.T, files *token.FileSet, file *ast.File) (checked 
 	t.Helper()
 	detached := []string{"context.Background", "context.TODO", "context.WithoutCancel"}
 	ends := []string{"context.WithTimeout", "context.WithDeadline", "context.WithCancel", "signal.NotifyContext"}
-	ast.PreorderStack(file, nil, func(node ast.Node, around []ast.Node) bool {
+	ast.PreorderStack(file, nil, func(node ast.Node, stack []ast.Node) bool {
 		call, ok := node.(*ast.CallExpr)
 		if !ok || !slices.Contains(detached, calledName(call)) {
 			return true
 		}
 		checked++
-		outer, _ := around[len(around)-1].(*ast.CallExpr)
+		outer, _ := stack[len(stack)-1].(*ast.CallExpr)
 		if outer == nil || !slices.Contains(ends, calledName(outer)) {
 			t.Errorf("%s: %s has no deadline", files.Position(call.Pos()), calledName(call))
 		}
@@ -64,8 +64,8 @@ func calledName(call *ast.CallExpr) string {
 	if !ok {
 		return ""
 	}
-	if of, ok := selector.X.(*ast.Ident); ok {
-		return of.Name + "." + selector.Sel.Name
+	if pkg, ok := selector.X.(*ast.Ident); ok {
+		return pkg.Name + "." + selector.Sel.Name
 	}
 	return ""
 }

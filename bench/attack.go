@@ -59,7 +59,8 @@ var attacks = []attack{
 
 func allAttacks() []attack { return slices.Concat(attacks, subscriberAttacks) }
 
-const largeLink = "1099511627776" // 1 << 40, the ID of a link with a large description
+// largeLink is the ID of a link with a large description.
+const largeLink = "1099511627776" // 1 << 40
 
 const largeQuery = `{portfolioLinks(first:85,orderBy:{field:ID,direction:DESC}){nodes{a:description b:description c:description d:description e:description f:description g:description h:description i:description}}}`
 

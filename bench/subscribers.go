@@ -11,8 +11,8 @@ import (
 	"time"
 )
 
-// subscriberAttacks are those of clients that stay connected: over WebSocket, and as
-// server-sent events.
+// subscriberAttacks are attacks by clients that stay connected over WebSocket or as event
+// streams.
 var subscriberAttacks = []attack{
 	{"subscriptions", 6, func(a *attacked) { a.subscribeOften() }},
 	{"live queries", 10, func(a *attacked) { a.subscribeDifferently() }},
@@ -67,8 +67,8 @@ func (s *webSocket) send(text string) bool {
 	return err == nil
 }
 
-// leave closes the connection a while later, and counts whether the server has closed it.
-func (a *attacked) leave(connection net.Conn, what string) {
+// disconnect closes the connection after a while, and counts it.
+func (a *attacked) disconnect(connection net.Conn, what string) {
 	time.Sleep(stay)
 	_ = connection.Close()
 	a.count(what)
@@ -80,7 +80,7 @@ func (a *attacked) subscribeOften() {
 	if s == nil {
 		return
 	}
-	defer a.leave(s, "subscribed")
+	defer a.disconnect(s, "subscribed")
 	go func() { _, _ = io.Copy(io.Discard, s.lines) }()
 	body := largeVariable()
 	for i := range 100 {
@@ -96,7 +96,7 @@ func (a *attacked) subscribeDifferently() {
 	if s == nil {
 		return
 	}
-	defer a.leave(s, "subscribed")
+	defer a.disconnect(s, "subscribed")
 	go func() { _, _ = io.Copy(io.Discard, s.lines) }()
 	for i := range 100 {
 		if !s.send(fmt.Sprintf(`{"id":"%d","type":"subscribe","payload":{"query":"subscription Q%d{%sportfolioLinkChanged(id:1){name}}"}}`,
@@ -129,23 +129,23 @@ func (a *attacked) stream(body, header string) {
 	}
 	status := make([]byte, len("HTTP/1.1 200"))
 	_, _ = io.ReadFull(connection, status)
-	a.leave(connection, string(status[9:])+" streamed")
+	a.disconnect(connection, string(status[9:])+" streamed")
 }
 
-// streamUnread subscribes to what has large events, makes some, and reads none.
+// streamUnread subscribes to large events, causes some, and reads none.
 func (a *attacked) streamUnread() {
 	connection := a.openStream(document(`subscription{portfolioLinkChanged(id:`+largeLink+`){`+numbered(20, " a%d:description")+`}}`), "")
 	if connection == nil {
 		return
 	}
 	a.ask(fmt.Sprintf(`mutation{updatePortfolioLink(input:{id:%s,name:"%d"}){portfolioLink{id}}}`, largeLink, time.Now().UnixNano()))
-	a.leave(connection, "unread")
+	a.disconnect(connection, "unread")
 }
 
 // connectIdle opens a WebSocket with a header and a token that are as long as possible.
 func (a *attacked) connectIdle() {
 	if s := a.openWebSocket("X-Junk: "+strings.Repeat("x", 60_000)+"\r\n", strings.Repeat(" ", 120_000)+token); s != nil {
-		a.leave(s, "idle")
+		a.disconnect(s, "idle")
 	}
 }
 
@@ -155,7 +155,7 @@ func (a *attacked) pingUnread() {
 	if s == nil {
 		return
 	}
-	defer a.leave(s, "pinged")
+	defer a.disconnect(s, "pinged")
 	_, _ = s.lines.ReadByte() // of the acknowledgement, after which messages may be large
 	for ping := `{"type":"ping","payload":"` + strings.Repeat("x", 1_000_000) + `"}`; s.send(ping); {
 	}

@@ -192,8 +192,8 @@ func (h *Handler) find(ctx context.Context, rt route) (*db.PortfolioLink, error)
 	return h.links.PortfolioLink(ctx, rt.portfolioID, rt.id)
 }
 
-// failures are the errors to which the response is 503, and whether they are logged.
-var failures = []struct {
+// unavailableErrors are the errors that get a response 503, and whether they are logged.
+var unavailableErrors = []struct {
 	err    error
 	logged bool
 }{{admission.ErrBusy, false}, {db.ErrUnavailable, true}, {context.DeadlineExceeded, true}, {context.Canceled, true}}
@@ -203,7 +203,7 @@ func (h *Handler) failure(ctx context.Context, err error, buffer []byte) respons
 	if limited, ok := errors.AsType[*auth.RateLimitError](err); ok {
 		return throttled(buffer, limited.RetryAfter)
 	}
-	for _, known := range failures {
+	for _, known := range unavailableErrors {
 		if errors.Is(err, known.err) {
 			if known.logged {
 				telemetry.LogFailure(ctx, h.options.Log, err)

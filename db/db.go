@@ -32,7 +32,7 @@ type DB struct {
 
 	choosesServer bool                     // among the hosts of the URL, by target_session_attrs
 	receiver      atomic.Pointer[receiver] // nil without a listener
-	lastServer    string                   // of the last listener, whose calls do not overlap
+	lastServer    string                   // of the last listener; calls of Listen do not overlap
 
 	// listSlots leaves a quarter of the connections to lookups and changes.
 	listSlots *semaphore.Weighted

@@ -68,7 +68,7 @@ func (db *DB) ExplainNeighbours(ctx context.Context, direction Direction, ids ..
 	return explainText(ctx, db, db.neighbourQuery(neighbours{direction, true}).text, []any{db.idTableArg(ids)})
 }
 
-func explain[R measured](ctx context.Context, db *DB, spec listSpec[R], list List, parents []int64) (string, error) {
+func explain[R sizer](ctx context.Context, db *DB, spec listSpec[R], list List, parents []int64) (string, error) {
 	q, args := rowQuery(db, spec, list, newWhere(db, spec, list.Filter, parents), len(parents) > 1)
 	return explainText(ctx, db, q.text, args)
 }

@@ -152,8 +152,8 @@ func (r *roundTrips) Err() error {
 	return r.err
 }
 
-// Listen opens a Listener that calls changed for each change, one after the other. It
-// connects to the URL, if that is not zero, which must be of the same PostgreSQL database.
+// Listen opens a Listener that calls changed for each change, one after the other. Unless
+// url is zero, it connects to url, which must lead to the same PostgreSQL database.
 func (db *DB) Listen(ctx context.Context, url URL, changed func(Change)) (Listener, error) {
 	if !db.Postgres() {
 		return db.listenSQLite(ctx, changed)

@@ -18,13 +18,13 @@ import (
 const (
 	// feedChannel is the channel that the triggers notify.
 	feedChannel = "portfolio_changes"
-	// noncePrefix begins a payload that proves that the pool's notifications arrive.
+	// noncePrefix begins the payload by which a listener checks that notifications arrive.
 	noncePrefix = "n "
 	// checkPayload asks listeners to check the triggers. Any role may send it.
 	checkPayload = "off"
 
 	listenTimeout = 5 * time.Second        // to begin to listen
-	silence       = 500 * time.Millisecond // of the server in a round trip
+	maxSilence    = 500 * time.Millisecond // of the server in a round trip
 	tripTimeout   = 2 * time.Second        // of a round trip in which the server keeps sending
 	checkTimeout  = time.Second
 	checkPause    = 100 * time.Millisecond // between two checks
@@ -39,15 +39,13 @@ type postgresListener struct {
 	conn     net.Conn
 	frontend *pgproto3.Frontend // that receives
 	nonce    string             // that the monitor notifies
-	met      atomic.Bool
-	tripEnd  atomic.Int64 // deadline of the current round trip in Unix nanoseconds, 0 without one
+	hasNonce atomic.Bool        // whether the nonce was received
+	tripEnd  atomic.Int64       // deadline of the current round trip in Unix nanoseconds, 0 without one
 
-	// What notifications rely on when the listener began. The monitor is a connection to
-	// where the pool connects, which reads it again.
-	catalog catalog
-	checkMu sync.Mutex
-	monitor *pgconn.PgConn
-	checked time.Time
+	catalog   catalog // when the listener began
+	checkMu   sync.Mutex
+	monitor   *pgconn.PgConn // to the address of the pool; reads the catalog again
+	lastCheck time.Time
 }
 
 func (db *DB) listenPostgres(ctx context.Context, url URL, changed func(Change)) (_ Listener, err error) {
@@ -65,7 +63,7 @@ func (db *DB) listenPostgres(ctx context.Context, url URL, changed func(Change))
 	if err != nil {
 		return nil, errors.Join(err, monitor.Close(ctx))
 	}
-	listening, err := beginListening(ctx, connection)
+	initial, err := beginListening(ctx, connection)
 	if err != nil {
 		return nil, errors.Join(err, monitor.Close(ctx), connection.Close(ctx))
 	}
@@ -75,11 +73,11 @@ func (db *DB) listenPostgres(ctx context.Context, url URL, changed func(Change))
 	}
 	l := &postgresListener{
 		receiver: db.newReceiver(changed), conn: hijacked.Conn, frontend: hijacked.Frontend,
-		nonce: noncePrefix + rand.Text(), catalog: listening, monitor: monitor,
+		nonce: noncePrefix + rand.Text(), catalog: initial, monitor: monitor,
 	}
-	l.begin, l.closeConnection, l.receiver.admit = l.send, l.close, l.admit
+	l.begin, l.closeConnection, l.verify = l.send, l.close, l.verifyConnection
 	go l.receive() //nolint:contextcheck // the listener outlives its beginning
-	if err := l.meet(ctx); err != nil {
+	if err := l.handshake(ctx); err != nil {
 		l.Close()
 		return nil, err
 	}
@@ -92,24 +90,24 @@ func connectListener(ctx context.Context, config pgconn.Config, name string) (*p
 	return connection, wrap(err)
 }
 
-// beginListening listens, and reads what notifications rely on after that.
+// beginListening listens, and then reads the catalog.
 func beginListening(ctx context.Context, connection *pgconn.PgConn) (catalog, error) {
 	if _, err := connection.Exec(ctx, "SET idle_session_timeout = 0; LISTEN "+feedChannel).ReadAll(); err != nil {
 		return catalog{}, wrap(err)
 	}
-	listening, err := readCatalog(ctx, connection)
-	if err == nil && listening.pooled {
+	initial, err := readCatalog(ctx, connection)
+	if err == nil && initial.pooled {
 		err = ErrPooler
 	}
-	return listening, err
+	return initial, err
 }
 
-// meet makes sure that the pool uses the listener's database, and that notifications
-// from there arrive.
-func (l *postgresListener) meet(ctx context.Context) error {
+// handshake checks that the pool uses the listener's database, and that notifications of
+// that database arrive.
+func (l *postgresListener) handshake(ctx context.Context) error {
 	current, err := readCatalog(ctx, l.monitor)
 	if err == nil {
-		err = cmp.Or(l.catalog.compare(current), current.check())
+		err = cmp.Or(l.catalog.checkSame(current), current.checkNotifies())
 	}
 	if err != nil {
 		return err
@@ -120,7 +118,7 @@ func (l *postgresListener) meet(ctx context.Context) error {
 	if err := l.Sync().Wait(); err != nil {
 		return err
 	}
-	if !l.met.Load() {
+	if !l.hasNonce.Load() {
 		return ErrOtherServer
 	}
 	if l.db.lastServer != l.catalog.server {
@@ -135,28 +133,29 @@ func (l *postgresListener) meet(ctx context.Context) error {
 func (l *postgresListener) Check() {
 	l.checkMu.Lock()
 	defer l.checkMu.Unlock()
-	if time.Since(l.checked) < checkPause {
+	if time.Since(l.lastCheck) < checkPause {
 		return
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), checkTimeout)
 	defer cancel()
 	current, err := readCatalog(ctx, l.monitor)
 	if err == nil {
-		err = cmp.Or(current.check(), l.catalog.compare(current))
+		err = cmp.Or(current.checkNotifies(), l.catalog.checkSame(current))
 	}
 	if err != nil {
 		l.fail(err)
 	}
-	l.checked = time.Now()
+	l.lastCheck = time.Now()
 }
 
-// admit returns an error unless a connection of the pool leads to the listener's database.
-func (l *postgresListener) admit(ctx context.Context, connection *pgconn.PgConn) error {
+// verifyConnection returns an error unless a connection of the pool leads to the listener's
+// database. If it leads elsewhere, the listener ends.
+func (l *postgresListener) verifyConnection(ctx context.Context, connection *pgconn.PgConn) error {
 	current, err := readCatalog(ctx, connection)
 	if err != nil {
 		return err
 	}
-	if err := l.catalog.compare(current); err != nil {
+	if err := l.catalog.checkSame(current); err != nil {
 		l.fail(err)
 		return err
 	}
@@ -169,7 +168,7 @@ var syncMessage, _ = new(pgproto3.Sync).Encode(nil)
 func (l *postgresListener) send() {
 	now := time.Now()
 	l.tripEnd.Store(now.Add(tripTimeout).UnixNano())
-	_ = l.conn.SetDeadline(now.Add(silence))
+	_ = l.conn.SetDeadline(now.Add(maxSilence))
 	_, _ = l.conn.Write(syncMessage) // if it fails, so does receive
 }
 
@@ -183,8 +182,8 @@ func (l *postgresListener) receive() {
 		}
 		switch message := message.(type) {
 		case *pgproto3.NotificationResponse:
-			l.notify(message)
-			l.extend()
+			l.handleNotification(message)
+			l.extendDeadline()
 		case *pgproto3.ReadyForQuery:
 			l.finish(l.idle)
 		case *pgproto3.ErrorResponse: // the server shuts down, or the session is terminated
@@ -194,24 +193,24 @@ func (l *postgresListener) receive() {
 	}
 }
 
-func (l *postgresListener) notify(message *pgproto3.NotificationResponse) {
+func (l *postgresListener) handleNotification(message *pgproto3.NotificationResponse) {
 	switch {
 	case message.Payload == l.nonce:
-		l.met.Store(true)
+		l.hasNonce.Store(true)
 	case strings.HasPrefix(message.Payload, noncePrefix): // of another listener
 	case message.Payload == checkPayload:
 		l.Check()
 	default:
 		l.changed(parseChange(message.Payload))
-		l.notified(message.PID)
+		l.recordNotification(message.PID)
 	}
 }
 
-// extend moves the deadline of a round trip, so that the time to process notifications
-// does not count as silence of the server.
-func (l *postgresListener) extend() {
+// extendDeadline moves the deadline of a round trip. The time to process notifications does
+// not count as silence of the server.
+func (l *postgresListener) extendDeadline() {
 	if end := l.tripEnd.Load(); end != 0 {
-		_ = l.conn.SetDeadline(time.Unix(0, min(end, time.Now().Add(silence).UnixNano())))
+		_ = l.conn.SetDeadline(time.Unix(0, min(end, time.Now().Add(maxSilence).UnixNano())))
 	}
 }
 

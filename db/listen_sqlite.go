@@ -6,8 +6,8 @@ import (
 	"errors"
 )
 
-// sqliteListener polls PRAGMA data_version on its own connection. Its value changes when
-// any other connection commits, of any process. It does not say what was changed.
+// sqliteListener polls PRAGMA data_version on its own connection. The value changes when
+// any other connection of any process commits. It does not show which rows changed.
 type sqliteListener struct {
 	receiver
 	query   *sql.Stmt
@@ -46,7 +46,7 @@ func (l *sqliteListener) run() {
 	if version != l.version {
 		l.version = version
 		l.changed(Change{Users: true, All: true})
-		l.notified(0)
+		l.recordNotification(0)
 	}
 	l.finish(func() {})
 }

@@ -2,8 +2,8 @@ package db
 
 import "context"
 
-// measured is a scanned row. Its size is in bytes of memory, approximately.
-type measured interface{ size() int }
+// sizer is a scanned row that knows its approximate size in bytes of memory.
+type sizer interface{ size() int }
 
 type meterKey struct{}
 
@@ -21,7 +21,7 @@ func meterFrom(ctx context.Context) meter {
 	return m
 }
 
-func (m meter) count(row measured) error {
+func (m meter) count(row sizer) error {
 	if m == nil {
 		return nil
 	}
@@ -30,7 +30,7 @@ func (m meter) count(row measured) error {
 
 const rowSize = 200 // approximate bytes of a row without its texts
 
-func (c counts) size() int { return rowSize }
+func (counts) size() int { return rowSize }
 
 func (u *User) size() int { return rowSize + len(u.Username) + 8*len(u.Codes) }
 

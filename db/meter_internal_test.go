@@ -11,7 +11,7 @@ import (
 func TestSizeCountsEveryText(t *testing.T) {
 	t.Parallel()
 	const length = 1000
-	for _, row := range []measured{new(User), new(Token), new(Portfolio), new(PortfolioLink), new(Image), new(Thumbnail), new(TokenOwner)} {
+	for _, row := range []sizer{new(User), new(Token), new(Portfolio), new(PortfolioLink), new(Image), new(Thumbnail), new(TokenOwner)} {
 		empty := row.size()
 		texts := fillTexts(reflect.ValueOf(row).Elem(), strings.Repeat("x", length))
 		if texts == 0 {

@@ -46,10 +46,10 @@ func (db *DB) neighboursOfPage(ctx context.Context, links []*PortfolioLink, whic
 		reads.add(PortfolioNode, link.PortfolioID)
 	}
 	scan := scanNeighbour(db.linkList(which.images).scan)
-	err := query(ctx, db, db.neighbourQuery(which), []any{db.idTableArg(ids)}, scan, func(near neighbour) {
-		near.portfolio = byID[near.beside].portfolio
-		reads.addLink(near.PortfolioLink)
-		rows, found[near.beside] = append(rows, near.PortfolioLink), near.PortfolioLink
+	err := query(ctx, db, db.neighbourQuery(which), []any{db.idTableArg(ids)}, scan, func(n neighbour) {
+		n.portfolio = byID[n.linkID].portfolio
+		reads.addLink(n.PortfolioLink)
+		rows, found[n.linkID] = append(rows, n.PortfolioLink), n.PortfolioLink
 	})
 	shareLinkPage(rows)
 	return found, err
@@ -72,17 +72,18 @@ func (db *DB) neighbourQuery(which neighbours) *preparedQuery {
 	})
 }
 
-// neighbour is a link beside the link with the ID beside.
+// neighbour is a link that is adjacent to the link with the ID linkID.
 type neighbour struct {
 	*PortfolioLink
-	beside int64
+	linkID int64
 }
 
-// scanNeighbour returns the function that scans a neighbour, given that for its link.
+// scanNeighbour returns a function that scans a neighbour. The function scan scans its
+// PortfolioLink.
 func scanNeighbour(scan func(row) (*PortfolioLink, error)) func(row) (neighbour, error) {
-	return func(row row) (near neighbour, err error) {
-		near.PortfolioLink, err = scan(longerRow{row, &near.beside})
-		return near, err
+	return func(row row) (n neighbour, err error) {
+		n.PortfolioLink, err = scan(longerRow{row, &n.linkID})
+		return n, err
 	}
 }
 

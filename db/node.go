@@ -70,12 +70,15 @@ func (db *DB) Nodes(ctx context.Context, of NodeType, ids []int64) (map[int64]No
 	return nil, ErrNotFound
 }
 
+// sizedNode is a Node that is scanned from a row.
+type sizedNode interface {
+	Node
+	sizer
+}
+
 // readNodes reads objects as a list does, and calls share, if it is not nil, for
 // those that were read together.
-func readNodes[N interface {
-	Node
-	measured
-}](ctx context.Context, db *DB, spec listSpec[N], ids []int64, share func([]N)) (map[int64]Node, error) {
+func readNodes[N sizedNode](ctx context.Context, db *DB, spec listSpec[N], ids []int64, share func([]N)) (map[int64]Node, error) {
 	type key struct{ table string }
 	byIDs := db.rowQueries.get(key{spec.table}, "SELECT "+spec.table+" by ids", false, func() *bun.SelectQuery {
 		return spec.query("? AS ?", bun.Ident(spec.table), bun.Ident(spec.alias)).

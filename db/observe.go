@@ -26,7 +26,7 @@ func recordQuery(ctx context.Context) {
 	readsFrom(ctx).addAll()
 }
 
-// queryCounter is the Bun hook behind WithQueryCounter, Reads and transact.
+// queryCounter is the Bun hook behind WithQueryCounter, Reads and tryTransaction.
 type queryCounter struct{}
 
 func (queryCounter) BeforeQuery(ctx context.Context, _ *bun.QueryEvent) context.Context {

@@ -194,7 +194,7 @@ func truncateText(s string) string {
 }
 
 // listSpec describes how to list the rows of a table.
-type listSpec[R measured] struct {
+type listSpec[R sizer] struct {
 	table        string
 	alias        string
 	searched     []string // columns
@@ -248,7 +248,7 @@ func (db *DB) idTableArg(ids []int64) any {
 
 // readPages reads the same page of each parent's list. It runs one statement
 // for the rows and one for the counts, whatever the number of parents.
-func readPages[R measured](ctx context.Context, db *DB, spec listSpec[R], list List, parents ...int64) (map[int64]*Page[R], error) {
+func readPages[R sizer](ctx context.Context, db *DB, spec listSpec[R], list List, parents ...int64) (map[int64]*Page[R], error) {
 	if err := db.listSlots.Acquire(ctx, 1); err != nil {
 		return nil, wrap(err)
 	}
@@ -289,7 +289,7 @@ func readPages[R measured](ctx context.Context, db *DB, spec listSpec[R], list L
 	return pages, err
 }
 
-func readCounts[R measured](ctx context.Context, db *DB, spec listSpec[R], list List, where whereClause, parents []int64, pages map[int64]*Page[R]) error {
+func readCounts[R sizer](ctx context.Context, db *DB, spec listSpec[R], list List, where whereClause, parents []int64, pages map[int64]*Page[R]) error {
 	q, args := countQuery(db, spec, list, where, len(parents) > 1)
 	return query(ctx, db, q, args, scanCounts, func(c counts) {
 		if len(parents) == 1 {
@@ -299,7 +299,7 @@ func readCounts[R measured](ctx context.Context, db *DB, spec listSpec[R], list 
 	})
 }
 
-// counts is what is counted of a parent's list.
+// counts are the numbers of rows of a parent's list.
 type counts struct {
 	total        int
 	hasPreceding bool
@@ -310,7 +310,7 @@ func scanCounts(row row) (c counts, err error) {
 	return c, row.Scan(&c.total, &c.hasPreceding, &c.parent)
 }
 
-func newWhere[R measured](db *DB, spec listSpec[R], filter Filter, parents []int64) whereClause {
+func newWhere[R sizer](db *DB, spec listSpec[R], filter Filter, parents []int64) whereClause {
 	var where whereClause
 	switch {
 	case spec.parentColumn == "":
@@ -344,7 +344,7 @@ type queryKey struct {
 
 // rowQuery returns the query for the rows of a page, and one more to know
 // whether there are more.
-func rowQuery[R measured](db *DB, spec listSpec[R], list List, where whereClause, nested bool) (*preparedQuery, []any) {
+func rowQuery[R sizer](db *DB, spec listSpec[R], list List, where whereClause, nested bool) (*preparedQuery, []any) {
 	order := list.reading()
 	if list.Cursor.Valid {
 		db.addCursor(&where, order.Keys(), list.Cursor.V, false)
@@ -363,7 +363,7 @@ func listName(table, what string, list List) string {
 }
 
 // buildRowQuery selects the rows of a page before it joins anything to them.
-func buildRowQuery[R measured](db *DB, spec listSpec[R], key queryKey) *bun.SelectQuery {
+func buildRowQuery[R sizer](db *DB, spec listSpec[R], key queryKey) *bun.SelectQuery {
 	page := db.read.NewSelect().TableExpr(key.table).Where(key.where).OrderExpr(key.order.on("")).Limit(int64(key.limit) + 1)
 	var query *bun.SelectQuery
 	switch {
@@ -384,7 +384,7 @@ func buildRowQuery[R measured](db *DB, spec listSpec[R], key queryKey) *bun.Sele
 
 // countQuery returns the query for Total and HasPreceding of each parent's
 // page.
-func countQuery[R measured](db *DB, spec listSpec[R], list List, where whereClause, nested bool) (*preparedQuery, []any) {
+func countQuery[R sizer](db *DB, spec listSpec[R], list List, where whereClause, nested bool) (*preparedQuery, []any) {
 	key := queryKey{table: spec.table, nested: nested}
 	total, preceding := "0", "false"
 	if list.WithTotal {

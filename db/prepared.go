@@ -30,9 +30,9 @@ func (q *preparedQuery) render(name string, query *bun.SelectQuery) {
 // row is the current row of a result.
 type row interface{ Scan(dest ...any) error }
 
-// query runs a query, scans its rows and calls each with every one. It counts the rows
-// for the meter of the context, whose error ends the statement. It may change args.
-func query[R measured](ctx context.Context, db *DB, q *preparedQuery, args []any, scan func(row) (R, error), each func(R)) error {
+// query runs a query, scans its rows and calls each for every row. The meter of ctx counts
+// the rows, and its error ends the statement. It may change args.
+func query[R sizer](ctx context.Context, db *DB, q *preparedQuery, args []any, scan func(row) (R, error), each func(R)) error {
 	meter := meterFrom(ctx)
 	return db.runObserved(ctx, q, args, func(row row) error {
 		scanned, err := scan(row)
@@ -46,8 +46,8 @@ func query[R measured](ctx context.Context, db *DB, q *preparedQuery, args []any
 	})
 }
 
-// runObserved runs a query, and calls each for every row. Only query calls it, so that
-// every row is counted.
+// runObserved runs a query, and calls each for every row. Call query instead, which also
+// counts the rows.
 func (db *DB) runObserved(ctx context.Context, q *preparedQuery, args []any, each func(row) error) error {
 	recordQuery(ctx)
 	if db.observe == nil {
@@ -77,7 +77,7 @@ func (db *DB) run(ctx context.Context, q *preparedQuery, args []any, each func(r
 
 // queryOne runs a query that returns at most one row. If there is none it
 // returns ErrNotFound.
-func queryOne[R measured](ctx context.Context, db *DB, q *preparedQuery, scan func(row) (R, error), args ...any) (R, error) {
+func queryOne[R sizer](ctx context.Context, db *DB, q *preparedQuery, scan func(row) (R, error), args ...any) (R, error) {
 	var (
 		found  R
 		exists bool

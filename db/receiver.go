@@ -13,23 +13,23 @@ import (
 )
 
 // ErrNotNotified means that this process committed a change without a notification.
-var ErrNotNotified = errors.New("a commit of this process was not notified")
+var ErrNotNotified = errors.New("a commit of this process sent no notification")
 
-// receiver is what the listeners of both databases share.
+// receiver is the part of a Listener that is the same for both databases.
 type receiver struct {
 	roundTrips
 	db              *DB
 	changed         func(Change)
 	done            chan struct{}
 	closeConnection func()
-	admit           func(context.Context, *pgconn.PgConn) error // a connection of PostgreSQL's pool
+	verify          func(context.Context, *pgconn.PgConn) error // checks a connection of PostgreSQL's pool
 
-	commitMu sync.Mutex
-	commits  map[*commit]struct{} // in progress
+	pendingMu sync.Mutex
+	pending   map[*pendingTx]struct{}
 }
 
 func (db *DB) newReceiver(changed func(Change)) receiver {
-	return receiver{db: db, changed: changed, done: make(chan struct{}), commits: map[*commit]struct{}{}}
+	return receiver{db: db, changed: changed, done: make(chan struct{}), pending: map[*pendingTx]struct{}{}}
 }
 
 // fail ends the listener, unless it has ended.
@@ -47,74 +47,75 @@ func (r *receiver) Done() <-chan struct{} { return r.done }
 // Close implements Listener.
 func (r *receiver) Close() { r.fail(net.ErrClosed) }
 
-// commit is a transaction of this process.
-type commit struct {
+// pendingTx is a transaction of this process that is in progress.
+type pendingTx struct {
 	sender   uint32 // process ID of PostgreSQL's backend; 0 on SQLite
 	changed  atomic.Bool
 	notified atomic.Bool
 }
 
-// expect registers a transaction that has begun.
-func (r *receiver) expect(sender uint32) *commit {
-	r.commitMu.Lock()
-	defer r.commitMu.Unlock()
-	c := &commit{sender: sender}
-	r.commits[c] = struct{}{}
+// register adds a transaction that has begun.
+func (r *receiver) register(sender uint32) *pendingTx {
+	r.pendingMu.Lock()
+	defer r.pendingMu.Unlock()
+	c := &pendingTx{sender: sender}
+	r.pending[c] = struct{}{}
 	return c
 }
 
-// notified records a notification of a sender.
-func (r *receiver) notified(sender uint32) {
-	r.commitMu.Lock()
-	defer r.commitMu.Unlock()
-	for c := range r.commits {
+// recordNotification records a notification of a sender.
+func (r *receiver) recordNotification(sender uint32) {
+	r.pendingMu.Lock()
+	defer r.pendingMu.Unlock()
+	for c := range r.pending {
 		if c.sender == sender {
 			c.notified.Store(true)
 		}
 	}
 }
 
-// confirm waits until every notification of a transaction that has committed is received.
+// awaitNotification waits until every notification of a committed transaction is received.
 // It ends the listener if the transaction changed rows without a notification.
-func (r *receiver) confirm(c *commit) {
+func (r *receiver) awaitNotification(c *pendingTx) {
 	if c.changed.Load() && r.Sync().Wait() == nil && !c.notified.Load() {
 		r.fail(ErrNotNotified)
 	}
 }
 
-func (r *receiver) forget(c *commit) {
-	r.commitMu.Lock()
-	defer r.commitMu.Unlock()
-	delete(r.commits, c)
+// unregister removes a transaction, which may be nil.
+func (r *receiver) unregister(c *pendingTx) {
+	r.pendingMu.Lock()
+	defer r.pendingMu.Unlock()
+	delete(r.pending, c)
 }
 
-type commitKey struct{}
+type pendingTxKey struct{}
 
-// transact runs do in a transaction, and returns when the listener, if there is one, has
-// received what it changed.
-func (db *DB) transact(ctx context.Context, do func(context.Context, bun.Tx) error) error {
+// tryTransaction runs do in a transaction. It returns after the listener, if there is one,
+// has received the changes.
+func (db *DB) tryTransaction(ctx context.Context, do func(context.Context, bun.Tx) error) error {
 	r := db.receiver.Load()
 	if r == nil {
 		return db.write.RunInTx(ctx, nil, do)
 	}
-	var c *commit
-	defer func() { r.forget(c) }()
+	var c *pendingTx
+	defer func() { r.unregister(c) }()
 	err := db.write.RunInTx(ctx, nil, func(ctx context.Context, tx bun.Tx) error {
 		sender, err := db.sender(ctx, tx)
 		if err != nil {
 			return err
 		}
-		c = r.expect(sender)
-		return do(context.WithValue(ctx, commitKey{}, c), tx)
+		c = r.register(sender)
+		return do(context.WithValue(ctx, pendingTxKey{}, c), tx)
 	})
 	if err == nil {
-		r.confirm(c)
+		r.awaitNotification(c)
 	}
 	return err
 }
 
-// sender returns the process ID of the backend that runs a transaction. It is unknown
-// otherwise, since there may be a pooler.
+// sender returns the process ID of the backend that runs a transaction. It asks the backend,
+// because a pooler hides its ID.
 func (db *DB) sender(ctx context.Context, tx bun.Tx) (pid uint32, err error) {
 	if db.Postgres() {
 		err = tx.Tx.QueryRowContext(ctx, "SELECT pg_backend_pid()").Scan(&pid)
@@ -122,9 +123,9 @@ func (db *DB) sender(ctx context.Context, tx bun.Tx) (pid uint32, err error) {
 	return pid, err
 }
 
-// recordChange records in its transaction that a statement changed rows.
+// recordChange records that a statement of a transaction changed rows.
 func recordChange(ctx context.Context, event *bun.QueryEvent) {
-	c, ok := ctx.Value(commitKey{}).(*commit)
+	c, ok := ctx.Value(pendingTxKey{}).(*pendingTx)
 	if !ok || event.Result == nil {
 		return
 	}
@@ -136,15 +137,15 @@ func recordChange(ctx context.Context, event *bun.QueryEvent) {
 	}
 }
 
-// admitConnection reports whether the pool may use a connection, which a listener checks
-// once.
+// admitConnection reports whether the pool may use a connection. Each listener verifies a
+// connection once.
 func (db *DB) admitConnection(ctx context.Context, connection *pgx.Conn) (bool, error) {
 	const key = "receiver"
 	r, data := db.receiver.Load(), connection.PgConn().CustomData()
 	if r == nil || data[key] == r {
 		return true, nil
 	}
-	if err := r.admit(ctx, connection.PgConn()); err != nil {
+	if err := r.verify(ctx, connection.PgConn()); err != nil {
 		return false, ctx.Err() // the pool tries another connection
 	}
 	data[key] = r

@@ -17,12 +17,12 @@ import (
 var ErrReplaced = fmt.Errorf("%w: its file was replaced or removed", ErrUnavailable)
 
 const (
-	// maxLifetime of a connection bounds how long a file that was replaced is read if
-	// nobody checks it.
+	// maxLifetime is the maximum lifetime of a connection. It bounds how long a replaced
+	// file is read if nobody checks it.
 	maxLifetime = time.Minute
-	// quiesce is the time between the last statement on the file that was replaced and
-	// the first one on the new file. Requests fail in between, so none reads both.
-	quiesce = 3 * time.Second
+	// quiescence is the time between the last statement on the former file and the first
+	// one on the new file. Requests fail in between, so that none reads both files.
+	quiescence = 3 * time.Second
 )
 
 // sqliteFile is the file of an SQLite database, which all connections have open. If it is
@@ -33,8 +33,8 @@ type sqliteFile struct {
 
 	mu      sync.Mutex
 	opened  os.FileInfo // nil before the first connection
-	log     os.FileInfo // the log of changes of opened, nil without one
-	closing bool        // after it was replaced
+	wal     os.FileInfo // write-ahead log of opened, nil without one
+	closing bool        // whether connections to a replaced file are being closed
 }
 
 // check returns ErrReplaced if the file was replaced, and makes the pools open the new
@@ -48,7 +48,7 @@ func (f *sqliteFile) check() error {
 		return fmt.Errorf("%s: %w", f.path, ErrReplaced)
 	case f.opened == nil || err == nil && os.SameFile(f.opened, current):
 		f.opened = current
-		f.log, _ = os.Stat(f.path + "-wal")
+		f.wal, _ = os.Stat(f.path + "-wal")
 		return nil
 	}
 	f.closing = true
@@ -65,11 +65,11 @@ func (f *sqliteFile) replace() {
 			time.Sleep(10 * time.Millisecond)
 		}
 	}
-	time.Sleep(quiesce)
-	f.setLogAside()
+	time.Sleep(quiescence)
+	f.renameFormerWAL()
 	current, err := os.Stat(f.path)
 	for ; err != nil; current, err = os.Stat(f.path) {
-		time.Sleep(quiesce)
+		time.Sleep(quiescence)
 	}
 	for _, pool := range f.pools {
 		pool.SetConnMaxLifetime(maxLifetime)
@@ -79,27 +79,27 @@ func (f *sqliteFile) replace() {
 	f.opened, f.closing = current, false
 }
 
-// checkpoint writes the log of changes into the former file, which connections have open.
+// checkpoint writes the write-ahead log into the former file, which is still open.
 func (f *sqliteFile) checkpoint(pool *sql.DB) {
-	ctx, cancel := context.WithTimeout(context.Background(), quiesce)
+	ctx, cancel := context.WithTimeout(context.Background(), quiescence)
 	defer cancel()
 	_, _ = pool.ExecContext(ctx, "PRAGMA wal_checkpoint(TRUNCATE)") // best effort
 }
 
-// setLogAside renames the log of changes of the former file, since SQLite would write it
+// renameFormerWAL renames the write-ahead log of the former file, since SQLite would write it
 // into the new file. The log is empty unless the checkpoint has failed.
-func (f *sqliteFile) setLogAside() {
+func (f *sqliteFile) renameFormerWAL() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	log := f.path + "-wal"
-	left, err := os.Stat(log)
+	name := f.path + "-wal"
+	current, err := os.Stat(name)
 	switch {
-	case err != nil || f.log == nil || !os.SameFile(left, f.log):
+	case err != nil || f.wal == nil || !os.SameFile(current, f.wal):
 		return
-	case left.Size() == 0:
-		_ = os.Remove(log)
+	case current.Size() == 0:
+		_ = os.Remove(name)
 	default:
-		_ = os.Rename(log, log+time.Now().UTC().Format(".20060102T150405"))
+		_ = os.Rename(name, name+time.Now().UTC().Format(".20060102T150405"))
 	}
 	_ = os.Remove(f.path + "-shm")
 }

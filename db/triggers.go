@@ -24,16 +24,16 @@ var (
 	ErrOtherServer = errors.New("FEED_URL is not the server or the database of DATABASE_URL")
 	// ErrTableKind means that a table has rows whose changes run no trigger of the table.
 	ErrTableKind = errors.New("a table is a view, foreign or partitioned, or has child tables, so its changes do not notify")
-	// ErrTables means that tables or triggers were created anew or altered.
-	ErrTables = errors.New("tables or triggers were restored or altered, so everything is read again; with FEED_URL, its search path may differ")
+	// ErrTablesChanged means that tables or triggers were replaced or altered.
+	ErrTablesChanged = errors.New("tables or triggers were restored or altered, so everything is read again; with FEED_URL, its search path may differ")
 )
 
-// catalog is what notifications rely on, as PostgreSQL's system catalogs have it.
+// catalog is the part of PostgreSQL's system catalogs that notifications depend on.
 type catalog struct {
-	server   string // identifies the server, since its start, with timeline and database
-	tables   string // identifies the tables, their files, columns and triggers; a change of any changes it
+	server   string // identifies the server since its start, its timeline and the database
+	tables   string // identifies the tables with their files, columns and triggers
 	triggers string // hash of the definitions of the triggers
-	ordinary bool   // whether every table is an ordinary one, without child tables
+	ordinary bool   // whether every table is ordinary and has no child tables
 	pooled   bool   // whether a pooler is between the server and the connection
 }
 
@@ -76,12 +76,12 @@ func readCatalog(ctx context.Context, connection *pgconn.PgConn) (catalog, error
 	row := results[0].Rows[0]
 	return catalog{
 		server: string(row[1]), tables: string(row[2]), triggers: string(row[3]), ordinary: string(row[4]) == "t",
-		pooled: string(row[0]) != strconv.FormatUint(uint64(connection.PID()), 10), // a pooler has its own
+		pooled: string(row[0]) != strconv.FormatUint(uint64(connection.PID()), 10), // a pooler reports its own ID
 	}, nil
 }
 
-// check returns an error unless every change notifies.
-func (c catalog) check() error {
+// checkNotifies returns an error unless every change notifies.
+func (c catalog) checkNotifies() error {
 	switch {
 	case !c.ordinary:
 		return ErrTableKind
@@ -91,14 +91,13 @@ func (c catalog) check() error {
 	return nil
 }
 
-// compare returns an error if a catalog that was read later is of other tables or of
-// another server.
-func (c catalog) compare(later catalog) error {
+// checkSame returns an error unless current has the same server and tables as c.
+func (c catalog) checkSame(current catalog) error {
 	switch {
-	case later.server != c.server:
+	case current.server != c.server:
 		return ErrOtherServer
-	case later.tables != c.tables:
-		return ErrTables
+	case current.tables != c.tables:
+		return ErrTablesChanged
 	}
 	return nil
 }

@@ -19,7 +19,7 @@ const maxTries = 5
 // the server has become read-only.
 func (db *DB) transaction(ctx context.Context, do func(context.Context, bun.Tx) error) error {
 	for try := 1; ; try++ {
-		err := db.transact(ctx, do)
+		err := db.tryTransaction(ctx, do)
 		if errors.Is(err, errPortfolioChanged) && try < maxTries {
 			continue
 		}

@@ -41,9 +41,9 @@ func nameMissing(err error, object, id string) error {
 	return err
 }
 
-// publicErrors maps errors to the codes and messages that clients read. The first one
-// that matches counts. What only the state of the server explains is logged; that it is
-// busy, its metrics tell.
+// publicErrors maps errors to the codes and messages that clients read. The first
+// match counts. Errors that need the attention of an operator are logged, but for ErrBusy,
+// which metrics count.
 var publicErrors = []struct {
 	err     error
 	code    apierror.Code

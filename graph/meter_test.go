@@ -28,7 +28,7 @@ const (
 	maxMetered      = 32 << 10
 )
 
-// readArguments are those with which each field of Query reads a long row.
+// readArguments are the arguments with which each field of Query reads a long row.
 var readArguments = map[string][]string{
 	"portfolioLink":  {`(id:7001)`},
 	"portfolioLinks": {`(first:100)`, `(last:100)`, `(portfolioId:7001)`, `(filter:{imageId:7001})`},
@@ -43,7 +43,7 @@ var readArguments = map[string][]string{
 	"viewer":         nil, // read to authenticate the request, before it has a response
 }
 
-// partOfRow are the fields whose objects are read with the row, and counted with it.
+// partOfRow has the fields whose objects are read, and counted, with the row.
 var partOfRow = map[string]bool{"PortfolioLink.imageData": true, "Image.thumbnails": true, "Image.thumbnail": true}
 
 func rowID(of db.NodeType, id int) string { return nodeID(string(of), strconv.Itoa(id)) }
@@ -120,7 +120,7 @@ func TestEveryReadIsMetered(t *testing.T) {
 				t.Errorf("%s: got %.300s, want %q", query, body, want)
 			}
 		}
-		for _, of := range db.NodeTypes { // what was refused was what is beside it
+		for _, of := range db.NodeTypes { // alone it is within the limit
 			query := fmt.Sprintf(`{node(nodeId:%q){__typename}}`, rowID(of, shortID))
 			if _, body := graphtest.Query(t, server, admin, query, nil); body != fmt.Sprintf(`{"data":{"node":{"__typename":"%s"}}}`, of) {
 				t.Errorf("%s: got %.300s, want an object", query, body)

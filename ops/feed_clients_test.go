@@ -34,7 +34,7 @@ type feedTest struct {
 	results *feedResults
 
 	descriptions, sizes, rights *register // that faults change
-	value                       int64     // the last one of these
+	value                       int64     // of the last change by a fault
 
 	running     sync.WaitGroup
 	unsubscribe context.CancelFunc
@@ -328,8 +328,8 @@ type feedResponse struct {
 	outage bool
 }
 
-// fetch sends a request. It reports whether the response has data or a refusal, which one
-// that is UNAVAILABLE, or failed during an outage, has not.
+// fetch sends a request. It reports whether the response has data or a refusal. A response that
+// is UNAVAILABLE, or fails during an outage, has neither.
 func (f *feedTest) fetch(server int, key string, request feedRequest) (r feedResponse, ok bool) {
 	var content []byte
 	if request.content != "" {

@@ -12,7 +12,7 @@ import (
 	"portfolio/db/dbtest"
 )
 
-// faults returns all faults. Names that begin with "plain" are of those that hide nothing.
+// faults returns all faults. The names of faults that hide nothing begin with "plain".
 func (p *feedPostgres) faults() []feedFault {
 	single := []string{"portfolio_links", "images", "users", "tokens"}
 	return []feedFault{

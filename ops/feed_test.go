@@ -102,15 +102,15 @@ func (f *feedTest) runAll(faults []feedFault) {
 // feedTime returns how long TestFeed runs.
 func feedTime(t *testing.T) time.Duration {
 	t.Helper()
-	usual := "4m"
+	duration := "4m"
 	if testing.Short() {
-		usual = "0s"
+		duration = "0s"
 	}
-	duration, err := time.ParseDuration(cmp.Or(os.Getenv("TEST_DURATION"), usual))
+	parsed, err := time.ParseDuration(cmp.Or(os.Getenv("TEST_DURATION"), duration))
 	if err != nil {
 		t.Fatalf("TEST_DURATION: %v", err)
 	}
-	return duration
+	return parsed
 }
 
 // feedRandom returns the source of the order of faults, and prints its seed.
@@ -212,8 +212,8 @@ func (f *feedTest) sweepUntil(end time.Time) {
 	f.sweep()
 }
 
-// contentAndRights are the tables of a whole change. The last one stands for all that have
-// rights.
+// contentAndRights are the tables of a complete change. The last one stands for all tables
+// with rights.
 var contentAndRights = []string{"portfolio_links", "images", "users"}
 
 // revoke changes the links of the faults and revokes rights, each if its table is named. The

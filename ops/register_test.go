@@ -78,8 +78,8 @@ type reading struct {
 
 func (r reading) isAllowed() bool { return r.oldest <= r.value && r.value <= r.newest }
 
-// judge compares a value with those that are allowed in a response of now, to a request
-// that began at a time.
+// judge compares a value with the values that are allowed in a response that arrives now. The
+// request began at the time began.
 func (r *register) judge(value int64, began time.Time) reading {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -98,8 +98,8 @@ func (r *register) judge(value int64, began time.Time) reading {
 	return result
 }
 
-// judgeRight is judge for a right that a user has at even values. It assumes the newest value
-// that agrees with the response.
+// judgeRight is like judge for a right that a user has at even values. It assumes the newest
+// value that agrees with the response.
 func (r *register) judgeRight(granted bool, began time.Time) reading {
 	r.mu.Lock()
 	value := r.begun

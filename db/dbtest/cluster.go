@@ -109,8 +109,8 @@ func (c *Cluster) NewStandby() *Cluster {
 	return standby
 }
 
-// Clone restarts the cluster, whose files it copies, and starts a server of its own on
-// them. PostgreSQL's identifiers do not tell the two apart.
+// Clone stops the cluster, copies its files, and starts both servers. The clone has the
+// same system identifier.
 func (c *Cluster) Clone() *Cluster {
 	c.t.Helper()
 	c.Stop()

@@ -51,7 +51,7 @@ func PgBouncer(t *testing.T, dsn string) (*Pooler, string) {
 	return p, "postgres://postgres@" + p.address + database.Path + "?sslmode=disable"
 }
 
-// configure writes the file of settings for the server of a database.
+// configure writes the settings, which name the server of a database.
 func (p *Pooler) configure(database *url.URL) {
 	p.t.Helper()
 	host := database.Query().Get("host")
@@ -74,7 +74,7 @@ default_pool_size = 2
 	}
 }
 
-// Retarget makes the pooler use the server of another URL, for its clients of now too.
+// Retarget makes the pooler use the server of dsn, also for clients that are connected.
 func (p *Pooler) Retarget(dsn string) {
 	p.t.Helper()
 	server, err := url.Parse(dsn)

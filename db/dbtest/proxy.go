@@ -47,8 +47,8 @@ func NewProxy(t *testing.T, dsn string) (*Proxy, string) {
 	return p, target.String()
 }
 
-// Retarget forwards new connections to the server of a URL, which it returns parsed. Open
-// connections stay where they are.
+// Retarget forwards new connections to the server of dsn, and returns the parsed URL. Open
+// connections are not affected.
 func (p *Proxy) Retarget(t testing.TB, dsn string) *url.URL {
 	t.Helper()
 	target, err := url.Parse(dsn)

@@ -37,8 +37,8 @@ const (
 	largeResponses  = 4 // that may be held at a time
 )
 
-// TopicParts is the number of parts of the memory and number of subscriptions, of which each
-// user, or address without one, may hold one.
+// TopicParts is the number of parts into which subscriptions and their memory are divided.
+// Each Owner may hold one part.
 const TopicParts = 4
 
 // New returns an Admission with the given number of slots for lookups. Heavy

@@ -25,10 +25,10 @@ type Meter struct {
 
 	rows, encoded atomic.Int64
 
-	toHeavySlot sync.Once // those who encode wait for it, those who count rows do not
-	keepSlot    bool
+	moveSlot sync.Once // AddEncoded waits for it, AddRow does not
+	keepSlot bool
 
-	mu    sync.Mutex // never held across a wait: AddRow needs it
+	mu    sync.Mutex // not held while waiting, since AddRow needs it
 	taken int64      // bytes of the budget of all responses
 	err   error
 }
@@ -55,13 +55,12 @@ func (m *Meter) AddEncoded(ctx context.Context, n int) error {
 		return err
 	}
 	if !m.keepSlot {
-		m.toHeavySlot.Do(func() { m.fail(m.slot.Move(ctx, m.admission.Heavy)) })
+		m.moveSlot.Do(func() { m.fail(m.slot.Move(ctx, m.admission.Heavy)) })
 	}
 	return m.Err()
 }
 
-// fail records why the response cannot be built, unless err is nil or another error
-// came first.
+// fail records the first error by which the response cannot be built. The error may be nil.
 func (m *Meter) fail(err error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -6,7 +6,7 @@ import (
 	"sync"
 )
 
-// ErrShare means that an owner holds its share of a budget.
+// ErrShare means that an owner has used up its share of a budget.
 var ErrShare = errors.New("the share of the user is used up")
 
 // Owner is a user, or an address from which anonymous clients come.
@@ -15,7 +15,7 @@ type Owner struct {
 	Address netip.Addr // if UserID is 0
 }
 
-// Shares divides a Budget, so that no owner can use it up for all others.
+// Shares divides a Budget so that no owner can use up all of it.
 type Shares struct {
 	total *Budget
 	share int64 // of each owner
@@ -24,15 +24,15 @@ type Shares struct {
 	held map[Owner]int64
 }
 
-// NewShares returns Shares of a budget. Each owner may hold one part of the given number
-// of parts, or everything if that is 0.
+// NewShares returns Shares of a budget. It divides total into parts, of which each owner
+// may hold one. If parts is 0, an owner may hold everything.
 func NewShares(total *Budget, parts int) *Shares {
 	n := int64(max(1, parts))
 	return &Shares{total: total, share: (total.limit + n - 1) / n, held: map[Owner]int64{}}
 }
 
-// Reserve takes n of the budget for an owner, or gives back -n. The error is ErrBusy if
-// less is left, and ErrShare if the owner would hold more than its share.
+// Reserve reserves n of the budget for an owner. A negative n releases -n. The error is
+// ErrBusy if less than n is left, and ErrShare if the owner would exceed its share.
 func (s *Shares) Reserve(owner Owner, n int64) error {
 	if !s.total.Take(n) {
 		return ErrBusy
@@ -48,7 +48,7 @@ func (s *Shares) Reserve(owner Owner, n int64) error {
 	return nil
 }
 
-// Release gives back n that an owner holds.
+// Release releases n that an owner holds.
 func (s *Shares) Release(owner Owner, n int64) {
 	s.mu.Lock()
 	s.add(owner, -n)
@@ -56,12 +56,12 @@ func (s *Shares) Release(owner Owner, n int64) {
 	s.total.Give(n)
 }
 
-// Move makes another owner hold n, even if that is more than its share.
-func (s *Shares) Move(n int64, holder, heir Owner) {
+// Move transfers n to another owner, even if the receiver exceeds its share.
+func (s *Shares) Move(n int64, sender, receiver Owner) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.add(holder, -n)
-	s.add(heir, n)
+	s.add(sender, -n)
+	s.add(receiver, n)
 }
 
 // add changes what an owner holds. The caller holds the lock.

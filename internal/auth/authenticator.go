@@ -208,9 +208,9 @@ func (a *Authenticator) cached(hash tokenHash, mark feed.Mark, now time.Time) *c
 }
 
 // load shares one query among all requests that wait for the same token. It repeats a
-// query whose result is not current for the request. Without a feed, a refusal by a query
-// that began before the request is not: the user may have been activated in between. If
-// the feed cannot prove what is current, the request has a query of its own.
+// query whose result is not current for the request. Without a feed, it also repeats a query
+// that began before the request and refused it: the user may have been activated in between.
+// If the feed cannot prove what is current, the request has a query of its own.
 func (a *Authenticator) load(ctx context.Context, hash tokenHash, mark feed.Mark, now time.Time) (*cacheEntry, error) {
 	if a.feed != nil && mark == 0 {
 		ctx, cancel := context.WithTimeout(ctx, a.timeout)
@@ -240,8 +240,8 @@ func (a *Authenticator) load(ctx context.Context, hash tokenHash, mark feed.Mark
 				return nil, done.Err
 			}
 			entry := done.Val.(*cacheEntry)
-			accepted := a.feed != nil || entry.err == nil || !entry.read.Before(now)
-			if own || accepted && a.isCurrent(entry, mark, now) {
+			earlierRefusal := a.feed == nil && entry.err != nil && entry.read.Before(now)
+			if own || !earlierRefusal && a.isCurrent(entry, mark, now) {
 				return entry, nil
 			}
 		}

@@ -59,7 +59,7 @@ const (
 type Options struct {
 	Limit  int64          // bytes; 0 for no cache
 	MaxAge time.Duration  // of a response, whatever the feed proves
-	Hold   func(by int64) // called with each change of the bytes of memory that are held, unless nil
+	Hold   func(by int64) // called with each change of the memory in bytes, unless nil
 }
 
 // New returns a cache for responses made of rows whose changes are heard by the feed. It

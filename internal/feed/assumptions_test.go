@@ -18,8 +18,8 @@ import (
 	"portfolio/internal/feed/feedtest"
 )
 
-// alterations are changes of PostgreSQL's catalogs after which a change of rows may not be
-// notified, or was not.
+// alterations are changes of PostgreSQL's catalogs that hide a change of rows, or may hide
+// later ones.
 var alterations = []struct {
 	name       string
 	statements string
@@ -47,8 +47,8 @@ var alterations = []struct {
 // recreated creates the table user_permissions with its triggers, as a restore does.
 const recreated = `BEGIN; CREATE TABLE copy (LIKE user_permissions INCLUDING ALL); DROP TABLE user_permissions; ALTER TABLE copy RENAME TO user_permissions; CREATE TRIGGER feed_change AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON user_permissions FOR EACH STATEMENT EXECUTE FUNCTION feed_users(); CREATE TRIGGER feed_row AFTER INSERT OR UPDATE OR DELETE ON user_permissions FOR EACH ROW EXECUTE FUNCTION feed_row('u'); ALTER TABLE user_permissions ENABLE ALWAYS TRIGGER feed_change, ENABLE REPLICA TRIGGER feed_row; COMMIT`
 
-// TestFeed_ForgetsReadsWhenCatalogsChange checks that nothing that was read before is
-// current after an alteration, and that the feed works again when triggers are in place.
+// TestFeed_ForgetsReadsWhenCatalogsChange checks that no read before an alteration is current
+// after it, and that the feed works again when the triggers are in place.
 func TestFeed_ForgetsReadsWhenCatalogsChange(t *testing.T) {
 	t.Parallel()
 	for _, c := range alterations {
@@ -89,8 +89,8 @@ func TestFeed_ForgetsReadsWhenCatalogsChange(t *testing.T) {
 	}
 }
 
-// TestFeed_ForgetsReadsWhenPoolMoves checks that nothing is current that was read from a
-// server which the pool has left, though the server and the listener live on.
+// TestFeed_ForgetsReadsWhenPoolMoves checks that no read from the former server of the pool is
+// current, although that server and its listener keep running.
 func TestFeed_ForgetsReadsWhenPoolMoves(t *testing.T) {
 	t.Parallel()
 	for name, move := range map[string]func(t *testing.T, first, second string) (through string, redirect func()){

@@ -1,10 +1,10 @@
 package feed
 
-// waiters are the calls of Feed.Wait, by tag, so that a change costs no more than the
-// waiters that it wakes. The caller holds the lock of the feed.
+// waiters indexes the calls of Feed.Wait by tag, so that a change visits only the waiters
+// that it wakes. The caller holds the lock of the feed.
 type waiters struct {
 	all     waiterSet
-	anyRows waiterSet // whose tags are all rows
+	anyRows waiterSet // who wait for all rows
 	byTag   map[uint16]waiterSet
 }
 
@@ -44,7 +44,7 @@ func (s *waiters) remove(w *waiter) {
 	}
 }
 
-// wake wakes the waiters of a set, which are in no set any more.
+// wake removes the waiters of a set from all sets, and wakes them.
 func (s *waiters) wake(set waiterSet) {
 	for w := range set {
 		s.remove(w)

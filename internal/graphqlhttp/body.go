@@ -83,8 +83,8 @@ func (b *body) release() {
 	}
 }
 
-// keep replaces the text by a copy of a part of it, which needs less memory.
-func (b *body) keep(part []byte) {
+// shrink replaces the text by part, a smaller copy, and releases the difference.
+func (b *body) shrink(part []byte) {
 	b.budget.Give(int64(cap(b.content)) - int64(cap(part)))
 	b.content = part
 }

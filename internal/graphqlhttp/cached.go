@@ -57,8 +57,8 @@ func (h *Handler) find(r *http.Request, from client, received *body) (*cache.Res
 // fromCache returns a response of the cache. While a large one is sent, it counts as if it
 // had been made for this request.
 func (h *Handler) fromCache(r *http.Request, found *cache.Response) response {
-	told := telemetry.RequestFrom(r.Context())
-	told.Type, told.Operation, told.Cost = found.Type, found.Operation, found.Cost
+	record := telemetry.RequestFrom(r.Context())
+	record.Type, record.Operation, record.Cost = found.Type, found.Operation, found.Cost
 	if len(found.Body) < admission.MeterStep {
 		return response{stored: found}
 	}

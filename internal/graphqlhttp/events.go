@@ -32,8 +32,8 @@ func (h *Handler) serveEvents(w http.ResponseWriter, r *http.Request, text strin
 	}
 }
 
-// beginEvents returns a subscriber with one subscription, or nil if it was refused. What the
-// server keeps of the request counts as memory of the subscription.
+// beginEvents returns a subscriber with one subscription, or nil if it was refused. The
+// memory that the request still takes counts for the subscription.
 func (h *Handler) beginEvents(w http.ResponseWriter, r *http.Request, text string) (*subscriber, *events) {
 	to := &events{w: w, r: r, connection: http.NewResponseController(w), timeout: h.StallTimeout}
 	_ = to.connection.SetReadDeadline(time.Time{}) // nothing more is read, and the deadline would cancel the context
@@ -47,7 +47,7 @@ func (h *Handler) beginEvents(w http.ResponseWriter, r *http.Request, text strin
 		h.unauthenticated(r.Context(), err).write(w, r, jsonType)
 		return nil, nil
 	}
-	subscriber.identify(viewer)
+	subscriber.setOwner(viewer)
 	if err := subscriber.subscribe(r.Context(), viewer, "", text, dropHeader(r), nil); err != nil {
 		_ = to.fail(r.Context(), "", gqlerror.List{err})
 		return nil, nil
@@ -55,11 +55,11 @@ func (h *Handler) beginEvents(w http.ResponseWriter, r *http.Request, text strin
 	return subscriber, to
 }
 
-// fieldSize is the approximate memory in bytes of a field of a header that was removed.
+// fieldSize is the approximate memory in bytes of a removed header field.
 const fieldSize = 96
 
-// dropHeader removes the fields of a header, and returns the approximate memory in bytes of
-// what is left of a request of HTTP: its line, and the tables of the fields.
+// dropHeader removes the header fields of a request. It returns the approximate memory in
+// bytes that the request still takes: its line, and the tables of the fields.
 func dropHeader(r *http.Request) int {
 	size := len(r.RequestURI) + fieldSize*(len(r.Header)+len(r.Trailer))
 	clear(r.Header)
@@ -80,8 +80,8 @@ func (e *events) next(_ context.Context, _ *telemetry.Request, _ string, payload
 // errEnded ends the loop after the only subscription.
 var errEnded = errors.New("the subscription has ended")
 
-// fail sends the errors as the last result. If nothing was sent yet, the status says that
-// the server is not available or refuses more, so that clients try again.
+// fail sends the errors as the last result. If nothing was sent yet, and clients may try
+// again, it responds with a status instead.
 func (e *events) fail(_ context.Context, _ string, errs gqlerror.List) error {
 	if status := retryStatus(errs[0]); !e.begun && status != 0 {
 		errorResponse(status, errs[0]).write(e.w, e.r, jsonType)

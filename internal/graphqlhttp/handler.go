@@ -314,8 +314,8 @@ func (h *Handler) resolve(ctx context.Context, request *request) (*document.Docu
 // prepare coerces the variables of an operation and checks its cost.
 func (h *Handler) prepare(ctx context.Context, found *document.Document, request *request, method string) (*operation, *response) {
 	named := found.Operations.ForName(request.OperationName)
-	told := telemetry.RequestFrom(ctx)
-	told.Type, told.Operation = string(named.Operation), named.Name
+	record := telemetry.RequestFrom(ctx)
+	record.Type, record.Operation = string(named.Operation), named.Name
 	variables, errs := h.Documents.CoerceVariables(named, request.Variables)
 	if errs != nil {
 		return nil, &response{errors: errs}
@@ -325,7 +325,7 @@ func (h *Handler) prepare(ctx context.Context, found *document.Document, request
 		return nil, &r
 	}
 	cost, err := h.Documents.Cost(named, variables)
-	told.Cost = cost.Fields
+	record.Cost = cost.Fields
 	if err != nil {
 		return nil, &response{errors: gqlerror.List{err}}
 	}

@@ -9,55 +9,53 @@ import (
 )
 
 const (
-	// maxOverhead is how many bytes a client may send for a message besides its content:
-	// headers of frames, control frames, and the beginning of the next message.
+	// maxOverhead is the maximum number of bytes that a client sends for a message besides
+	// its content: frame headers, control frames, and the beginning of the next message.
 	maxOverhead = 64 << 10
-	// maxDrain is how many bytes are read from a client after a WebSocket is closed, until
-	// it agrees.
+	// maxDrain is the maximum number of bytes that are read during the closing handshake.
 	maxDrain = 64 << 10
 )
 
-// inflow is a connection from which only as many bytes are read as are allowed.
+// inflow is a connection that limits how many bytes are read from it.
 type inflow struct {
 	net.Conn
-	left    atomic.Int64 // bytes
-	closing atomic.Bool
+	remaining atomic.Int64 // bytes that may be read
+	closing   atomic.Bool  // whether the closing handshake has begun
 }
 
-var errInflow = errors.New("the client sends more than it may")
+var errInflow = errors.New("the client sends too many bytes")
 
-// Read implements io.Reader. The error is errInflow if no bytes are left.
+// Read implements io.Reader. The error is errInflow if no byte may be read.
 func (c *inflow) Read(b []byte) (int, error) {
-	left := c.left.Load()
-	if left <= 0 {
+	remaining := c.remaining.Load()
+	if remaining <= 0 {
 		return 0, errInflow
 	}
-	n, err := c.Conn.Read(b[:min(int64(len(b)), left)])
-	c.left.Add(-int64(n))
+	n, err := c.Conn.Read(b[:min(int64(len(b)), remaining)])
+	c.remaining.Add(-int64(n))
 	return n, err
 }
 
-// allow sets how many bytes may be read, unless the WebSocket is being closed, which it
-// reports.
+// allow sets how many bytes may be read. It returns false if the WebSocket is being closed.
 func (c *inflow) allow(n int64) bool {
-	c.left.Store(n)
+	c.remaining.Store(n)
 	if c.closing.Load() {
-		c.left.Store(maxDrain)
+		c.remaining.Store(maxDrain)
 		return false
 	}
 	return true
 }
 
-// drain allows to read the agreement of the client to close the WebSocket.
+// drain allows to read the rest of the closing handshake.
 func (c *inflow) drain() {
 	c.closing.Store(true)
-	c.left.Store(maxDrain)
+	c.remaining.Store(maxDrain)
 }
 
-// inflowWriter makes the connection that is taken over an inflow.
+// inflowWriter is a ResponseWriter whose hijacked connection is an inflow.
 type inflowWriter struct {
 	http.ResponseWriter
-	connection *inflow // nil until it is taken over
+	connection *inflow // nil until it is hijacked
 }
 
 // Hijack implements http.Hijacker.
@@ -67,6 +65,6 @@ func (w *inflowWriter) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 		return nil, nil, err
 	}
 	w.connection = &inflow{Conn: connection}
-	w.connection.left.Store(maxOverhead)
+	w.connection.remaining.Store(maxOverhead)
 	return w.connection, buffered, nil
 }

@@ -14,8 +14,8 @@ import (
 	"portfolio/db/dbtest"
 )
 
-// TestWebSocket_ReadsLittle checks that the server stops to read what is no message, and after
-// it has closed a WebSocket.
+// TestWebSocket_ReadsLittle checks that the server stops reading when a client sends no complete
+// message, and after the server has closed the WebSocket.
 func TestWebSocket_ReadsLittle(t *testing.T) {
 	t.Parallel()
 	const (
@@ -48,9 +48,9 @@ func TestWebSocket_ReadsLittle(t *testing.T) {
 				if _, err := connection.Write([]byte(c.first)); err != nil {
 					t.Fatal(err)
 				}
-				const most = 32 << 20 // more than the system buffers
+				const limit = 32 << 20 // more than the system buffers
 				sent := 0
-				for flood := []byte(c.flood); sent < most; sent += len(flood) {
+				for flood := []byte(c.flood); sent < limit; sent += len(flood) {
 					if _, err = connection.Write(flood); err != nil {
 						break
 					}

@@ -19,8 +19,8 @@ const (
 	maxFrame = 4 << 10 // bytes
 	// maxControl is the maximum size of a ping, pong or complete.
 	maxControl = 1 << 10 // bytes
-	// controlRate and controlBurst limit the messages and frames of a client that are not
-	// operations.
+	// controlRate and controlBurst limit the control messages and control frames of a
+	// client.
 	controlRate  = 10 // per second
 	controlBurst = 100
 )
@@ -52,8 +52,8 @@ var (
 	errSocketFlood    = &socketError{websocket.StatusTryAgainLater, "Too many messages"}
 )
 
-// offeredProtocol returns a copy of the name of the subprotocol, as a client writes it, or
-// "" if it does not offer that.
+// offeredProtocol returns a copy of the name of the subprotocol, as the client writes it, or
+// "" if the client does not offer it.
 func offeredProtocol(header http.Header) string {
 	for _, line := range header.Values("Sec-WebSocket-Protocol") {
 		for name := range strings.SplitSeq(line, ",") {
@@ -71,13 +71,13 @@ type message struct {
 	Type    string          `json:"type"`
 	Payload json.RawMessage `json:"payload"`
 
-	received *body // whose budget counts the payload
+	body *body // counts the memory of the payload
 }
 
-// release forgets the payload and gives back its memory.
+// release drops the payload and returns its memory.
 func (m *message) release() {
-	m.received.release()
-	m.Payload, m.received = nil, nil
+	m.body.release()
+	m.Payload, m.body = nil, nil
 }
 
 // parseMessage reads a message of a client.

@@ -11,17 +11,17 @@ import (
 	"portfolio/internal/telemetry"
 )
 
-func (s *socket) next(ctx context.Context, told *telemetry.Request, id string, payload []byte) error {
-	return s.nextParts(ctx, told, id, payload)
+func (s *socket) next(ctx context.Context, record *telemetry.Request, id string, payload []byte) error {
+	return s.nextParts(ctx, record, id, payload)
 }
 
-// nextParts is next for a payload in parts. It copies only a small one.
-func (s *socket) nextParts(ctx context.Context, told *telemetry.Request, id string, payload ...[]byte) error {
+// nextParts is like next for a payload in parts. It copies only small payloads.
+func (s *socket) nextParts(ctx context.Context, record *telemetry.Request, id string, payload ...[]byte) error {
 	size := 0
 	for _, part := range payload {
 		size += len(part)
 	}
-	told.Bytes += int64(size)
+	record.Bytes += int64(size)
 	if size <= maxFrame {
 		return s.send(ctx, frame(id, "next", slices.Concat(payload...)))
 	}
@@ -39,7 +39,7 @@ func (s *socket) ping(ctx context.Context) error {
 	if !s.active.Swap(false) && s.isIdle() {
 		return errIdle
 	}
-	s.awaited.Store(true)
+	s.awaitsPong.Store(true)
 	return s.send(ctx, frame("", "ping", nil))
 }
 

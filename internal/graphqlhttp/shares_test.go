@@ -71,8 +71,8 @@ func (s socket) subscribeUntilRefused(payload func(i int) string) int {
 	return 0
 }
 
-// TestSubscriber_DropsWhatIsNotExecuted checks that requests that mean the same are one topic,
-// which keeps nothing else of them.
+// TestSubscriber_DropsWhatIsNotExecuted checks that equivalent requests share one topic, which
+// keeps only what it executes.
 func TestSubscriber_DropsWhatIsNotExecuted(t *testing.T) {
 	t.Parallel()
 	dbtest.EachURL(t, func(t *testing.T, dsn string) {
@@ -132,8 +132,8 @@ func TestSubscriber_CountsWhatIsKept(t *testing.T) {
 	})
 }
 
-// TestEventStream_CountsRequest checks that what the server keeps of the request of an event
-// stream counts, and the ID of a subscription.
+// TestEventStream_CountsRequest checks that the URL and the header of an event stream count,
+// because the server keeps them.
 func TestEventStream_CountsRequest(t *testing.T) {
 	t.Parallel()
 	dbtest.EachURL(t, func(t *testing.T, dsn string) {
@@ -266,8 +266,8 @@ func TestSubscriber_ResultsHaveShare(t *testing.T) {
 	})
 }
 
-// TestSubscriber_HoldsOnlyOwn checks that what a user began, and others subscribe to, does not
-// count for the user any more who has left.
+// TestSubscriber_HoldsOnlyOwn checks that a topic does not count for a user who has left, even
+// if the user began it.
 func TestSubscriber_HoldsOnlyOwn(t *testing.T) {
 	t.Parallel()
 	dbtest.EachURL(t, func(t *testing.T, dsn string) {
@@ -295,8 +295,9 @@ func TestSubscriber_HoldsOnlyOwn(t *testing.T) {
 	})
 }
 
-// TestSlowSubscribers_HaveShare checks that large events that a user does not read take only a
-// share of the memory of events, so that others get theirs, and that the user does later.
+// TestSlowSubscribers_HaveShare checks that large events that a user does not read take only
+// the user's share of the memory of events. Other users get their events at once, and the user
+// gets the latest one later.
 func TestSlowSubscribers_HaveShare(t *testing.T) {
 	t.Parallel()
 	dbtest.EachURL(t, func(t *testing.T, dsn string) {

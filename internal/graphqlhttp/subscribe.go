@@ -29,7 +29,7 @@ const (
 	// viewerDelay is the time until a viewer who could not be looked up is looked up
 	// again.
 	viewerDelay = time.Second
-	// eventDelay is the time until an event for which there was no memory is sent.
+	// eventDelay is the time after which an event for which there was no memory is sent again.
 	eventDelay = 100 * time.Millisecond
 )
 
@@ -44,7 +44,7 @@ var (
 
 // sink is where a subscriber's events are sent to.
 type sink interface {
-	next(ctx context.Context, told *telemetry.Request, id string, payload []byte) error
+	next(ctx context.Context, record *telemetry.Request, id string, payload []byte) error
 	fail(ctx context.Context, id string, errs gqlerror.List) error // ends the subscription
 	ping(ctx context.Context) error
 }
@@ -65,14 +65,14 @@ type subscriber struct {
 // subscription is a subscription to the topic of what its viewer may see.
 type subscription struct {
 	*topics.Subscription
-	told   *telemetry.Request
-	size   int // bytes of memory that are kept with it
+	record *telemetry.Request
+	size   int // bytes of memory that the connection keeps for it
 	rights string
 	end    func() // unless nil, called at its end
 }
 
-// newSubscriber returns a subscriber for the sender of a request. The error is that of
-// its Host.
+// newSubscriber returns a subscriber for the sender of a request. It fails if the Host is too
+// long.
 func (h *Handler) newSubscriber(r *http.Request) (*subscriber, *requestError) {
 	if len(r.Host) > maxHost {
 		return nil, errLongHost
@@ -91,8 +91,8 @@ const (
 
 var errLongHost = badRequest("The Host is too long.")
 
-// compactAuthorization returns an Authorization header that has the same key, and refers to
-// no other memory.
+// compactAuthorization returns a copy of an Authorization header that has the same key and
+// no superfluous spaces.
 func compactAuthorization(header string) string {
 	key, err := parseAuthorization(header)
 	switch {
@@ -104,9 +104,9 @@ func compactAuthorization(header string) string {
 	return "Token " + key
 }
 
-// identify makes a viewer, nil if the connection is anonymous, the owner of the
-// subscriptions.
-func (s *subscriber) identify(viewer *db.User) {
+// setOwner makes the viewer the owner of the subscriptions. If viewer is nil, the IP address
+// remains the owner.
+func (s *subscriber) setOwner(viewer *db.User) {
 	if viewer != nil {
 		s.owner = admission.Owner{UserID: viewer.ID}
 	}
@@ -140,17 +140,17 @@ func rightsOf(viewer *db.User) string {
 	return auth.Rights(viewer)
 }
 
-// subscribe adds a subscription with size bytes of memory that the connection keeps with
-// it. The function end, unless nil, is called at its end.
+// subscribe adds a subscription. The connection keeps size bytes of memory for it. The
+// function end, unless nil, is called at its end.
 func (s *subscriber) subscribe(ctx context.Context, viewer *db.User, id, text string, size int, end func()) *gqlerror.Error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if len(s.subscriptions) >= maxSubscriptions {
 		return errManySubscribed
 	}
-	told := telemetry.RequestFrom(ctx)
-	told.Operation = strings.Clone(telemetry.Shorten(told.Operation)) // it refers to the document
-	added := &subscription{told: told, size: size, end: end}
+	record := telemetry.RequestFrom(ctx)
+	record.Operation = strings.Clone(telemetry.Shorten(record.Operation)) // it refers to the document
+	added := &subscription{record: record, size: size, end: end}
 	if err := s.join(added, viewer, text); err != nil { //nolint:contextcheck // a topic outlives its first subscriber
 		return err
 	}
@@ -161,7 +161,7 @@ func (s *subscriber) subscribe(ctx context.Context, viewer *db.User, id, text st
 
 // join subscribes to the topic of what a viewer may see.
 func (s *subscriber) join(added *subscription, viewer *db.User, text string) *gqlerror.Error {
-	h, base, id := s.handler, s.baseURL, added.told.ID
+	h, base, id := s.handler, s.baseURL, added.record.ID
 	added.rights = rightsOf(viewer)
 	hash := sha256.New()
 	for _, part := range []string{added.rights, base, text} {
@@ -175,14 +175,14 @@ func (s *subscriber) join(added *subscription, viewer *db.User, text string) *gq
 		},
 	})
 	if err != nil {
-		return refusal(err)
+		return topicsError(err)
 	}
 	added.Subscription = joined
 	return nil
 }
 
-// refusal returns what a client is told of an error of topics.
-func refusal(err error) *gqlerror.Error {
+// topicsError returns the error that clients see for an error of package topics.
+func topicsError(err error) *gqlerror.Error {
 	switch {
 	case errors.Is(err, topics.ErrOff):
 		return errSubscriptionsOff
@@ -361,7 +361,7 @@ func (s *subscriber) deliverOne(ctx context.Context, to sink, id string, subscri
 	case result.Payload == nil:
 		errs := result.Errors
 		if errs == nil {
-			errs = gqlerror.List{refusal(result.Err)}
+			errs = gqlerror.List{topicsError(result.Err)}
 		}
 		return s.failOne(ctx, to, id, subscribed, errs)
 	default:
@@ -369,11 +369,11 @@ func (s *subscriber) deliverOne(ctx context.Context, to sink, id string, subscri
 	}
 }
 
-// errNoRoom means that an event is not sent yet, as others are being sent.
+// errNoRoom means that an event must wait until other events are sent.
 var errNoRoom = errors.New("there is no memory for the event")
 
-// sendEvent sends an event. While its client reads a large one, it is memory that the owner
-// holds, as newer ones may have replaced it.
+// sendEvent sends an event. A large event counts for its owner until the client has read it:
+// the topic may hold a newer result by then.
 func (s *subscriber) sendEvent(ctx context.Context, to sink, id string, subscribed *subscription, payload []byte) error {
 	if len(payload) > maxFrame {
 		size := int64(min(len(payload), s.handler.MaxResponse))
@@ -383,12 +383,12 @@ func (s *subscriber) sendEvent(ctx context.Context, to sink, id string, subscrib
 		}
 		defer s.handler.Admission.Events.Release(s.owner, size)
 	}
-	return to.next(ctx, subscribed.told, id, payload)
+	return to.next(ctx, subscribed.record, id, payload)
 }
 
 // failOne ends a subscription with errors.
 func (s *subscriber) failOne(ctx context.Context, to sink, id string, ended *subscription, errs gqlerror.List) error {
-	ended.told.Code = codeOf(errs)
+	ended.record.Code = codeOf(errs)
 	s.remove(id, ended)
 	return to.fail(ctx, id, errs)
 }

@@ -31,10 +31,10 @@ type socket struct {
 	inflow     *inflow           // under the connection
 	limit      int64             // bytes of a message
 	budget     *admission.Budget // of the memory of messages
-	control    *rate.Limiter     // of messages that are not operations
+	control    *rate.Limiter     // of control messages: those that are not operations
 	initiated  chan struct{}     // closed when the client is authenticated
 	active     atomic.Bool       // since the last ping
-	awaited    atomic.Bool       // a pong is
+	awaitsPong atomic.Bool
 }
 
 func isWebSocket(r *http.Request) bool {
@@ -70,28 +70,28 @@ func (h *Handler) serveWebSocket(w http.ResponseWriter, r *http.Request) {
 	s.start(ctx, cancel, end)
 }
 
-// accept makes a connection a WebSocket, or responds that it cannot. A client that sends too
-// many control frames is disconnected by cancel.
+// accept upgrades the connection to a WebSocket, or else responds and returns false. It calls
+// cancel when the client sends too many control frames.
 func (s *socket) accept(ctx context.Context, w http.ResponseWriter, r *http.Request, cancel func()) bool {
 	r.Header.Set("Sec-WebSocket-Protocol", offeredProtocol(r.Header)) // the connection keeps it
-	admitFrame := func() bool {
-		admitted := s.admit(ctx)
-		if !admitted {
+	allowFrame := func() bool {
+		allowed := s.allowControl(ctx)
+		if !allowed {
 			cancel()
 		}
-		return admitted
+		return allowed
 	}
-	taken := &inflowWriter{ResponseWriter: w}
-	connection, err := websocket.Accept(taken, r, &websocket.AcceptOptions{
+	hijacker := &inflowWriter{ResponseWriter: w}
+	connection, err := websocket.Accept(hijacker, r, &websocket.AcceptOptions{
 		Subprotocols: []string{subprotocol}, InsecureSkipVerify: true,
-		OnPingReceived: func(context.Context, []byte) bool { return admitFrame() },
-		OnPongReceived: func(context.Context, []byte) { admitFrame() },
+		OnPingReceived: func(context.Context, []byte) bool { return allowFrame() },
+		OnPongReceived: func(context.Context, []byte) { allowFrame() },
 	})
 	if err != nil {
 		return false
 	}
 	connection.SetReadLimit(-1) // read has another limit
-	s.connection, s.inflow = connection, taken.connection
+	s.connection, s.inflow = connection, hijacker.connection
 	return true
 }
 
@@ -114,13 +114,15 @@ func (s *socket) start(ctx context.Context, cancel, end func()) {
 	}()
 }
 
-// admit reports whether the client may send a message or frame that is not an operation.
-func (s *socket) admit(ctx context.Context) bool {
-	return s.control.Allow() && s.isWithinRate(ctx)
+// allowControl counts a control message or control frame, and reports whether the client may
+// send it.
+func (s *socket) allowControl(ctx context.Context) bool {
+	return s.control.Allow() && s.allowMessage(ctx)
 }
 
-// isWithinRate counts a message for the rate limit of the client.
-func (s *socket) isWithinRate(ctx context.Context) bool {
+// allowMessage counts a message for the rate limit of the client, and reports whether the
+// client may send it.
+func (s *socket) allowMessage(ctx context.Context) bool {
 	return s.handler.Allow == nil || s.handler.Allow(ctx, s.authorization)
 }
 
@@ -224,8 +226,8 @@ func (s *socket) read(ctx context.Context) (message, error) {
 		text.release()
 		return message{}, err
 	}
-	text.keep(received.Payload)
-	received.received = text
+	text.shrink(received.Payload)
+	received.body = text
 	return received, nil
 }
 
@@ -243,16 +245,16 @@ func (s *socket) handle(ctx context.Context, received *message) error {
 	return s.execute(ctx, received)
 }
 
-// handleControl handles a message that is not an operation. One that the server or an
-// operation causes is not counted.
+// handleControl handles a control message. It does not count the answer to a ping, nor the end
+// of a subscription.
 func (s *socket) handleControl(ctx context.Context, received *message) error {
 	switch {
-	case received.Type == "pong" && s.awaited.Swap(false):
+	case received.Type == "pong" && s.awaitsPong.Swap(false):
 		return nil
 	case received.Type == "complete" && s.has(received.ID):
 		s.leave(received.ID)
 		return nil
-	case !s.admit(ctx):
+	case !s.allowControl(ctx):
 		return errSocketFlood
 	}
 	switch received.Type {
@@ -288,7 +290,7 @@ func (s *socket) initiate(ctx context.Context, received *message) error {
 	case viewer != nil:
 		s.limit, s.budget = maxBody, s.handler.Admission.Bodies
 	}
-	s.identify(viewer)
+	s.setOwner(viewer)
 	if err := s.send(ctx, frame("", "connection_ack", nil)); err != nil {
 		return err
 	}
@@ -297,16 +299,17 @@ func (s *socket) initiate(ctx context.Context, received *message) error {
 }
 
 // execute executes a query or mutation, or begins a subscription. An operation above the rate
-// limit counts as one that is none, so that a client does not send many.
+// limit counts as a control message, so that a flood of operations ends the connection.
 func (s *socket) execute(ctx context.Context, received *message) error {
-	id, admitted := received.ID, s.isWithinRate(ctx)
-	if !admitted && !s.control.Allow() {
+	id, allowed := received.ID, s.allowMessage(ctx)
+	if !allowed && !s.control.Allow() {
 		return errSocketFlood
 	}
 	ctx, end := s.observe(ctx)
-	told := telemetry.RequestFrom(ctx)
-	r, viewer := response{errors: gqlerror.List{errRateLimited}}, (*db.User)(nil)
-	if admitted {
+	record := telemetry.RequestFrom(ctx)
+	var viewer *db.User
+	r := response{errors: gqlerror.List{errRateLimited}}
+	if allowed {
 		r, viewer = s.executeMessage(ctx, received)
 	}
 	received.release()
@@ -320,19 +323,19 @@ func (s *socket) execute(ctx context.Context, received *message) error {
 	defer end()
 	defer r.release()
 	if len(r.errors) > 0 {
-		told.Code = codeOf(r.errors)
+		record.Code = codeOf(r.errors)
 	}
 	if r.data == nil {
 		return s.fail(ctx, id, r.errors)
 	}
-	if err := s.nextParts(ctx, told, id, r.prefix(), r.data, []byte("}")); err != nil {
+	if err := s.nextParts(ctx, record, id, r.prefix(), r.data, []byte("}")); err != nil {
 		return err
 	}
 	return s.send(ctx, frame(id, "complete", nil))
 }
 
-// executeMessage executes the request in the payload of a message, which it releases once it
-// is decoded, and returns who the client is.
+// executeMessage executes the request in the payload of a message, and releases the message
+// once the request is decoded. It also returns the viewer.
 func (s *socket) executeMessage(ctx context.Context, received *message) (response, *db.User) {
 	h := s.handler
 	viewer, _, err := s.viewer(ctx)
@@ -362,11 +365,11 @@ func (s *socket) executeMessage(ctx context.Context, received *message) (respons
 // until end is called.
 func (s *socket) observe(ctx context.Context) (_ context.Context, end func()) {
 	h, connection, began := s.handler, telemetry.RequestFrom(ctx), time.Now()
-	told := &telemetry.Request{ID: connection.ID, Method: connection.Method, Path: connection.Path, Client: connection.Client, API: telemetry.GraphQL}
-	ctx = db.WithQueryCounter(h.Watch.Begin(telemetry.WithRequest(ctx, told), nil, told), &told.Statements)
+	record := &telemetry.Request{ID: connection.ID, Method: connection.Method, Path: connection.Path, Client: connection.Client, API: telemetry.GraphQL}
+	ctx = db.WithQueryCounter(h.Watch.Begin(telemetry.WithRequest(ctx, record), nil, record), &record.Statements)
 	return ctx, func() {
-		told.Duration = time.Since(began)
-		h.Watch.End(ctx, told)
-		told.Log(ctx, h.Log.Handler())
+		record.Duration = time.Since(began)
+		h.Watch.End(ctx, record)
+		record.Log(ctx, h.Log.Handler())
 	}
 }

@@ -146,17 +146,17 @@ func (s *Service) discard(ctx context.Context, staged ...*Staged) {
 }
 
 // removeAll removes files, even if ctx is canceled, until removeTimeout. The error
-// names those that are left.
+// names the files that were not removed.
 func (s *Service) removeAll(ctx context.Context, keys []string) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), removeTimeout)
 	defer cancel()
-	var left error
+	var errs error
 	for _, key := range keys {
 		if err := s.store.Remove(ctx, key); err != nil {
-			left = errors.Join(left, fmt.Errorf("%s: %w", key, err))
+			errs = errors.Join(errs, fmt.Errorf("%s: %w", key, err))
 		}
 	}
-	return left
+	return errs
 }
 
 // Staged is an image whose files are stored, but whose rows are not written
@@ -192,7 +192,7 @@ func (s *Service) Stage(ctx context.Context, filename string, content io.ReadSee
 	return staged, nil
 }
 
-// stage is Stage. It returns the files to discard after an error too.
+// stage is like Stage, but after an error it also returns the Staged to discard.
 func (s *Service) stage(ctx context.Context, filename string, content io.ReadSeeker) (*Staged, error) {
 	staged := &Staged{service: s}
 	end := s.begin(ctx, "read")

@@ -52,7 +52,7 @@ type Request struct {
 	Statements atomic.Int64
 	Duration   time.Duration
 
-	timedOut atomic.Bool // and the log says so
+	timeoutLogged atomic.Bool
 }
 
 func (r *Request) status() int { return cmp.Or(r.Status, http.StatusOK) }
@@ -64,9 +64,10 @@ func WithRequest(ctx context.Context, r *Request) context.Context {
 	return context.WithValue(ctx, requestKey{}, r)
 }
 
-// Detach returns a context for what outlives a request, such as the operations of a
-// WebSocket. It carries a copy of the request of ctx, in its trace, and keeps nothing of HTTP
-// in memory. It ends when the caller calls the function.
+// Detach returns a context for work that outlives a request, such as the operations of a
+// WebSocket. The context has copies of the Request and its trace, and refers to no memory of
+// the HTTP request.
+// The CancelFunc ends it.
 func Detach(ctx context.Context) (context.Context, context.CancelFunc) {
 	r, span := RequestFrom(ctx), trace.SpanContextFromContext(ctx)
 	detached, cancel := context.WithCancel(context.Background())
@@ -89,15 +90,15 @@ func RequestFrom(ctx context.Context) *Request {
 }
 
 // LogFailure logs why the request of the context failed, unless its client has
-// disconnected. After the request has run out of time, only the first error is logged:
-// that is the cause of all others.
+// disconnected. After the request has run out of time, it logs only the first error, which
+// causes all others.
 func LogFailure(ctx context.Context, log *slog.Logger, err error) {
-	ended := ctx.Err()
+	ctxErr := ctx.Err()
 	switch {
-	case errors.Is(ended, context.Canceled):
-	case !errors.Is(ended, context.DeadlineExceeded) && !errors.Is(err, context.DeadlineExceeded):
+	case errors.Is(ctxErr, context.Canceled):
+	case !errors.Is(ctxErr, context.DeadlineExceeded) && !errors.Is(err, context.DeadlineExceeded):
 		log.ErrorContext(ctx, "request failed", "error", err)
-	case RequestFrom(ctx).timedOut.CompareAndSwap(false, true):
+	case RequestFrom(ctx).timeoutLogged.CompareAndSwap(false, true):
 		log.ErrorContext(ctx, "request timed out", "error", err)
 	}
 }

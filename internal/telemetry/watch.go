@@ -33,7 +33,7 @@ func (w Watch) Close(ctx context.Context, log *slog.Logger) {
 	}
 }
 
-// Begin begins a request with a header, or nil if it is part of another one.
+// Begin begins a request. The header is nil for an operation over WebSocket.
 func (w Watch) Begin(ctx context.Context, header http.Header, told *Request) context.Context {
 	if w.Tracing == nil {
 		return ctx

@@ -6,14 +6,13 @@ import (
 	"portfolio/internal/admission"
 )
 
-// The approximate memory in bytes of a topic, without texts, and of a subscription, with
-// what its subscriber keeps in any case.
+// Approximate memory in bytes.
 const (
-	topicOverhead        = 8 << 10
-	subscriptionOverhead = 1 << 10
+	topicOverhead        = 8 << 10 // of a topic without its texts
+	subscriptionOverhead = 1 << 10 // of a subscription, including its state in the subscriber
 )
 
-// reserve makes the owner of a subscription hold it. The error is ErrLimit,
+// reserve counts a subscription and its memory for its owner. The error is ErrLimit,
 // admission.ErrBusy or admission.ErrShare.
 func (t *Topics) reserve(s *Subscription) error {
 	err := t.subscriptions.Reserve(s.owner, 1)
@@ -30,7 +29,7 @@ func (t *Topics) reserve(s *Subscription) error {
 	return nil
 }
 
-// release makes the owner of a subscription not hold it any more.
+// release undoes reserve.
 func (t *Topics) release(s *Subscription) {
 	t.subscriptions.Release(s.owner, 1)
 	t.memory.Release(s.owner, s.size)
@@ -39,42 +38,42 @@ func (t *Topics) release(s *Subscription) {
 // resize reserves memory for a result of n bytes in place of the latest one. If the holder
 // has used up its share, the owner of another subscription becomes the holder.
 func (t *topic) resize(n int) error {
-	t.owner.mu.Lock()
-	defer t.owner.mu.Unlock()
-	memory, size := t.owner.memory, topicOverhead+int64(len(t.text)+n)
-	err := memory.Reserve(t.holder, size-t.held)
+	t.hub.mu.Lock()
+	defer t.hub.mu.Unlock()
+	budget, newSize := t.hub.memory, topicOverhead+int64(len(t.text)+n)
+	err := budget.Reserve(t.holder, newSize-t.size)
 	for s := range t.subscribers {
 		if !errors.Is(err, admission.ErrShare) {
 			break
 		}
-		if err = memory.Reserve(s.owner, size); err == nil {
-			memory.Release(t.holder, t.held)
-			t.holder, t.held = s.owner, size
+		if err = budget.Reserve(s.owner, newSize); err == nil {
+			budget.Release(t.holder, t.size)
+			t.holder, t.size = s.owner, newSize
 		}
 	}
 	if err == nil {
-		t.held = size
+		t.size = newSize
 	}
 	return err
 }
 
-// bequeath makes the owner of another subscription the holder, if one whose subscription
-// has ended is. So nobody holds what only others subscribe to. The caller holds owner.mu.
-func (t *topic) bequeath(former admission.Owner) {
+// replaceHolder makes the owner of a remaining subscription the holder, if former, whose
+// subscription has ended, is the holder. The caller holds hub.mu.
+func (t *topic) replaceHolder(former admission.Owner) {
 	if t.holder != former {
 		return
 	}
 	for s := range t.subscribers {
-		t.owner.memory.Move(t.held, t.holder, s.owner)
+		t.hub.memory.Move(t.size, t.holder, s.owner)
 		t.holder = s.owner
 		return
 	}
 }
 
-// release gives back the memory of a topic that has ended.
+// release releases the memory of a topic that has ended.
 func (t *topic) release() {
-	t.owner.mu.Lock()
-	defer t.owner.mu.Unlock()
-	t.owner.memory.Release(t.holder, t.held)
-	t.held = 0
+	t.hub.mu.Lock()
+	defer t.hub.mu.Unlock()
+	t.hub.memory.Release(t.holder, t.size)
+	t.size = 0
 }

@@ -56,7 +56,7 @@ type Options struct {
 	MaxAge time.Duration     // of a result, whatever the feed proves
 	Limit  int               // subscriptions
 	Budget *admission.Budget // of the memory of topics, of their latest results and of their subscriptions
-	Parts  int               // of Limit and Budget, of which each owner may hold one; 0 for one part
+	Parts  int               // of Limit and Budget; an owner may hold one part; 0 means 1
 }
 
 // Topics holds what is subscribed to.
@@ -144,17 +144,17 @@ func (t *Topics) Dropped(subscriptions int) { t.dropped.Add(int64(subscriptions)
 
 // topic is what several subscribers see. Its own goroutine executes it.
 type topic struct {
-	owner   *Topics
+	hub     *Topics
 	key     Key
 	text    string
 	execute func(ctx context.Context, text string) Result
 	cancel  context.CancelFunc
 	latest  atomic.Pointer[state] // nil until it was executed
 
-	// owner.mu guards what follows.
+	// hub.mu guards the following fields.
 	subscribers map[*Subscription]struct{}
-	holder      admission.Owner // of its memory: the owner of one of its subscriptions
-	held        int64           // bytes of memory
+	holder      admission.Owner // the subscriber for whom its memory counts
+	size        int64           // bytes of memory that the holder holds
 }
 
 // state is what a topic was at a mark of the feed.
@@ -165,7 +165,7 @@ type state struct {
 	tags   feed.Tags
 }
 
-// Request is what to subscribe to, and for whom.
+// Request describes a subscription and its owner.
 type Request struct {
 	Key     Key
 	Text    string                               // what is executed
@@ -227,7 +227,7 @@ func (s *Subscription) Next() *Result {
 	if latest == nil || latest.number == s.seen {
 		return nil
 	}
-	if s.seen == 0 && latest.Payload != nil && latest.mark < s.since && !s.topic.owner.options.Feed.Current(latest.mark, latest.tags) {
+	if s.seen == 0 && latest.Payload != nil && latest.mark < s.since && !s.topic.hub.options.Feed.Current(latest.mark, latest.tags) {
 		return nil
 	}
 	s.seen = latest.number
@@ -239,7 +239,7 @@ func (s *Subscription) Repeat() { s.seen = 0 }
 
 // Leave ends the subscription, unless it has ended.
 func (s *Subscription) Leave() {
-	t := s.topic.owner
+	t := s.topic.hub
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if _, ok := s.topic.subscribers[s]; !ok {
@@ -251,31 +251,31 @@ func (s *Subscription) Leave() {
 		s.topic.end()
 		return
 	}
-	s.topic.bequeath(s.owner)
+	s.topic.replaceHolder(s.owner)
 }
 
 // begin begins to execute a topic, which outlives the request of its first subscriber. The
 // caller holds the lock.
 func (t *Topics) begin(r Request) (*topic, error) {
-	begun := &topic{
-		owner: t, key: r.Key, text: r.Text, execute: r.Execute, subscribers: map[*Subscription]struct{}{},
-		holder: r.Owner, held: topicOverhead + int64(len(r.Text)),
+	newTopic := &topic{
+		hub: t, key: r.Key, text: r.Text, execute: r.Execute, subscribers: map[*Subscription]struct{}{},
+		holder: r.Owner, size: topicOverhead + int64(len(r.Text)),
 	}
-	if err := t.memory.Reserve(r.Owner, begun.held); err != nil {
+	if err := t.memory.Reserve(r.Owner, newTopic.size); err != nil {
 		return nil, err
 	}
-	t.topics[r.Key] = begun
+	t.topics[r.Key] = newTopic
 	ctx, cancel := context.WithCancel(t.ctx)
-	begun.cancel = cancel
-	t.running.Go(func() { begun.run(ctx) })
-	return begun, nil
+	newTopic.cancel = cancel
+	t.running.Go(func() { newTopic.run(ctx) })
+	return newTopic, nil
 }
 
-// end makes the next subscriber begin another topic. The caller holds owner.mu.
+// end makes the next subscriber begin another topic. The caller holds hub.mu.
 func (t *topic) end() {
 	t.cancel()
-	if t.owner.topics[t.key] == t {
-		delete(t.owner.topics, t.key)
+	if t.hub.topics[t.key] == t {
+		delete(t.hub.topics, t.key)
 	}
 }
 
@@ -308,27 +308,27 @@ func (t *topic) run(ctx context.Context) {
 
 // wait returns when a result may have changed, or has reached its maximum age.
 func (t *topic) wait(ctx context.Context, result *state) {
-	ctx, cancel := context.WithTimeout(ctx, t.owner.options.MaxAge)
+	ctx, cancel := context.WithTimeout(ctx, t.hub.options.MaxAge)
 	defer cancel()
-	for result.mark == 0 && t.owner.options.Feed.Heard() == 0 && ctx.Err() == nil {
+	for result.mark == 0 && t.hub.options.Feed.Heard() == 0 && ctx.Err() == nil {
 		sleep(ctx, retryDelay)
 	}
 	if result.mark != 0 {
-		_ = t.owner.options.Feed.Wait(ctx, result.mark, result.tags)
+		_ = t.hub.options.Feed.Wait(ctx, result.mark, result.tags)
 	}
 }
 
 // next executes the topic once.
 func (t *topic) next(ctx context.Context) *state {
 	select {
-	case t.owner.executing <- struct{}{}:
-		defer func() { <-t.owner.executing }()
+	case t.hub.executing <- struct{}{}:
+		defer func() { <-t.hub.executing }()
 	case <-ctx.Done():
 		return nil
 	}
-	mark := t.owner.options.Feed.Heard()
+	mark := t.hub.options.Feed.Heard()
 	ctx, reads := db.RecordReads(ctx)
-	return &state{t.execute(ctx, t.text), 1, mark, t.owner.options.Feed.Tags(reads)}
+	return &state{t.execute(ctx, t.text), 1, mark, t.hub.options.Feed.Tags(reads)}
 }
 
 // publish notifies the subscribers of a result, and keeps it if it differs from the
@@ -341,8 +341,8 @@ func (t *topic) publish(next *state) {
 		}
 	}
 	t.latest.Store(next)
-	t.owner.mu.Lock()
-	defer t.owner.mu.Unlock()
+	t.hub.mu.Lock()
+	defer t.hub.mu.Unlock()
 	if next.Payload == nil {
 		t.end()
 	}

@@ -66,7 +66,7 @@ func eventsWith(query string, header http.Header, body string) opener {
 	}
 }
 
-// subscriptionsWith are messages of one client that each subscribe.
+// subscriptionsWith returns the messages of a client that authenticates and subscribes n times.
 func subscriptionsWith(n int, payload string) []string {
 	messages := []string{`{"type":"connection_init","payload":{"Authorization":"Token KEY"}}`}
 	for i := range n {
@@ -75,8 +75,8 @@ func subscriptionsWith(n int, payload string) []string {
 	return messages
 }
 
-// TestConnections_KeepLittle measures what the server keeps for each connection of clients that
-// send as much as they may before.
+// TestConnections_KeepLittle checks that the server keeps little memory for each connection,
+// even if its client has sent as much as it may.
 func TestConnections_KeepLittle(t *testing.T) {
 	const connections, perConnection, perSubscription = 12, 40 << 10, 2 << 10 // bytes
 	junk, manyFields := strings.Repeat("x", 60_000), http.Header{}
@@ -126,7 +126,7 @@ func TestConnections_KeepLittle(t *testing.T) {
 	})
 }
 
-// keptByConnections returns the bytes of memory that the server has for each of n
+// keptByConnections returns how many bytes of memory the server keeps for each of n
 // connections.
 func keptByConnections(t *testing.T, server *process, key string, n int, open opener) float64 {
 	t.Helper()
