@@ -66,12 +66,8 @@ type Options struct {
 
 // NewAuthenticator returns an Authenticator on database. The feed may be nil.
 func NewAuthenticator(database *db.DB, changes *feed.Feed, options Options) *Authenticator {
-	maxAge := options.MaxAge
-	if changes == nil {
-		maxAge = cacheTTL
-	}
 	return &Authenticator{
-		db: database, feed: changes, timeout: options.Timeout, maxAge: maxAge, now: time.Now,
+		db: database, feed: changes, timeout: options.Timeout, maxAge: options.MaxAge, now: time.Now,
 		logins: newLogins(options.MaxFailures), cache: map[tokenHash]*cacheEntry{},
 	}
 }
@@ -86,7 +82,7 @@ type Login struct {
 	authenticator *Authenticator
 	key           string
 	began         time.Time
-	entry         *cacheEntry
+	entry         *cacheEntry // nil if the viewer is known for certain
 }
 
 // LogIn finds the active user who holds the key. The error is ErrInvalidToken if the key
@@ -108,7 +104,7 @@ func (a *Authenticator) LogIn(ctx context.Context, key string) (*Login, error) {
 // request has taken as long as queries may.
 func (l *Login) Confirm(ctx context.Context) (changed bool, err error) {
 	a := l.authenticator
-	if mark, now := l.Proof.Wait(), a.now(); a.isCurrent(l.entry, mark, now) || mark == 0 && l.wasJustRead(now) {
+	if l.entry == nil || l.isCurrent() {
 		return false, nil
 	}
 	ctx, cancel := context.WithDeadline(ctx, l.began.Add(a.timeout))
@@ -118,9 +114,15 @@ func (l *Login) Confirm(ctx context.Context) (changed bool, err error) {
 	return err != nil || !reflect.DeepEqual(before, *l.Viewer), err
 }
 
-// wasJustRead reports whether the viewer was read for this request, less than cacheTTL ago.
-func (l *Login) wasJustRead(now time.Time) bool {
-	return !l.entry.read.Before(l.began) && now.Sub(l.entry.read) < cacheTTL
+// isCurrent waits for the proof, and reports whether the viewer is current. Without a proof,
+// a viewer who was read for this request is, up to the maximum age.
+func (l *Login) isCurrent() bool {
+	a, mark := l.authenticator, l.Proof.Wait()
+	now := a.now()
+	if mark != 0 {
+		return a.isCurrent(l.entry, mark, now)
+	}
+	return (a.feed == nil || !l.entry.read.Before(l.began)) && now.Sub(l.entry.read) < a.maxAge
 }
 
 // read finds the viewer anew.
@@ -190,10 +192,11 @@ func (a *Authenticator) Invalidate() {
 // isCurrent reports whether an entry is valid at a mark, as far as changes have been heard
 // of, and now.
 func (a *Authenticator) isCurrent(entry *cacheEntry, mark feed.Mark, now time.Time) bool {
-	if now.Sub(entry.read) >= a.maxAge {
-		return false
+	age := now.Sub(entry.read)
+	if a.feed == nil {
+		return age < cacheTTL
 	}
-	return a.feed == nil || mark != 0 && a.feed.UsersCurrent(entry.mark)
+	return age < a.maxAge && mark != 0 && a.feed.UsersCurrent(entry.mark)
 }
 
 // cached returns the cache entry of a token, nil if it is missing, stale or expired.

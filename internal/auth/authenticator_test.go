@@ -14,7 +14,7 @@ import (
 type fakeClock struct{ now time.Time }
 
 func newTestAuthenticator(database *db.DB, maxFailures int) (*Authenticator, *fakeClock) {
-	authenticator, clock := NewAuthenticator(database, nil, Options{Timeout: time.Minute, MaxFailures: maxFailures}), &fakeClock{time.Now()}
+	authenticator, clock := NewAuthenticator(database, nil, Options{Timeout: time.Minute, MaxAge: time.Minute, MaxFailures: maxFailures}), &fakeClock{time.Now()}
 	authenticator.now = func() time.Time { return clock.now }
 	return authenticator, clock
 }
