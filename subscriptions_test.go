@@ -328,7 +328,7 @@ func openSubscriber(ctx context.Context, url, key, transport string, i int) (exp
 }
 
 // figures are of a process after a garbage collection.
-type figures struct{ bytes, goroutines, subscriptions, limit float64 }
+type figures struct{ bytes, goroutines, connections, subscriptions, limit float64 }
 
 func (f *figures) read(t *testing.T, server *process) {
 	t.Helper()
@@ -355,5 +355,6 @@ func (f *figures) read(t *testing.T, server *process) {
 		return number
 	}
 	f.bytes = value("go_memstats_alloc_bytes") + value("go_memstats_stack_inuse_bytes")
-	f.goroutines, f.subscriptions, f.limit = value("go_goroutines"), value("portfolio_subscriptions"), value("go_gc_gomemlimit_bytes")
+	f.goroutines, f.connections, f.subscriptions = value("go_goroutines"), value("portfolio_connections"), value("portfolio_subscriptions")
+	f.limit = value("go_gc_gomemlimit_bytes")
 }

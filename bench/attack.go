@@ -16,7 +16,9 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -59,6 +61,26 @@ var attacks = []attack{
 
 func allAttacks() []attack { return slices.Concat(attacks, subscriberAttacks) }
 
+// What several attacks at once are called.
+const (
+	allButImages = "all but images"
+	allAtOnce    = "all at once"
+)
+
+// attackNames returns the names of the attacks, in the order in which they are measured.
+func attackNames() []string {
+	var names []string
+	for _, attack := range allAttacks() {
+		names = append(names, attack.name)
+	}
+	return append(names, allButImages, allAtOnce)
+}
+
+// includedIn reports whether the attacks called name include a.
+func (a attack) includedIn(name string) bool {
+	return a.name == name || name == allAtOnce || name == allButImages && a.name != "images"
+}
+
 // largeLink is the ID of a link with a large description.
 const largeLink = "1099511627776" // 1 << 40
 
@@ -80,8 +102,8 @@ func attackServer(o options, server *system) error {
 	defer server.stop()
 	fmt.Printf("%-22s%26s%26s%16s\n", server.name, "REST p50/p99 ms", "GraphQL p50/p99 ms", "peak memory")
 	honest := &attacked{system: server, client: newClient()}
-	for _, attack := range append(allAttacks(), attack{name: "all at once"}) {
-		if err := honest.under(o, attack.name); err != nil {
+	for _, name := range attackNames() {
+		if err := honest.under(o, name); err != nil {
 			return err
 		}
 	}
@@ -92,13 +114,13 @@ func newClient() *http.Client {
 	return &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 1000}, Timeout: time.Minute}
 }
 
-// under measures honest clients while another process attacks.
+// under measures honest clients while another process attacks, on the last processor.
 func (a *attacked) under(o options, name string) error {
 	self, err := os.Executable()
 	if err != nil {
 		return err
 	}
-	attackers := exec.Command(self, "attack", a.address, name)
+	attackers := exec.Command("taskset", "-c", strconv.Itoa(runtime.NumCPU()-1), self, "attack", a.address, name)
 	attackers.Stderr = os.Stderr
 	end, err := attackers.StdinPipe()
 	if err != nil {
@@ -136,7 +158,7 @@ func attackFor(address, name string) {
 	_ = png.Encode(&encoded, canvas) // into memory
 	a := &attacked{system: &system{address: address}, client: newClient(), png: encoded.Bytes()}
 	for _, attack := range allAttacks() {
-		if attack.name == name || name == "all at once" {
+		if attack.includedIn(name) {
 			for range attack.clients {
 				go func() {
 					for {
