@@ -2,6 +2,7 @@ package db
 
 import (
 	"errors"
+	"net"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -51,5 +52,21 @@ func TestRoundTrips(t *testing.T) {
 		if err := trip.Wait(); !errors.Is(err, lost) {
 			t.Error(err)
 		}
+	}
+}
+
+// TestReceiver_StaysInactiveAfterFailure checks that a listener that fails while it begins
+// does not become the one that the pool's connections are verified against.
+func TestReceiver_StaysInactiveAfterFailure(t *testing.T) {
+	t.Parallel()
+	db := &DB{}
+	r := db.newReceiver(func(Change) {})
+	r.closeConnection = func() {}
+	if err := r.activate(); err != nil || db.receiver.Load() != &r {
+		t.Errorf("before the failure: got receiver %p, %v", db.receiver.Load(), err)
+	}
+	r.fail(net.ErrClosed)
+	if err := r.activate(); !errors.Is(err, net.ErrClosed) || db.receiver.Load() != nil {
+		t.Errorf("after the failure: got receiver %p, error %v, want none and %v", db.receiver.Load(), err, net.ErrClosed)
 	}
 }

@@ -125,8 +125,7 @@ func (l *postgresListener) handshake(ctx context.Context) error {
 		l.db.lastServer = l.catalog.server
 		l.db.pool.Reset()
 	}
-	l.db.receiver.Store(&l.receiver)
-	return nil
+	return l.activate()
 }
 
 // Check implements Listener.

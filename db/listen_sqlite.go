@@ -26,13 +26,11 @@ func (db *DB) listenSQLite(ctx context.Context, changed func(Change)) (Listener,
 	if l.query, err = connection.PrepareContext(ctx, "PRAGMA data_version"); err != nil {
 		return nil, errors.Join(wrap(err), connection.Close(), connections.Close())
 	}
-	err = l.query.QueryRowContext(ctx).Scan(&l.version)
-	if err != nil {
+	if err := l.query.QueryRowContext(ctx).Scan(&l.version); err != nil {
 		l.Close()
 		return nil, wrap(err)
 	}
-	db.receiver.Store(&l.receiver)
-	return l, nil
+	return l, l.activate()
 }
 
 // run makes the current round trip.

@@ -32,11 +32,23 @@ func (db *DB) newReceiver(changed func(Change)) receiver {
 	return receiver{db: db, changed: changed, done: make(chan struct{}), pending: map[*pendingTx]struct{}{}}
 }
 
+// activate makes r the receiver of its database, unless r has failed.
+func (r *receiver) activate() error {
+	r.db.receiver.Store(r)
+	select {
+	case <-r.done:
+		r.db.receiver.CompareAndSwap(r, nil)
+		return r.Err()
+	default:
+		return nil
+	}
+}
+
 // fail ends the listener, unless it has ended.
 func (r *receiver) fail(err error) {
 	r.roundTrips.fail(err, func() {
+		close(r.done) // before r is removed, so that activate cannot miss it
 		r.db.receiver.CompareAndSwap(r, nil)
-		close(r.done)
 		r.closeConnection()
 	})
 }
@@ -58,35 +70,35 @@ type pendingTx struct {
 func (r *receiver) register(sender uint32) *pendingTx {
 	r.pendingMu.Lock()
 	defer r.pendingMu.Unlock()
-	c := &pendingTx{sender: sender}
-	r.pending[c] = struct{}{}
-	return c
+	tx := &pendingTx{sender: sender}
+	r.pending[tx] = struct{}{}
+	return tx
 }
 
 // recordNotification records a notification of a sender.
 func (r *receiver) recordNotification(sender uint32) {
 	r.pendingMu.Lock()
 	defer r.pendingMu.Unlock()
-	for c := range r.pending {
-		if c.sender == sender {
-			c.notified.Store(true)
+	for tx := range r.pending {
+		if tx.sender == sender {
+			tx.notified.Store(true)
 		}
 	}
 }
 
 // awaitNotification waits until every notification of a committed transaction is received.
 // It ends the listener if the transaction changed rows without a notification.
-func (r *receiver) awaitNotification(c *pendingTx) {
-	if c.changed.Load() && r.Sync().Wait() == nil && !c.notified.Load() {
+func (r *receiver) awaitNotification(tx *pendingTx) {
+	if tx.changed.Load() && r.Sync().Wait() == nil && !tx.notified.Load() {
 		r.fail(ErrNotNotified)
 	}
 }
 
 // unregister removes a transaction, which may be nil.
-func (r *receiver) unregister(c *pendingTx) {
+func (r *receiver) unregister(tx *pendingTx) {
 	r.pendingMu.Lock()
 	defer r.pendingMu.Unlock()
-	delete(r.pending, c)
+	delete(r.pending, tx)
 }
 
 type pendingTxKey struct{}
@@ -98,18 +110,18 @@ func (db *DB) tryTransaction(ctx context.Context, do func(context.Context, bun.T
 	if r == nil {
 		return db.write.RunInTx(ctx, nil, do)
 	}
-	var c *pendingTx
-	defer func() { r.unregister(c) }()
+	var pending *pendingTx
+	defer func() { r.unregister(pending) }()
 	err := db.write.RunInTx(ctx, nil, func(ctx context.Context, tx bun.Tx) error {
 		sender, err := db.sender(ctx, tx)
 		if err != nil {
 			return err
 		}
-		c = r.register(sender)
-		return do(context.WithValue(ctx, pendingTxKey{}, c), tx)
+		pending = r.register(sender)
+		return do(context.WithValue(ctx, pendingTxKey{}, pending), tx)
 	})
 	if err == nil {
-		r.awaitNotification(c)
+		r.awaitNotification(pending)
 	}
 	return err
 }
@@ -125,14 +137,14 @@ func (db *DB) sender(ctx context.Context, tx bun.Tx) (pid uint32, err error) {
 
 // recordChange records that a statement of a transaction changed rows.
 func recordChange(ctx context.Context, event *bun.QueryEvent) {
-	c, ok := ctx.Value(pendingTxKey{}).(*pendingTx)
+	pending, ok := ctx.Value(pendingTxKey{}).(*pendingTx)
 	if !ok || event.Result == nil {
 		return
 	}
 	switch event.Operation() {
 	case "INSERT", "UPDATE", "DELETE":
 		if rows, err := event.Result.RowsAffected(); err == nil && rows > 0 {
-			c.changed.Store(true)
+			pending.changed.Store(true)
 		}
 	}
 }
