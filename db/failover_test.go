@@ -3,6 +3,7 @@ package db_test
 import (
 	"context"
 	"errors"
+	"net"
 	"net/url"
 	"strings"
 	"sync"
@@ -46,6 +47,31 @@ func TestFailover(t *testing.T) {
 	standby.Promote()
 	created.await(100)
 	created.check(database)
+}
+
+// TestListen_PassesServerThatHangs checks that a listener begins though the first server of
+// the URL accepts connections and never responds, as a machine that is frozen.
+func TestListen_PassesServerThatHangs(t *testing.T) {
+	t.Parallel()
+	silent, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = silent.Close() }()
+	_, through := dbtest.NewProxy(t, dbtest.Postgres(t))
+	parsed, err := url.Parse(through)
+	if err != nil {
+		t.Fatal(err)
+	}
+	parsed.Host = silent.Addr().String() + "," + parsed.Host
+	query := parsed.Query()
+	query.Set("connect_timeout", "3") // for the monitor and the listener more than the time to begin
+	parsed.RawQuery = query.Encode()
+	listener, err := dbtest.Open(t, parsed.String()).Listen(t.Context(), db.URL{}, func(db.Change) {})
+	if err != nil {
+		t.Fatal(err)
+	}
+	listener.Close()
 }
 
 // creation is a set of clients that create portfolios and read them.

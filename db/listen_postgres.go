@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgproto3"
 )
@@ -23,7 +24,7 @@ const (
 	// checkPayload asks listeners to check the triggers. Any role may send it.
 	checkPayload = "off"
 
-	listenTimeout = 5 * time.Second        // to begin to listen
+	listenTimeout = 5 * time.Second        // to begin to listen once connected
 	maxSilence    = 500 * time.Millisecond // of the server in a round trip
 	tripTimeout   = 2 * time.Second        // of a round trip in which the server keeps sending
 	checkTimeout  = time.Second
@@ -49,20 +50,12 @@ type postgresListener struct {
 }
 
 func (db *DB) listenPostgres(ctx context.Context, url URL, changed func(Change)) (_ Listener, err error) {
-	ctx, cancel := context.WithTimeout(ctx, listenTimeout)
-	defer cancel()
-	config := db.pool.Config().ConnConfig.Config
-	monitor, err := connectListener(ctx, config, "portfolio feed monitor")
+	monitor, connection, err := db.connectListener(ctx, url)
 	if err != nil {
 		return nil, err
 	}
-	if url.config != nil {
-		config = url.config.ConnConfig.Copy().Config
-	}
-	connection, err := connectListener(ctx, config, "portfolio feed")
-	if err != nil {
-		return nil, errors.Join(err, monitor.Close(ctx))
-	}
+	ctx, cancel := context.WithTimeout(ctx, listenTimeout)
+	defer cancel()
 	initial, err := beginListening(ctx, connection)
 	if err != nil {
 		return nil, errors.Join(err, monitor.Close(ctx), connection.Close(ctx))
@@ -84,9 +77,37 @@ func (db *DB) listenPostgres(ctx context.Context, url URL, changed func(Change))
 	return l, nil
 }
 
-func connectListener(ctx context.Context, config pgconn.Config, name string) (*pgconn.PgConn, error) {
-	config.RuntimeParams["application_name"] = name
-	connection, err := pgconn.ConnectConfig(ctx, &config)
+// connectListener connects the monitor to the address of the pool, and the listener to url,
+// unless that is zero. Both connect at once: a server that does not respond costs each
+// connection the time to connect, before the connection tries the next address.
+func (db *DB) connectListener(ctx context.Context, url URL) (monitor, listener *pgconn.PgConn, err error) {
+	config := db.pool.Config().ConnConfig
+	listenerConfig := config
+	if url.config != nil {
+		listenerConfig = url.config.ConnConfig
+	}
+	var connecting sync.WaitGroup
+	var monitorErr, listenerErr error
+	connecting.Go(func() { monitor, monitorErr = connect(ctx, config, "portfolio feed monitor") })
+	connecting.Go(func() { listener, listenerErr = connect(ctx, listenerConfig, "portfolio feed") })
+	connecting.Wait()
+	if err := cmp.Or(monitorErr, listenerErr); err != nil {
+		for _, connection := range []*pgconn.PgConn{monitor, listener} {
+			if connection != nil {
+				err = errors.Join(err, connection.Close(ctx))
+			}
+		}
+		return nil, nil, err
+	}
+	return monitor, listener, nil
+}
+
+// connect connects under the name of an application.
+func connect(ctx context.Context, config *pgx.ConnConfig, name string) (*pgconn.PgConn, error) {
+	own := config.Copy().Config
+	own.ConnectTimeout = cmp.Or(own.ConnectTimeout, connectTimeout)
+	own.RuntimeParams["application_name"] = name
+	connection, err := pgconn.ConnectConfig(ctx, &own)
 	return connection, wrap(err)
 }
 
