@@ -113,6 +113,8 @@ func damagedJPEGs(t testing.TB) []damagedFile {
 		{"an orientation after an invalid one.jpg", withSegment(withSegment(scene, 0xe1, "Exif\x00\x00"+exif(6)), 0xe1, "Exif\x00\x00"+exif(9)), ""},
 		{"bytes before a segment.jpg", slices.Concat(scene[:frame], []byte("\x00\x01\x02"), scene[frame:]), ""},
 		{"marker without a segment.jpg", slices.Concat(scene[:frame], []byte("\xff\xd0\xff\x01\xff\x00"), scene[frame:]), ""},
+		{"no Huffman tables.jpg", withoutSegment(t, scene, 0xc4), ""},
+		{"no Huffman tables of gray.jpg", withoutSegment(t, encodeJPEG(t, grayScene(t)), 0xc4), ""},
 		{"number of lines.jpg", withSegment(scene, 0xdc, "\x00\x78"), ""},
 	}
 }

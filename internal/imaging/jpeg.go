@@ -11,7 +11,7 @@ import (
 	"io"
 	"math"
 	"slices"
-	"strings"
+	"sync"
 )
 
 // Markers, table B.1 of ITU-T T.81.
@@ -262,8 +262,23 @@ func entropyCodedSize(data []byte) int {
 // invertedCMYK is a segment APP14 by which four components are inverted CMYK.
 const invertedCMYK = "\xff\xee\x00\x0eAdobe\x00\x64\x00\x00\x00\x00\x00"
 
+// standardTables is a segment DHT with the tables of section K.3 of ITU-T T.81, which
+// package jpeg writes for color.
+var standardTables = sync.OnceValue(func() []byte {
+	var encoded bytes.Buffer
+	_ = jpeg.Encode(&encoded, image.NewYCbCr(image.Rect(0, 0, 1, 1), image.YCbCrSubsampleRatio420), nil) // to memory
+	for rest := encoded.Bytes()[2:]; ; {
+		marker, segment, after, err := cutJPEGSegment(rest)
+		if err != nil || marker == dht {
+			return segment
+		}
+		rest = after
+	}
+})
+
 // decodeJPEG decodes a JPEG. Like browsers, it takes four components for inverted
-// CMYK unless Adobe's segment says something else.
+// CMYK unless Adobe's segment says something else, and uses the standard tables where
+// there are none, such as in the frames of webcams.
 func decodeJPEG(r io.Reader) (image.Image, error) {
 	var start bytes.Buffer
 	config, err := jpeg.DecodeConfig(io.TeeReader(r, &start))
@@ -273,12 +288,11 @@ func decodeJPEG(r io.Reader) (image.Image, error) {
 	if err != nil {
 		return nil, err
 	}
-	var added string
+	header := slices.Concat(start.Next(2), standardTables())
 	if config.ColorModel == color.CMYKModel {
-		added = invertedCMYK
+		header = append(header, invertedCMYK...)
 	}
-	soi := bytes.NewReader(start.Next(2))
-	return jpeg.Decode(io.MultiReader(soi, strings.NewReader(added), &start, r))
+	return jpeg.Decode(io.MultiReader(bytes.NewReader(header), &start, r))
 }
 
 // readJPEGColors joins the segments of a profile, annex B.4 of ICC.1.
