@@ -318,7 +318,7 @@ func TestFeed_SurvivesManySubscribersAndChanges(t *testing.T) {
 	feedtest.Await(t, changes)
 	mark := changes.Mark()
 	var waiting sync.WaitGroup
-	var ended atomic.Int64
+	var returns atomic.Int64
 	var tags [subscribers]feed.Tags
 	var errs [subscribers]error
 	ctx, cancel := context.WithCancel(t.Context())
@@ -330,7 +330,7 @@ func TestFeed_SurvivesManySubscribersAndChanges(t *testing.T) {
 		tags[id] = changes.Tags(recorded)
 		waiting.Go(func() {
 			errs[id] = changes.Wait(ctx, mark, tags[id])
-			ended.Add(1)
+			returns.Add(1)
 		})
 	}
 	waitFor(t, "all wait", func() bool { return changes.Waiting() == subscribers })
@@ -346,7 +346,7 @@ func TestFeed_SurvivesManySubscribersAndChanges(t *testing.T) {
 			current++
 		}
 	}
-	waitFor(t, "those whose tags have changed are woken", func() bool { return ended.Load() >= int64(subscribers-current) })
+	waitFor(t, "those whose tags have changed are woken", func() bool { return returns.Load() >= int64(subscribers-current) })
 	if waiters := changes.Waiting(); waiters != current || current == 0 {
 		t.Errorf("got %d who still wait, want %d", waiters, current)
 	}

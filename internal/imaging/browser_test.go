@@ -73,14 +73,14 @@ func inBrowser(t *testing.T, files map[string][]byte) map[string]image.Image {
 	if err := json.Unmarshal([]byte(text), &results); err != nil {
 		t.Fatalf("%v\n%s", err, page)
 	}
-	shown := map[string]image.Image{}
+	screens := map[string]image.Image{}
 	for name, png := range results {
-		shown[name] = nil
+		screens[name] = nil
 		if png != nil {
-			shown[name] = decode(t, name, png)
+			screens[name] = decode(t, name, png)
 		}
 	}
-	return shown
+	return screens
 }
 
 // onWhite draws an image on white.
@@ -119,11 +119,11 @@ func TestRender_AgreesWithBrowsers(t *testing.T) {
 			files[file.name], thumbnails[file.name] = file.content, thumbnails["stored "+file.name]
 		}
 	}
-	for name, shown := range inBrowser(t, files) {
-		if shown == nil {
+	for name, screen := range inBrowser(t, files) {
+		if screen == nil {
 			t.Errorf("%s: not shown", name)
 			continue
 		}
-		compare(t, closeLimits, name, thumbnails[name], shown)
+		compare(t, closeLimits, name, thumbnails[name], screen)
 	}
 }

@@ -146,7 +146,7 @@ func isAdobe(payload []byte) bool {
 // end.
 func stripJPEG(file []byte) (stripped []byte, orientation int, err error) {
 	stripped = file[:2]
-	scans := jpegScans{scanned: map[byte]bool{}}
+	scans := jpegScans{selectors: map[byte]bool{}}
 	for rest := file[2:]; ; {
 		marker, segment, after, err := cutJPEGSegment(rest)
 		if err != nil && scans.count == 0 {
@@ -185,7 +185,7 @@ func stripJPEG(file []byte) (stripped []byte, orientation int, err error) {
 type jpegScans struct {
 	count      int
 	components int           // of the frame
-	scanned    map[byte]bool // by the identifier of the component
+	selectors  map[byte]bool // of the components in scans
 }
 
 // add reads the components of a frame or a scan, sections B.2.2 and B.2.3 of ITU-T
@@ -197,15 +197,15 @@ func (s *jpegScans) add(marker byte, payload []byte) {
 	if marker != sos || len(payload) == 0 {
 		return
 	}
-	selectors := payload[1:][:min(2*int(payload[0]), len(payload)-1)]
-	for i := 0; i < len(selectors); i += 2 {
-		s.scanned[selectors[i]] = true
+	components := payload[1:][:min(2*int(payload[0]), len(payload)-1)]
+	for i := 0; i < len(components); i += 2 {
+		s.selectors[components[i]] = true
 	}
 }
 
 // check returns an error if a component has no scan.
 func (s *jpegScans) check() error {
-	if len(s.scanned) < s.components {
+	if len(s.selectors) < s.components {
 		return errCorrupt
 	}
 	return nil

@@ -69,10 +69,10 @@ const endOfPNG = "\x00\x00\x00\x00IEND\xae\x42\x60\x82"
 // ignores a missing end.
 func stripPNG(file []byte) (stripped []byte, orientation int, err error) {
 	stripped = file[:len(pngMagic)]
-	kept := keptChunks{file[25], isAnimationIntact(file[len(pngMagic):]), map[string]bool{}}
+	filter := chunkFilter{file[25], isAnimationIntact(file[len(pngMagic):]), map[string]bool{}}
 	for rest, frames := file[len(pngMagic):], 0; ; {
 		chunk, after, err := cutPNGChunk(rest)
-		if err != nil && !kept.seen["IDAT"] {
+		if err != nil && !filter.names["IDAT"] {
 			return nil, 0, err
 		}
 		if err != nil || chunk.name() == "IEND" {
@@ -86,7 +86,7 @@ func stripPNG(file []byte) (stripped []byte, orientation int, err error) {
 				return nil, 0, errFrames
 			}
 		}
-		if kept.add(chunk) {
+		if filter.accept(chunk) {
 			stripped = append(stripped, chunk...)
 		}
 		rest = after
@@ -115,43 +115,45 @@ func (c pngChunk) isIntact() bool {
 	return binary.BigEndian.Uint32(c[len(c)-4:]) == crc32.ChecksumIEEE(c[4:len(c)-4])
 }
 
-// keptChunks decides which chunks are kept. Like browsers, it ignores ancillary
+// chunkFilter decides which chunks are kept. Like browsers, it ignores ancillary
 // chunks that are damaged, and transparency that is invalid.
-type keptChunks struct {
+type chunkFilter struct {
 	colorType byte
 	animated  bool            // whether the chunks of an animation are kept
-	seen      map[string]bool // chunks that were kept, by name
+	names     map[string]bool // of the chunks that were accepted
 }
 
-// add reports whether a chunk is kept.
-func (k *keptChunks) add(chunk pngChunk) bool {
+// accept reports whether a chunk is kept.
+func (f *chunkFilter) accept(chunk pngChunk) bool {
 	name, keep := chunk.name(), false
 	switch name {
 	case "IHDR", "IDAT":
 		keep = true
 	case "PLTE": // of other color types it is a suggestion
-		keep = k.colorType == pngPaletted
+		keep = f.colorType == pngPaletted
 	case "tRNS":
-		keep = chunk.isIntact() && !k.seen["tRNS"] && !k.seen["IDAT"] && k.allowsTransparency(len(chunk.data()))
+		keep = chunk.isIntact() && !f.names["tRNS"] && !f.names["IDAT"] && f.allowsTransparency(len(chunk.data()))
 	case "acTL", "fcTL", "fdAT":
-		keep = k.animated
+		keep = f.animated
 	default:
 		keep = slices.Contains(ancillaryChunks, name) && chunk.isIntact()
 	}
-	k.seen[name] = k.seen[name] || keep
+	if keep { // the map must not hold every name that a file invents
+		f.names[name] = true
+	}
 	return keep
 }
 
 // allowsTransparency reports whether a chunk tRNS may have size bytes of data,
 // section 11.3.1.1 of the PNG specification.
-func (k *keptChunks) allowsTransparency(size int) bool {
-	switch k.colorType {
+func (f *chunkFilter) allowsTransparency(size int) bool {
+	switch f.colorType {
 	case pngGray:
 		return size == 2
 	case pngTrueColor:
 		return size == 6
 	case pngPaletted:
-		return size <= 256 && k.seen["PLTE"]
+		return size <= 256 && f.names["PLTE"]
 	}
 	return false
 }
@@ -168,7 +170,7 @@ var ancillaryChunks = []string{
 func isAnimationIntact(chunks []byte) bool {
 	for {
 		chunk, rest, err := cutPNGChunk(chunks)
-		if err != nil {
+		if err != nil || chunk.name() == "IEND" {
 			return true
 		}
 		switch chunk.name() {
