@@ -40,12 +40,22 @@ func TestClients(t *testing.T) {
 		live, control := startControlled(t, dsn, "--persisted-documents="+filepath.Join(projectDirectory, "e2e/src/gql"))
 		npm(t, "e2e", "test", "API_URL="+server.url, "PERSISTED_URL="+persisted.url, "API_TOKEN="+staff, "ADMIN_TOKEN="+strings.TrimSpace(admin),
 			"LIVE_URL="+live, "CONTROL_URL="+control)
-		npm(t, "examples/gallery", "test", "PORTFOLIO_URL="+server.url, "PORTFOLIO_TOKEN="+staff)
+		loadForeignURLs(t, dsn)
+		npm(t, "examples/gallery", "test", "PORTFOLIO_URL="+server.url, "PORTFOLIO_TOKEN="+staff, "FOREIGN_PORTFOLIO=Foreign")
 	})
 	t.Run("playground", func(t *testing.T) {
 		t.Chdir(t.TempDir())
 		npm(t, "e2e", "playground", "API_URL="+startServer(t).url)
 	})
+}
+
+// loadForeignURLs writes a portfolio whose links have URLs that the API refuses, as
+// other programs do.
+func loadForeignURLs(t *testing.T, dsn string) {
+	t.Helper()
+	dbtest.Exec(t, dsn, "INSERT INTO portfolios (id, name) VALUES (1000, 'Foreign')")
+	dbtest.Exec(t, dsn, `INSERT INTO portfolio_links (id, portfolio_id, name, url) VALUES (1000, 1000, 'scheme', 'example.com/a'),
+		(1001, 1000, 'script', 'javascript:alert(1)'), (1002, 1000, 'mail', 'mailto:a@example.com'), (1003, 1000, 'port', 'http://example.com:x')`)
 }
 
 // startControlled starts a server that clients can restart by a request to the other URL,

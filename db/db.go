@@ -74,6 +74,9 @@ func (db *DB) prepare() {
 
 // Close waits for running queries and closes every connection.
 func (db *DB) Close() error {
+	if db.file != nil {
+		db.file.close()
+	}
 	err := db.write.Close()
 	if db.read != db.write {
 		err = errors.Join(err, db.read.Close())

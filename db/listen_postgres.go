@@ -117,7 +117,7 @@ func beginListening(ctx context.Context, connection *pgconn.PgConn) (catalog, er
 		return catalog{}, wrap(err)
 	}
 	initial, err := readCatalog(ctx, connection)
-	if err == nil && initial.pooled {
+	if err == nil && initial.isPooled(connection) {
 		err = ErrPooler
 	}
 	return initial, err
@@ -142,8 +142,8 @@ func (l *postgresListener) handshake(ctx context.Context) error {
 	if !l.hasNonce.Load() {
 		return ErrOtherServer
 	}
-	if l.db.lastServer != l.catalog.server {
-		l.db.lastServer = l.catalog.server
+	if l.db.lastServer != l.catalog.Server {
+		l.db.lastServer = l.catalog.Server
 		l.db.pool.Reset()
 	}
 	return l.activate()

@@ -20,7 +20,7 @@ func openSQLite(ctx context.Context, path string) (*DB, error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return nil, fmt.Errorf("create the database's directory: %w", err)
 	}
-	file := &sqliteFile{path: path}
+	file := newSQLiteFile(path)
 	write, read := file.open(1, "_txlock=immediate"), file.open(max(4, runtime.GOMAXPROCS(0)), "_query_only=1")
 	file.pools = []*sql.DB{write, read}
 	db := &DB{

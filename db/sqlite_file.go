@@ -31,10 +31,28 @@ type sqliteFile struct {
 	path  string
 	pools []*sql.DB
 
+	stopped   context.Context // canceled by close
+	stop      context.CancelFunc
+	replacing sync.WaitGroup
+
 	mu      sync.Mutex
 	opened  os.FileInfo // nil before the first connection
 	wal     os.FileInfo // write-ahead log of opened, nil without one
 	closing bool        // whether connections to a replaced file are being closed
+}
+
+func newSQLiteFile(path string) *sqliteFile {
+	f := &sqliteFile{path: path}
+	f.stopped, f.stop = context.WithCancel(context.Background())
+	return f
+}
+
+// close stops replace, and waits until it has returned.
+func (f *sqliteFile) close() {
+	f.mu.Lock()
+	f.stop()
+	f.mu.Unlock()
+	f.replacing.Wait()
 }
 
 // check returns ErrReplaced if the file was replaced, and makes the pools open the new
@@ -51,8 +69,10 @@ func (f *sqliteFile) check() error {
 		f.wal, _ = os.Stat(f.path + "-wal")
 		return nil
 	}
-	f.closing = true
-	go f.replace()
+	if f.stopped.Err() == nil {
+		f.closing = true
+		f.replacing.Go(f.replace)
+	}
 	return fmt.Errorf("%s: %w", f.path, ErrReplaced)
 }
 
@@ -62,14 +82,20 @@ func (f *sqliteFile) replace() {
 		f.checkpoint(pool)
 		pool.SetConnMaxLifetime(time.Nanosecond)
 		for pool.Stats().InUse > 0 {
-			time.Sleep(10 * time.Millisecond)
+			if !f.sleep(10 * time.Millisecond) {
+				return
+			}
 		}
 	}
-	time.Sleep(quiescence)
+	if !f.sleep(quiescence) {
+		return
+	}
 	f.renameFormerWAL()
 	current, err := os.Stat(f.path)
 	for ; err != nil; current, err = os.Stat(f.path) {
-		time.Sleep(quiescence)
+		if !f.sleep(quiescence) {
+			return
+		}
 	}
 	for _, pool := range f.pools {
 		pool.SetConnMaxLifetime(maxLifetime)
@@ -79,9 +105,19 @@ func (f *sqliteFile) replace() {
 	f.opened, f.closing = current, false
 }
 
+// sleep reports whether the time has passed before close was called.
+func (f *sqliteFile) sleep(duration time.Duration) bool {
+	select {
+	case <-time.After(duration):
+		return true
+	case <-f.stopped.Done():
+		return false
+	}
+}
+
 // checkpoint writes the write-ahead log into the former file, which is still open.
 func (f *sqliteFile) checkpoint(pool *sql.DB) {
-	ctx, cancel := context.WithTimeout(context.Background(), quiescence)
+	ctx, cancel := context.WithTimeout(f.stopped, quiescence)
 	defer cancel()
 	_, _ = pool.ExecContext(ctx, "PRAGMA wal_checkpoint(TRUNCATE)") // best effort
 }

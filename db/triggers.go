@@ -2,10 +2,9 @@ package db
 
 import (
 	"context"
-	"database/sql"
 	_ "embed"
+	"encoding/json"
 	"errors"
-	"strconv"
 	"strings"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -30,42 +29,29 @@ var (
 
 // catalog is the part of PostgreSQL's system catalogs that notifications depend on.
 type catalog struct {
-	server   string // identifies the server since its start, its timeline and the database
-	tables   string // identifies the tables with their files, columns and triggers
-	triggers string // hash of the definitions of the triggers
-	ordinary bool   // whether every table is ordinary and has no child tables
-	pooled   bool   // whether a pooler is between the server and the connection
+	PID      uint32 // of the server process, of which a pooler hides its own
+	Server   string // identifies the server since its start, its timeline and the database
+	Tables   string // identifies the tables with their files, columns and triggers
+	Triggers string // hash of the definitions of the triggers
+	Ordinary bool   // whether every table is ordinary and has no child tables
 }
 
 // triggersHash is the hash of the definitions that the migrations create.
 const triggersHash = "40b741ef61ca7e5c9f8824990eb62cc9"
 
-// catalogQuery selects a catalog, without relying on the settings of the session. The
-// xmin of a row changes whenever the row is updated.
-const catalogQuery = `WITH source AS MATERIALIZED (
-	SELECT name, c.oid AS id, c.xmin AS version, c.relfilenode AS file, coalesce(c.relkind = 'r' AND NOT EXISTS (SELECT FROM pg_inherits WHERE inhparent = c.oid), true) AS ordinary
-	FROM unnest(ARRAY[` + sourceTables + `]) AS name LEFT JOIN pg_class AS c ON c.oid = to_regclass(name)
-), trigger AS MATERIALIZED (
-	SELECT source.name, t.tgname, t.oid, t.xmin AS version, p.xmin AS function_version, concat_ws(' ', source.name, t.tgname, t.tgenabled, t.tgtype, t.tgattr,
-		encode(t.tgargs, 'hex'), t.tgqual IS NULL, t.tgoldtable, t.tgnewtable, p.proname, p.prosecdef, p.proconfig, md5(p.prosrc)) AS definition
-	FROM source JOIN pg_trigger AS t ON t.tgrelid = source.id JOIN pg_proc AS p ON p.oid = t.tgfoid
-	WHERE t.tgname IN (` + triggerNames + `)
+var (
+	//go:embed feed_triggers.sql
+	feedTriggers string
+	//go:embed catalog.sql
+	catalogSelect string
+	catalogQuery  = feedTriggers + catalogSelect
 )
-SELECT pg_backend_pid(),
-	concat_ws(' ', extract(epoch FROM pg_postmaster_start_time()), (SELECT system_identifier FROM pg_control_system()),
-		(SELECT oid FROM pg_database WHERE datname = current_database()), CASE WHEN pg_is_in_recovery() THEN 'standby' ELSE left(pg_walfile_name(pg_current_wal_lsn()), 8) END),
-	md5(concat_ws(' ',
-		(SELECT string_agg(concat_ws(' ', id, file, version), ',' ORDER BY name) FROM source),
-		(SELECT string_agg(concat_ws(' ', a.attrelid, a.attnum, a.xmin), ',' ORDER BY a.attrelid, a.attnum) FROM source JOIN pg_attribute AS a ON a.attrelid = source.id AND a.attnum > 0),
-		(SELECT string_agg(concat_ws(' ', p.oid, p.xmin), ',' ORDER BY p.oid) FROM source JOIN pg_policy AS p ON p.polrelid = source.id),
-		(SELECT string_agg(concat_ws(' ', oid, version, function_version), ',' ORDER BY oid) FROM trigger))),
-	(SELECT md5(string_agg(definition, ',' ORDER BY name COLLATE "C", tgname COLLATE "C")) FROM trigger),
-	(SELECT bool_and(ordinary) FROM source)`
 
-const (
-	sourceTables = `'images', 'portfolio_links', 'portfolios', 'thumbnails', 'tokens', 'user_permissions', 'users'`
-	triggerNames = `'feed_insert', 'feed_update', 'feed_delete', 'feed_truncate', 'feed_change', 'feed_row'`
-)
+// decodeCatalog decodes the result of catalogQuery.
+func decodeCatalog(encoded []byte) (c catalog, err error) {
+	err = json.Unmarshal(encoded, &c)
+	return c, err
+}
 
 // readCatalog reads the catalog of the database of a connection.
 func readCatalog(ctx context.Context, connection *pgconn.PgConn) (catalog, error) {
@@ -73,19 +59,18 @@ func readCatalog(ctx context.Context, connection *pgconn.PgConn) (catalog, error
 	if err != nil {
 		return catalog{}, wrap(err)
 	}
-	row := results[0].Rows[0]
-	return catalog{
-		server: string(row[1]), tables: string(row[2]), triggers: string(row[3]), ordinary: string(row[4]) == "t",
-		pooled: string(row[0]) != strconv.FormatUint(uint64(connection.PID()), 10), // a pooler reports its own ID
-	}, nil
+	return decodeCatalog(results[0].Rows[0][0])
 }
+
+// isPooled reports whether a pooler is between the server and the connection.
+func (c catalog) isPooled(connection *pgconn.PgConn) bool { return c.PID != connection.PID() }
 
 // checkNotifies returns an error unless every change notifies.
 func (c catalog) checkNotifies() error {
 	switch {
-	case !c.ordinary:
+	case !c.Ordinary:
 		return ErrTableKind
-	case c.triggers != triggersHash:
+	case c.Triggers != triggersHash:
 		return ErrFeedOff
 	}
 	return nil
@@ -94,9 +79,9 @@ func (c catalog) checkNotifies() error {
 // checkSame returns an error unless current has the same server and tables as c.
 func (c catalog) checkSame(current catalog) error {
 	switch {
-	case current.server != c.server:
+	case current.Server != c.Server:
 		return ErrOtherServer
-	case current.tables != c.tables:
+	case current.Tables != c.Tables:
 		return ErrTablesChanged
 	}
 	return nil
@@ -118,8 +103,11 @@ func (db *DB) SetFeed(ctx context.Context, on bool) error {
 }
 
 func enableTriggers(ctx context.Context, tx bun.Tx) error {
-	var pid, server, tables, triggers, ordinary sql.NullString
-	if err := tx.QueryRowContext(ctx, catalogQuery).Scan(&pid, &server, &tables, &triggers, &ordinary); err != nil || triggers.String == triggersHash {
+	var encoded []byte
+	if err := tx.QueryRowContext(ctx, catalogQuery).Scan(&encoded); err != nil {
+		return err
+	}
+	if current, err := decodeCatalog(encoded); err != nil || current.Triggers == triggersHash {
 		return err
 	}
 	for statement := range strings.SplitSeq(createTriggers, "--bun:split") {
@@ -133,9 +121,7 @@ func enableTriggers(ctx context.Context, tx bun.Tx) error {
 // disableTriggers disables the triggers, and makes listeners check them.
 func disableTriggers(ctx context.Context, tx bun.Tx) error {
 	var triggers []struct{ Table, Name string }
-	err := tx.NewSelect().TableExpr("pg_trigger").ColumnExpr("tgrelid::regclass::text AS table, tgname AS name").
-		Where("tgname IN ("+triggerNames+") AND tgrelid IN (SELECT to_regclass(name) FROM unnest(ARRAY["+sourceTables+"]) AS name)").
-		Where("tgenabled <> 'D'").Order("tgrelid", "tgname").Scan(ctx, &triggers)
+	err := tx.NewRaw(feedTriggers+"SELECT table_id::regclass::text AS table, tgname AS name FROM trigger WHERE tgenabled <> 'D' ORDER BY table_id, tgname").Scan(ctx, &triggers)
 	if err != nil || len(triggers) == 0 {
 		return err
 	}

@@ -32,6 +32,8 @@ func ParseURL(text string) (URL, error) {
 			return URL{}, errors.New("sqlite: needs a path, such as sqlite:data/portfolio.db")
 		case strings.Contains(path, ":memory:"):
 			return URL{}, errors.New("sqlite::memory: has a separate database for each connection, and loses it when the connection closes; use a file, such as sqlite:data/portfolio.db")
+		case strings.HasPrefix(path, "file:"), strings.Contains(path, "?"):
+			return URL{}, errors.New("sqlite: takes the path of a file, and no parameters such as mode=ro: the server sets what it needs")
 		}
 		return URL{text: text, path: path}, nil
 	}

@@ -9,6 +9,7 @@ import (
 func TestParseURL(t *testing.T) {
 	t.Parallel()
 	const memory = "sqlite::memory: has a separate database for each connection, and loses it when the connection closes; use a file, such as sqlite:data/portfolio.db"
+	const parameters = "sqlite: takes the path of a file, and no parameters such as mode=ro: the server sets what it needs"
 	for _, c := range []struct{ text, shown, problem string }{
 		{"sqlite:data/portfolio.db", "sqlite:data/portfolio.db", ""},
 		{"postgres://sara@h/db", "postgres://sara@h/db", ""},
@@ -22,6 +23,12 @@ func TestParseURL(t *testing.T) {
 		{"sqlite:", "", "sqlite: needs a path, such as sqlite:data/portfolio.db"},
 		{"sqlite::memory:", "", memory},
 		{"sqlite:file::memory:?cache=shared", "", memory},
+		{"sqlite:x.db?mode=ro", "", parameters},
+		{"sqlite:data/x.db?", "", parameters},
+		{"sqlite:/data/x.db?_pragma=journal_mode(delete)&cache=shared", "", parameters},
+		{"sqlite:file:x.db", "", parameters},
+		{"sqlite:file:/data/x.db?mode=rw", "", parameters},
+		{"sqlite:files/a%20b#1.db", "sqlite:files/a%20b#1.db", ""},
 		{"postgres://secret@%zz", "", "not a PostgreSQL URL"},
 		{"postgres://sara:%zzsecret@h/db", "", "not a PostgreSQL URL"},
 		{"postgres://sara:secret@h:99999/db", "", "not a PostgreSQL URL: invalid port"},

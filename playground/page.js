@@ -116,9 +116,9 @@ function* imageURLs(value, path = "data") {
 
 function isImage(text) {
   if (!URL.canParse(text)) return false;
-  const { host, href, pathname } = new URL(text);
+  const { protocol, host, href, pathname } = new URL(text);
   const isOurs = host === location.host || (config.mediaURL && href.startsWith(config.mediaURL));
-  return isOurs && /\.(gif|jpe?g|png|webp)$/i.test(pathname);
+  return isOurs && /^https?:$/.test(protocol) && /\.(gif|jpe?g|png|webp)$/i.test(pathname);
 }
 
 // storage keeps the tabs apart from those of other pages with GraphiQL on this host.

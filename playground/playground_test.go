@@ -5,6 +5,7 @@ import (
 	"compress/gzip"
 	"crypto/sha256"
 	"encoding/base64"
+	"encoding/json"
 	"errors"
 	"io"
 	"io/fs"
@@ -17,6 +18,8 @@ import (
 	"strings"
 	"testing"
 	"testing/fstest"
+
+	"github.com/google/go-cmp/cmp"
 
 	"portfolio/playground"
 )
@@ -210,31 +213,85 @@ func TestInvalidBuild(t *testing.T) {
 	}
 }
 
-// TestForm runs the page in a browser that cannot reach the CDN.
-func TestForm(t *testing.T) {
-	t.Parallel()
+// browse returns the document at a URL after its scripts have run in a browser that
+// cannot reach the CDN, and what they logged.
+func browse(t *testing.T, url string) (page, console string) {
+	t.Helper()
 	chromium, err := exec.LookPath("chromium")
 	if err != nil && os.Getenv("CI") == "" {
 		t.Skip("the playground is not tested in a browser: install chromium (Debian: apt-get install chromium)")
 	} else if err != nil {
 		t.Fatal(err)
 	}
-	server := newServer(t, unbuilt, playground.Options{Endpoint: "/graphql", Token: "KEY"})
 	command := exec.CommandContext(t.Context(), chromium, "--headless", "--no-sandbox", "--disable-gpu", "--enable-logging=stderr",
 		"--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1", "--virtual-time-budget=5000", "--dump-dom",
-		"--user-data-dir="+t.TempDir(), server.URL)
+		"--user-data-dir="+t.TempDir(), url)
 	var log strings.Builder
 	command.Stderr = &log
-	page, err := command.Output()
+	document, err := command.Output()
 	if err != nil {
 		t.Fatalf("%v\n%s", err, log.String())
 	}
+	return string(document), log.String()
+}
+
+// TestForm_LinksImagesOfTheServerOnly runs a query whose result has URLs of several
+// schemes and hosts.
+func TestForm_LinksImagesOfTheServerOnly(t *testing.T) {
+	t.Parallel()
+	const submit = `<script type="module">
+const waiting = setInterval(() => {
+	const form = document.getElementById("request");
+	if (document.getElementById("simple-form").hidden) return;
+	clearInterval(waiting);
+	form.requestSubmit();
+}, 50);
+</script>`
+	handler, err := playground.New(unbuilt, playground.Options{Endpoint: "/graphql", MediaURL: "https://files.example/media/"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path != "/graphql" {
+			page := httptest.NewRecorder()
+			handler.ServeHTTP(page, r)
+			_, _ = io.WriteString(w, page.Body.String()+submit) // without the policy of the page, which forbids this script
+			return
+		}
+		var urls []string
+		for _, url := range []string{
+			"http://HOST/media/ours.png", "https://HOST/media/tls.JPEG", "https://files.example/media/cdn.webp",
+			"javascript://HOST/%0Aalert(1)//.png", "JavaScript://HOST/.png", "ftp://HOST/a.png", "data://HOST/a.png", "view-source://HOST/a.png",
+			"http://elsewhere.example/a.png", "http://HOST@elsewhere.example/a.png", "https://files.example.evil/media/a.png",
+			"https://files.example/other/a.png", "http://HOST/media/a.svg", "/media/a.png",
+		} {
+			urls = append(urls, strings.ReplaceAll(url, "HOST", r.Host))
+		}
+		_ = json.NewEncoder(w).Encode(map[string]any{"data": map[string]any{"urls": urls}})
+	}))
+	t.Cleanup(server.Close)
+	page, _ := browse(t, server.URL)
+	var got []string
+	for _, link := range regexp.MustCompile(`<a href="([^"]*)"[^>]*><img src="([^"]*)"`).FindAllStringSubmatch(page, -1) {
+		got = append(got, strings.ReplaceAll(link[1], strings.TrimPrefix(server.URL, "http://"), "HOST"))
+	}
+	want := []string{"http://HOST/media/ours.png", "https://HOST/media/tls.JPEG", "https://files.example/media/cdn.webp"}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// TestForm runs the page as a form.
+func TestForm(t *testing.T) {
+	t.Parallel()
+	server := newServer(t, unbuilt, playground.Options{Endpoint: "/graphql", Token: "KEY"})
+	page, console := browse(t, server.URL)
 	for _, want := range []string{`<main id="simple-form">`, ">DocumentedLink</option>", ">UploadImage</option>"} {
-		if !strings.Contains(string(page), want) {
+		if !strings.Contains(page, want) {
 			t.Errorf("the page has no %s", want)
 		}
 	}
-	for _, message := range regexp.MustCompile(`(?m)^.*:CONSOLE.*$`).FindAllString(log.String(), -1) {
+	for _, message := range regexp.MustCompile(`(?m)^.*:CONSOLE.*$`).FindAllString(console, -1) {
 		if !strings.Contains(message, "net::ERR_NAME_NOT_RESOLVED") {
 			t.Error(message)
 		}

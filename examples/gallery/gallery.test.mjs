@@ -6,7 +6,8 @@ import { chromium } from "playwright-core";
 import { preview } from "vite";
 import { landscape } from "./landscape.mjs";
 
-const { PORTFOLIO_URL = "http://127.0.0.1:8000", SCREENSHOT, CHROMIUM = "/usr/bin/chromium" } = process.env;
+// FOREIGN_PORTFOLIO names a portfolio whose links have URLs that the API refuses.
+const { PORTFOLIO_URL = "http://127.0.0.1:8000", SCREENSHOT, CHROMIUM = "/usr/bin/chromium", FOREIGN_PORTFOLIO } = process.env;
 const token = process.env.PORTFOLIO_TOKEN ?? readFileSync("../../data/demo-token", "utf8").trim();
 
 const demo = "دمو پروژه"; // the link of the demo
@@ -309,6 +310,17 @@ test("gallery", { skip: Boolean(SCREENSHOT) }, async (t) => {
     await card("Alps").waitFor({ state: "detached" });
     await page.locator(".grid:focus").waitFor();
     assert.ok(!(await names()).includes("Alps"));
+  });
+
+  await t.test("shows URLs that cannot be opened as text", { skip: !FOREIGN_PORTFOLIO }, async () => {
+    await page.getByLabel("Portfolio").selectOption({ label: FOREIGN_PORTFOLIO });
+    const urls = { scheme: "example.com/a", script: "javascript:alert(1)", mail: "mailto:a@example.com", port: "http://example.com:x" };
+    await shown(...Object.keys(urls));
+    for (const [name, url] of Object.entries(urls)) {
+      await card(name).getByText(url, { exact: true }).waitFor();
+      assert.equal(await card(name).getByRole("link").count(), 0);
+    }
+    await page.getByLabel("Portfolio").selectOption("1");
   });
 
   await t.test("signs out", async () => {

@@ -3,7 +3,9 @@ package auth
 import (
 	"errors"
 	"fmt"
+	"regexp"
 	"runtime"
+	"strings"
 	"testing"
 	"time"
 
@@ -49,17 +51,20 @@ func TestAuthenticator_ForgetsRefusalOfEarlierQuery(t *testing.T) {
 					<-read
 					dbtest.Exec(t, dsn, "UPDATE tokens SET key_hash = $1 WHERE id = $2", hash[:], id)
 					dbtest.Exec(t, dsn, "UPDATE users SET is_active = true")
-					later := make(chan error, 1)
+					later, goroutine := make(chan error, 1), make(chan string, 1)
 					go func() {
+						goroutine <- goroutineID()
 						_, _, err := authenticator.Viewer(t.Context(), key)
 						later <- err
 					}()
-					for authenticator.Stats().Misses == 0 { // then it is about to join the earlier query
-						runtime.Gosched()
+					deadline := time.Now().Add(20 * time.Second)
+					for id := <-goroutine; len(later) == 0 && !waitsForQuery(id) && time.Now().Before(deadline); {
+						time.Sleep(time.Millisecond)
 					}
 					close(release)
-					if entry := (<-earlier).Val.(*cacheEntry); !errors.Is(entry.err, c.want) {
-						t.Errorf("earlier query: got %v, want %v", entry.err, c.want)
+					result := <-earlier
+					if entry := result.Val.(*cacheEntry); !errors.Is(entry.err, c.want) || !result.Shared {
+						t.Errorf("earlier query: got %v, shared %t, want %v, shared with the later request", entry.err, result.Shared, c.want)
 					}
 					if err := <-later; err != nil {
 						t.Errorf("later request: got %v, want no error", err)
@@ -68,6 +73,20 @@ func TestAuthenticator_ForgetsRefusalOfEarlierQuery(t *testing.T) {
 			})
 		}
 	}
+}
+
+// goroutineID returns the number of the calling goroutine.
+func goroutineID() string {
+	stack := make([]byte, 64)
+	return strings.Fields(string(stack[:runtime.Stack(stack, false)]))[1]
+}
+
+// waitsForQuery reports whether a goroutine waits for the result of a query that requests
+// share. Then it has joined the query.
+func waitsForQuery(goroutine string) bool {
+	stacks := make([]byte, 4<<20)
+	waiting := regexp.MustCompile(`goroutine ` + goroutine + ` \[select[^]]*\]:\n[^\n]*\.\(\*Authenticator\)\.load\(`)
+	return waiting.Match(stacks[:runtime.Stack(stacks, true)])
 }
 
 // TestAuthenticator_ReadsAgainAtMaxAge checks that a viewer is read again at the maximum age

@@ -34,11 +34,6 @@ func Create(ctx context.Context, source Source, file string) (missing int64, err
 		return 0, err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(work)) }()
-	media, err := os.OpenRoot(source.Media)
-	if err != nil {
-		return 0, fmt.Errorf("MEDIA_STORE: %w", err)
-	}
-	defer func() { _ = media.Close() }()
 	snapshot, err := source.Database.NewSnapshot(ctx)
 	if err != nil {
 		return 0, err
@@ -46,7 +41,8 @@ func Create(ctx context.Context, source Source, file string) (missing int64, err
 	defer snapshot.Close()
 
 	archive := filepath.Join(work, "backup.tar")
-	b := &backup{media: media, snapshot: snapshot, work: work}
+	b := &backup{directory: source.Media, snapshot: snapshot, work: work}
+	defer b.closeMedia()
 	if missing, err = b.write(ctx, archive, source.Program); err != nil {
 		return 0, err
 	}
@@ -58,11 +54,18 @@ func Create(ctx context.Context, source Source, file string) (missing int64, err
 
 // backup is a backup that is being written.
 type backup struct {
-	media    *os.Root
-	snapshot *db.Snapshot
-	work     string // directory of temporary files
-	writer   writer
-	copied   int64 // files
+	directory string   // of the files
+	media     *os.Root // directory, nil until it is needed: without images it may not exist
+	snapshot  *db.Snapshot
+	work      string // directory of temporary files
+	writer    writer
+	copied    int64 // files
+}
+
+func (b *backup) closeMedia() {
+	if b.media != nil {
+		_ = b.media.Close()
+	}
 }
 
 func (b *backup) write(ctx context.Context, archive, program string) (missing int64, err error) {
@@ -157,6 +160,11 @@ func (b *backup) copyListed(ctx context.Context) (missing int, err error) {
 func (b *backup) copyFile(ctx context.Context, key string) (found bool, err error) {
 	if !validKey(key) {
 		return false, nil
+	}
+	if b.media == nil {
+		if b.media, err = os.OpenRoot(b.directory); err != nil {
+			return false, err
+		}
 	}
 	file, err := b.media.Open(key)
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) || errors.Is(err, syscall.ENAMETOOLONG) {

@@ -153,17 +153,39 @@ func filesBelow(t testing.TB, directory string) map[string]string {
 	return found
 }
 
+// TestCreate_NeedsNoDirectoryWithoutFiles backs up rows that have no file: there are
+// no images, or their paths are not those of files.
+func TestCreate_NeedsNoDirectoryWithoutFiles(t *testing.T) {
+	t.Parallel()
+	empty, strange := newTarget(t, "empty"), newTarget(t, "strange")
+	dbtest.Exec(t, "sqlite:"+strange.Database, "INSERT INTO images (type, name, path, size) VALUES ('image', 'none', '', 0)")
+	for name, source := range map[string]Target{"no images": empty, "an image without a path": strange} {
+		if _, err := os.Stat(source.Media); !errors.Is(err, fs.ErrNotExist) {
+			t.Fatalf("%s: the directory exists: %v", name, err)
+		}
+		backup := filepath.Join(t.TempDir(), "backup.tar")
+		if got := <-create(t, source, backup); got.err != nil || got.missing != 0 {
+			t.Errorf("%s: got %d missing files and %v, want none", name, got.missing, got.err)
+			continue
+		}
+		checkCreated(t, source, backup, map[string]string{})
+	}
+}
+
 // TestCreateFails checks that a backup that fails leaves no file.
 func TestCreateFails(t *testing.T) {
 	t.Parallel()
-	empty, files, damaged := newTarget(t, "empty"), newTarget(t, "files", "a.png"), newTarget(t, "damaged", "a.png")
+	absent, files, damaged := newTarget(t, "absent", "a.png"), newTarget(t, "files", "a.png"), newTarget(t, "damaged", "a.png")
+	if err := os.RemoveAll(absent.Media); err != nil {
+		t.Fatal(err)
+	}
 	removeFile(t, files, "a.png")
 	dbtest.Exec(t, "sqlite:"+damaged.Database, "PRAGMA writable_schema = 1; UPDATE sqlite_master SET rootpage = 3 WHERE name = 'tokens_user_id'")
 	for name, c := range map[string]struct {
 		source Target
 		want   string
 	}{
-		"no directory":     {empty, "MEDIA_STORE: open " + empty.Media + ": no such file or directory"},
+		"no directory":     {absent, "MEDIA_STORE: open " + absent.Media + ": no such file or directory"},
 		"no file at all":   {files, "MEDIA_STORE: there is no file at all, so this is not the store of these rows"},
 		"damaged database": {damaged, "the database is damaged: "},
 	} {

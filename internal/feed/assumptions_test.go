@@ -2,6 +2,7 @@ package feed_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/url"
@@ -316,38 +317,45 @@ func TestFeed_SurvivesManySubscribersAndChanges(t *testing.T) {
 	changes := start(t, database, "", slog.New(slog.NewTextHandler(logged, nil)))
 	feedtest.Await(t, changes)
 	mark := changes.Mark()
-	var waiting, woken sync.WaitGroup
-	var early atomic.Int64
+	var waiting sync.WaitGroup
+	var returns atomic.Int64
+	var tags [subscribers]feed.Tags
+	var errs [subscribers]error
 	ctx, cancel := context.WithCancel(t.Context())
 	for id := range subscribers {
-		ctx, recorded := db.RecordReads(ctx)
-		if _, err := database.Portfolio(ctx, int64(id+1)); err != nil {
+		reading, recorded := db.RecordReads(ctx)
+		if _, err := database.Portfolio(reading, int64(id+1)); err != nil {
 			t.Fatal(err)
 		}
-		tags := changes.Tags(recorded)
-		wait := func() {
-			if err := changes.Wait(ctx, mark, tags); err != nil {
-				early.Add(1)
-			}
-		}
-		if id < changed {
-			woken.Go(wait)
-		} else {
-			waiting.Go(wait)
-		}
+		tags[id] = changes.Tags(recorded)
+		waiting.Go(func() {
+			errs[id] = changes.Wait(ctx, mark, tags[id])
+			returns.Add(1)
+		})
 	}
+	waitFor(t, "all wait", func() bool { return changes.Waiting() == subscribers })
 	dbtest.Exec(t, dsn, fmt.Sprintf("DO 'BEGIN FOR i IN 1..%d LOOP UPDATE portfolios SET name = ''new'' WHERE id = i; END LOOP; END'", changed))
 	if changes.Mark() == 0 {
 		t.Error("the session has ended")
 	}
-	woken.Wait()
-	if n := early.Load(); n != 0 {
-		t.Errorf("%d waits of changed rows were canceled", n)
+	var want [subscribers]error
+	current := 0
+	for id := range subscribers {
+		if id >= changed && changes.Current(mark, tags[id]) { // no changed row shares its tag
+			want[id] = context.Canceled
+			current++
+		}
+	}
+	waitFor(t, "those whose tags have changed are woken", func() bool { return returns.Load() >= int64(subscribers-current) })
+	if waiters := changes.Waiting(); waiters != current || current == 0 {
+		t.Errorf("got %d who still wait, want %d", waiters, current)
 	}
 	cancel()
 	waiting.Wait()
-	if n := early.Load(); n == 0 {
-		t.Error("every wait has ended by a change")
+	for id := range subscribers {
+		if !errors.Is(errs[id], want[id]) {
+			t.Errorf("portfolio %d: got %v, want %v", id+1, errs[id], want[id])
+		}
 	}
 	if logged.contains("not heard") {
 		t.Error(logged.text.String())

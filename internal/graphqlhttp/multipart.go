@@ -8,6 +8,7 @@ import (
 	"mime/multipart"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -157,7 +158,8 @@ func rootFields(set ast.SelectionSet) []*ast.Field {
 }
 
 // takesFile reports whether the value at a path such as
-// variables.input.images.0 is of type Upload.
+// variables.input.images.0 is of type Upload. A value that is not in a list is the
+// only element where a list is expected, section 3.11 of the specification.
 func (h *Handler) takesFile(operation *ast.OperationDefinition, path string) bool {
 	names := strings.Split(path, ".")
 	if len(names) < 2 {
@@ -167,17 +169,17 @@ func (h *Handler) takesFile(operation *ast.OperationDefinition, path string) boo
 	if variable == nil {
 		return false
 	}
-	at := variable.Type
+	valueType := variable.Type
 	for _, name := range names[2:] {
-		if at.Elem != nil {
-			at = at.Elem
+		if _, err := strconv.Atoi(name); err == nil && valueType.Elem != nil {
+			valueType = valueType.Elem
 			continue
 		}
-		field := h.Documents.Schema.Types[at.NamedType].Fields.ForName(name)
+		field := h.Documents.Schema.Types[valueType.Name()].Fields.ForName(name)
 		if field == nil {
 			return false
 		}
-		at = field.Type
+		valueType = field.Type
 	}
-	return at.NamedType == "Upload"
+	return valueType.Name() == "Upload"
 }

@@ -7,6 +7,7 @@ import (
 	"mime/multipart"
 	"net/http"
 	"os"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -49,7 +50,7 @@ func (r *progressReader) Read(p []byte) (int, error) {
 type fileSet struct {
 	budget   *admission.Budget
 	maxBytes int64             // of each file
-	unread   map[string][]file // not yet read, by the name of the part
+	unread   map[string][]file // not yet read, by the encoded name of the part
 	temps    []*os.File
 	taken    int64 // bytes of the budget
 }
@@ -87,7 +88,8 @@ func (s *fileSet) replaceNulls(variables map[string]any, parts map[string][]stri
 			}
 			value := file{&upload{path: path}}
 			set(value)
-			s.unread[part] = append(s.unread[part], value)
+			name := encodeName(part)
+			s.unread[name] = append(s.unread[name], value)
 		}
 	}
 	return nil
@@ -185,11 +187,12 @@ func (f multipartReader) readFiles(set *fileSet) *requestError {
 		if part == nil {
 			return badRequest("A file of the map is missing.")
 		}
-		targets, known := set.unread[part.FormName()]
+		name, filename := namesOf(part)
+		targets, known := set.unread[name]
 		if !known {
 			return badRequest("Unexpected part: its name is not in the map, or it was already sent.")
 		}
-		delete(set.unread, part.FormName())
+		delete(set.unread, name)
 		f.body.N = set.maxBytes + maxPartOverhead
 		temp, size, err := set.saveTemp(part, targets[0])
 		if err != nil {
@@ -197,7 +200,7 @@ func (f multipartReader) readFiles(set *fileSet) *requestError {
 		}
 		for _, target := range targets {
 			target.content = graphql.Upload{
-				File: io.NewSectionReader(temp, 0, size), Filename: part.FileName(), Size: size, ContentType: part.Header.Get("Content-Type"),
+				File: io.NewSectionReader(temp, 0, size), Filename: filename, Size: size, ContentType: part.Header.Get("Content-Type"),
 			}
 		}
 	}
@@ -205,6 +208,25 @@ func (f multipartReader) readFiles(set *fileSet) *requestError {
 		return badRequest("Unexpected part after the files of the map.")
 	}
 	return nil
+}
+
+// encodeName encodes the name of a part as browsers do, by the multipart/form-data
+// encoding algorithm of the HTML standard. An encoded name stays the same.
+func encodeName(name string) string {
+	return strings.NewReplacer("\r\n", "%0D%0A", "\r", "%0D%0A", "\n", "%0D%0A", `"`, "%22").Replace(name)
+}
+
+// fromBrowser matches the header Content-Disposition of a file as browsers write it.
+// Unlike RFC 2183 they escape nothing by a backslash.
+var fromBrowser = regexp.MustCompile(`^form-data; name="([^"]*)"; filename="([^"]*)"$`)
+
+// namesOf returns the encoded name of a part, and the name of its file.
+func namesOf(part *multipart.Part) (name, filename string) {
+	match := fromBrowser.FindStringSubmatch(part.Header.Get("Content-Disposition"))
+	if match == nil {
+		return encodeName(part.FormName()), part.FileName()
+	}
+	return match[1], strings.NewReplacer("%0D", "\r", "%0A", "\n", "%22", `"`).Replace(match[2])
 }
 
 // saveTemp writes a part to a temporary file. The file is unlinked before it is

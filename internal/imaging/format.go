@@ -7,7 +7,6 @@ import (
 	"bytes"
 	"errors"
 	"image"
-	"image/jpeg"
 	"image/png"
 	"io"
 )
@@ -18,6 +17,7 @@ const (
 	maxFrames  = 1000    // of an animation
 	maxScans   = 100     // of a progressive JPEG: each costs a pass over all pixels
 	maxProfile = 4 << 20 // bytes
+	maxEnd     = 12      // bytes, of PNG
 )
 
 // An InputError describes a defect of an image file. It completes a sentence
@@ -35,6 +35,7 @@ const (
 	errScans    = InputError("may have at most 100 scans")
 	errProfile  = InputError("may have a color profile of at most 4194304 bytes")
 	errAnimated = InputError("must not be an animated WebP")
+	errEncoding = InputError("is a JPEG of a kind that is not supported: save it again, with chroma subsampling 4:2:0 or 4:4:4")
 )
 
 // imageInfo describes an image by its header.
@@ -99,8 +100,8 @@ type format struct {
 
 	// strip removes what does not decide how the image looks: location, author,
 	// comments, embedded thumbnails, trailing data. It reuses the memory of the
-	// file, checks the file's structure and returns the EXIF orientation, 1 by
-	// default.
+	// file, checks the file's structure and appends an end, of up to maxEnd bytes, if
+	// that is missing. It returns the first EXIF orientation, 1 by default.
 	strip func(file []byte) (stripped []byte, orientation int, err error)
 
 	readColors func(stripped []byte) (colorSpace, error)
@@ -108,7 +109,7 @@ type format struct {
 }
 
 var formats = []*format{
-	{"image/jpeg", ".jpg", "\xff\xd8\xff", readJPEGInfo, stripJPEG, readJPEGColors, jpeg.Decode},
+	{"image/jpeg", ".jpg", "\xff\xd8\xff", readJPEGInfo, stripJPEG, readJPEGColors, decodeJPEG},
 	{"image/png", ".png", pngMagic, readPNGInfo, stripPNG, readPNGColors, png.Decode},
 	{"image/gif", ".gif", "GIF8?a", readGIFInfo, stripGIF, readGIFColors, decodeGIF},
 	{"image/webp", ".webp", "RIFF????WEBP", readWebPInfo, stripWebP, readWebPColors, decodeWebP},
@@ -152,6 +153,9 @@ func (i imageInfo) decode(stripped []byte) (decoded image.Image, err error) {
 		}
 	}()
 	decoded, err = i.format.decode(bytes.NewReader(stripped))
+	if _, ok := errors.AsType[InputError](err); ok {
+		return nil, err
+	}
 	if err != nil || decoded.Bounds() != image.Rect(0, 0, i.width, i.height) {
 		return nil, errCorrupt
 	}

@@ -82,7 +82,7 @@ func formatFiles(t *testing.T) map[string][]byte {
 	return files
 }
 
-func grayScene(t *testing.T) *image.Gray {
+func grayScene(t testing.TB) *image.Gray {
 	t.Helper()
 	scene := readPNG(t, "scene.png")
 	gray := image.NewGray(scene.Bounds())

@@ -29,7 +29,7 @@ func FuzzImage(f *testing.F) {
 		if rejected(t, err) {
 			return
 		}
-		if len(stripped) > length || orientation < 1 || orientation > 8 {
+		if len(stripped) > length+maxEnd || orientation < 1 || orientation > 8 {
 			t.Fatalf("%d bytes of %d, orientation %d", len(stripped), length, orientation)
 		}
 		colors, err := info.format.readColors(stripped)

@@ -96,8 +96,8 @@ func skipExtensions(r *bufio.Reader) error {
 	}
 }
 
-// stripGIF keeps frames, their timing and how often they repeat. GIF has no
-// orientation.
+// stripGIF keeps frames, their timing and how often they repeat. Like browsers, it
+// ignores what follows the first frame and is no block. GIF has no orientation.
 func stripGIF(file []byte) (stripped []byte, orientation int, err error) {
 	if len(file) < 13 {
 		return nil, 0, errCorrupt
@@ -109,32 +109,43 @@ func stripGIF(file []byte) (stripped []byte, orientation int, err error) {
 	stripped = file[:at]
 	rest := file[at:]
 	for frames := 0; ; {
-		var end int // first where the sub-blocks begin, then where they end
-		keep := true
+		block, after, ok := cutGIFBlock(rest)
 		switch {
-		case len(rest) > 0 && rest[0] == gifTrailer && frames > 0:
+		case !ok && frames > 0:
 			return append(stripped, gifTrailer), 1, nil
-		case len(rest) > 2 && rest[0] == gifExtension:
-			end, keep = 2, isKeptExtension(rest[1:])
-		case len(rest) > 10 && rest[0] == gifImage:
-			end = 11 + paletteSize(rest[9])
+		case !ok:
+			return nil, 0, errCorrupt
+		case block[0] == gifImage:
 			if frames++; frames > maxFrames {
 				return nil, 0, errFrames
 			}
-		default:
-			return nil, 0, errCorrupt
 		}
-		for length := 1; length > 0; end += 1 + length {
-			if end >= len(rest) {
-				return nil, 0, errCorrupt
-			}
-			length = int(rest[end])
+		if block[0] == gifImage || isKeptExtension(block[1:]) {
+			stripped = append(stripped, block...)
 		}
-		if keep {
-			stripped = append(stripped, rest[:end]...)
-		}
-		rest = rest[end:]
+		rest = after
 	}
+}
+
+// cutGIFBlock cuts the first extension or frame, with its sub-blocks, off the data
+// of a GIF. It reports false if there is none.
+func cutGIFBlock(data []byte) (block, rest []byte, ok bool) {
+	var end int // first where the sub-blocks begin, then where they end
+	switch {
+	case len(data) > 2 && data[0] == gifExtension:
+		end = 2
+	case len(data) > 10 && data[0] == gifImage:
+		end = 11 + paletteSize(data[9])
+	default:
+		return nil, nil, false
+	}
+	for length := 1; length > 0; end += 1 + length {
+		if end >= len(data) {
+			return nil, nil, false
+		}
+		length = int(data[end])
+	}
+	return data[:end], data[end:], true
 }
 
 // isKeptExtension reports whether an extension, from its label on, is a graphic

@@ -4,9 +4,14 @@ import (
 	"bufio"
 	"bytes"
 	"encoding/binary"
+	"errors"
+	"image"
+	"image/color"
+	"image/jpeg"
 	"io"
 	"math"
 	"slices"
+	"sync"
 )
 
 // Markers, table B.1 of ITU-T T.81.
@@ -14,7 +19,8 @@ const (
 	sof0, sof2      = 0xc0, 0xc2 // start of frame: baseline, progressive
 	dht, jpg, dac   = 0xc4, 0xc8, 0xcc
 	rst0, rst7      = 0xd0, 0xd7
-	eoi, sos, exp   = 0xd9, 0xda, 0xdf
+	soi, eoi, sos   = 0xd8, 0xd9, 0xda
+	dqt, dri        = 0xdb, 0xdd
 	app0, app1      = 0xe0, 0xe1 // JFIF, EXIF
 	app2, app14     = 0xe2, 0xee // ICC profile, Adobe
 	endOfImage      = "\xff\xd9"
@@ -62,27 +68,28 @@ func readJPEGInfo(content io.Reader) (imageInfo, error) {
 
 // readJPEGMarker reads a marker and the length of its payload.
 func readJPEGMarker(r *bufio.Reader) (marker byte, length int, err error) {
-	var start [2]byte
-	if _, err := io.ReadFull(r, start[:]); err != nil {
-		return 0, 0, err
-	}
-	for start[0] == 0xff && start[1] == 0xff { // fill bytes
-		if start[1], err = r.ReadByte(); err != nil {
+	for previous := byte(0); previous != 0xff || !isMarker(marker); {
+		previous = marker
+		if marker, err = r.ReadByte(); err != nil {
 			return 0, 0, err
 		}
 	}
-	marker = start[1]
-	if start[0] != 0xff || marker == 0 || marker == 0x01 || marker >= rst0 && marker < sos {
+	if marker == soi || marker == eoi {
 		return 0, 0, errCorrupt
 	}
-	if _, err := io.ReadFull(r, start[:]); err != nil {
+	var size [2]byte
+	if _, err := io.ReadFull(r, size[:]); err != nil {
 		return 0, 0, err
 	}
-	if length = int(binary.BigEndian.Uint16(start[:])) - 2; length < 0 {
+	if length = int(binary.BigEndian.Uint16(size[:])) - 2; length < 0 {
 		return 0, 0, errCorrupt
 	}
 	return marker, length, nil
 }
+
+// isMarker reports whether the byte after 0xff begins a segment, or ends the image.
+// Other bytes between segments are skipped, as by browsers.
+func isMarker(b byte) bool { return b > 0x01 && b < 0xff && (b < rst0 || b > rst7) }
 
 func isFrame(marker byte) bool {
 	return marker >= sof0 && marker <= 0xcf && marker != dht && marker != jpg && marker != dac
@@ -95,7 +102,7 @@ func parseJPEGFrame(frame []byte, progressive bool) (imageInfo, error) {
 	info := imageInfo{height: int(binary.BigEndian.Uint16(frame[1:])), width: int(binary.BigEndian.Uint16(frame[3:]))}
 	mode, known := map[byte]string{1: "L", 3: "RGB", 4: "CMYK"}[frame[5]]
 	if !known {
-		return imageInfo{}, errCorrupt
+		return imageInfo{}, errEncoding
 	}
 	info.mode = mode
 	samples, most := 0, 1
@@ -124,59 +131,103 @@ func hasRGBComponents(frame []byte) bool {
 	return frame[6] == 'R' && frame[9] == 'G' && frame[12] == 'B'
 }
 
+// adobeSize is the size of the payload of a segment APP14, of which more is
+// ignored.
+const adobeSize = 12
+
 // isAdobe reports whether the payload of a segment APP14 holds Adobe's color
-// transform and nothing else.
+// transform.
 func isAdobe(payload []byte) bool {
-	return len(payload) == 12 && bytes.HasPrefix(payload, []byte("Adobe"))
+	return len(payload) >= adobeSize && bytes.HasPrefix(payload, []byte("Adobe"))
 }
 
 // stripJPEG keeps what is decoded and, of the application segments, JFIF, the
-// color profile and Adobe's color transform.
+// color profile and Adobe's color transform. Like browsers, it ignores a missing
+// end.
 func stripJPEG(file []byte) (stripped []byte, orientation int, err error) {
-	stripped, orientation = file[:2], 1
-	scans := 0
+	stripped = file[:2]
+	scans := jpegScans{selectors: map[byte]bool{}}
 	for rest := file[2:]; ; {
 		marker, segment, after, err := cutJPEGSegment(rest)
-		if err != nil {
+		if err != nil && scans.count == 0 {
 			return nil, 0, err
 		}
-		if marker == eoi {
-			return append(stripped, endOfImage...), orientation, nil
+		if err != nil || marker == eoi {
+			return append(stripped, endOfImage...), max(orientation, 1), scans.check()
 		}
 		payload := segment[4:]
-		if tiff, ok := bytes.CutPrefix(payload, []byte("Exif\x00\x00")); ok && marker == app1 {
+		if tiff, ok := bytes.CutPrefix(payload, []byte("Exif\x00\x00")); ok && marker == app1 && orientation == 0 {
 			orientation = exifOrientation(tiff)
 		}
 		if marker == sos {
-			if scans++; scans > maxScans {
+			if scans.count++; scans.count > maxScans {
 				return nil, 0, errScans
 			}
 			size := entropyCodedSize(after)
 			segment, after = segment[:len(segment)+size], after[size:]
 		}
+		scans.add(marker, payload)
 		switch {
 		case marker == app0 && bytes.HasPrefix(payload, []byte("JFIF\x00")) && len(payload) >= 14:
 			stripped = append(stripped, 0xff, app0, 0, 16)
 			stripped = append(append(stripped, payload[:12]...), 0, 0) // without its thumbnail
-		case isKeptSegment(marker, payload), marker == app14 && scans == 0 && isAdobe(payload):
+		case marker == app14 && scans.count == 0 && isAdobe(payload):
+			stripped = append(stripped, 0xff, app14, 0, 2+adobeSize)
+			stripped = append(stripped, payload[:adobeSize]...)
+		case isKeptSegment(marker, payload):
 			stripped = append(stripped, segment...)
 		}
 		rest = after
 	}
 }
 
+// jpegScans counts scans, and notes which components they have.
+type jpegScans struct {
+	count      int
+	components int           // of the frame
+	selectors  map[byte]bool // of the components in scans
+}
+
+// add reads the components of a frame or a scan, sections B.2.2 and B.2.3 of ITU-T
+// T.81.
+func (s *jpegScans) add(marker byte, payload []byte) {
+	if isFrame(marker) && len(payload) > 5 {
+		s.components = int(payload[5])
+	}
+	if marker != sos || len(payload) == 0 {
+		return
+	}
+	components := payload[1:][:min(2*int(payload[0]), len(payload)-1)]
+	for i := 0; i < len(components); i += 2 {
+		s.selectors[components[i]] = true
+	}
+}
+
+// check returns an error if a component has no scan.
+func (s *jpegScans) check() error {
+	if len(s.selectors) < s.components {
+		return errCorrupt
+	}
+	return nil
+}
+
 func isKeptSegment(marker byte, payload []byte) bool {
-	return marker >= sof0 && marker <= exp || // tables, frames and scans
-		marker == app2 && bytes.HasPrefix(payload, []byte(profileName))
+	switch marker {
+	case dht, dqt, dri, sos:
+		return true
+	case app2:
+		return bytes.HasPrefix(payload, []byte(profileName))
+	}
+	return isFrame(marker)
 }
 
 // cutJPEGSegment cuts the first segment, with its marker and length, off the
 // data of a JPEG. Entropy-coded data of a scan is left in rest.
 func cutJPEGSegment(data []byte) (marker byte, segment, rest []byte, err error) {
-	for len(data) > 1 && data[0] == 0xff && data[1] == 0xff { // fill bytes
+	for len(data) > 1 && (data[0] != 0xff || !isMarker(data[1])) {
 		data = data[1:]
 	}
-	if len(data) < 2 || data[0] != 0xff {
+	if len(data) < 2 || data[1] == soi {
 		return 0, nil, nil, errCorrupt
 	}
 	if data[1] == eoi {
@@ -206,6 +257,42 @@ func entropyCodedSize(data []byte) int {
 			return at
 		}
 	}
+}
+
+// invertedCMYK is a segment APP14 by which four components are inverted CMYK.
+const invertedCMYK = "\xff\xee\x00\x0eAdobe\x00\x64\x00\x00\x00\x00\x00"
+
+// standardTables is a segment DHT with the tables of section K.3 of ITU-T T.81, which
+// package jpeg writes for color.
+var standardTables = sync.OnceValue(func() []byte {
+	var encoded bytes.Buffer
+	_ = jpeg.Encode(&encoded, image.NewYCbCr(image.Rect(0, 0, 1, 1), image.YCbCrSubsampleRatio420), nil) // to memory
+	for rest := encoded.Bytes()[2:]; ; {
+		marker, segment, after, err := cutJPEGSegment(rest)
+		if err != nil || marker == dht {
+			return segment
+		}
+		rest = after
+	}
+})
+
+// decodeJPEG decodes a JPEG. Like browsers, it takes four components for inverted
+// CMYK unless Adobe's segment says something else, and uses the standard tables where
+// there are none, such as in the frames of webcams.
+func decodeJPEG(r io.Reader) (image.Image, error) {
+	var start bytes.Buffer
+	config, err := jpeg.DecodeConfig(io.TeeReader(r, &start))
+	if _, ok := errors.AsType[jpeg.UnsupportedError](err); ok {
+		return nil, errEncoding
+	}
+	if err != nil {
+		return nil, err
+	}
+	header := slices.Concat(start.Next(2), standardTables())
+	if config.ColorModel == color.CMYKModel {
+		header = append(header, invertedCMYK...)
+	}
+	return jpeg.Decode(io.MultiReader(bytes.NewReader(header), &start, r))
 }
 
 // readJPEGColors joins the segments of a profile, annex B.4 of ICC.1.

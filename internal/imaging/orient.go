@@ -7,10 +7,11 @@ import (
 )
 
 // exifOrientation returns the value of tag 274 in the first directory of a TIFF
-// file, the format of EXIF, or 1 if it is missing or invalid.
+// file, the format of EXIF. It returns 1 if the tag is missing or invalid, and 0 for
+// what is too short for a TIFF file, which browsers ignore.
 func exifOrientation(tiff []byte) int {
 	if len(tiff) < 8 {
-		return 1
+		return 0
 	}
 	var order binary.ByteOrder = binary.BigEndian
 	if tiff[0] == 'I' {

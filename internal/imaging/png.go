@@ -62,40 +62,125 @@ func pngMode(depth, colorType byte) string {
 	return ""
 }
 
-// stripPNG keeps the chunks that decide how the image looks.
+// endOfPNG is the chunk IEND.
+const endOfPNG = "\x00\x00\x00\x00IEND\xae\x42\x60\x82"
+
+// stripPNG keeps the chunks that decide how the image looks. Like browsers, it
+// ignores a missing end.
 func stripPNG(file []byte) (stripped []byte, orientation int, err error) {
-	stripped, orientation = file[:len(pngMagic)], 1
-	for at, frames := len(pngMagic), 0; ; {
-		if at+12 > len(file) {
-			return nil, 0, errCorrupt
+	stripped = file[:len(pngMagic)]
+	filter := chunkFilter{file[25], isAnimationIntact(file[len(pngMagic):]), map[string]bool{}}
+	for rest, frames := file[len(pngMagic):], 0; ; {
+		chunk, after, err := cutPNGChunk(rest)
+		if err != nil && !filter.names["IDAT"] {
+			return nil, 0, err
 		}
-		length := int(binary.BigEndian.Uint32(file[at:]))
-		end := at + 12 + length
-		if length < 0 || length > len(file) || end > len(file) {
-			return nil, 0, errCorrupt
+		if err != nil || chunk.name() == "IEND" {
+			return append(stripped, endOfPNG...), max(orientation, 1), nil
 		}
-		name, data := string(file[at+4:at+8]), file[at+8:end-4]
-		if name == "eXIf" && binary.BigEndian.Uint32(file[end-4:]) == crc32.ChecksumIEEE(file[at+4:end-4]) {
-			orientation = exifOrientation(data)
+		if chunk.name() == "eXIf" && orientation == 0 && chunk.isIntact() {
+			orientation = exifOrientation(chunk.data())
 		}
-		if name == "fcTL" {
+		if chunk.name() == "fcTL" {
 			if frames++; frames > maxFrames {
 				return nil, 0, errFrames
 			}
 		}
-		if slices.Contains(keptChunks, name) {
-			stripped = append(stripped, file[at:end]...)
+		if filter.accept(chunk) {
+			stripped = append(stripped, chunk...)
 		}
-		if name == "IEND" {
-			return stripped, orientation, nil
-		}
-		at = end
+		rest = after
 	}
 }
 
-var keptChunks = []string{
-	"IHDR", "PLTE", "IDAT", "IEND", "tRNS", "gAMA", "cHRM", "sRGB", "iCCP", "cICP", "mDCV", "cLLI", "sBIT", "bKGD", "pHYs",
-	"acTL", "fcTL", "fdAT", // animation
+// pngChunk is a chunk with its length, name and CRC.
+type pngChunk []byte
+
+// cutPNGChunk cuts the first chunk off the data of a PNG.
+func cutPNGChunk(data []byte) (chunk pngChunk, rest []byte, err error) {
+	const frame = 12 // bytes of length, name and CRC
+	if len(data) < frame || binary.BigEndian.Uint32(data) > uint32(len(data)-frame) {
+		return nil, nil, errCorrupt
+	}
+	end := frame + int(binary.BigEndian.Uint32(data))
+	return data[:end], data[end:], nil
+}
+
+func (c pngChunk) name() string { return string(c[4:8]) }
+
+func (c pngChunk) data() []byte { return c[8 : len(c)-4] }
+
+// isIntact reports whether the CRC matches.
+func (c pngChunk) isIntact() bool {
+	return binary.BigEndian.Uint32(c[len(c)-4:]) == crc32.ChecksumIEEE(c[4:len(c)-4])
+}
+
+// chunkFilter decides which chunks are kept. Like browsers, it ignores ancillary
+// chunks that are damaged, and transparency that is invalid.
+type chunkFilter struct {
+	colorType byte
+	animated  bool            // whether the chunks of an animation are kept
+	names     map[string]bool // of the chunks that were accepted
+}
+
+// accept reports whether a chunk is kept.
+func (f *chunkFilter) accept(chunk pngChunk) bool {
+	name, keep := chunk.name(), false
+	switch name {
+	case "IHDR", "IDAT":
+		keep = true
+	case "PLTE": // of other color types it is a suggestion
+		keep = f.colorType == pngPaletted
+	case "tRNS":
+		keep = chunk.isIntact() && !f.names["tRNS"] && !f.names["IDAT"] && f.allowsTransparency(len(chunk.data()))
+	case "acTL", "fcTL", "fdAT":
+		keep = f.animated
+	default:
+		keep = slices.Contains(ancillaryChunks, name) && chunk.isIntact()
+	}
+	if keep { // the map must not hold every name that a file invents
+		f.names[name] = true
+	}
+	return keep
+}
+
+// allowsTransparency reports whether a chunk tRNS may have size bytes of data,
+// section 11.3.1.1 of the PNG specification.
+func (f *chunkFilter) allowsTransparency(size int) bool {
+	switch f.colorType {
+	case pngGray:
+		return size == 2
+	case pngTrueColor:
+		return size == 6
+	case pngPaletted:
+		return size <= 256 && f.names["PLTE"]
+	}
+	return false
+}
+
+// Color types of images without an alpha channel.
+const pngGray, pngTrueColor, pngPaletted = 0, 2, 3
+
+var ancillaryChunks = []string{
+	"gAMA", "cHRM", "sRGB", "iCCP", "cICP", "mDCV", "cLLI", "sBIT", "bKGD", "pHYs",
+}
+
+// isAnimationIntact reports whether no chunk of an animation is damaged. Browsers may
+// show nothing of one that is.
+func isAnimationIntact(chunks []byte) bool {
+	for {
+		chunk, rest, err := cutPNGChunk(chunks)
+		if err != nil || chunk.name() == "IEND" {
+			return true
+		}
+		switch chunk.name() {
+		case "acTL", "fcTL", "fdAT":
+			if !chunk.isIntact() {
+				return false
+			}
+		}
+		chunks = rest
+	}
 }
 
 // readPNGColors reads the chunks of section 11.3.2 of the PNG specification, in

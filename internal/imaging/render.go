@@ -53,7 +53,7 @@ func Read(file io.ReadSeeker, maxSize int64) (*Source, error) {
 	if err != nil {
 		return nil, err
 	}
-	content := make([]byte, size)
+	content := make([]byte, size, size+maxEnd)
 	if _, err := file.Seek(0, io.SeekStart); err != nil {
 		return nil, err
 	}

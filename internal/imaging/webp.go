@@ -55,7 +55,7 @@ func stripWebP(file []byte) (stripped []byte, orientation int, err error) {
 	if size < 12 || size > len(file) {
 		return nil, 0, errCorrupt
 	}
-	file, stripped, orientation = file[:size], file[:12], 1
+	file, stripped = file[:size], file[:12]
 	for at := 12; at < len(file); {
 		if at+8 > len(file) {
 			return nil, 0, errCorrupt
@@ -68,6 +68,9 @@ func stripWebP(file []byte) (stripped []byte, orientation int, err error) {
 		chunk := file[at:end]
 		switch string(chunk[:4]) {
 		case "EXIF":
+			if orientation > 0 {
+				break
+			}
 			orientation = exifOrientation(bytes.TrimPrefix(chunk[8:], []byte("Exif\x00\x00")))
 		case "VP8X":
 			if length < 10 {
@@ -81,7 +84,7 @@ func stripWebP(file []byte) (stripped []byte, orientation int, err error) {
 		at = end
 	}
 	binary.LittleEndian.PutUint32(stripped[4:], uint32(len(stripped)-8))
-	return stripped, orientation, nil
+	return stripped, max(orientation, 1), nil
 }
 
 func readWebPColors(stripped []byte) (colorSpace, error) {

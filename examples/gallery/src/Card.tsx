@@ -10,14 +10,21 @@ type Props = {
   onDeleted: (name: string) => void;
 };
 
+/** Parses the URL of a web page. Other programs may store anything as a URL; then it returns undefined. */
+function parsePage(url: string | null) {
+  const parsed = url && URL.canParse(url) ? new URL(url) : undefined;
+  return parsed && /^https?:$/.test(parsed.protocol) ? parsed : undefined;
+}
+
 export function Card({ link, onMove, onSaved, onDeleted }: Props) {
   const [editing, setEditing] = useState(false);
   const toggle = useRef<HTMLButtonElement>(null);
   const { name, url, description, imageData: image } = link;
+  const page = parsePage(url);
   return (
     <>
       <div className="picture" draggable>
-        <a href={url ?? undefined} draggable={false} aria-label={image ? undefined : name}>
+        <a href={page?.href} draggable={false} aria-label={image ? undefined : name}>
           {image ? <Picture key={image.id} image={image} name={name} /> : <span aria-hidden>{[...name][0]}</span>}
         </a>
       </div>
@@ -37,7 +44,7 @@ export function Card({ link, onMove, onSaved, onDeleted }: Props) {
       ) : (
         <div className="text" dir="auto">
           <h3>{name}</h3>
-          {url && <p className="hint"><bdi>{new URL(url).host}</bdi></p>}
+          {url && <p className="hint"><bdi>{page?.host ?? url}</bdi></p>}
           {description && <p className="description">{description}</p>}
         </div>
       )}
