@@ -25,6 +25,7 @@ func ParseURL(text string) (URL, error) {
 		if err != nil {
 			return URL{}, errors.New("not a PostgreSQL URL" + parseReason(err))
 		}
+		fixSession(&config.ConnConfig.Config)
 		return URL{text: text, config: config}, nil
 	case "sqlite":
 		switch {
