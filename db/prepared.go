@@ -3,6 +3,7 @@ package db
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -68,11 +69,26 @@ func (db *DB) run(ctx context.Context, q *preparedQuery, args []any, each func(r
 			args[i] = at.Time
 		}
 	}
-	err := db.queryPostgres(ctx, q, args, each)
-	if err != nil && pgconn.SafeToRetry(err) { // an idle connection had died
-		err = db.queryPostgres(ctx, q, args, each)
+	mode := db.execMode
+	if q.search && mode == pgx.QueryExecModeCacheStatement {
+		mode = pgx.QueryExecModeExec
+	}
+	err := db.queryPostgres(ctx, mode, q.text, args, each)
+	switch {
+	case err == nil:
+	case isOutdated(err): // on other connections too
+		err = db.queryPostgres(ctx, pgx.QueryExecModeExec, q.text, args, each)
+	case pgconn.SafeToRetry(err): // an idle connection had died
+		err = db.queryPostgres(ctx, mode, q.text, args, each)
 	}
 	return wrap(err)
+}
+
+// isOutdated reports whether a prepared statement was not executed because the type of a
+// column has changed since. The connection forgets the statement.
+func isOutdated(err error) bool {
+	refused, ok := errors.AsType[*pgconn.PgError](err)
+	return ok && refused.Code == "0A000" && refused.Routine == "RevalidateCachedQuery"
 }
 
 // queryOne runs a query that returns at most one row. If there is none it
@@ -89,12 +105,8 @@ func queryOne[R sizer](ctx context.Context, db *DB, q *preparedQuery, scan func(
 	return found, err
 }
 
-func (db *DB) queryPostgres(ctx context.Context, q *preparedQuery, args []any, each func(row) error) error {
-	mode := db.execMode
-	if q.search && mode == pgx.QueryExecModeCacheStatement {
-		mode = pgx.QueryExecModeExec
-	}
-	rows, err := db.pool.Query(ctx, q.text, append([]any{mode}, args...)...)
+func (db *DB) queryPostgres(ctx context.Context, mode pgx.QueryExecMode, text string, args []any, each func(row) error) error {
+	rows, err := db.pool.Query(ctx, text, append([]any{mode}, args...)...)
 	if err != nil {
 		return err
 	}
