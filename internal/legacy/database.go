@@ -39,6 +39,9 @@ func (u *DatabaseURL) UnmarshalText(text []byte) error {
 	if err != nil {
 		return errors.New("not a PostgreSQL URL")
 	}
+	if err := db.CheckEncoded(string(text), &config.Config); err != nil {
+		return err
+	}
 	*u = DatabaseURL{config, string(text)}
 	return nil
 }

@@ -103,6 +103,8 @@ func TestURLs(t *testing.T) {
 		"sqlite:db.sqlite3":            "only PostgreSQL can be read, not sqlite: read the endpoint instead, with --url",
 		"secret":                       "not a postgres:// URL",
 		"postgres://u:secret@h:port/d": "not a PostgreSQL URL",
+		"postgres://u:se@cret@h/d":     "not a PostgreSQL URL: characters of the password must be encoded, such as @ as %40 and / as %2F",
+		"postgres://u:12/secret@h/d":   "not a PostgreSQL URL: characters of the password must be encoded, such as @ as %40 and / as %2F",
 	} {
 		var url DatabaseURL
 		err := url.UnmarshalText([]byte(text))
