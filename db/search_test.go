@@ -4,6 +4,7 @@ import (
 	"database/sql"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"unicode"
@@ -251,4 +252,37 @@ func TestSearchExtensionLater(t *testing.T) {
 		"searches of images read every row: the index images_search"+hidden+"images_search ON images USING gin (name extensions.gin_trgm_ops, alt extensions.gin_trgm_ops)")
 	dbtest.Exec(t, dsn, "GRANT USAGE ON SCHEMA extensions TO "+role)
 	check()
+}
+
+// TestSearchFindsEveryLetter searches for each letter that has cases, by the index.
+func TestSearchFindsEveryLetter(t *testing.T) {
+	t.Parallel()
+	var letters []rune
+	var values []string
+	for r := rune(1); r <= unicode.MaxRune; r++ {
+		if unicode.SimpleFold(r) != r || unicode.ToLower(r) != r || unicode.ToUpper(r) != r {
+			letters, values = append(letters, r), append(values, fmt.Sprintf("(%d, '%s')", r, string([]rune{r, r, r, 'b'})))
+		}
+	}
+	dbtest.EachURL(t, func(t *testing.T, dsn string) {
+		dbtest.Exec(t, dsn, "INSERT INTO portfolios (id, name) VALUES "+strings.Join(values, ", "))
+		if strings.HasPrefix(dsn, "postgres") {
+			dsn += "&enable_seqscan=off"
+		}
+		database := dbtest.Open(t, dsn)
+		for _, letter := range letters {
+			text := string([]rune{letter, letter, letter, 'b'})
+			page, err := database.Portfolios(t.Context(), db.List{Filter: db.Filter{Search: text}, Order: db.NewOrderBy(), Limit: 10, WithRows: true})
+			if err != nil || !slices.ContainsFunc(page.Rows, func(found *db.Portfolio) bool { return found.ID == int64(letter) }) {
+				t.Errorf("%U is not found by itself, %v", letter, err)
+			}
+		}
+		dbtest.Exec(t, dsn, "INSERT INTO portfolios (id, name) VALUES (-1, 'aus İstanbul')")
+		for search, want := range map[string]int{"İstanbul": 1, "AUS İSTANBUL": 1, "stanbul": 1, "istanbul": 0, "Istanbul": 0} {
+			page, err := database.Portfolios(t.Context(), db.List{Filter: db.Filter{Search: search}, Order: db.NewOrderBy(), Limit: 10, WithRows: true})
+			if err != nil || len(page.Rows) != want {
+				t.Errorf("%s: %d rows, %v", search, len(page.Rows), err)
+			}
+		}
+	})
 }
