@@ -17,11 +17,20 @@ import (
 // with placeholders, and each connection prepares it once; a text that contains
 // the arguments would be planned anew each time.
 type preparedQuery struct {
-	name       string // see Statement
-	text       string
-	sqlite     atomic.Pointer[sql.Stmt] // prepared at first use, when the tables exist
-	unprepared bool                     // because the cache is full
-	search     bool                     // planned with the text searched for
+	name    string // see Statement
+	text    string
+	sqlite  atomic.Pointer[sql.Stmt] // prepared at first use, when the tables exist
+	search  bool                     // planned with the text searched for
+	used    atomic.Bool              // since the cache last looked for a query to remove
+	removed atomic.Bool              // from the cache, so it is not prepared
+}
+
+// close removes the prepared statement. Executions that have begun go on.
+func (q *preparedQuery) close() {
+	q.removed.Store(true)
+	if stmt := q.sqlite.Swap(nil); stmt != nil {
+		go func() { _ = stmt.Close() }() // waits for executions that begin
+	}
 }
 
 func (q *preparedQuery) render(name string, query *bun.SelectQuery) {
@@ -129,22 +138,35 @@ func (db *DB) querySQLite(ctx context.Context, q *preparedQuery, args []any, eac
 	return rows.Err()
 }
 
-func (db *DB) startSQLite(ctx context.Context, q *preparedQuery, args []any) (*sql.Rows, error) {
-	if q.unprepared {
-		return db.read.DB.QueryContext(ctx, q.text, args...)
-	}
-	stmt := q.sqlite.Load()
-	if stmt == nil {
-		var err error
-		if stmt, err = db.read.DB.PrepareContext(ctx, q.text); err != nil {
-			return nil, err
-		}
-		if !q.sqlite.CompareAndSwap(nil, stmt) { // a concurrent request was first
-			_ = stmt.Close()
-			stmt = q.sqlite.Load()
+func (db *DB) startSQLite(ctx context.Context, q *preparedQuery, args []any) (rows *sql.Rows, err error) {
+	if !q.removed.Load() {
+		var stmt *sql.Stmt
+		if stmt, err = db.prepareSQLite(ctx, q); err == nil {
+			rows, err = stmt.QueryContext(ctx, args...)
 		}
 	}
-	return stmt.QueryContext(ctx, args...)
+	if q.removed.Load() && rows == nil { // maybe since then, so that the statement was closed
+		rows, err = db.read.DB.QueryContext(ctx, q.text, args...)
+	}
+	return rows, err
+}
+
+func (db *DB) prepareSQLite(ctx context.Context, q *preparedQuery) (*sql.Stmt, error) {
+	if stmt := q.sqlite.Load(); stmt != nil {
+		return stmt, nil
+	}
+	stmt, err := db.read.DB.PrepareContext(ctx, q.text)
+	if err != nil {
+		return nil, err
+	}
+	if !q.sqlite.CompareAndSwap(nil, stmt) { // a concurrent request was first
+		_ = stmt.Close()
+		return db.prepareSQLite(ctx, q)
+	}
+	if q.removed.Load() {
+		q.close()
+	}
+	return stmt, nil
 }
 
 func eachRow(rows interface {
@@ -169,13 +191,16 @@ type queryCache struct {
 	queries map[any]*preparedQuery
 }
 
-// get returns the query of a key and builds it at first use. If the cache is
-// full, the query is not prepared.
+// get returns the query of a key and builds it at first use. If the cache is full, it
+// removes another query.
 func (c *queryCache) get(key any, name string, search bool, build func() *bun.SelectQuery) *preparedQuery {
 	c.mu.RLock()
 	cached := c.queries[key]
 	c.mu.RUnlock()
 	if cached != nil {
+		if !cached.used.Load() {
+			cached.used.Store(true)
+		}
 		return cached
 	}
 	built := &preparedQuery{search: search}
@@ -186,12 +211,24 @@ func (c *queryCache) get(key any, name string, search bool, build func() *bun.Se
 		return cached
 	}
 	if len(c.queries) >= maxCachedQueries {
-		built.unprepared = true
-		return built
+		c.evict()
 	}
 	if c.queries == nil {
 		c.queries = map[any]*preparedQuery{}
 	}
 	c.queries[key] = built
 	return built
+}
+
+// evict removes a query that was not used since evict has last seen it, if there is one. A
+// map is iterated from a random element on.
+func (c *queryCache) evict() {
+	var unused any
+	for key, q := range c.queries {
+		if unused = key; !q.used.Swap(false) {
+			break
+		}
+	}
+	c.queries[unused].close()
+	delete(c.queries, unused)
 }
