@@ -183,5 +183,12 @@ func (c migrateCommand) Run(ctx context.Context, flags *globalFlags, out streams
 	if err == nil {
 		_, err = fmt.Fprintln(out.stdout, "The schema is up to date.")
 	}
+	if err == nil {
+		var problems []string
+		problems, err = database.Problems(ctx)
+		for _, problem := range problems {
+			_, _ = fmt.Fprintf(out.stdout, "Warning: %s.\n", problem)
+		}
+	}
 	return errors.Join(err, database.Close())
 }

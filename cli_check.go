@@ -71,6 +71,11 @@ func (r *report) line(what string, err error, found string) {
 	_, _ = fmt.Fprintf(r.to, "ok      %s: %s\n", what, found)
 }
 
+// warn prints a line about what keeps no server from starting.
+func (r *report) warn(what, problem string) {
+	_, _ = fmt.Fprintf(r.to, "warning %s: %s\n", what, problem)
+}
+
 func (c *checkCommand) Run(ctx context.Context, flags *globalFlags, out streams, settings []settingError) error {
 	report := &report{to: out.stdout}
 	invalid := func(name string) bool {
@@ -122,6 +127,7 @@ func (c *checkCommand) checkDatabase(ctx context.Context, url db.URL, report *re
 	}
 	found := url.String() + ", the schema is current"
 	err = database.CheckSchema(ctx)
+	current := err == nil
 	if errors.Is(err, db.ErrSchemaBehind) {
 		if database.Postgres() {
 			err = fmt.Errorf("%w: run \"portfolio migrate\" first", err)
@@ -129,10 +135,17 @@ func (c *checkCommand) checkDatabase(ctx context.Context, url db.URL, report *re
 			found, err = url.String()+", the schema is behind; serve migrates it", nil
 		}
 	}
+	var problems []string
+	if err == nil && current {
+		problems, err = database.Problems(ctx)
+	}
 	if err == nil {
 		err = database.CheckWritable(ctx)
 	}
 	report.line("database", err, found)
+	for _, problem := range problems {
+		report.warn("database", problem)
+	}
 	return database
 }
 

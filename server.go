@@ -78,10 +78,12 @@ func (c *serveCommand) Run(ctx context.Context, flags *globalFlags, out streams)
 		}
 	}
 
-	if indexed, err := database.SearchIndexed(ctx); err != nil {
+	problems, err := database.Problems(ctx)
+	if err != nil {
 		return err
-	} else if !indexed {
-		out.log.Warn("searches read every row: the extension pg_trgm could not be created")
+	}
+	for _, problem := range problems {
+		out.log.Warn("the database needs attention", "problem", problem)
 	}
 	watch, err := c.watch(ctx, out.log)
 	if err != nil {

@@ -33,6 +33,7 @@ type DB struct {
 	choosesServer bool                     // among the hosts of the URL, by target_session_attrs
 	receiver      atomic.Pointer[receiver] // nil without a listener
 	lastServer    string                   // of the last listener; calls of Listen do not overlap
+	searchRefused error                    // why Migrate could not create indexes
 
 	// listSlots leaves a quarter of the connections to lookups and changes.
 	listSlots *semaphore.Weighted
@@ -109,16 +110,6 @@ func (db *DB) CheckWritable(ctx context.Context) error {
 
 // Postgres reports whether the database is PostgreSQL.
 func (db *DB) Postgres() bool { return db.pool != nil }
-
-// SearchIndexed reports whether an index supports searches: PostgreSQL may lack
-// the extension for it.
-func (db *DB) SearchIndexed(ctx context.Context) (bool, error) {
-	if !db.Postgres() {
-		return true, nil
-	}
-	indexed, err := db.read.NewSelect().Table("pg_indexes").Where("indexname = 'portfolio_links_search'").Exists(ctx)
-	return indexed, wrap(err)
-}
 
 // Connections returns the maximum number of concurrent statements.
 func (db *DB) Connections() int { return db.read.Stats().MaxOpenConnections }

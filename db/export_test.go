@@ -79,7 +79,9 @@ func explainText(ctx context.Context, db *DB, text string, args []any) (string, 
 		prefix, dest = "EXPLAIN QUERY PLAN ", []any{new(int), new(int), new(int), new(string)}
 	}
 	var plan strings.Builder
-	err := db.runObserved(ctx, &preparedQuery{text: prefix + text, unprepared: true}, args, func(row row) error {
+	q := &preparedQuery{text: prefix + text}
+	q.removed.Store(true) // from no cache, so it is not prepared
+	err := db.runObserved(ctx, q, args, func(row row) error {
 		err := row.Scan(dest...)
 		plan.WriteString(*dest[len(dest)-1].(*string) + "\n")
 		return err
@@ -112,4 +114,32 @@ func (db *DB) Schema(ctx context.Context) (lines []string, err error) {
 			UNION ALL SELECT indexdef FROM pg_indexes WHERE schemaname = 'public' AND tablename NOT LIKE 'bun%' ORDER BY 1`
 	}
 	return lines, db.read.NewRaw(query).Scan(ctx, &lines)
+}
+
+// CachedQueries returns the number of cached queries for the rows of lists, and of those that
+// are prepared by the driver of SQLite.
+func (db *DB) CachedQueries() (cached, prepared int) {
+	db.rowQueries.mu.RLock()
+	defer db.rowQueries.mu.RUnlock()
+	for _, q := range db.rowQueries.queries {
+		if q.sqlite.Load() != nil {
+			prepared++
+		}
+	}
+	return len(db.rowQueries.queries), prepared
+}
+
+// MaxCachedQueries bounds CachedQueries.
+const MaxCachedQueries = maxCachedQueries
+
+// HasCachedList reports whether the query for the rows of a list of a table is cached.
+func (db *DB) HasCachedList(table string, limit int) bool {
+	db.rowQueries.mu.RLock()
+	defer db.rowQueries.mu.RUnlock()
+	for key := range db.rowQueries.queries {
+		if list, ok := key.(queryKey); ok && list.table == table && list.limit == limit {
+			return true
+		}
+	}
+	return false
 }

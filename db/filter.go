@@ -91,7 +91,7 @@ func (db *DB) addFilter(where *whereClause, filter Filter, table string, searche
 		{"updated_at < ?", filter.UpdatedBefore},
 	} {
 		if bound.time.Valid {
-			where.add(bound.condition, bound.time.V)
+			where.add(bound.condition, bound.time.V.roundUp())
 		}
 	}
 }

@@ -88,6 +88,7 @@ func loadLookupCases(t *testing.T) (dsn string, ids []int64) {
 	t.Helper()
 	dsn = dbtest.Postgres(t)
 	dbtest.LoadFile(t, dsn, "../compat/testdata/fixtures.json")
+	dbtest.Exec(t, dsn, "ALTER TABLE portfolio_links DROP CONSTRAINT portfolio_links_times")
 	dbtest.Exec(t, dsn, fmt.Sprintf(`INSERT INTO portfolio_links (id, portfolio_id, name, created_at) VALUES (%d, 1, 'broken', 'infinity')`, brokenLink))
 	return dsn, []int64{4, 10, 12, 13, 55, 4, 999, 0, -4}
 }

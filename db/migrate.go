@@ -125,6 +125,9 @@ func (db *DB) Migrate(ctx context.Context) (names []string, err error) {
 	for _, migration := range applied {
 		names = append(names, migration.String())
 	}
+	if err == nil && db.Postgres() {
+		err = db.createSearchIndexes(ctx)
+	}
 	return names, wrap(err)
 }
 

@@ -42,7 +42,7 @@ func TestMigrateConcurrently(t *testing.T) {
 				})
 			}
 			processes.Wait()
-			if diff := cmp.Diff([]string{"20261123000000_portfolio", "20261124000000_search", "20261125000000_editing", "20261126000000_feed", "20261128000000_moved", "20261130000000_change_feed"}, applied); diff != "" {
+			if diff := cmp.Diff([]string{"20261123000000_portfolio", "20261124000000_search", "20261125000000_editing", "20261126000000_feed", "20261128000000_moved", "20261130000000_change_feed", "20261201000000_times"}, applied); diff != "" {
 				t.Errorf("want each migration once: %s", diff)
 			}
 			if err := dbtest.Open(t, dsn).CheckSchema(t.Context()); err != nil {
@@ -63,7 +63,7 @@ func TestMigrateWaits(t *testing.T) {
 		t.Errorf("error %v", err)
 	}
 	release()
-	if names, err := database.Migrate(t.Context()); err != nil || len(names) != 6 {
+	if names, err := database.Migrate(t.Context()); err != nil || len(names) != 7 {
 		t.Errorf("%v, %v", names, err)
 	}
 }
@@ -116,8 +116,10 @@ func TestMigrationRollsBack(t *testing.T) {
 	})
 }
 
-// editing is the migration that changes rows, followed by another one.
-const editing = "20261125000000"
+const (
+	editing = "20261125000000" // changes rows, and others follow it
+	times   = "20261201000000" // is the last one
+)
 
 // TestMigrateRows migrates a database of the previous version that has rows, back
 // and forth. The positions of links are then in the order of their ids.
@@ -128,7 +130,7 @@ func TestMigrateRows(t *testing.T) {
 		dbtest.LoadFile(t, dsn, "../compat/testdata/fixtures.json")
 		database := dbtest.Open(t, dsn)
 		for range 2 {
-			if names, err := database.Migrate(t.Context()); err != nil || len(names) != 4 || !strings.HasPrefix(names[0], editing) {
+			if names, err := database.Migrate(t.Context()); err != nil || len(names) != 5 || !strings.HasPrefix(names[0], editing) {
 				t.Fatal(names, err)
 			}
 			byPosition := db.NewOrderBy(db.Order{Field: db.OrderByPosition, Direction: db.Ascending})
@@ -146,6 +148,7 @@ func TestMigrateRows(t *testing.T) {
 func down(t *testing.T, dsn, name string) {
 	t.Helper()
 	if name == editing {
+		down(t, dsn, times)
 		down(t, dsn, "20261130000000")
 		down(t, dsn, "20261128000000")
 		down(t, dsn, "20261126000000")
@@ -193,7 +196,7 @@ func TestMigrateImages(t *testing.T) {
 		if !database.Postgres() {
 			dbtest.Exec(t, dsn, "INSERT INTO images (id, type, name, path, size, created_at) VALUES (3, 'image', 'c', 'c.png', 3, 'no time')")
 		}
-		if names, err := database.Migrate(t.Context()); err != nil || len(names) != 4 {
+		if names, err := database.Migrate(t.Context()); err != nil || len(names) != 5 {
 			t.Fatalf("migrated %q: %v", names, err)
 		}
 		dbtest.Exec(t, dsn, "DELETE FROM images WHERE id = 3") // no version can read it

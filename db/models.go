@@ -194,6 +194,12 @@ const timeLayout = "2006-01-02T15:04:05.000000Z"
 // Now returns the current time with the precision of the databases.
 func Now() Time { return Time{time.Now().UTC().Truncate(time.Microsecond)} }
 
+// roundUp returns the first microsecond that is not before t. Of stored times, the same ones
+// are before both.
+func (t Time) roundUp() Time {
+	return Time{t.Add(time.Microsecond - 1).Truncate(time.Microsecond)}
+}
+
 // Value implements driver.Valuer for both databases.
 func (t Time) Value() (driver.Value, error) {
 	return t.UTC().Format(timeLayout), nil

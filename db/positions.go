@@ -10,6 +10,7 @@ import (
 	"slices"
 
 	"github.com/uptrace/bun"
+	"github.com/uptrace/bun/dialect"
 )
 
 // Links of a portfolio are ordered by position, and by id where positions are
@@ -24,7 +25,7 @@ const maxPosition = 1e300
 func CanStorePosition(position float64) bool { return math.Abs(position) <= maxPosition }
 
 // errPortfolioChanged means that a transaction has to run again.
-var errPortfolioChanged = fmt.Errorf("%w: the link was moved to another portfolio", ErrUnavailable)
+var errPortfolioChanged = fmt.Errorf("%w: links of the portfolio were changed meanwhile", ErrUnavailable)
 
 // Position returns the position of the link in its portfolio.
 func (l *PortfolioLink) Position() float64 {
@@ -254,20 +255,35 @@ func (g *gap) spread(ctx context.Context, tx bun.Tx) ([]float64, error) {
 		if !ok {
 			continue
 		}
-		number := func(links *bun.SelectQuery, first int) *bun.SelectQuery {
-			return tx.NewSelect().TableExpr("(?) AS nearest", links).ColumnExpr("id, ? + row_number() OVER (ORDER BY position, id) AS number", first)
+		if err := g.place(ctx, tx, left.links, right.links, start, step); err != nil {
+			return nil, err
 		}
-		links := number(g.nearest(tx, g.left, true, Descending, left.links), 0).
-			UnionAll(number(g.nearest(tx, g.right, true, Ascending, right.links), left.links+g.links))
-		_, err = tx.NewUpdate().Table("portfolio_links").TableExpr("(?) AS spread", links).
-			Set("position = CAST(? AS double precision) + CAST(? AS double precision) * spread.number", start, step).
-			Where("portfolio_links.id = spread.id").Exec(ctx)
 		positions := make([]float64, g.links)
 		for i := range positions {
 			positions[i] = start + step*float64(left.links+1+i)
 		}
-		return positions, err
+		return positions, nil
 	}
+}
+
+// place sets the positions of the nearest links on both sides, and leaves room for the links
+// of the gap. It returns errPortfolioChanged if another program changed links meanwhile.
+func (g *gap) place(ctx context.Context, tx bun.Tx, left, right int, start, step float64) error {
+	number := func(links *bun.SelectQuery, first int) *bun.SelectQuery {
+		return tx.NewSelect().TableExpr("(?) AS nearest", links).ColumnExpr("id, ? + row_number() OVER (ORDER BY position, id) AS number", first)
+	}
+	links := number(g.nearest(tx, g.left, true, Descending, left), 0).
+		UnionAll(number(g.nearest(tx, g.right, true, Ascending, right), left+g.links))
+	result, err := tx.NewUpdate().Table("portfolio_links").TableExpr("(?) AS spread", links).
+		Set("position = CAST(? AS double precision) + CAST(? AS double precision) * spread.number", start, step).
+		Where("portfolio_links.id = spread.id AND portfolio_links.portfolio_id = ?", g.portfolioID).Exec(ctx)
+	if err != nil {
+		return err
+	}
+	if placed, err := result.RowsAffected(); err != nil || placed != int64(left+right) {
+		return cmp.Or(err, errPortfolioChanged)
+	}
+	return nil
 }
 
 // reach is a number of links on one side of a gap, and the position at which
@@ -277,7 +293,14 @@ type reach struct {
 	end   *float64
 }
 
+// reach locks the links that it counts. PostgreSQL would otherwise leave out of the update
+// those that a concurrent transaction changes.
 func (g *gap) reach(ctx context.Context, tx bun.Tx, from *place, direction Direction, limit int) (reach, error) {
+	if tx.Dialect().Name() == dialect.PG {
+		if _, err := g.nearest(tx, from, true, direction, limit+1).For("NO KEY UPDATE").Exec(ctx); err != nil {
+			return reach{}, err
+		}
+	}
 	farthest := "max"
 	if direction == Descending {
 		farthest = "min"

@@ -47,7 +47,7 @@ func openPostgres(ctx context.Context, config *pgxpool.Config, fixed bool) (*DB,
 	}
 	connections := stdlib.OpenDBFromPool(pool)
 	connections.SetMaxOpenConns(int(config.MaxConns))
-	bunDB := newBun(connections, pgdialect.New())
+	bunDB := newBun(connections, postgresDialect{pgdialect.New()})
 	db.write, db.read, db.pool = bunDB, bunDB, pool
 	db.prepare()
 	if err := db.checkEncoding(ctx); err != nil {

@@ -3,6 +3,7 @@ package db
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -16,11 +17,20 @@ import (
 // with placeholders, and each connection prepares it once; a text that contains
 // the arguments would be planned anew each time.
 type preparedQuery struct {
-	name       string // see Statement
-	text       string
-	sqlite     atomic.Pointer[sql.Stmt] // prepared at first use, when the tables exist
-	unprepared bool                     // because the cache is full
-	search     bool                     // planned with the text searched for
+	name    string // see Statement
+	text    string
+	sqlite  atomic.Pointer[sql.Stmt] // prepared at first use, when the tables exist
+	search  bool                     // planned with the text searched for
+	used    atomic.Bool              // since the cache last looked for a query to remove
+	removed atomic.Bool              // from the cache, so it is not prepared
+}
+
+// close removes the prepared statement. Executions that have begun go on.
+func (q *preparedQuery) close() {
+	q.removed.Store(true)
+	if stmt := q.sqlite.Swap(nil); stmt != nil {
+		go func() { _ = stmt.Close() }() // waits for executions that begin
+	}
 }
 
 func (q *preparedQuery) render(name string, query *bun.SelectQuery) {
@@ -68,11 +78,26 @@ func (db *DB) run(ctx context.Context, q *preparedQuery, args []any, each func(r
 			args[i] = at.Time
 		}
 	}
-	err := db.queryPostgres(ctx, q, args, each)
-	if err != nil && pgconn.SafeToRetry(err) { // an idle connection had died
-		err = db.queryPostgres(ctx, q, args, each)
+	mode := db.execMode
+	if q.search && mode == pgx.QueryExecModeCacheStatement {
+		mode = pgx.QueryExecModeExec
+	}
+	err := db.queryPostgres(ctx, mode, q.text, args, each)
+	switch {
+	case err == nil:
+	case isOutdated(err): // on other connections too
+		err = db.queryPostgres(ctx, pgx.QueryExecModeExec, q.text, args, each)
+	case pgconn.SafeToRetry(err): // an idle connection had died
+		err = db.queryPostgres(ctx, mode, q.text, args, each)
 	}
 	return wrap(err)
+}
+
+// isOutdated reports whether a prepared statement was not executed because the type of a
+// column has changed since. The connection forgets the statement.
+func isOutdated(err error) bool {
+	refused, ok := errors.AsType[*pgconn.PgError](err)
+	return ok && refused.Code == "0A000" && refused.Routine == "RevalidateCachedQuery"
 }
 
 // queryOne runs a query that returns at most one row. If there is none it
@@ -89,12 +114,8 @@ func queryOne[R sizer](ctx context.Context, db *DB, q *preparedQuery, scan func(
 	return found, err
 }
 
-func (db *DB) queryPostgres(ctx context.Context, q *preparedQuery, args []any, each func(row) error) error {
-	mode := db.execMode
-	if q.search && mode == pgx.QueryExecModeCacheStatement {
-		mode = pgx.QueryExecModeExec
-	}
-	rows, err := db.pool.Query(ctx, q.text, append([]any{mode}, args...)...)
+func (db *DB) queryPostgres(ctx context.Context, mode pgx.QueryExecMode, text string, args []any, each func(row) error) error {
+	rows, err := db.pool.Query(ctx, text, append([]any{mode}, args...)...)
 	if err != nil {
 		return err
 	}
@@ -117,22 +138,35 @@ func (db *DB) querySQLite(ctx context.Context, q *preparedQuery, args []any, eac
 	return rows.Err()
 }
 
-func (db *DB) startSQLite(ctx context.Context, q *preparedQuery, args []any) (*sql.Rows, error) {
-	if q.unprepared {
-		return db.read.DB.QueryContext(ctx, q.text, args...)
-	}
-	stmt := q.sqlite.Load()
-	if stmt == nil {
-		var err error
-		if stmt, err = db.read.DB.PrepareContext(ctx, q.text); err != nil {
-			return nil, err
-		}
-		if !q.sqlite.CompareAndSwap(nil, stmt) { // a concurrent request was first
-			_ = stmt.Close()
-			stmt = q.sqlite.Load()
+func (db *DB) startSQLite(ctx context.Context, q *preparedQuery, args []any) (rows *sql.Rows, err error) {
+	if !q.removed.Load() {
+		var stmt *sql.Stmt
+		if stmt, err = db.prepareSQLite(ctx, q); err == nil {
+			rows, err = stmt.QueryContext(ctx, args...)
 		}
 	}
-	return stmt.QueryContext(ctx, args...)
+	if q.removed.Load() && rows == nil { // maybe since then, so that the statement was closed
+		rows, err = db.read.DB.QueryContext(ctx, q.text, args...)
+	}
+	return rows, err
+}
+
+func (db *DB) prepareSQLite(ctx context.Context, q *preparedQuery) (*sql.Stmt, error) {
+	if stmt := q.sqlite.Load(); stmt != nil {
+		return stmt, nil
+	}
+	stmt, err := db.read.DB.PrepareContext(ctx, q.text)
+	if err != nil {
+		return nil, err
+	}
+	if !q.sqlite.CompareAndSwap(nil, stmt) { // a concurrent request was first
+		_ = stmt.Close()
+		return db.prepareSQLite(ctx, q)
+	}
+	if q.removed.Load() {
+		q.close()
+	}
+	return stmt, nil
 }
 
 func eachRow(rows interface {
@@ -157,13 +191,16 @@ type queryCache struct {
 	queries map[any]*preparedQuery
 }
 
-// get returns the query of a key and builds it at first use. If the cache is
-// full, the query is not prepared.
+// get returns the query of a key and builds it at first use. If the cache is full, it
+// removes another query.
 func (c *queryCache) get(key any, name string, search bool, build func() *bun.SelectQuery) *preparedQuery {
 	c.mu.RLock()
 	cached := c.queries[key]
 	c.mu.RUnlock()
 	if cached != nil {
+		if !cached.used.Load() {
+			cached.used.Store(true)
+		}
 		return cached
 	}
 	built := &preparedQuery{search: search}
@@ -174,12 +211,24 @@ func (c *queryCache) get(key any, name string, search bool, build func() *bun.Se
 		return cached
 	}
 	if len(c.queries) >= maxCachedQueries {
-		built.unprepared = true
-		return built
+		c.evict()
 	}
 	if c.queries == nil {
 		c.queries = map[any]*preparedQuery{}
 	}
 	c.queries[key] = built
 	return built
+}
+
+// evict removes a query that was not used since evict has last seen it, if there is one. A
+// map is iterated from a random element on.
+func (c *queryCache) evict() {
+	var unused any
+	for key, q := range c.queries {
+		if unused = key; !q.used.Swap(false) {
+			break
+		}
+	}
+	c.queries[unused].close()
+	delete(c.queries, unused)
 }

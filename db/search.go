@@ -111,12 +111,12 @@ func matchExpression(text string) string {
 
 // variants returns r and the characters that differ from it in case only. FTS5
 // folds case by Unicode 6: of the characters that it folds together, one is
-// returned.
+// returned. It does not fold U+0130, whose lower case is two characters.
 func variants(r rune) []rune {
 	var found []rune
 	for variant := unicode.SimpleFold(r); ; variant = unicode.SimpleFold(variant) {
 		folded := variant
-		if variant < 0x250 || variant >= 0x386 && variant < 0x528 || variant >= 0x531 && variant < 0x588 { // Latin, Greek and Cyrillic, Armenian
+		if unicode.SimpleFold(variant) != variant && (variant < 0x250 || variant >= 0x386 && variant < 0x528 || variant >= 0x531 && variant < 0x588) { // Latin, Greek and Cyrillic, Armenian
 			folded = unicode.ToLower(variant)
 		}
 		if !slices.Contains(found, folded) {

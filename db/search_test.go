@@ -4,6 +4,7 @@ import (
 	"database/sql"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"unicode"
@@ -188,4 +189,100 @@ func TestSearchWithoutExtension(t *testing.T) {
 	if _, err := database.Images(t.Context(), db.List{Filter: db.Filter{Search: "demo"}, Order: db.NewOrderBy(), Limit: 1, WithRows: true}); err != nil {
 		t.Error(err)
 	}
+}
+
+// TestSearchExtensionElsewhere migrates databases whose extension is in another schema.
+func TestSearchExtensionElsewhere(t *testing.T) {
+	t.Parallel()
+	for _, schema := range []string{"extensions", `"odd Schema"`, "pg_catalog"} {
+		dsn := dbtest.EmptyPostgres(t)
+		if schema != "pg_catalog" {
+			dbtest.Exec(t, dsn, "CREATE SCHEMA "+schema)
+		}
+		dbtest.Exec(t, dsn, "CREATE EXTENSION pg_trgm SCHEMA "+schema)
+		database := dbtest.Open(t, dsn)
+		if _, err := database.Migrate(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if problems, err := database.Problems(t.Context()); err != nil || len(problems) > 0 {
+			t.Errorf("%s: %q, %v", schema, problems, err)
+		}
+		dbtest.Exec(t, dsn, "DROP INDEX images_search")
+		if indexed, err := database.SearchIndexed(t.Context()); err != nil || indexed {
+			t.Errorf("%s: without an index: indexed %t, %v", schema, indexed, err)
+		}
+		if names, err := database.Migrate(t.Context()); err != nil || len(names) > 0 {
+			t.Fatal(names, err)
+		}
+		if indexed, err := database.SearchIndexed(t.Context()); err != nil || !indexed {
+			t.Errorf("%s: migrated again: indexed %t, %v", schema, indexed, err)
+		}
+	}
+}
+
+// TestSearchExtensionLater migrates as a role that may not create the extension, names what
+// is missing, and migrates again when the extension exists.
+func TestSearchExtensionLater(t *testing.T) {
+	t.Parallel()
+	dsn := dbtest.EmptyPostgres(t)
+	role := fmt.Sprintf("later_%d", os.Getpid())
+	dbtest.Exec(t, dsn, "CREATE ROLE "+role)
+	dbtest.Exec(t, dsn, "GRANT ALL ON SCHEMA public TO "+role)
+	defer func() { dbtest.Exec(t, dsn, "DROP OWNED BY "+role); dbtest.Exec(t, dsn, "DROP ROLE "+role) }()
+	database := dbtest.Open(t, dsn+"&role="+role)
+	check := func(want ...string) {
+		t.Helper()
+		if _, err := database.Migrate(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		problems, err := database.Problems(t.Context())
+		if diff := cmp.Diff(want, problems); diff != "" || err != nil {
+			t.Errorf("%v, %s", err, diff)
+		}
+	}
+	const denied = ` is missing (ERROR: permission denied to create extension "pg_trgm" (SQLSTATE 42501)): CREATE EXTENSION IF NOT EXISTS pg_trgm; and then migrate`
+	check("searches of portfolios read every row: the index portfolios_search"+denied,
+		"searches of portfolio_links read every row: the index portfolio_links_search"+denied,
+		"searches of images read every row: the index images_search"+denied)
+	dbtest.Exec(t, dsn, "CREATE SCHEMA extensions")
+	dbtest.Exec(t, dsn, "CREATE EXTENSION pg_trgm SCHEMA extensions")
+	const hidden = " is missing (ERROR: permission denied for schema extensions (SQLSTATE 42501)): CREATE INDEX "
+	check("searches of portfolios read every row: the index portfolios_search"+hidden+"portfolios_search ON portfolios USING gin (name extensions.gin_trgm_ops)",
+		"searches of portfolio_links read every row: the index portfolio_links_search"+hidden+"portfolio_links_search ON portfolio_links USING gin (name extensions.gin_trgm_ops, description extensions.gin_trgm_ops)",
+		"searches of images read every row: the index images_search"+hidden+"images_search ON images USING gin (name extensions.gin_trgm_ops, alt extensions.gin_trgm_ops)")
+	dbtest.Exec(t, dsn, "GRANT USAGE ON SCHEMA extensions TO "+role)
+	check()
+}
+
+// TestSearchFindsEveryLetter searches for each letter that has cases, by the index.
+func TestSearchFindsEveryLetter(t *testing.T) {
+	t.Parallel()
+	var letters []rune
+	var values []string
+	for r := rune(1); r <= unicode.MaxRune; r++ {
+		if unicode.SimpleFold(r) != r || unicode.ToLower(r) != r || unicode.ToUpper(r) != r {
+			letters, values = append(letters, r), append(values, fmt.Sprintf("(%d, '%s')", r, string([]rune{r, r, r, 'b'})))
+		}
+	}
+	dbtest.EachURL(t, func(t *testing.T, dsn string) {
+		dbtest.Exec(t, dsn, "INSERT INTO portfolios (id, name) VALUES "+strings.Join(values, ", "))
+		if strings.HasPrefix(dsn, "postgres") {
+			dsn += "&enable_seqscan=off"
+		}
+		database := dbtest.Open(t, dsn)
+		for _, letter := range letters {
+			text := string([]rune{letter, letter, letter, 'b'})
+			page, err := database.Portfolios(t.Context(), db.List{Filter: db.Filter{Search: text}, Order: db.NewOrderBy(), Limit: 10, WithRows: true})
+			if err != nil || !slices.ContainsFunc(page.Rows, func(found *db.Portfolio) bool { return found.ID == int64(letter) }) {
+				t.Errorf("%U is not found by itself, %v", letter, err)
+			}
+		}
+		dbtest.Exec(t, dsn, "INSERT INTO portfolios (id, name) VALUES (-1, 'aus İstanbul')")
+		for search, want := range map[string]int{"İstanbul": 1, "AUS İSTANBUL": 1, "stanbul": 1, "istanbul": 0, "Istanbul": 0} {
+			page, err := database.Portfolios(t.Context(), db.List{Filter: db.Filter{Search: search}, Order: db.NewOrderBy(), Limit: 10, WithRows: true})
+			if err != nil || len(page.Rows) != want {
+				t.Errorf("%s: %d rows, %v", search, len(page.Rows), err)
+			}
+		}
+	})
 }

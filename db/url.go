@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"net/url"
+	"slices"
 	"strings"
 
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 )
 
@@ -25,6 +27,10 @@ func ParseURL(text string) (URL, error) {
 		if err != nil {
 			return URL{}, errors.New("not a PostgreSQL URL" + parseReason(err))
 		}
+		if err := CheckEncoded(text, &config.ConnConfig.Config); err != nil {
+			return URL{}, err
+		}
+		fixSession(&config.ConnConfig.Config)
 		return URL{text: text, config: config}, nil
 	case "sqlite":
 		switch {
@@ -38,6 +44,27 @@ func ParseURL(text string) (URL, error) {
 		return URL{text: text, path: path}, nil
 	}
 	return URL{}, errors.New("not postgres://... or sqlite:PATH")
+}
+
+// CheckEncoded returns an error if a part of the password was taken for a host, a database or
+// a parameter, because it was not encoded. It would be looked up in DNS, and printed.
+func CheckEncoded(text string, config *pgconn.Config) error {
+	names := []string{config.Host}
+	for _, fallback := range config.Fallbacks {
+		names = append(names, fallback.Host)
+	}
+	if !strings.Contains(text, "%40") { // which a name may have
+		names = append(names, config.Database)
+	}
+	for name, value := range config.RuntimeParams {
+		if names = append(names, name); strings.Contains(value, "/") && name != "application_name" { // as before the database
+			names = append(names, value)
+		}
+	}
+	if slices.ContainsFunc(names, func(name string) bool { return strings.Contains(name, "@") }) {
+		return errors.New("not a PostgreSQL URL: characters of the password must be encoded, such as @ as %40 and / as %2F")
+	}
+	return nil
 }
 
 // parseReason returns what is wrong with a parameter of a URL. It leaves out

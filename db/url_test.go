@@ -10,6 +10,7 @@ func TestParseURL(t *testing.T) {
 	t.Parallel()
 	const memory = "sqlite::memory: has a separate database for each connection, and loses it when the connection closes; use a file, such as sqlite:data/portfolio.db"
 	const parameters = "sqlite: takes the path of a file, and no parameters such as mode=ro: the server sets what it needs"
+	const notEncoded = "not a PostgreSQL URL: characters of the password must be encoded, such as @ as %40 and / as %2F"
 	for _, c := range []struct{ text, shown, problem string }{
 		{"sqlite:data/portfolio.db", "sqlite:data/portfolio.db", ""},
 		{"postgres://sara@h/db", "postgres://sara@h/db", ""},
@@ -35,6 +36,17 @@ func TestParseURL(t *testing.T) {
 		{"postgres://sara:sec/ret@h/db", "", "not a PostgreSQL URL: invalid port"},
 		{"postgres://sara:secret@h/db?target_session_attrs=writable", "", "not a PostgreSQL URL: unknown target_session_attrs value: writable"},
 		{"postgres://sara:secret@h/db?sslmode=maybe", "", "not a PostgreSQL URL: failed to configure TLS (sslmode is invalid)"},
+		{"postgres://sara:se@cret@h/db", "", notEncoded},
+		{"postgres://sara:se@cr/et@h/db", "", notEncoded},
+		{"postgres://sara:se@cr#et@h/db", "", notEncoded},
+		{"postgres://sara:se@cr,et@h/db", "", notEncoded},
+		{"postgres://sara:/secret@h/db", "", notEncoded},
+		{"postgres://sara:12/secret@h/db", "", notEncoded},
+		{"postgres://sara:12/secret?x=y@h/db", "", notEncoded},
+		{"postgres://sara:se@cr:et@h:5432/db", "", "not a PostgreSQL URL: invalid port"},
+		{"postgres://sara:se@cr?et@h/db", "", "not a PostgreSQL URL"},
+		{"postgres://sara:se%40cr%2Fet@h/d%40b?application_name=a@b/c&role=a@b", "postgres://sara:xxxxx@h/d%40b?application_name=a@b/c&role=a@b", ""},
+		{"postgres:///db?user=sara@tenant&password=se@cret&host=h", "postgres:///db?user=sara@tenant&password=xxxxx&host=h", ""},
 	} {
 		parsed, err := db.ParseURL(c.text)
 		problem := ""

@@ -1925,7 +1925,8 @@ type PortfolioLink implements Node {
   portfolio: Portfolio!
   """
   The position of the link in its portfolio, whose links are ordered by ascending
-  position. A new link is the last one; movePortfolioLink moves it.
+  position. A new link is the last one; movePortfolioLink moves it. The number may change
+  when a link is moved next to it: the order remains, and updatedAt does too.
   """
   position: Float!
   "The link before this one in the portfolio, or null if this one is the first."

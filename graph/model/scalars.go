@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io"
 	"math"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -127,12 +128,18 @@ func (t dateTime) MarshalGQL(w io.Writer) {
 	_, _ = w.Write(append(b, '"'))
 }
 
-// UnmarshalDateTime reads an RFC 3339 time and truncates it to microseconds.
+// rfc3339 matches the times of RFC 3339 with up to nine decimals. Those that time.Parse
+// accepts are more in some ways, and less in others.
+var rfc3339 = regexp.MustCompile(`^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]([01]\d|2[0-3]):[0-5]\d)$`)
+
+// UnmarshalDateTime reads an RFC 3339 time. It keeps nanoseconds, so that a time between two
+// microseconds, which no row has, equals none.
 func UnmarshalDateTime(v any) (db.Time, error) {
 	text, _ := v.(string)
+	text = strings.ToUpper(text)
 	t, err := time.Parse(time.RFC3339, text)
-	t = t.UTC().Truncate(time.Microsecond)
-	if err != nil || !db.CanStoreTime(t) {
+	t = t.UTC()
+	if err != nil || !rfc3339.MatchString(text) || !db.CanStoreTime(t) || !db.CanStoreTime(t.Add(time.Microsecond-1)) {
 		return db.Time{}, apierror.Invalid("must be a time such as 2026-01-13T10:05:43Z")
 	}
 	return db.Time{Time: t}, nil

@@ -39,6 +39,9 @@ func (u *DatabaseURL) UnmarshalText(text []byte) error {
 	if err != nil {
 		return errors.New("not a PostgreSQL URL")
 	}
+	if err := db.CheckEncoded(string(text), &config.Config); err != nil {
+		return err
+	}
 	*u = DatabaseURL{config, string(text)}
 	return nil
 }
@@ -104,6 +107,8 @@ func (d *database) renew(ctx context.Context) error {
 		"SET LOCAL idle_in_transaction_session_timeout = 0",
 		"SET LOCAL timezone = 'UTC'",
 		"SET LOCAL client_encoding = 'UTF8'",
+		"SET LOCAL datestyle = 'ISO'", // keeps the order of day and month
+		"SET LOCAL standard_conforming_strings = on",
 	} {
 		if _, err := conn.Exec(ctx, statement); err != nil {
 			return d.wrap(err)

@@ -179,9 +179,11 @@ func (p *parser) image(document *imageDocument) *db.Image {
 	return image
 }
 
+// timestamp returns the time of a field that must not be null.
 func (p *parser) timestamp(name string, f field[string]) db.Time {
+	problems := len(p.checks)
 	text := require(p, name, f)
-	if text == "" {
+	if len(p.checks) > problems {
 		return db.Time{}
 	}
 	parsed, err := time.Parse(time.RFC3339Nano, text)

@@ -1,7 +1,9 @@
 package legacy
 
 import (
+	"fmt"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -103,6 +105,8 @@ func TestURLs(t *testing.T) {
 		"sqlite:db.sqlite3":            "only PostgreSQL can be read, not sqlite: read the endpoint instead, with --url",
 		"secret":                       "not a postgres:// URL",
 		"postgres://u:secret@h:port/d": "not a PostgreSQL URL",
+		"postgres://u:se@cret@h/d":     "not a PostgreSQL URL: characters of the password must be encoded, such as @ as %40 and / as %2F",
+		"postgres://u:12/secret@h/d":   "not a PostgreSQL URL: characters of the password must be encoded, such as @ as %40 and / as %2F",
 	} {
 		var url DatabaseURL
 		err := url.UnmarshalText([]byte(text))
@@ -113,6 +117,35 @@ func TestURLs(t *testing.T) {
 		if got != want {
 			t.Errorf("%s: %s", text, got)
 		}
+	}
+}
+
+// TestTimesOfDocuments reads documents with times that are none.
+func TestTimesOfDocuments(t *testing.T) {
+	t.Parallel()
+	const document = `{"id":1,"name":"n","url":null,"image_data":null,"description":null,"created_at":%s,"updated_at":"2026-01-13T10:05:43Z"}`
+	for text, want := range map[string]string{
+		`"2026-01-13T10:05:43.296270Z"`: "",
+		`"0001-01-01T00:00:00Z"`:        "",
+		`""`:                            "created_at: is not a time",
+		`" "`:                           "created_at: is not a time",
+		`"null"`:                        "created_at: is not a time",
+		`null`:                          "created_at: must not be null",
+		`0`:                             "created_at: must be a string, not a number",
+		`"0000-01-01T00:00:00Z"`:        "created_at: must be a time in the years 1 to 9999",
+	} {
+		row, err := parseLink(fmt.Appendf(nil, document, text), linkID{1, 2}, "/media/")
+		got := ""
+		if err != nil {
+			got = strings.TrimPrefix(err.Error(), "not the documented JSON: ")
+		}
+		if got != want {
+			t.Errorf("%s: got %q, want %q, %+v", text, got, want, row)
+		}
+	}
+	missing := strings.Replace(fmt.Sprintf(document, `"x"`), `"created_at":"x",`, "", 1)
+	if _, err := parseLink([]byte(missing), linkID{1, 2}, "/media/"); err == nil || !strings.HasSuffix(err.Error(), "JSON: created_at: is missing") {
+		t.Errorf("missing: %v", err)
 	}
 }
 

@@ -1,0 +1,48 @@
+package db
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/uptrace/bun"
+)
+
+// maxProblems bounds the rows that Problems describes for each column.
+const maxProblems = 10
+
+// Problems describes what is wrong with a database whose schema is current, and does not
+// keep a server from starting.
+func (db *DB) Problems(ctx context.Context) ([]string, error) {
+	if db.Postgres() {
+		return db.searchProblems(ctx)
+	}
+	return db.timeProblems(ctx)
+}
+
+// timeColumns are the columns of times.
+var timeColumns = []struct{ table, column string }{
+	{"users", "created_at"}, {"tokens", "created_at"}, {"tokens", "expires_at"}, {"portfolios", "created_at"}, {"portfolios", "updated_at"},
+	{"images", "created_at"}, {"portfolio_links", "created_at"}, {"portfolio_links", "updated_at"},
+}
+
+// timeProblems describes times that cannot be read. They were stored before there were
+// triggers that refuse them, and have the condition of these triggers.
+func (db *DB) timeProblems(ctx context.Context) (problems []string, err error) {
+	for _, c := range timeColumns {
+		var rows []struct {
+			ID   int64
+			Text string
+		}
+		column := bun.Ident(c.column)
+		err := db.read.NewSelect().Table(c.table).ColumnExpr("id, CAST(substr(?, 1, 40) AS text) AS text", column).
+			Where("? < '0001' OR ? IS NOT strftime('%Y-%m-%dT%H:%M:%S.', substr(?, 1, 19), '+0 days') || printf('%06uZ', substr(?, 21, 6))", column, column, column, column).
+			Order("id").Limit(maxProblems).Scan(ctx, &rows)
+		if err != nil {
+			return nil, wrap(err)
+		}
+		for _, row := range rows {
+			problems = append(problems, fmt.Sprintf("%s.%s of the row %d cannot be read, nor any list with it: %q is not a time such as 2026-01-13T10:05:43Z", c.table, c.column, row.ID, row.Text))
+		}
+	}
+	return problems, nil
+}
