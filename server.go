@@ -223,7 +223,7 @@ func (c *serverSettings) handler(
 	})
 	router := &router{
 		graphql: middleware.SecurityHeaders(middleware.CORS(c.Clients.CORSOrigins, limiter.Handler(graphql, graphql.Reject))),
-		media:   middleware.SecurityHeaders(store.Handler()),
+		media:   middleware.SecurityHeaders(store.Handler(log)),
 		legacy:  limiter.Handler(legacy, legacy.Reject),
 		health:  checker,
 	}

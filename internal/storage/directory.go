@@ -9,23 +9,38 @@ import (
 	"io"
 	"io/fs"
 	"iter"
+	"log/slog"
 	"net/http"
 	"os"
 	"path"
+	"slices"
+	"sync"
+	"syscall"
+	"time"
+
+	"golang.org/x/sync/singleflight"
+
+	"portfolio/internal/files"
 )
 
 // directory is a Store in a directory of the file system.
-type directory struct{ root *os.Root }
+type directory struct {
+	name    string
+	root    *os.Root
+	sync    func(*os.File) error // (*os.File).Sync; tests replace it
+	durable sync.Map             // fs.FileInfo of directories that survive a loss of power, by name
+	making  singleflight.Group   // of directories, by name
+}
 
 func openDirectory(ctx context.Context, name string) (Store, error) {
-	if err := os.MkdirAll(name, 0o755); err != nil {
-		return nil, fmt.Errorf("create the directory: %w", err)
+	if err := files.MakeDirectories(files.OS, name); err != nil {
+		return nil, fmt.Errorf("create the directory: %w", files.Explain("", err))
 	}
 	root, err := os.OpenRoot(name)
 	if err != nil {
-		return nil, fmt.Errorf("open the directory: %w", err)
+		return nil, fmt.Errorf("open the directory: %w", files.Explain("", err))
 	}
-	d := &directory{root}
+	d := &directory{name: name, root: root, sync: (*os.File).Sync}
 	if err := d.Check(ctx); err != nil {
 		return nil, errors.Join(fmt.Errorf("write to the directory %s: %w", name, err), root.Close())
 	}
@@ -39,15 +54,18 @@ const (
 	checkSize  = 4 << 10 // bytes: a block of most file systems
 )
 
-// Create writes a temporary file and links it to the key. Unlike renaming,
-// linking never replaces a file.
+// Create writes a temporary file and gives it the key as its name, which never replaces
+// a file.
 func (d *directory) Create(_ context.Context, key string, content io.Reader, _ int64) error {
+	if !ValidKey(key) {
+		return fmt.Errorf("%w: %q", errInvalidKey, key)
+	}
 	err := d.create(key, content)
 	if errors.Is(err, fs.ErrExist) {
 		return ErrExists
 	}
 	if err != nil {
-		return fmt.Errorf("%w: %w", ErrUnavailable, err)
+		return fmt.Errorf("%w: %w", ErrUnavailable, files.Explain(d.name, err))
 	}
 	return nil
 }
@@ -57,64 +75,115 @@ func (d *directory) create(key string, content io.Reader) error {
 	if err := d.makeDirectory(parent); err != nil {
 		return err
 	}
-	temp, err := d.writeTemp(parent, content)
-	if err == nil {
-		err = d.root.Link(temp, key)
-	}
-	if removed := d.root.Remove(temp); err == nil {
-		err = removed
-	}
-	if err != nil {
+	if err := d.writeFile(key, content); err != nil {
 		return err
 	}
-	return d.sync(parent)
+	return d.syncDirectory(parent)
 }
 
-// writeTemp writes a temporary file, which may exist even if an error is
-// returned.
-func (d *directory) writeTemp(parent string, content io.Reader) (name string, err error) {
-	name = path.Join(parent, tempPrefix+rand.Text()[:12])
-	file, err := d.root.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
-	if err != nil {
-		return name, err
+// writeFile writes a file that appears under its name when it is complete.
+func (d *directory) writeFile(name string, content io.Reader) error {
+	temp := path.Join(path.Dir(name), tempPrefix+rand.Text()[:12])
+	file, err := files.Create(d.root, temp)
+	if err == nil {
+		_, err = io.Copy(file, content)
+		err = errors.Join(err, d.sync(file), file.Close())
 	}
-	_, err = io.Copy(file, content)
-	return name, errors.Join(err, file.Sync(), file.Close())
-}
-
-// Check writes a small file and removes it.
-func (d *directory) Check(context.Context) error {
-	name, err := d.writeTemp(".", bytes.NewReader(make([]byte, checkSize)))
-	if removed := d.root.Remove(name); err == nil {
+	if err == nil {
+		err = d.publish(temp, name)
+	}
+	if removed := d.root.Remove(temp); err == nil && !errors.Is(removed, fs.ErrNotExist) {
 		err = removed
 	}
 	return err
 }
 
-// makeDirectory creates a directory and syncs its parents, so that it survives
-// a loss of power.
-func (d *directory) makeDirectory(name string) error {
-	if _, err := d.root.Stat(name); err == nil {
-		return nil
-	}
-	if err := d.root.MkdirAll(name, 0o755); err != nil {
+// noLinks are the errors of file systems without hard links.
+var noLinks = []error{syscall.EPERM, syscall.ENOTSUP, syscall.EOPNOTSUPP, syscall.ENOSYS, syscall.EINVAL, syscall.EMLINK}
+
+// publish gives a temporary file its name, unless the name is taken. Without hard links
+// the temporary name is gone.
+func (d *directory) publish(temp, name string) error {
+	err := d.root.Link(temp, name)
+	if !slices.ContainsFunc(noLinks, func(unsupported error) bool { return errors.Is(err, unsupported) }) {
 		return err
 	}
-	for name != "." {
-		name = path.Dir(name)
-		if err := d.sync(name); err != nil {
-			return err
+	renamed := renameNew(d.root, temp, path.Base(name))
+	if renamed == nil || errors.Is(renamed, fs.ErrExist) {
+		return renamed
+	}
+	return errors.Join(err, renamed)
+}
+
+// Check writes a small file where files are stored today, and removes it.
+func (d *directory) Check(context.Context) error {
+	today := DirectoryOf(time.Now())
+	checked := ""
+	for _, name := range []string{today, path.Join(today, ThumbnailDirectory)} {
+		existing, err := d.nearest(name)
+		if err == nil && existing != checked {
+			checked = existing
+			err = d.checkDirectory(existing)
+		}
+		if err != nil {
+			return files.Explain(d.name, err)
 		}
 	}
 	return nil
 }
 
-func (d *directory) sync(name string) error {
+// nearest returns a directory, or if it does not exist the first of its parents that does.
+func (d *directory) nearest(name string) (string, error) {
+	for {
+		_, err := d.root.Stat(name)
+		if name == "." || !errors.Is(err, fs.ErrNotExist) {
+			return name, err
+		}
+		name = path.Dir(name)
+	}
+}
+
+func (d *directory) checkDirectory(name string) error {
+	file := path.Join(name, tempPrefix+rand.Text()[:12])
+	err := d.writeFile(file, bytes.NewReader(make([]byte, checkSize)))
+	if removed := d.root.Remove(file); err == nil {
+		err = removed
+	}
+	return err
+}
+
+// makeDirectory creates a directory and syncs its parents, so that it survives a loss of
+// power. One that exists may have been created, and not synced, by another process.
+func (d *directory) makeDirectory(name string) error {
+	info, err := d.root.Stat(name)
+	if synced, ok := d.durable.Load(name); ok && err == nil && os.SameFile(info, synced.(fs.FileInfo)) {
+		return nil
+	}
+	_, err, _ = d.making.Do(name, func() (any, error) {
+		if err := files.MakeDirectories(d.root, name); err != nil {
+			return nil, err
+		}
+		for parent := name; parent != "."; {
+			parent = path.Dir(parent)
+			if err := d.syncDirectory(parent); err != nil {
+				return nil, err
+			}
+		}
+		info, err := d.root.Stat(name)
+		if err == nil {
+			d.durable.Store(name, info)
+		}
+		return nil, err
+	})
+	return err
+}
+
+func (d *directory) syncDirectory(name string) error {
 	opened, err := d.root.Open(name)
 	if err != nil {
 		return err
 	}
-	return errors.Join(opened.Sync(), opened.Close())
+	return errors.Join(d.sync(opened), opened.Close())
 }
 
 func (d *directory) Open(_ context.Context, key string) (io.ReadCloser, error) {
@@ -126,7 +195,7 @@ func (d *directory) Exists(_ context.Context, key string) (bool, error) {
 		return false, nil
 	}
 	info, err := d.root.Stat(key)
-	if errors.Is(err, fs.ErrNotExist) {
+	if isMissing(err) {
 		return false, nil
 	}
 	return err == nil && info.Mode().IsRegular(), err
@@ -167,15 +236,19 @@ func (d *directory) Files(ctx context.Context) iter.Seq2[File, error] {
 	}
 }
 
-func (d *directory) Handler() http.Handler {
+func (d *directory) Handler(log *slog.Logger) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		key, ok := keyFromRequest(w, r)
 		if !ok {
 			return
 		}
 		file, info, err := d.open(key)
-		if err != nil {
+		if isMissing(err) {
 			http.NotFound(w, r)
+			return
+		}
+		if err != nil {
+			unavailable(w, r, log, files.Explain(d.name, err))
 			return
 		}
 		defer func() { _ = file.Close() }()
@@ -186,6 +259,19 @@ func (d *directory) Handler() http.Handler {
 		header.Set("Content-Type", contentType(key))
 		http.ServeContent(w, r, "", info.ModTime(), file)
 	})
+}
+
+// isMissing reports whether err says that there is no such file. An error without a number
+// is that of a link that leads out of the directory.
+func isMissing(err error) bool {
+	number, ok := errors.AsType[syscall.Errno](err)
+	switch {
+	case err == nil, errors.Is(err, fs.ErrClosed):
+		return false
+	case !ok:
+		return true
+	}
+	return slices.Contains([]syscall.Errno{syscall.ENOENT, syscall.ENOTDIR, syscall.ENAMETOOLONG, syscall.ELOOP}, number)
 }
 
 func (d *directory) open(key string) (*os.File, fs.FileInfo, error) {

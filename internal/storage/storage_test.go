@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -133,7 +134,7 @@ func TestConcurrentCreate(t *testing.T) {
 
 // TestRedirect checks what the handler of a bucket responds itself.
 func TestRedirect(t *testing.T) {
-	handler := storagetest.S3(t, "http://localhost:1").Handler()
+	handler := storagetest.S3(t, "http://localhost:1").Handler(slog.New(slog.DiscardHandler))
 	w := httptest.NewRecorder()
 	handler.ServeHTTP(w, httptest.NewRequest(http.MethodHead, "/media/a/b.png", nil))
 	location := w.Header().Get("Location")
@@ -191,7 +192,7 @@ func TestOpenErrors(t *testing.T) {
 // get requests a file over HTTP and follows redirects.
 func get(t testing.TB, store storage.Store, target string) (status int, body string) {
 	t.Helper()
-	server := httptest.NewServer(store.Handler())
+	server := httptest.NewServer(store.Handler(slog.New(slog.DiscardHandler)))
 	defer server.Close()
 	response, err := server.Client().Get(server.URL + target)
 	if err != nil {
