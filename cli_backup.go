@@ -9,6 +9,7 @@ import (
 
 	"portfolio/db"
 	"portfolio/internal/backup"
+	"portfolio/internal/files"
 )
 
 // embedded returns the SQLite database and the media directory of the settings.
@@ -35,6 +36,9 @@ func (c *backupCommand) Run(ctx context.Context, flags *globalFlags, out streams
 	}
 	if _, err := os.Stat(target.Database); errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("DATABASE_URL: %s does not exist", target.Database)
+	}
+	if files.Contains(target.Media, c.File) {
+		return fmt.Errorf("%s would be in MEDIA_STORE, whose files are public", c.File)
 	}
 	database, err := flags.database().Open(ctx) // and do not migrate: the server may be older
 	if err != nil {
