@@ -94,8 +94,10 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	}
 	settings := wrong.of(command)
 	selected := command.Selected().Target.Addr()
-	if checked, ok := reflect.TypeAssert[interface{ check() []settingError }](selected); ok {
-		settings = append(settings, checked.check()...)
+	if checked, ok := reflect.TypeAssert[interface {
+		check(*globalFlags) []settingError
+	}](selected); ok {
+		settings = append(settings, checked.check(&line.globalFlags)...)
 	}
 	if _, reports := reflect.TypeAssert[*checkCommand](selected); !reports && len(settings) > 0 {
 		for _, mistake := range settings {

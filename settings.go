@@ -234,8 +234,8 @@ func checkRange(tag *kong.Tag, target reflect.Value) error {
 }
 
 // check returns the mistakes that are in more than one setting.
-func (s *serverSettings) check() []settingError {
-	var found []settingError
+func (s *serverSettings) check(flags *globalFlags) []settingError {
+	found := s.storeSettings.check(flags)
 	if s.OnlyPersisted && s.PersistedDocuments == "" {
 		found = append(found, settingError{"ONLY_PERSISTED", errors.New("needs PERSISTED_DOCUMENTS")})
 	}
