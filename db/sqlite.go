@@ -2,11 +2,13 @@ package db
 
 import (
 	"context"
+	"crypto/rand"
 	"database/sql"
 	"errors"
 	"fmt"
 	"io/fs"
 	"net/url"
+	"os"
 	"path/filepath"
 	"runtime"
 
@@ -56,9 +58,39 @@ func createSQLite(path string) error {
 	return file.Close()
 }
 
+// TryCreate returns an error unless the file of an SQLite database could be created. It
+// creates another one beside it, and removes that and the directories that it has created.
+func TryCreate(ctx context.Context, path string) error {
+	path += ".check-" + rand.Text()[:12]
+	var created []string
+	for parent := filepath.Dir(path); ; parent = filepath.Dir(parent) {
+		if _, err := os.Stat(parent); !errors.Is(err, fs.ErrNotExist) {
+			break
+		}
+		created = append(created, parent)
+	}
+	db, err := openSQLite(ctx, path)
+	if err == nil {
+		_, err = db.Migrate(ctx)
+		err = errors.Join(err, db.Close())
+	}
+	for _, suffix := range []string{"-shm", "-wal", "-journal", ""} {
+		if removed := os.Remove(path + suffix); removed != nil && !errors.Is(removed, fs.ErrNotExist) {
+			err = errors.Join(err, removed)
+		}
+	}
+	for _, directory := range created {
+		_ = os.Remove(directory) // unless another process uses it
+	}
+	return err
+}
+
 // checkAccess returns an error unless this process may write the file of an SQLite
 // database, its logs and its directory.
 func (db *DB) checkAccess() error {
+	if info, err := os.Stat(db.path); err == nil && !info.Mode().IsRegular() {
+		return fmt.Errorf("%s is not a file", db.path)
+	}
 	for _, name := range []string{filepath.Dir(db.path), db.path, db.path + "-wal", db.path + "-shm"} {
 		if err := files.CheckWritable(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return files.Explain("", err)

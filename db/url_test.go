@@ -9,6 +9,7 @@ import (
 func TestParseURL(t *testing.T) {
 	t.Parallel()
 	const memory = "sqlite::memory: has a separate database for each connection, and loses it when the connection closes; use a file, such as sqlite:data/portfolio.db"
+	const twoSlashes = "sqlite://: a path follows the colon, as in sqlite:data/portfolio.db or sqlite:/srv/portfolio.db"
 	for _, c := range []struct{ text, shown, problem string }{
 		{"sqlite:data/portfolio.db", "sqlite:data/portfolio.db", ""},
 		{"postgres://sara@h/db", "postgres://sara@h/db", ""},
@@ -20,6 +21,9 @@ func TestParseURL(t *testing.T) {
 		{"", "", "not postgres://... or sqlite:PATH"},
 		{"mysql://secret@h/x", "", "not postgres://... or sqlite:PATH"},
 		{"sqlite:", "", "sqlite: needs a path, such as sqlite:data/portfolio.db"},
+		{"sqlite://data/portfolio.db", "", twoSlashes},
+		{"sqlite:///data/portfolio.db", "", twoSlashes},
+		{"sqlite:/data/portfolio.db", "sqlite:/data/portfolio.db", ""},
 		{"sqlite::memory:", "", memory},
 		{"sqlite:file::memory:?cache=shared", "", memory},
 		{"postgres://secret@%zz", "", "not a PostgreSQL URL"},

@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"os"
 	"path"
+	"path/filepath"
 	"slices"
 	"sync"
 	"syscall"
@@ -202,7 +203,7 @@ func (d *directory) Exists(_ context.Context, key string) (bool, error) {
 }
 
 func (d *directory) Remove(_ context.Context, key string) error {
-	if !fs.ValidPath(key) {
+	if path.Clean(key) != key || !filepath.IsLocal(key) {
 		return nil
 	}
 	err := d.root.Remove(key)
@@ -214,7 +215,7 @@ func (d *directory) Remove(_ context.Context, key string) error {
 
 func (d *directory) Files(ctx context.Context) iter.Seq2[File, error] {
 	return func(yield func(File, error) bool) {
-		err := fs.WalkDir(d.root.FS(), ".", func(key string, entry fs.DirEntry, err error) error {
+		err := fs.WalkDir(anyNames{d.root}, ".", func(key string, entry fs.DirEntry, err error) error {
 			if err != nil || entry.IsDir() {
 				return err
 			}
@@ -235,6 +236,12 @@ func (d *directory) Files(ctx context.Context) iter.Seq2[File, error] {
 		}
 	}
 }
+
+// anyNames is the file system of a directory whose names need not be UTF-8, as those of
+// other programs.
+type anyNames struct{ root *os.Root }
+
+func (n anyNames) Open(name string) (fs.File, error) { return n.root.Open(name) }
 
 func (d *directory) Handler(log *slog.Logger) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -172,6 +172,27 @@ func TestCreate_RefusesHiddenKeys(t *testing.T) {
 	})
 }
 
+// TestDirectory_ForeignNames checks that files are listed and removed whose names no key can
+// have.
+func TestDirectory_ForeignNames(t *testing.T) {
+	t.Parallel()
+	store, directory := openNew(t)
+	want := []string{".hidden/.new-1", "a\x9b/b\xff.png", "c\\d.png"}
+	for _, name := range want {
+		name = filepath.Join(directory, name)
+		if err := errors.Join(os.MkdirAll(filepath.Dir(name), 0o700), os.WriteFile(name, nil, 0o600)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	checkKeys(t, store, want...)
+	for _, name := range want {
+		if err := store.Remove(t.Context(), name); err != nil {
+			t.Errorf("remove %q: %v", name, err)
+		}
+	}
+	checkKeys(t, store)
+}
+
 // TestDirectoryHandler_Unreadable checks that a file which exists and cannot be read is no
 // missing file, and that the log has the cause.
 func TestDirectoryHandler_Unreadable(t *testing.T) {

@@ -87,6 +87,8 @@ type Location struct {
 func (l *Location) UnmarshalText(text []byte) (err error) {
 	*l = Location{text: string(text)}
 	switch scheme, rest, _ := strings.Cut(l.text, ":"); {
+	case scheme == "file" && strings.HasPrefix(rest, "//"):
+		err = errors.New("file://: a path follows the colon, as in file:data/media or file:/srv/media")
 	case scheme == "file" && rest != "":
 		l.directory = rest
 	case scheme == "s3":
