@@ -61,25 +61,26 @@ func (d *directory) Create(_ context.Context, key string, content io.Reader, _ i
 	if !ValidKey(key) {
 		return fmt.Errorf("%w: %q", errInvalidKey, key)
 	}
-	err := d.create(key, content)
-	if errors.Is(err, fs.ErrExist) {
-		return ErrExists
+	parent := path.Dir(key)
+	err := d.makeDirectory(parent)
+	if errors.Is(err, fs.ErrExist) { // as a file
+		return fmt.Errorf("%w: %w", errInvalidKey, err)
 	}
-	if err != nil {
+	if err == nil {
+		err = d.writeFile(key, content)
+	}
+	if err == nil {
+		err = d.syncDirectory(parent)
+	}
+	switch {
+	case errors.Is(err, fs.ErrExist):
+		return ErrExists
+	case errors.Is(err, syscall.ENAMETOOLONG), errors.Is(err, syscall.ENOTDIR):
+		return fmt.Errorf("%w: %w", errInvalidKey, err)
+	case err != nil:
 		return fmt.Errorf("%w: %w", ErrUnavailable, files.Explain(d.name, err))
 	}
 	return nil
-}
-
-func (d *directory) create(key string, content io.Reader) error {
-	parent := path.Dir(key)
-	if err := d.makeDirectory(parent); err != nil {
-		return err
-	}
-	if err := d.writeFile(key, content); err != nil {
-		return err
-	}
-	return d.syncDirectory(parent)
 }
 
 // writeFile writes a file that appears under its name when it is complete.

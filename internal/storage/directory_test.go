@@ -172,6 +172,26 @@ func TestCreate_RefusesHiddenKeys(t *testing.T) {
 	})
 }
 
+// TestCreate_RefusesKeysOfNoFile checks that keys which a file system does not take are not
+// mistaken for keys of files that exist, nor for an outage.
+func TestCreate_RefusesKeysOfNoFile(t *testing.T) {
+	t.Parallel()
+	store, _ := openNew(t)
+	if err := create(t, store, "a/b.png", "x"); err != nil {
+		t.Fatal(err)
+	}
+	long := strings.Repeat("x", 256)
+	for _, key := range []string{"a/b.png/c.png", "a/b.png/c/d.png", long, long + "/a.png", "a/" + long + ".png"} {
+		if err := create(t, store, key, "x"); err == nil || errors.Is(err, storage.ErrExists) || errors.Is(err, storage.ErrUnavailable) {
+			t.Errorf("%.20q: %v, want a refusal that is final", key, err)
+		}
+		if exists, err := store.Exists(t.Context(), key); exists || err != nil {
+			t.Errorf("%.20q exists: %t, %v", key, exists, err)
+		}
+	}
+	checkKeys(t, store, "a/b.png")
+}
+
 // TestDirectory_ForeignNames checks that files are listed and removed whose names no key can
 // have.
 func TestDirectory_ForeignNames(t *testing.T) {
