@@ -160,8 +160,8 @@ func (f *globalFlags) existingDatabase() (db.URL, error) {
 	return url, nil
 }
 
-// sayDefault says which database a command uses that no setting names.
-func (f *globalFlags) sayDefault(out streams) {
+// printDefault prints which database a command uses that no setting names.
+func (f *globalFlags) printDefault(out streams) {
 	if f.DatabaseURL.IsZero() {
 		_, _ = fmt.Fprintf(out.stderr, "portfolio: DATABASE_URL is not set: the database is %s\n", f.database())
 	}
@@ -197,7 +197,7 @@ func (f *globalFlags) withDB(ctx context.Context, out streams, fn func(*db.DB) e
 	if err != nil {
 		return err
 	}
-	f.sayDefault(out)
+	f.printDefault(out)
 	return errors.Join(fn(database), database.Close())
 }
 
@@ -212,7 +212,7 @@ func (c migrateCommand) Run(ctx context.Context, flags *globalFlags, out streams
 	if err != nil {
 		return fmt.Errorf("DATABASE_URL: %w", err)
 	}
-	flags.sayDefault(out)
+	flags.printDefault(out)
 	applied, err := database.Migrate(ctx)
 	for _, name := range applied {
 		_, _ = fmt.Fprintf(out.stdout, "Applied %s.\n", name)

@@ -53,7 +53,7 @@ func (c *backupCommand) Run(ctx context.Context, flags *globalFlags, out streams
 	if err != nil {
 		return err
 	}
-	flags.sayDefault(out)
+	flags.printDefault(out)
 	if missing > 0 {
 		_, _ = fmt.Fprintf(out.stderr, "portfolio: %d files of rows do not exist: \"portfolio media sweep\" lists them\n", missing)
 	}
@@ -121,7 +121,7 @@ func (c *restoreCommand) Run(ctx context.Context, flags *globalFlags, out stream
 		if err != nil {
 			return err
 		}
-		flags.sayDefault(out)
+		flags.printDefault(out)
 		out.auditObjects(ctx, "restore", false)
 		_, err = fmt.Fprintf(out.stdout, "Restored %d files and the database, %d bytes.\n", contents.Files, contents.Bytes)
 		return err

@@ -28,10 +28,10 @@ func (c *serveCommand) openDatabase(ctx context.Context, flags *globalFlags, log
 		return nil, listenErr
 	}
 	defer stop()
-	for logged := ""; db.IsOutage(err); database, err = flags.open(ctx, c.Migrate, log) {
-		if text := err.Error(); text != logged {
+	for lastText := ""; db.IsOutage(err); database, err = flags.open(ctx, c.Migrate, log) {
+		if text := err.Error(); text != lastText {
 			log.WarnContext(ctx, "waiting for the database", "error", err)
-			logged = text
+			lastText = text
 		}
 		select {
 		case <-ctx.Done():

@@ -61,8 +61,8 @@ func IsOutage(err error) bool {
 	if !errors.Is(err, ErrUnavailable) {
 		return false
 	}
-	refused, ok := errors.AsType[*pgconn.PgError](err)
-	return !ok || postgresKind(refused.Code) != nil
+	pgErr, ok := errors.AsType[*pgconn.PgError](err)
+	return !ok || postgresKind(pgErr.Code) != nil
 }
 
 func kind(err error) error {

@@ -34,8 +34,8 @@ func openSQLite(ctx context.Context, path string) (*DB, error) {
 	}
 	db.prepare()
 	if err := db.write.PingContext(ctx); err != nil { // sets the mode of the log before a reader opens it
-		if refused := db.checkAccess(); refused != nil {
-			err = fmt.Errorf("%w: %w", ErrUnavailable, refused)
+		if accessErr := db.checkAccess(); accessErr != nil {
+			err = fmt.Errorf("%w: %w", ErrUnavailable, accessErr)
 		}
 		return nil, errors.Join(wrap(err), db.Close())
 	}
@@ -62,12 +62,12 @@ func createSQLite(path string) error {
 // creates another one beside it, and removes that and the directories that it has created.
 func TryCreate(ctx context.Context, path string) error {
 	path += ".check-" + rand.Text()[:12]
-	var created []string
+	var directories []string
 	for parent := filepath.Dir(path); ; parent = filepath.Dir(parent) {
 		if _, err := os.Stat(parent); !errors.Is(err, fs.ErrNotExist) {
 			break
 		}
-		created = append(created, parent)
+		directories = append(directories, parent)
 	}
 	db, err := openSQLite(ctx, path)
 	if err == nil {
@@ -75,11 +75,11 @@ func TryCreate(ctx context.Context, path string) error {
 		err = errors.Join(err, db.Close())
 	}
 	for _, suffix := range []string{"-shm", "-wal", "-journal", ""} {
-		if removed := os.Remove(path + suffix); removed != nil && !errors.Is(removed, fs.ErrNotExist) {
-			err = errors.Join(err, removed)
+		if removeErr := os.Remove(path + suffix); removeErr != nil && !errors.Is(removeErr, fs.ErrNotExist) {
+			err = errors.Join(err, removeErr)
 		}
 	}
-	for _, directory := range created {
+	for _, directory := range directories {
 		_ = os.Remove(directory) // unless another process uses it
 	}
 	return err

@@ -37,62 +37,62 @@ func (system) OpenFile(name string, flag int, mode fs.FileMode) (*os.File, error
 }
 
 // Create creates a file and opens it for writing. The file must not exist.
-func Create(in System, name string) (*os.File, error) {
-	file, err := in.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, Mode)
+func Create(fsys System, name string) (*os.File, error) {
+	file, err := fsys.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, Mode)
 	if err == nil {
-		adopt(in, name)
+		adopt(fsys, name, file.Chown) // not by name: the owner of the directory may have exchanged it
 	}
 	return file, err
 }
 
 // MakeDirectories creates a directory and its parents, unless they exist.
-func MakeDirectories(in System, name string) error {
-	if isDirectory(in, name) {
+func MakeDirectories(fsys System, name string) error {
+	if isDirectory(fsys, name) {
 		return nil
 	}
 	if parent := filepath.Dir(name); parent != name {
-		if err := MakeDirectories(in, parent); err != nil {
+		if err := MakeDirectories(fsys, parent); err != nil {
 			return err
 		}
 	}
-	err := in.Mkdir(name, DirectoryMode)
-	if errors.Is(err, fs.ErrExist) && isDirectory(in, name) { // another process has created it
+	err := fsys.Mkdir(name, DirectoryMode)
+	if errors.Is(err, fs.ErrExist) && isDirectory(fsys, name) { // another process has created it
 		return nil
 	}
 	if err == nil {
-		adopt(in, name)
+		adopt(fsys, name, func(uid, gid int) error { return fsys.Lchown(name, uid, gid) })
 	}
 	return err
 }
 
-func isDirectory(in System, name string) bool {
-	info, err := in.Stat(name)
+func isDirectory(fsys System, name string) bool {
+	info, err := fsys.Stat(name)
 	return err == nil && info.IsDir()
 }
 
 // adopt gives what root has created to the owner of its directory: the server is
 // another user. Root may lack the right to, in a container or on a network.
-func adopt(in System, name string) {
+func adopt(fsys System, name string, chown func(uid, gid int) error) {
 	if os.Geteuid() != 0 {
 		return
 	}
-	directory, err := in.Stat(filepath.Dir(name))
+	directory, err := fsys.Stat(filepath.Dir(name))
 	if err != nil {
 		return
 	}
 	if uid, gid, ok := owner(directory); ok && uid != 0 {
-		_ = in.Lchown(name, uid, gid) // best effort
+		_ = chown(uid, gid) // best effort
 	}
 }
 
 // Explain adds to the error of a refused access who owns the file, and who asked. Names
 // in the error are relative to the directory.
 func Explain(directory string, err error) error {
-	refused, ok := errors.AsType[*fs.PathError](err)
+	pathErr, ok := errors.AsType[*fs.PathError](err)
 	if !ok || !errors.Is(err, fs.ErrPermission) {
 		return err
 	}
-	name := refused.Path
+	name := pathErr.Path
 	if !filepath.IsAbs(name) {
 		name = filepath.Join(directory, name)
 	}

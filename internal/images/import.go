@@ -74,7 +74,7 @@ type importer struct {
 // content is what several files of an import may have.
 type content struct {
 	sync.Mutex // held while one of the files is saved
-	saved      bool
+	isStored   bool
 }
 
 func (i *importer) content(hash [sha256.Size]byte) *content {
@@ -105,13 +105,13 @@ func (i *importer) save(ctx context.Context, name string) (*db.Image, error) {
 	content := i.content(hash)
 	content.Lock()
 	defer content.Unlock()
-	if content.saved {
+	if content.isStored {
 		return nil, nil
 	}
 	if _, err = i.database.ImageBySource(ctx, hash); !errors.Is(err, db.ErrNotFound) {
 		return nil, err
 	}
 	image, err := i.service.Save(ctx, filepath.Base(name), file, i.database.CreateImage)
-	content.saved = err == nil
+	content.isStored = err == nil
 	return image, err
 }

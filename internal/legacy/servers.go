@@ -42,8 +42,8 @@ func linkTarget(line string) (target string, ok bool) {
 	case strings.HasPrefix(line, "/"), strings.HasPrefix(line, "GET "):
 		request, _, _ = strings.Cut(line, `"`)
 	default:
-		_, quoted, _ := strings.Cut(line, `"`)
-		request, _, _ = strings.Cut(quoted, `"`)
+		_, fields, _ := strings.Cut(line, `"`)
+		request, _, _ = strings.Cut(fields, `"`)
 	}
 	target, _, _ = strings.Cut(strings.TrimPrefix(request, "GET "), " ")
 	return target, compat.IsLink(target)

@@ -19,13 +19,13 @@ func isPlain(r rune, size int) bool {
 
 // Escape returns text in which other than plain characters are escaped as in Go.
 func Escape(text string) string {
-	var escaped strings.Builder
+	var b strings.Builder
 	begin := 0 // of what is not copied yet
 	for i := 0; i < len(text); {
 		r, size := utf8.DecodeRuneInString(text[i:])
 		if !isPlain(r, size) {
-			quoted := strconv.Quote(text[i : i+size])
-			escaped.WriteString(text[begin:i] + quoted[1:len(quoted)-1])
+			literal := strconv.Quote(text[i : i+size])
+			b.WriteString(text[begin:i] + literal[1:len(literal)-1])
 			begin = i + size
 		}
 		i += size
@@ -33,7 +33,7 @@ func Escape(text string) string {
 	if begin == 0 {
 		return text
 	}
-	return escaped.String() + text[begin:]
+	return b.String() + text[begin:]
 }
 
 // Quote returns text, or a Go string of it if Escape would change it.
@@ -47,7 +47,7 @@ func Quote(text string) string {
 // EscapeJSON returns an encoded JSON value in which characters that are not plain are
 // escaped. The encoder has escaped those of ASCII, but for DEL.
 func EscapeJSON(text []byte) []byte {
-	var escaped []byte
+	var b []byte
 	begin := 0
 	for i := 0; i < len(text); {
 		if text[i] < 0x7f {
@@ -56,11 +56,11 @@ func EscapeJSON(text []byte) []byte {
 		}
 		r, size := utf8.DecodeRune(text[i:])
 		if !isPlain(r, size) {
-			escaped = append(escaped, text[begin:i]...)
+			b = append(b, text[begin:i]...)
 			if high, low := utf16.EncodeRune(r); high != utf8.RuneError {
-				escaped = appendEscape(appendEscape(escaped, high), low)
+				b = appendEscape(appendEscape(b, high), low)
 			} else {
-				escaped = appendEscape(escaped, r)
+				b = appendEscape(b, r)
 			}
 			begin = i + size
 		}
@@ -69,7 +69,7 @@ func EscapeJSON(text []byte) []byte {
 	if begin == 0 {
 		return text
 	}
-	return append(escaped, text[begin:]...)
+	return append(b, text[begin:]...)
 }
 
 // appendEscape appends the escape of a rune of 16 bits.

@@ -94,8 +94,8 @@ func (d *directory) writeFile(name string, content io.Reader) error {
 	if err == nil {
 		err = d.publish(temp, name)
 	}
-	if removed := d.root.Remove(temp); err == nil && !errors.Is(removed, fs.ErrNotExist) {
-		err = removed
+	if removeErr := d.root.Remove(temp); err == nil && !errors.Is(removeErr, fs.ErrNotExist) {
+		err = removeErr
 	}
 	return err
 }
@@ -107,25 +107,25 @@ var noLinks = []error{syscall.EPERM, syscall.ENOTSUP, syscall.EOPNOTSUPP, syscal
 // the temporary name is gone.
 func (d *directory) publish(temp, name string) error {
 	err := d.root.Link(temp, name)
-	if !slices.ContainsFunc(noLinks, func(unsupported error) bool { return errors.Is(err, unsupported) }) {
+	if !slices.ContainsFunc(noLinks, func(target error) bool { return errors.Is(err, target) }) {
 		return err
 	}
-	renamed := renameNew(d.root, temp, path.Base(name))
-	if renamed == nil || errors.Is(renamed, fs.ErrExist) {
-		return renamed
+	renameErr := renameNew(d.root, temp, path.Base(name))
+	if renameErr == nil || errors.Is(renameErr, fs.ErrExist) {
+		return renameErr
 	}
-	return errors.Join(err, renamed)
+	return errors.Join(err, renameErr)
 }
 
 // Check writes a small file where files are stored today, and removes it.
 func (d *directory) Check(context.Context) error {
 	today := DirectoryOf(time.Now())
-	checked := ""
+	last := ""
 	for _, name := range []string{today, path.Join(today, ThumbnailDirectory)} {
-		existing, err := d.nearest(name)
-		if err == nil && existing != checked {
-			checked = existing
-			err = d.checkDirectory(existing)
+		parent, err := d.nearest(name)
+		if err == nil && parent != last {
+			last = parent
+			err = d.checkDirectory(parent)
 		}
 		if err != nil {
 			return files.Explain(d.name, err)
@@ -148,8 +148,8 @@ func (d *directory) nearest(name string) (string, error) {
 func (d *directory) checkDirectory(name string) error {
 	file := path.Join(name, tempPrefix+rand.Text()[:12])
 	err := d.writeFile(file, bytes.NewReader(make([]byte, checkSize)))
-	if removed := d.root.Remove(file); err == nil {
-		err = removed
+	if removeErr := d.root.Remove(file); err == nil {
+		err = removeErr
 	}
 	return err
 }
@@ -158,7 +158,7 @@ func (d *directory) checkDirectory(name string) error {
 // power. One that exists may have been created, and not synced, by another process.
 func (d *directory) makeDirectory(name string) error {
 	info, err := d.root.Stat(name)
-	if synced, ok := d.durable.Load(name); ok && err == nil && os.SameFile(info, synced.(fs.FileInfo)) {
+	if durable, ok := d.durable.Load(name); ok && err == nil && os.SameFile(info, durable.(fs.FileInfo)) {
 		return nil
 	}
 	_, err, _ = d.making.Do(name, func() (any, error) {
