@@ -315,7 +315,10 @@ func TestMediaStore_MustNotContainDatabase(t *testing.T) {
 		if c.database != "" {
 			args = append(args, "--database-url="+c.database)
 		}
-		for _, command := range []string{"serve", "media sweep --delete", "images create x.png", "backup x.tar", "restore x.tar", "config"} {
+		if want, stderr := "portfolio: MEDIA_STORE: must not contain the database, "+c.shown, serveFails(t, args...); !strings.HasPrefix(stderr, want) {
+			t.Errorf("%q: serve said %q, want %s", args, stderr, want)
+		}
+		for _, command := range []string{"media sweep --delete", "images create x.png", "backup x.tar", "restore x.tar", "config"} {
 			checkFails(t, "MEDIA_STORE: must not contain the database, "+c.shown+": files in it are public", append(strings.Fields(command), args...)...)
 		}
 		if stdout, _ := runCommand(t, 1, append([]string{"check"}, args...)...); !strings.Contains(stdout, "failed  MEDIA_STORE: must not contain the database") {

@@ -171,9 +171,9 @@ func TestServe_WaitsUntilItIsStopped(t *testing.T) {
 	if code := <-exited; code != 0 {
 		t.Errorf("exit code %d: %s", code, logs)
 	}
-	for _, wrong := range []string{strings.Replace(dsn, "/test_", "/none_", 1), "postgres://127.0.0.1:1/x?sslmode=disable&target_session_attrs=none"} {
-		if _, stderr := runCommand(t, 1, "serve", "--addr=127.0.0.1:0", "--database-url="+wrong); strings.Contains(stderr, "waiting") {
-			t.Errorf("%s: said %s", wrong, stderr)
+	for _, dsn := range []string{strings.Replace(dsn, "/test_", "/none_", 1), "postgres://127.0.0.1:1/x?sslmode=disable&target_session_attrs=none"} {
+		if _, stderr := runCommand(t, 1, "serve", "--addr=127.0.0.1:0", "--database-url="+dsn); strings.Contains(stderr, "waiting") {
+			t.Errorf("%s: said %s", dsn, stderr)
 		}
 	}
 }
