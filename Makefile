@@ -48,8 +48,8 @@ failover: ## Kill the primary of a PostgreSQL cluster under load, and more (need
 chaos: ## Kill the server under load, stop PostgreSQL and fill disks.
 	go test -tags ops -count 1 -timeout 10m -v -run '^TestChaos' ./ops
 
-rolling: ## Restart servers in turn behind nginx and Caddy, under load.
-	go test -tags ops -count 1 -timeout 10m -v -run '^TestRollingRestart$$' ./ops
+rolling: ## Restart servers in turn behind nginx and Caddy, under load, and take their media away.
+	go test -tags ops -count 1 -timeout 10m -v -run '^Test(RollingRestart|ProxyWithoutMedia)$$' ./ops
 
 feed: ## Read and write for TEST_DURATION (4m) while faults hide changes; no response may be stale for long.
 	TEST_DURATION=$(TEST_DURATION) go test -tags ops -count 1 -timeout 24h -v -run '^TestFeed' ./ops

@@ -46,18 +46,29 @@ func (c *serverSettings) startAdmin(
 	mux.HandleFunc("GET /version", serveVersion)
 	mux.Handle("GET /healthz", server)
 	mux.Handle("GET /readyz", server)
+	mux.Handle("GET /readyz/queries", server)
 	mux.HandleFunc("/debug/pprof/", pprof.Index)
 	mux.HandleFunc("/debug/pprof/cmdline", pprof.Cmdline)
 	mux.HandleFunc("/debug/pprof/profile", pprof.Profile)
 	mux.HandleFunc("/debug/pprof/symbol", pprof.Symbol)
 	mux.HandleFunc("/debug/pprof/trace", pprof.Trace)
 	admin := &http.Server{
-		Handler: mux, ReadTimeout: c.Clients.HeaderTimeout, WriteTimeout: adminTimeout, IdleTimeout: c.Clients.IdleTimeout,
+		Handler: middleware.CheckHost(append(c.AdminHosts, ownHost(c.AdminAddr)...), mux), ReadTimeout: c.Clients.HeaderTimeout, WriteTimeout: adminTimeout, IdleTimeout: c.Clients.IdleTimeout,
 		MaxHeaderBytes: maxHeader, ErrorLog: slog.NewLogLogger(out.log.Handler(), slog.LevelDebug),
 	}
 	go func() { _ = admin.Serve(listener) }() // until it is closed
 	_, _ = fmt.Fprintf(out.stdout, "Metrics:     http://%s/metrics\n", listener.Addr())
 	return func() { _ = admin.Close() }, nil
+}
+
+// ownHost returns the host of an address, unless it stands for all addresses.
+func ownHost(address listenAddress) []middleware.Host {
+	var host middleware.Host
+	name, _, _ := net.SplitHostPort(string(address))
+	if ip := net.ParseIP(name); ip != nil && ip.IsUnspecified() || host.UnmarshalText([]byte(name)) != nil {
+		return nil
+	}
+	return []middleware.Host{host}
 }
 
 func serveVersion(w http.ResponseWriter, _ *http.Request) {

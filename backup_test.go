@@ -126,7 +126,7 @@ func TestBackup(t *testing.T) {
 		t.Fatal(err)
 	}
 	stdout, stderr := runCommand(t, 0, "backup", "backup.tar")
-	if want := "backup.tar: 5 files and the database, "; !strings.HasPrefix(stdout, want) || stderr != "" {
+	if want := "backup.tar: 5 files and the database, "; !strings.HasPrefix(stdout, want) || stderr != "portfolio: DATABASE_URL is not set: the database is sqlite:data/portfolio.db\n" {
 		t.Errorf("printed %q, %q", stdout, stderr)
 	}
 	if checked, _ := runCommand(t, 0, "restore", "--check", "backup.tar"); checked != stdout {

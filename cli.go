@@ -5,17 +5,24 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
+	"os"
 	"reflect"
 	"strings"
 
 	"github.com/alecthomas/kong"
 
 	"portfolio/db"
+	"portfolio/internal/printable"
 	"portfolio/internal/telemetry"
 )
 
-const dataDirectory = "data"
+// Where data is without settings.
+const (
+	dataDirectory = "data"
+	demoKeyFile   = dataDirectory + "/demo-token"
+)
 
 type commands struct {
 	globalFlags
@@ -68,7 +75,7 @@ type streams struct {
 // on stderr for each error.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	fail := func(err error) int {
-		_, _ = fmt.Fprintf(stderr, "portfolio: %s\n", strings.Join(strings.Fields(err.Error()), " "))
+		_, _ = fmt.Fprintf(stderr, "portfolio: %s\n", oneLine(err))
 		return 1
 	}
 	var line commands
@@ -94,8 +101,10 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	}
 	settings := wrong.of(command)
 	selected := command.Selected().Target.Addr()
-	if checked, ok := reflect.TypeAssert[interface{ check() []settingError }](selected); ok {
-		settings = append(settings, checked.check()...)
+	if checked, ok := reflect.TypeAssert[interface {
+		check(*globalFlags) []settingError
+	}](selected); ok {
+		settings = append(settings, checked.check(&line.globalFlags)...)
 	}
 	if _, reports := reflect.TypeAssert[*checkCommand](selected); !reports && len(settings) > 0 {
 		for _, mistake := range settings {
@@ -112,6 +121,11 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		return fail(err)
 	}
 	return 0
+}
+
+// oneLine returns the text of an error, which may quote foreign text, as one line.
+func oneLine(err error) string {
+	return printable.Escape(strings.Join(strings.Fields(err.Error()), " "))
 }
 
 // suggest adds a suggestion to the error of an unknown command. The parser takes
@@ -134,6 +148,23 @@ func (f *globalFlags) database() db.URL {
 	}
 	embedded, _ := db.ParseURL("sqlite:" + dataDirectory + "/portfolio.db") // valid
 	return embedded
+}
+
+// existingDatabase returns the URL of the database of a command. Only serve creates the
+// default one: for others a missing setting is more likely a mistake.
+func (f *globalFlags) existingDatabase() (db.URL, error) {
+	url := f.database()
+	if _, err := os.Stat(url.SQLitePath()); f.DatabaseURL.IsZero() && errors.Is(err, fs.ErrNotExist) {
+		return url, fmt.Errorf("DATABASE_URL: is not set, and %s, which \"portfolio serve\" creates without it, does not exist", url.SQLitePath())
+	}
+	return url, nil
+}
+
+// printDefault prints which database a command uses that no setting names.
+func (f *globalFlags) printDefault(out streams) {
+	if f.DatabaseURL.IsZero() {
+		_, _ = fmt.Fprintf(out.stderr, "portfolio: DATABASE_URL is not set: the database is %s\n", f.database())
+	}
 }
 
 // open opens the database. It migrates SQLite, and PostgreSQL if migrate is set;
@@ -159,20 +190,29 @@ func (f *globalFlags) open(ctx context.Context, migrate bool, log *slog.Logger) 
 
 // withDB opens the database, calls fn and closes the database.
 func (f *globalFlags) withDB(ctx context.Context, out streams, fn func(*db.DB) error) error {
+	if _, err := f.existingDatabase(); err != nil {
+		return err
+	}
 	database, err := f.open(ctx, false, out.log)
 	if err != nil {
 		return err
 	}
+	f.printDefault(out)
 	return errors.Join(fn(database), database.Close())
 }
 
 type migrateCommand struct{ feedSwitch }
 
 func (c migrateCommand) Run(ctx context.Context, flags *globalFlags, out streams) error {
-	database, err := flags.database().Open(ctx)
+	url, err := flags.existingDatabase()
+	if err != nil {
+		return err
+	}
+	database, err := url.Open(ctx)
 	if err != nil {
 		return fmt.Errorf("DATABASE_URL: %w", err)
 	}
+	flags.printDefault(out)
 	applied, err := database.Migrate(ctx)
 	for _, name := range applied {
 		_, _ = fmt.Fprintf(out.stdout, "Applied %s.\n", name)

@@ -9,6 +9,8 @@ import (
 
 	"portfolio/db"
 	"portfolio/internal/backup"
+	"portfolio/internal/files"
+	"portfolio/internal/printable"
 )
 
 // embedded returns the SQLite database and the media directory of the settings.
@@ -36,6 +38,9 @@ func (c *backupCommand) Run(ctx context.Context, flags *globalFlags, out streams
 	if _, err := os.Stat(target.Database); errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("DATABASE_URL: %s does not exist", target.Database)
 	}
+	if files.Contains(target.Media, c.File) {
+		return fmt.Errorf("%s would be in MEDIA_STORE, whose files are public", c.File)
+	}
 	database, err := flags.database().Open(ctx) // and do not migrate: the server may be older
 	if err != nil {
 		return fmt.Errorf("DATABASE_URL: %w", err)
@@ -48,6 +53,7 @@ func (c *backupCommand) Run(ctx context.Context, flags *globalFlags, out streams
 	if err != nil {
 		return err
 	}
+	flags.printDefault(out)
 	if missing > 0 {
 		_, _ = fmt.Fprintf(out.stderr, "portfolio: %d files of rows do not exist: \"portfolio media sweep\" lists them\n", missing)
 	}
@@ -62,7 +68,7 @@ func printBackup(ctx context.Context, out streams, name string) error {
 			return err
 		}
 		_, err = fmt.Fprintf(out.stdout, "%s: %d files and the database, %d bytes, of %s.\n",
-			name, contents.Files, contents.Bytes, archive.Info.Time.Format("2006-01-02T15:04:05Z"))
+			printable.Quote(name), contents.Files, contents.Bytes, archive.Info.Time.Format("2006-01-02T15:04:05Z"))
 		return err
 	})
 }
@@ -107,11 +113,15 @@ func (c *restoreCommand) Run(ctx context.Context, flags *globalFlags, out stream
 		_, err := fmt.Fprintln(out.stdout, "Finished the restore that was interrupted.")
 		return err
 	}
+	if _, err := flags.existingDatabase(); err != nil {
+		return err
+	}
 	return withArchive(c.File, func(archive *backup.Archive) error {
 		contents, err := target.Restore(ctx, archive, c.Force)
 		if err != nil {
 			return err
 		}
+		flags.printDefault(out)
 		out.auditObjects(ctx, "restore", false)
 		_, err = fmt.Fprintf(out.stdout, "Restored %d files and the database, %d bytes.\n", contents.Files, contents.Bytes)
 		return err

@@ -9,14 +9,14 @@ import (
 	"os"
 	"reflect"
 	"slices"
-	"strconv"
 	"strings"
-	"unicode"
 
 	"github.com/alecthomas/kong"
 
 	"portfolio/db"
+	"portfolio/internal/files"
 	"portfolio/internal/health"
+	"portfolio/internal/printable"
 	"portfolio/internal/storage"
 	"portfolio/internal/telemetry"
 )
@@ -46,11 +46,7 @@ func format(value reflect.Value) string {
 		}
 		return strings.Join(elements, ",")
 	}
-	text := fmt.Sprint(value.Interface())
-	if strings.ContainsFunc(text, unicode.IsControl) {
-		return strconv.Quote(text)
-	}
-	return text
+	return printable.Quote(fmt.Sprint(value.Interface()))
 }
 
 // checkCommand checks all that a server needs, and serves nothing.
@@ -65,10 +61,10 @@ type report struct {
 func (r *report) line(what string, err error, found string) {
 	if err != nil {
 		r.failed = true
-		_, _ = fmt.Fprintf(r.to, "failed  %s: %s\n", what, strings.Join(strings.Fields(err.Error()), " "))
+		_, _ = fmt.Fprintf(r.to, "failed  %s: %s\n", what, oneLine(err))
 		return
 	}
-	_, _ = fmt.Fprintf(r.to, "ok      %s: %s\n", what, found)
+	_, _ = fmt.Fprintf(r.to, "ok      %s: %s\n", what, printable.Escape(found))
 }
 
 // warn prints a line about what keeps no server from starting.
@@ -91,6 +87,9 @@ func (c *checkCommand) Run(ctx context.Context, flags *globalFlags, out streams,
 	if !invalid("DATABASE_URL") {
 		database = c.checkDatabase(ctx, flags.database(), report)
 	}
+	if _, err := os.ReadFile(demoKeyFile); flags.DatabaseURL.IsZero() && err != nil && !errors.Is(err, fs.ErrNotExist) {
+		report.line("demo", files.Explain("", err), "")
+	}
 	var store storage.Store
 	if !invalid("MEDIA_STORE") {
 		store = c.checkStore(ctx, report)
@@ -112,11 +111,12 @@ func (c *checkCommand) Run(ctx context.Context, flags *globalFlags, out streams,
 	return nil
 }
 
-// checkDatabase opens the database and compares its schema. It creates no file.
+// checkDatabase opens the database and compares its schema. If there is no database, it creates
+// and migrates another beside it, which it removes.
 func (c *checkCommand) checkDatabase(ctx context.Context, url db.URL, report *report) *db.DB {
 	if path := url.SQLitePath(); path != "" {
 		if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
-			report.line("database", nil, url.String()+" does not exist yet; serve creates it")
+			report.line("database", db.TryCreate(ctx, path), url.String()+" does not exist yet; serve creates it")
 			return nil
 		}
 	}

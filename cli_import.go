@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"portfolio/db"
+	"portfolio/internal/files"
 	"portfolio/internal/legacy"
 	"portfolio/internal/storage"
 )
@@ -83,7 +84,7 @@ func (c *importLegacyCommand) write(report *legacy.Report, to io.Writer) error {
 	if err != nil || c.Report == "" {
 		return err
 	}
-	file, err := os.Create(c.Report)
+	file, err := os.OpenFile(c.Report, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, files.Mode)
 	if err != nil {
 		return fmt.Errorf("--report: %w", err)
 	}

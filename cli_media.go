@@ -6,12 +6,22 @@ import (
 	"time"
 
 	"portfolio/db"
+	"portfolio/internal/files"
 	"portfolio/internal/images"
 	"portfolio/internal/storage"
 )
 
 type storeSettings struct {
 	MediaStore storage.Location `env:"MEDIA_STORE" default:"file:data/media" placeholder:"STORE" help:"Where files are stored (${default}): file:PATH, or s3://BUCKET?endpoint=URL&region=NAME with keys from AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY."`
+}
+
+// check returns an error if the files of the store include the database: they are public.
+func (s *storeSettings) check(flags *globalFlags) []settingError {
+	database := flags.database().SQLitePath()
+	if directory := s.MediaStore.Directory(); database != "" && directory != "" && files.Contains(directory, database) {
+		return []settingError{{"MEDIA_STORE", fmt.Errorf("must not contain the database, %s: files in it are public", database)}}
+	}
+	return nil
 }
 
 func (s *storeSettings) openStore(ctx context.Context) (storage.Store, error) {

@@ -7,15 +7,14 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"strconv"
 	"strings"
 	"text/tabwriter"
 	"time"
-	"unicode"
 
 	"portfolio/db"
 	"portfolio/graph"
 	"portfolio/internal/auth"
+	"portfolio/internal/printable"
 )
 
 type userCreateCommand struct {
@@ -40,7 +39,7 @@ func (c *userCreateCommand) Run(ctx context.Context, flags *globalFlags, out str
 		if err := userError(name, err); err != nil {
 			return err
 		}
-		_, err = fmt.Fprintf(out.stdout, "Created user %d, %s.\n", user.ID, printable(user.Username))
+		_, err = fmt.Fprintf(out.stdout, "Created user %d, %s.\n", user.ID, printable.Quote(user.Username))
 		return err
 	})
 }
@@ -78,18 +77,10 @@ func printUsers(to io.Writer, users ...*db.User) error {
 	yes := map[bool]string{true: "yes", false: "no"}
 	for _, user := range users {
 		codes := strings.Trim(strings.ReplaceAll(fmt.Sprint(user.Codes), " ", ","), "[]")
-		_, _ = fmt.Fprintf(table, "%d\t%s\t%s\t%s\t%s\t%s\t%s\n", user.ID, printable(user.Username),
+		_, _ = fmt.Fprintf(table, "%d\t%s\t%s\t%s\t%s\t%s\t%s\n", user.ID, printable.Quote(user.Username),
 			yes[user.IsActive], yes[user.IsStaff], yes[user.IsAdmin], cmp.Or(codes, "-"), user.CreatedAt.Format(time.RFC3339))
 	}
 	return table.Flush()
-}
-
-// printable returns text that cannot change what a terminal shows beside it.
-func printable(text string) string {
-	if strings.ContainsFunc(text, func(r rune) bool { return !unicode.IsPrint(r) }) {
-		return strconv.Quote(text)
-	}
-	return text
 }
 
 type userSetCommand struct {
@@ -130,7 +121,7 @@ func (c *userDeleteCommand) Run(ctx context.Context, flags *globalFlags, out str
 		if err := userError(c.Name, err); err != nil {
 			return err
 		}
-		_, err = fmt.Fprintf(out.stdout, "Deleted user %d, %s, and %d tokens.\n", user.ID, printable(user.Username), len(tokens))
+		_, err = fmt.Fprintf(out.stdout, "Deleted user %d, %s, and %d tokens.\n", user.ID, printable.Quote(user.Username), len(tokens))
 		return err
 	})
 }
@@ -190,12 +181,12 @@ func (tokenListCommand) Run(ctx context.Context, flags *globalFlags, out streams
 		for _, token := range tokens {
 			label, expires := "-", "-"
 			if token.Label != nil {
-				label = printable(*token.Label)
+				label = printable.Quote(*token.Label)
 			}
 			if token.ExpiresAt != nil {
 				expires = token.ExpiresAt.Format(time.RFC3339)
 			}
-			_, _ = fmt.Fprintf(table, "%d\t%s\t%s\t%s\t%s\n", token.ID, printable(token.User.Username), token.CreatedAt.Format(time.RFC3339), expires, label)
+			_, _ = fmt.Fprintf(table, "%d\t%s\t%s\t%s\t%s\n", token.ID, printable.Quote(token.User.Username), token.CreatedAt.Format(time.RFC3339), expires, label)
 		}
 		return table.Flush()
 	})

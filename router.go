@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	_ "embed"
 	"fmt"
 	"net/http"
@@ -57,7 +58,9 @@ func (r *router) serveOthers(w http.ResponseWriter, req *http.Request) {
 		telemetry.RequestFrom(req.Context()).API = telemetry.Health
 		writeText(w, http.StatusOK, "ok")
 	case path == "/readyz":
-		r.readyz(w, req)
+		writeReadiness(w, req, r.health.Check)
+	case path == "/readyz/queries":
+		writeReadiness(w, req, r.health.CheckQueries)
 	case path == "/" && r.playground != nil && req.Header.Get("Accept") != "":
 		// Every browser sends Accept. Other clients get the legacy 404.
 		r.playground.ServeHTTP(w, req)
@@ -81,9 +84,9 @@ func serveSchema(w http.ResponseWriter, r *http.Request) {
 	http.ServeContent(w, r, "", time.Time{}, strings.NewReader(sdl))
 }
 
-func (r *router) readyz(w http.ResponseWriter, req *http.Request) {
+func writeReadiness(w http.ResponseWriter, req *http.Request, check func(context.Context) (problem string)) {
 	telemetry.RequestFrom(req.Context()).API = telemetry.Health
-	if problem := r.health.Check(req.Context()); problem != "" {
+	if problem := check(req.Context()); problem != "" {
 		writeText(w, http.StatusServiceUnavailable, problem)
 		return
 	}

@@ -13,7 +13,6 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
-	"path/filepath"
 	"sync"
 	"syscall"
 	"time"
@@ -61,8 +60,8 @@ const (
 // Run starts the server and blocks until ctx is canceled, then shuts down
 // gracefully.
 func (c *serveCommand) Run(ctx context.Context, flags *globalFlags, out streams) error {
-	database, err := flags.open(ctx, c.Migrate, out.log)
-	if err != nil {
+	database, err := c.openDatabase(ctx, flags, out.log)
+	if err != nil || database == nil {
 		return err
 	}
 	defer func() { _ = database.Close() }()
@@ -73,7 +72,7 @@ func (c *serveCommand) Run(ctx context.Context, flags *globalFlags, out streams)
 	defer func() { _ = store.Close() }()
 	demoKey := ""
 	if flags.DatabaseURL.IsZero() {
-		if demoKey, err = demo.Load(ctx, database, store, filepath.Join(dataDirectory, "demo-token")); err != nil {
+		if demoKey, err = demo.Load(ctx, database, store, demoKeyFile); err != nil {
 			return err
 		}
 	}
@@ -91,6 +90,7 @@ func (c *serveCommand) Run(ctx context.Context, flags *globalFlags, out streams)
 	}
 	defer watch.Close(ctx, out.log)
 	checker := health.NewChecker(database, store)
+	checker.Log = out.log
 	changes, stopFeed := c.startFeed(ctx, database, out.log)
 	defer stopFeed()
 	memory := tuneMemory(database)
@@ -225,7 +225,7 @@ func (c *serverSettings) handler(
 	})
 	router := &router{
 		graphql: middleware.SecurityHeaders(middleware.CORS(c.Clients.CORSOrigins, limiter.Handler(graphql, graphql.Reject))),
-		media:   middleware.SecurityHeaders(store.Handler()),
+		media:   middleware.SecurityHeaders(store.Handler(log)),
 		legacy:  limiter.Handler(legacy, legacy.Reject),
 		health:  checker,
 	}

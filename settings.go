@@ -40,8 +40,9 @@ type feedSwitch struct {
 
 // serverSettings are the settings of the server.
 type serverSettings struct {
-	Addr      listenAddress `env:"ADDR" default:"127.0.0.1:8000" placeholder:"HOST:PORT" help:"Address to listen on (${default})."`
-	AdminAddr listenAddress `env:"ADMIN_ADDR" placeholder:"HOST:PORT" help:"Address of metrics, profiles and the version. Unset: none. Anyone who reaches it may read them."`
+	Addr       listenAddress     `env:"ADDR" default:"127.0.0.1:8000" placeholder:"HOST:PORT" help:"Address to listen on (${default})."`
+	AdminAddr  listenAddress     `env:"ADMIN_ADDR" placeholder:"HOST:PORT" help:"Address of metrics, profiles and the version. Unset: none. Anyone who reaches it may read them."`
+	AdminHosts []middleware.Host `env:"ADMIN_HOSTS" placeholder:"HOST" help:"Other hosts than loopback names and its own address that requests to ADMIN_ADDR may name, such as metrics.example.org."`
 	imageSettings
 	MediaURL   storage.MediaURL `env:"MEDIA_URL" placeholder:"URL" help:"Base URL of files, such as that of a CDN. Unset: the host of the request and /media/."`
 	Playground string           `env:"PLAYGROUND" default:"on" oneof:"on,off" help:"Serve the GraphQL playground at /: on or off (${default})."`
@@ -234,8 +235,8 @@ func checkRange(tag *kong.Tag, target reflect.Value) error {
 }
 
 // check returns the mistakes that are in more than one setting.
-func (s *serverSettings) check() []settingError {
-	var found []settingError
+func (s *serverSettings) check(flags *globalFlags) []settingError {
+	found := s.storeSettings.check(flags)
 	if s.OnlyPersisted && s.PersistedDocuments == "" {
 		found = append(found, settingError{"ONLY_PERSISTED", errors.New("needs PERSISTED_DOCUMENTS")})
 	}

@@ -35,6 +35,14 @@ func splitTarget(target string) (path, query string) {
 	return unquote(path), query
 }
 
+// IsLink reports whether the target of a request is the path of a link, with or without a
+// query.
+func IsLink(target string) bool {
+	path, _ := splitTarget(target)
+	_, ok := parseRoute(path)
+	return ok && strings.HasPrefix(target, "/")
+}
+
 // parseRoute parses a decoded path and reports whether it matches a route.
 func parseRoute(path string) (route, bool) {
 	rest, ok := strings.CutPrefix(path, "/api/portfolios/")

@@ -200,7 +200,10 @@ func (s *Snapshot) CopyTo(ctx context.Context, path string) error {
 		if !ok {
 			return errors.ErrUnsupported
 		}
-		backup, err := source.NewBackup(sqliteURL(path, ""))
+		if err := createSQLite(path); err != nil {
+			return err
+		}
+		backup, err := source.NewBackup(sqliteURL(path, "mode=rw"))
 		if err != nil {
 			return err
 		}

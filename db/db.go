@@ -16,6 +16,8 @@ import (
 	"github.com/uptrace/bun"
 	"github.com/uptrace/bun/schema"
 	"golang.org/x/sync/semaphore"
+
+	"portfolio/internal/files"
 )
 
 // DB is an open database.
@@ -100,9 +102,12 @@ func (db *DB) CheckWritable(ctx context.Context) error {
 		}
 		return wrap(err)
 	}
+	if err := db.checkAccess(); err != nil {
+		return err
+	}
 	file, err := os.CreateTemp(filepath.Dir(db.path), "writable-")
 	if err != nil {
-		return err
+		return files.Explain("", err)
 	}
 	_, err = file.Write(make([]byte, 1<<16)) // as much as a transaction may need
 	return errors.Join(err, file.Sync(), file.Close(), os.Remove(file.Name()))

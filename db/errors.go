@@ -55,6 +55,16 @@ func wrap(err error) error {
 	return err
 }
 
+// IsOutage reports whether the settings can be right despite err: PostgreSQL cannot be reached,
+// or accepts no connections at the moment. Other errors need an operator.
+func IsOutage(err error) bool {
+	if !errors.Is(err, ErrUnavailable) {
+		return false
+	}
+	pgErr, ok := errors.AsType[*pgconn.PgError](err)
+	return !ok || postgresKind(pgErr.Code) != nil
+}
+
 func kind(err error) error {
 	var (
 		postgres *pgconn.PgError

@@ -143,7 +143,7 @@ func (f *sqliteFile) renameFormerWAL() {
 // open opens a pool of connections. The settings are in the DSN so that every connection
 // has them: a PRAGMA would apply to one only.
 func (f *sqliteFile) open(count int, setting string) *sql.DB {
-	connections := sql.OpenDB(&sqliteConnector{f, sqliteURL(f.path, "_busy_timeout=10000&_journal_mode=WAL&_synchronous=FULL&_foreign_keys=1&"+setting)})
+	connections := sql.OpenDB(&sqliteConnector{f, sqliteURL(f.path, "mode=rw&_busy_timeout=10000&_journal_mode=WAL&_synchronous=FULL&_foreign_keys=1&"+setting)})
 	connections.SetMaxOpenConns(count)
 	connections.SetMaxIdleConns(count)
 	connections.SetConnMaxLifetime(maxLifetime)

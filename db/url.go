@@ -36,6 +36,8 @@ func ParseURL(text string) (URL, error) {
 		switch {
 		case path == "":
 			return URL{}, errors.New("sqlite: needs a path, such as sqlite:data/portfolio.db")
+		case strings.HasPrefix(path, "//"):
+			return URL{}, errors.New("sqlite://: a path follows the colon, as in sqlite:data/portfolio.db or sqlite:/srv/portfolio.db")
 		case strings.Contains(path, ":memory:"):
 			return URL{}, errors.New("sqlite::memory: has a separate database for each connection, and loses it when the connection closes; use a file, such as sqlite:data/portfolio.db")
 		case strings.HasPrefix(path, "file:"), strings.Contains(path, "?"):

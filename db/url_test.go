@@ -11,6 +11,7 @@ func TestParseURL(t *testing.T) {
 	const memory = "sqlite::memory: has a separate database for each connection, and loses it when the connection closes; use a file, such as sqlite:data/portfolio.db"
 	const parameters = "sqlite: takes the path of a file, and no parameters such as mode=ro: the server sets what it needs"
 	const notEncoded = "not a PostgreSQL URL: characters of the password must be encoded, such as @ as %40 and / as %2F"
+	const twoSlashes = "sqlite://: a path follows the colon, as in sqlite:data/portfolio.db or sqlite:/srv/portfolio.db"
 	for _, c := range []struct{ text, shown, problem string }{
 		{"sqlite:data/portfolio.db", "sqlite:data/portfolio.db", ""},
 		{"postgres://sara@h/db", "postgres://sara@h/db", ""},
@@ -22,6 +23,9 @@ func TestParseURL(t *testing.T) {
 		{"", "", "not postgres://... or sqlite:PATH"},
 		{"mysql://secret@h/x", "", "not postgres://... or sqlite:PATH"},
 		{"sqlite:", "", "sqlite: needs a path, such as sqlite:data/portfolio.db"},
+		{"sqlite://data/portfolio.db", "", twoSlashes},
+		{"sqlite:///data/portfolio.db", "", twoSlashes},
+		{"sqlite:/data/portfolio.db", "sqlite:/data/portfolio.db", ""},
 		{"sqlite::memory:", "", memory},
 		{"sqlite:file::memory:?cache=shared", "", memory},
 		{"sqlite:x.db?mode=ro", "", parameters},

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"log/slog"
 	"mime/multipart"
 	"net/http"
 	"net/http/httptest"
@@ -66,7 +67,7 @@ func newUploadServer(t *testing.T, dsn string, store storage.Store, service *ima
 	database := dbtest.Open(t, dsn)
 	mux := http.NewServeMux()
 	mux.Handle("/", graphtest.NewHandler(t, &graph.Resolver{DB: database, Images: service}, nil))
-	mux.Handle(storage.Prefix, store.Handler())
+	mux.Handle(storage.Prefix, store.Handler(slog.New(slog.DiscardHandler)))
 	server := httptest.NewServer(mux)
 	t.Cleanup(server.Close)
 	return uploadServer{Server: server, store: store, database: database, dsn: dsn}

@@ -22,6 +22,8 @@ import (
 	"io/fs"
 	"strings"
 	"time"
+
+	"portfolio/internal/storage"
 )
 
 const (
@@ -186,16 +188,10 @@ func nextEntry(entries *tar.Reader) (*tar.Header, error) {
 		return nil, damaged("%v", err)
 	}
 	key, media := strings.CutPrefix(header.Name, mediaPrefix)
-	if header.Typeflag != tar.TypeReg || header.Name != databaseName && header.Name != manifestName && (!media || !validKey(key)) {
+	if header.Typeflag != tar.TypeReg || header.Name != databaseName && header.Name != manifestName && (!media || !storage.ValidKey(key)) {
 		return nil, damaged("it has a foreign entry, %.100q", header.Name)
 	}
 	return header, nil
-}
-
-// validKey reports whether an archive may have the file. Names that begin with
-// reserved are those of directories of a restore.
-func validKey(key string) bool {
-	return fs.ValidPath(key) && key != "." && !strings.Contains(key, "\x00") && !strings.HasPrefix(key, reserved)
 }
 
 // manifest reads the lines of a manifest.
@@ -313,7 +309,7 @@ func (m *manifest) readDropped(drop func(key string) error) (count int64, err er
 			return count, err
 		}
 		key, media := strings.CutPrefix(next.Name, mediaPrefix)
-		if !next.Dropped || !media || !validKey(key) {
+		if !next.Dropped || !media || !storage.ValidKey(key) {
 			return count, damaged("%.100q is missing", next.Name)
 		}
 		count++

@@ -116,6 +116,8 @@ func TestDamagedArchive(t *testing.T) {
 		"parent in media":   {archiveOf(t, firstLine, entry{name: "media/../a.png"}), `the backup is damaged: it has a foreign entry, "media/../a.png"`},
 		"absolute path":     {archiveOf(t, firstLine, entry{name: "/media/a.png"}), `the backup is damaged: it has a foreign entry, "/media/a.png"`},
 		"reserved name":     {archiveOf(t, firstLine, entry{name: "media/.restore-outgoing/a.png"}), `the backup is damaged: it has a foreign entry, "media/.restore-outgoing/a.png"`},
+		"hidden directory":  {archiveOf(t, firstLine, entry{name: "media/a/.b/c.png"}), `the backup is damaged: it has a foreign entry, "media/a/.b/c.png"`},
+		"hidden and listed": {archiveOf(t, firstLine, database, entry{line: onlyListed{line{Name: "media/.a/b.png", Dropped: true}}}), `the backup is damaged: "media/.a/b.png" is missing`},
 		"other name":        {archiveOf(t, firstLine, entry{name: "a.png"}), `the backup is damaged: it has a foreign entry, "a.png"`},
 		"media itself":      {archiveOf(t, firstLine, entry{name: "media/."}), `the backup is damaged: it has a foreign entry, "media/."`},
 		"symbolic link":     {archiveOf(t, firstLine, entry{name: "media/a.png", header: tar.Header{Typeflag: tar.TypeSymlink, Linkname: "/etc"}}), `the backup is damaged: it has a foreign entry, "media/a.png"`},

@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"portfolio/db"
+	"portfolio/internal/files"
+	"portfolio/internal/storage"
 )
 
 // Source is what Create backs up.
@@ -69,12 +71,12 @@ func (b *backup) closeMedia() {
 }
 
 func (b *backup) write(ctx context.Context, archive, program string) (missing int64, err error) {
-	file, err := os.OpenFile(archive, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	file, err := os.OpenFile(archive, os.O_WRONLY|os.O_CREATE|os.O_EXCL, files.Mode)
 	if err != nil {
 		return 0, err
 	}
 	defer func() { err = errors.Join(err, file.Close()) }()
-	lines, err := os.Create(filepath.Join(b.work, manifestName))
+	lines, err := os.OpenFile(filepath.Join(b.work, manifestName), os.O_RDWR|os.O_CREATE|os.O_EXCL, files.Mode)
 	if err != nil {
 		return 0, err
 	}
@@ -158,7 +160,7 @@ func (b *backup) copyListed(ctx context.Context) (missing int, err error) {
 }
 
 func (b *backup) copyFile(ctx context.Context, key string) (found bool, err error) {
-	if !validKey(key) {
+	if !storage.ValidKey(key) {
 		return false, nil
 	}
 	if b.media == nil {

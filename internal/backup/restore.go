@@ -2,6 +2,7 @@ package backup
 
 import (
 	"archive/tar"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -13,6 +14,7 @@ import (
 	"strings"
 
 	"portfolio/db"
+	"portfolio/internal/files"
 )
 
 // Target is what Restore replaces.
@@ -39,11 +41,10 @@ func (t Target) stagedDatabase() string { return t.Database + staged }
 // Until then a killed restore leaves all as it was. After that, db.Open fails until
 // Finish is called.
 func (t Target) Restore(ctx context.Context, archive *Archive, force bool) (found Contents, err error) {
-	if err := os.MkdirAll(t.Media, 0o755); err != nil {
-		return found, err
-	}
-	if err := os.MkdirAll(filepath.Dir(t.Database), 0o700); err != nil {
-		return found, err
+	for _, directory := range []string{t.Media, filepath.Dir(t.Database)} {
+		if err := files.MakeDirectories(files.OS, directory); err != nil {
+			return found, files.Explain("", err)
+		}
 	}
 	media, err := os.OpenRoot(t.Media)
 	if err != nil {
@@ -71,6 +72,9 @@ func (t Target) Restore(ctx context.Context, archive *Archive, force bool) (foun
 // checkReplaceable returns an error if the database is in use, or if there is
 // something to replace but force is not set.
 func (t Target) checkReplaceable(ctx context.Context, media *os.Root, force bool) error {
+	if _, err := media.Lstat(incoming); !errors.Is(err, fs.ErrNotExist) {
+		return cmp.Or(err, fmt.Errorf("%s exists, and no restore was interrupted: move it away", filepath.Join(t.Media, incoming)))
+	}
 	others, err := topLevel(media, ".")
 	if err != nil {
 		return err
@@ -83,10 +87,26 @@ func (t Target) checkReplaceable(ctx context.Context, media *os.Root, force bool
 		return fmt.Errorf("%s exists: --force replaces it", t.Database)
 	case len(others) > 0 && !force:
 		return fmt.Errorf("%s is not empty: --force replaces its files", t.Media)
-	case exists:
+	}
+	for _, name := range others {
+		if err := checkMovable(media, name); err != nil {
+			return files.Explain("", err)
+		}
+	}
+	if err == nil {
 		return db.ReleaseSQLite(ctx, t.Database)
 	}
 	return nil
+}
+
+// checkMovable returns an error unless what is in the media directory can be moved. To
+// move a directory, this process must be able to write to it.
+func checkMovable(media *os.Root, name string) error {
+	info, err := media.Lstat(name)
+	if err != nil || !info.IsDir() {
+		return err
+	}
+	return files.CheckWritable(filepath.Join(media.Name(), name))
 }
 
 // removeStaged removes what a failed restore left.
@@ -107,36 +127,36 @@ func remove(name string) error {
 
 // stage writes the database and the files of an archive to temporary names.
 func (t Target) stage(ctx context.Context, media *os.Root, archive *Archive) (found Contents, err error) {
-	if err := media.Mkdir(staged, 0o755); err != nil {
+	if err := files.MakeDirectories(media, staged); err != nil {
 		return found, err
 	}
-	files, err := media.OpenRoot(staged)
+	root, err := media.OpenRoot(staged)
 	if err != nil {
 		return found, err
 	}
-	defer func() { _ = files.Close() }()
+	defer func() { _ = root.Close() }()
 	add := func(header *tar.Header, content io.Reader) error {
 		if header.Name == databaseName {
-			file, err := os.OpenFile(t.stagedDatabase(), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+			file, err := files.Create(files.OS, t.stagedDatabase())
 			if err != nil {
 				return err
 			}
 			return write(file, content)
 		}
 		key := strings.TrimPrefix(header.Name, mediaPrefix)
-		if err := files.MkdirAll(path.Dir(key), 0o755); err != nil {
+		if err := files.MakeDirectories(root, path.Dir(key)); err != nil {
 			return err
 		}
-		file, err := files.OpenFile(key, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+		file, err := files.Create(root, key)
 		if err != nil {
 			return err
 		}
-		return errors.Join(write(file, content), files.Chtimes(key, header.ModTime, header.ModTime))
+		return errors.Join(write(file, content), root.Chtimes(key, header.ModTime, header.ModTime))
 	}
-	if found, err = archive.each(ctx, add, files.Remove); err != nil {
+	if found, err = archive.each(ctx, add, root.Remove); err != nil {
 		return found, err
 	}
-	if err := syncAll(files); err != nil {
+	if err := syncAll(root); err != nil {
 		return found, err
 	}
 	return found, t.checkStaged(ctx)
@@ -233,7 +253,7 @@ func replaceFiles(media *os.Root) error {
 // moveAll moves what is in one directory to another one, which is created if
 // needed.
 func moveAll(media *os.Root, from, to string) error {
-	if err := media.MkdirAll(to, 0o755); err != nil {
+	if err := files.MakeDirectories(media, to); err != nil {
 		return err
 	}
 	names, err := topLevel(media, from)

@@ -147,6 +147,43 @@ func TestRestore(t *testing.T) {
 	}
 }
 
+// TestRestore_RefusesBeforeItReplaces checks that a restore which could not be finished
+// changes nothing: what is in its way is reported, and the database can be opened.
+func TestRestore_RefusesBeforeItReplaces(t *testing.T) {
+	t.Parallel()
+	archive := backUp(t, newTarget(t, "new", "a/b.png", "c.png"))
+	for name, c := range map[string]struct {
+		foreign string // in the media directory
+		want    string
+	}{
+		"file":      {incoming + "/a.png", incoming + " exists, and no restore was interrupted: move it away"},
+		"directory": {incoming + "/a/b.png", incoming + " exists, and no restore was interrupted: move it away"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			target := newTarget(t, "old", "a/b.png", c.foreign)
+			before := state(t, target)
+			for _, force := range []bool{true, false} {
+				if _, err := target.Restore(t.Context(), open(t, archive), force); err == nil || !strings.HasSuffix(err.Error(), c.want) {
+					t.Errorf("force %v: %v, want %s", force, err, c.want)
+				}
+			}
+			if target.Interrupted() {
+				t.Error("the restore is said to be interrupted")
+			}
+			if diff := cmp.Diff(before, state(t, target)); diff != "" {
+				t.Error(diff)
+			}
+			if err := os.RemoveAll(filepath.Join(target.Media, incoming)); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := target.Restore(t.Context(), open(t, archive), true); err != nil {
+				t.Errorf("after it was moved away: %v", err)
+			}
+		})
+	}
+}
+
 // TestRestoreDamagedDatabase replaces a database that cannot be opened.
 func TestRestoreDamagedDatabase(t *testing.T) {
 	t.Parallel()

@@ -4,6 +4,7 @@ package health
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -18,13 +19,21 @@ const (
 )
 
 // Checker checks that the database responds, that its schema is current, and
-// that rows and files can be written.
+// that rows and files can be written. Queries need only the first two.
 type Checker struct {
+	// Log receives each change of readiness that a check finds, with its cause.
+	Log *slog.Logger
+
 	database *db.DB
 	store    storage.Store
 
 	stopping atomic.Bool
 
+	queries, all readiness
+}
+
+// readiness is the result of the last check.
+type readiness struct {
 	mu      sync.Mutex
 	checked time.Time
 	problem string
@@ -32,7 +41,7 @@ type Checker struct {
 
 // NewChecker returns a Checker of a database and a store of files.
 func NewChecker(database *db.DB, store storage.Store) *Checker {
-	return &Checker{database: database, store: store}
+	return &Checker{database: database, store: store, Log: slog.New(slog.DiscardHandler)}
 }
 
 // Stop makes Check say that the server is shutting down.
@@ -41,33 +50,63 @@ func (c *Checker) Stop() { c.stopping.Store(true) }
 // Stopping reports whether Stop was called.
 func (c *Checker) Stopping() bool { return c.stopping.Load() }
 
-// Check returns what is wrong, or "". It checks at most once per cacheTTL,
-// however many clients ask, and does not depend on a client that disconnects.
+// Check returns what keeps the server from serving all requests, or "". It checks at most
+// once per cacheTTL, however many clients ask, and does not depend on a client that
+// disconnects.
 func (c *Checker) Check(ctx context.Context) string {
+	return c.check(ctx, &c.all, "requests", func(ctx context.Context) (string, error) {
+		if problem, err := c.checkQueries(ctx); err != nil {
+			return problem, err
+		}
+		return c.checkWrites(ctx)
+	})
+}
+
+// CheckQueries is like Check for queries alone, which are served also if neither rows nor
+// files can be written.
+func (c *Checker) CheckQueries(ctx context.Context) string {
+	return c.check(ctx, &c.queries, "queries", c.checkQueries)
+}
+
+func (c *Checker) check(ctx context.Context, last *readiness, what string, find func(context.Context) (string, error)) string {
 	if c.Stopping() {
 		return "the server is shutting down"
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if time.Since(c.checked) < cacheTTL {
-		return c.problem
+	last.mu.Lock()
+	defer last.mu.Unlock()
+	if time.Since(last.checked) < cacheTTL {
+		return last.problem
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), timeout)
 	defer cancel()
-	c.problem, c.checked = c.check(ctx), time.Now()
-	return c.problem
+	problem, cause := find(ctx)
+	switch {
+	case problem == last.problem:
+	case problem == "":
+		c.Log.InfoContext(ctx, "ready", "for", what)
+	default:
+		c.Log.ErrorContext(ctx, "not ready", "for", what, "problem", problem, "error", cause)
+	}
+	last.problem, last.checked = problem, time.Now()
+	return problem
 }
 
-func (c *Checker) check(ctx context.Context) string {
+func (c *Checker) checkQueries(ctx context.Context) (problem string, cause error) {
 	switch err := c.database.CheckSchema(ctx); {
 	case errors.Is(err, db.ErrSchemaBehind):
-		return db.ErrSchemaBehind.Error()
+		return db.ErrSchemaBehind.Error(), err
 	case err != nil && !errors.Is(err, db.ErrSchemaNewer): // newer while a new version is being deployed
-		return db.ErrUnavailable.Error()
-	case c.database.CheckWritable(ctx) != nil:
-		return "the database cannot be written"
-	case c.store.Check(ctx) != nil:
-		return "the media store cannot be written"
+		return db.ErrUnavailable.Error(), err
 	}
-	return ""
+	return "", nil
+}
+
+func (c *Checker) checkWrites(ctx context.Context) (problem string, cause error) {
+	if err := c.database.CheckWritable(ctx); err != nil {
+		return "the database cannot be written", err
+	}
+	if err := c.store.Check(ctx); err != nil {
+		return "the media store cannot be written", err
+	}
+	return "", nil
 }

@@ -6,11 +6,12 @@ import (
 	"fmt"
 	"path"
 	"strings"
-	"time"
 	"unicode"
 	"unicode/utf8"
 
 	"golang.org/x/text/unicode/norm"
+
+	"portfolio/internal/storage"
 )
 
 const (
@@ -80,14 +81,11 @@ func isReserved(name string) bool {
 	return len(device) == 4 && len(digit) == 1 && digit[0] >= '0' && digit[0] <= '9'
 }
 
-// dateDirectory returns the directory for the files of a day.
-func dateDirectory(day time.Time) string { return day.UTC().Format("core_media/2006/01/02") }
-
 // thumbnailKey returns the key of a thumbnail of the file at key, named as in
 // the legacy system.
 func thumbnailKey(key string, box int, extension string) string {
 	directory, name := path.Split(key)
-	return fmt.Sprintf("%sthumbnails/%s_thumbnail_%dx%d%s", directory, strings.TrimSuffix(name, path.Ext(name)), box, box, extension)
+	return fmt.Sprintf("%s%s/%s_thumbnail_%dx%d%s", directory, storage.ThumbnailDirectory, strings.TrimSuffix(name, path.Ext(name)), box, box, extension)
 }
 
 // uniqueKey returns the key with a random suffix, which the legacy system adds to

@@ -11,6 +11,7 @@ import (
 
 	"portfolio/db"
 	"portfolio/internal/audit"
+	"portfolio/internal/printable"
 	"portfolio/internal/storage"
 )
 
@@ -69,7 +70,7 @@ func (c *GarbageCollector) Run(ctx context.Context) error {
 }
 
 func (c *GarbageCollector) collectFile(ctx context.Context, key string) error {
-	_, _ = fmt.Fprintf(c.Output, "file without a row: %s\n", key)
+	_, _ = fmt.Fprintf(c.Output, "file without a row: %s\n", printable.Quote(key))
 	if !c.Delete {
 		return nil
 	}
@@ -93,7 +94,7 @@ func (c *GarbageCollector) collectRow(ctx context.Context, row db.FileRef) error
 	if row.ThumbnailID != nil {
 		table, id = "thumbnail", db.NodeID{Type: db.ThumbnailNode, ID: *row.ThumbnailID}
 	}
-	_, _ = fmt.Fprintf(c.Output, "row without a file: %s %d, %s\n", table, id.ID, row.Path)
+	_, _ = fmt.Fprintf(c.Output, "row without a file: %s %d, %s\n", table, id.ID, printable.Quote(string(row.Path)))
 	if !c.Delete {
 		return nil
 	}

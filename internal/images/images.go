@@ -279,7 +279,7 @@ func newImage(name string, source *imaging.Source, renditions *imaging.Rendition
 // collection may be about to remove the deleted one.
 func (s *Staged) writeFiles(ctx context.Context, name string, renditions *imaging.Renditions) error {
 	original := renditions.Original
-	key, err := s.writeFile(ctx, uniqueKey(dateDirectory(time.Now())+"/"+safeFilename(name)+original.Extension), original.Content)
+	key, err := s.writeFile(ctx, uniqueKey(storage.DirectoryOf(time.Now())+"/"+safeFilename(name)+original.Extension), original.Content)
 	if err != nil {
 		return err
 	}

@@ -69,7 +69,7 @@ func save(t testing.TB, store storage.Store, filename string, content []byte) *d
 func read(t testing.TB, store storage.Store, path db.FileKey) []byte {
 	t.Helper()
 	w := httptest.NewRecorder()
-	store.Handler().ServeHTTP(w, httptest.NewRequest(http.MethodGet, storage.URL(storage.Prefix, string(path)), nil))
+	store.Handler(slog.New(slog.DiscardHandler)).ServeHTTP(w, httptest.NewRequest(http.MethodGet, storage.URL(storage.Prefix, string(path)), nil))
 	if w.Code != http.StatusOK {
 		t.Fatalf("GET %s: %d", path, w.Code)
 	}

@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"portfolio/db"
+	"portfolio/internal/printable"
 )
 
 // Import saves the image files with the given names, several concurrently, and
@@ -27,7 +28,7 @@ func Import(ctx context.Context, service *Service, database *db.DB, files []stri
 	bar := progress.AddBar(int64(len(files)),
 		mpb.PrependDecorators(decor.CountersNoUnit("%d of %d files ")),
 		mpb.AppendDecorators(decor.AverageETA(decor.ET_STYLE_GO)))
-	importer := importer{service: service, database: database, seen: map[[sha256.Size]byte]bool{}}
+	importer := importer{service: service, database: database, contents: map[[sha256.Size]byte]*content{}}
 	images, errs := make([]*db.Image, len(files)), make([]error, len(files))
 	var group errgroup.Group
 	group.SetLimit(runtime.GOMAXPROCS(0) + 1) // one does I/O while the others decode
@@ -45,14 +46,15 @@ func Import(ctx context.Context, service *Service, database *db.DB, files []stri
 	progress.Wait()
 	failed := 0
 	for i, file := range files {
+		name := printable.Quote(file)
 		switch {
 		case errs[i] != nil:
 			failed++
-			_, _ = fmt.Fprintf(stderr, "%s: %v\n", file, errs[i])
+			_, _ = fmt.Fprintf(stderr, "%s: %s\n", name, printable.Escape(errs[i].Error()))
 		case images[i] == nil:
-			_, _ = fmt.Fprintf(stdout, "%s\tstored before\n", file)
+			_, _ = fmt.Fprintf(stdout, "%s\tstored before\n", name)
 		default:
-			_, _ = fmt.Fprintf(stdout, "%s\t%d\t%s\n", file, images[i].ID, images[i].Path)
+			_, _ = fmt.Fprintf(stdout, "%s\t%d\t%s\n", name, images[i].ID, images[i].Path)
 		}
 	}
 	if failed > 0 {
@@ -65,11 +67,27 @@ type importer struct {
 	service  *Service
 	database *db.DB
 
-	mu   sync.Mutex
-	seen map[[sha256.Size]byte]bool // by the hash of the file
+	mu       sync.Mutex
+	contents map[[sha256.Size]byte]*content // by the hash of the file
 }
 
-// save returns nil, nil for an image that was saved before.
+// content is what several files of an import may have.
+type content struct {
+	sync.Mutex // held while one of the files is saved
+	isStored   bool
+}
+
+func (i *importer) content(hash [sha256.Size]byte) *content {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if i.contents[hash] == nil {
+		i.contents[hash] = new(content)
+	}
+	return i.contents[hash]
+}
+
+// save returns nil, nil for an image that was saved before. A file with the content of
+// another waits for it, and is saved if the other was not.
 func (i *importer) save(ctx context.Context, name string) (*db.Image, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
@@ -84,15 +102,16 @@ func (i *importer) save(ctx context.Context, name string) (*db.Image, error) {
 		return nil, err
 	}
 	hash := [sha256.Size]byte(sum.Sum(nil))
-	i.mu.Lock()
-	duplicate := i.seen[hash]
-	i.seen[hash] = true
-	i.mu.Unlock()
-	if duplicate {
+	content := i.content(hash)
+	content.Lock()
+	defer content.Unlock()
+	if content.isStored {
 		return nil, nil
 	}
 	if _, err = i.database.ImageBySource(ctx, hash); !errors.Is(err, db.ErrNotFound) {
 		return nil, err
 	}
-	return i.service.Save(ctx, filepath.Base(name), file, i.database.CreateImage)
+	image, err := i.service.Save(ctx, filepath.Base(name), file, i.database.CreateImage)
+	content.isStored = err == nil
+	return image, err
 }

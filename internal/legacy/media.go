@@ -171,7 +171,7 @@ func (f *files) moveAll(ctx context.Context, images []*db.Image) ([]result, erro
 
 // move moves a file unless it is here.
 func (f *files) move(ctx context.Context, key string) (outcome, error) {
-	if !fs.ValidPath(key) || strings.HasPrefix(path.Base(key), ".") || strings.Contains(key, "\\") {
+	if !storage.ValidKey(key) {
 		return missing, errors.New("a file cannot have this name here")
 	}
 	if exists, err := f.store.Exists(ctx, key); err != nil || exists {

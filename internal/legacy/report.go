@@ -1,16 +1,16 @@
 package legacy
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
 	"strconv"
-	"strings"
 	"text/tabwriter"
 	"time"
-	"unicode"
 
 	"portfolio/db"
+	"portfolio/internal/printable"
 )
 
 // State is what is wrong with a row or a file.
@@ -139,9 +139,9 @@ func (r *Report) Write(to io.Writer) error {
 			_, _ = fmt.Fprintf(to, "and %d more, which --report lists\n", len(r.Problems)+r.Omitted-maxPrinted)
 			break
 		}
-		_, _ = fmt.Fprintf(to, "%s %s %s: %s\n", problem.State, problem.Kind, printable(problem.Key), printable(problem.Reason))
+		_, _ = fmt.Fprintf(to, "%s %s %s: %s\n", problem.State, problem.Kind, printable.Quote(problem.Key), printable.Quote(problem.Reason))
 		for _, d := range problem.Differences {
-			_, _ = fmt.Fprintf(to, "  %s: legacy %s, here %s\n", printable(d.Field), printable(d.Legacy), printable(d.Here))
+			_, _ = fmt.Fprintf(to, "  %s: legacy %s, here %s\n", printable.Quote(d.Field), printable.Quote(d.Legacy), printable.Quote(d.Here))
 		}
 	}
 	_, err := fmt.Fprintln(to, r.summary())
@@ -162,10 +162,15 @@ func (r *Report) summary() string {
 
 // WriteJSON writes the report as JSON.
 func (r *Report) WriteJSON(to io.Writer) error {
-	encoder := json.NewEncoder(to)
+	var text bytes.Buffer
+	encoder := json.NewEncoder(&text)
 	encoder.SetIndent("", "  ")
 	encoder.SetEscapeHTML(false)
-	return encoder.Encode(r)
+	if err := encoder.Encode(r); err != nil {
+		return err
+	}
+	_, err := to.Write(printable.EscapeJSON(text.Bytes()))
+	return err
 }
 
 // finish sets the fields that depend on all others.
@@ -179,14 +184,6 @@ func (r *Report) finish(complete bool) {
 	if r.Problems == nil {
 		r.Problems = []Problem{}
 	}
-}
-
-// printable returns text that cannot change what a terminal shows beside it.
-func printable(text string) string {
-	if strings.ContainsFunc(text, func(r rune) bool { return !unicode.IsPrint(r) }) {
-		return strconv.Quote(text)
-	}
-	return text
 }
 
 // excerpt returns the beginning of a text, quoted.

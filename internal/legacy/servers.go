@@ -2,17 +2,22 @@ package legacy
 
 import (
 	"bufio"
+	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
-	"regexp"
+	"strings"
 	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
 	"golang.org/x/time/rate"
+
+	"portfolio/compat"
+	"portfolio/internal/printable"
 )
 
 // Servers are two servers that run side by side.
@@ -26,12 +31,35 @@ type Servers struct {
 
 const maxLine = 64 << 10 // bytes of an access log
 
-// requested finds a path of the endpoint in a line of an access log, or in a line that
-// is a path.
-var requested = regexp.MustCompile(`(?:^|GET )(/api/portfolios/[^ "?#]+(?:\?[^ "#]*)?)`)
+// linkTarget returns the target of a GET request for a link in a line of an access log. Only
+// the field of the request counts: others are what clients wrote. It is the first in quotes,
+// or the whole line, which may be a path alone.
+func linkTarget(line string) (target string, ok bool) {
+	request := line
+	switch {
+	case strings.HasPrefix(line, "{"):
+		request = requestOfRecord(line)
+	case strings.HasPrefix(line, "/"), strings.HasPrefix(line, "GET "):
+		request, _, _ = strings.Cut(line, `"`)
+	default:
+		_, fields, _ := strings.Cut(line, `"`)
+		request, _, _ = strings.Cut(fields, `"`)
+	}
+	target, _, _ = strings.Cut(strings.TrimPrefix(request, "GET "), " ")
+	return target, compat.IsLink(target)
+}
 
-// Compare sends each GET request of an access log to both servers, and writes how the
-// responses differ, hosts aside. It ends early, without an error, when ctx is canceled.
+// requestOfRecord returns the request of a record in JSON, or "" if it is no GET request.
+func requestOfRecord(line string) string {
+	var record struct{ Method, Request, Path string }
+	if json.Unmarshal([]byte(line), &record) != nil || record.Method != "" && record.Method != http.MethodGet {
+		return ""
+	}
+	return cmp.Or(record.Request, record.Path)
+}
+
+// Compare sends each GET request for a link of an access log to both servers, and writes how
+// the responses differ, hosts aside. It sends nothing else, since it sends the token. It ends early, without an error, when ctx is canceled.
 func Compare(ctx context.Context, servers Servers, log io.Reader, to io.Writer) (compared, different int, err error) {
 	limit := rate.Inf
 	if servers.Rate > 0 {
@@ -52,8 +80,8 @@ func Compare(ctx context.Context, servers Servers, log io.Reader, to io.Writer) 
 	lines := bufio.NewScanner(log)
 	lines.Buffer(nil, maxLine)
 	for lines.Scan() && groupCtx.Err() == nil {
-		if found := requested.FindStringSubmatch(lines.Text()); found != nil {
-			group.Go(func() error { return c.compare(groupCtx, found[1]) })
+		if target, ok := linkTarget(lines.Text()); ok {
+			group.Go(func() error { return c.compare(groupCtx, target) })
 		}
 	}
 	err = errors.Join(group.Wait(), lines.Err())
@@ -93,9 +121,9 @@ func (c *comparison) compare(ctx context.Context, path string) error {
 		return nil
 	}
 	c.different++
-	_, _ = fmt.Fprintln(c.to, printable(path))
+	_, _ = fmt.Fprintln(c.to, printable.Quote(path))
 	for _, d := range found {
-		_, _ = fmt.Fprintf(c.to, "  %s: legacy %s, here %s\n", printable(d.Field), printable(d.Legacy), printable(d.Here))
+		_, _ = fmt.Fprintf(c.to, "  %s: legacy %s, here %s\n", printable.Quote(d.Field), printable.Quote(d.Legacy), printable.Quote(d.Here))
 	}
 	return nil
 }

@@ -69,7 +69,13 @@ func checkWebSockets(policy *cors.Cors, next http.Handler) http.Handler {
 	})
 }
 
+// isSameOrigin reports whether a page of an origin is one of the host that its request
+// names. Browsers leave out the default port of the scheme; others may write it.
 func isSameOrigin(origin, host string) bool {
 	parsed, err := url.Parse(origin)
-	return err == nil && strings.EqualFold(parsed.Host, host)
+	if err != nil {
+		return false
+	}
+	port := map[string]string{"http": ":80", "https": ":443"}[parsed.Scheme]
+	return strings.EqualFold(strings.TrimSuffix(parsed.Host, port), strings.TrimSuffix(host, port))
 }

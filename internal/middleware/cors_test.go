@@ -60,6 +60,38 @@ func TestWebSocketOrigins(t *testing.T) {
 	}
 }
 
+// TestWebSocketOrigins_DefaultPort checks pages of the server itself whose requests name the
+// default port of their scheme, which origins leave out.
+func TestWebSocketOrigins_DefaultPort(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		origin, host string
+		status       int
+	}{
+		{"https://example.com", "example.com:443", http.StatusNotFound},
+		{"http://example.com", "EXAMPLE.com:80", http.StatusNotFound},
+		{"https://example.com:443", "example.com", http.StatusNotFound},
+		{"http://[2001:db8::1]", "[2001:db8::1]:80", http.StatusNotFound},
+		{"http://[2001:db8::80]", "[2001:db8::80]", http.StatusNotFound},
+		{"https://example.com:8443", "example.com:8443", http.StatusNotFound},
+		{"https://example.com", "example.com:80", http.StatusForbidden},
+		{"http://example.com", "example.com:443", http.StatusForbidden},
+		{"https://example.com:8443", "example.com:443", http.StatusForbidden},
+		{"https://example.com:8443", "example.com", http.StatusForbidden},
+		{"https://evil.test", "example.com:443", http.StatusForbidden},
+		{"https://example.com:443.evil.test", "example.com:443", http.StatusForbidden},
+	} {
+		request, response := httptest.NewRequest(http.MethodGet, "/graphql", nil), httptest.NewRecorder()
+		request.Host = c.host
+		request.Header.Set("Upgrade", "websocket")
+		request.Header.Set("Origin", c.origin)
+		CORS(nil, http.NotFoundHandler()).ServeHTTP(response, request)
+		if response.Code != c.status {
+			t.Errorf("%s at %s: %d, want %d", c.origin, c.host, response.Code, c.status)
+		}
+	}
+}
+
 func TestOrigin(t *testing.T) {
 	t.Parallel()
 	const notHost = " is not a scheme and a host, as in https://example.org"

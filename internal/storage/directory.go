@@ -9,23 +9,39 @@ import (
 	"io"
 	"io/fs"
 	"iter"
+	"log/slog"
 	"net/http"
 	"os"
 	"path"
+	"path/filepath"
+	"slices"
+	"sync"
+	"syscall"
+	"time"
+
+	"golang.org/x/sync/singleflight"
+
+	"portfolio/internal/files"
 )
 
 // directory is a Store in a directory of the file system.
-type directory struct{ root *os.Root }
+type directory struct {
+	name    string
+	root    *os.Root
+	sync    func(*os.File) error // (*os.File).Sync; tests replace it
+	durable sync.Map             // fs.FileInfo of directories that survive a loss of power, by name
+	making  singleflight.Group   // of directories, by name
+}
 
 func openDirectory(ctx context.Context, name string) (Store, error) {
-	if err := os.MkdirAll(name, 0o755); err != nil {
-		return nil, fmt.Errorf("create the directory: %w", err)
+	if err := files.MakeDirectories(files.OS, name); err != nil {
+		return nil, fmt.Errorf("create the directory: %w", files.Explain("", err))
 	}
 	root, err := os.OpenRoot(name)
 	if err != nil {
-		return nil, fmt.Errorf("open the directory: %w", err)
+		return nil, fmt.Errorf("open the directory: %w", files.Explain("", err))
 	}
-	d := &directory{root}
+	d := &directory{name: name, root: root, sync: (*os.File).Sync}
 	if err := d.Check(ctx); err != nil {
 		return nil, errors.Join(fmt.Errorf("write to the directory %s: %w", name, err), root.Close())
 	}
@@ -39,82 +55,137 @@ const (
 	checkSize  = 4 << 10 // bytes: a block of most file systems
 )
 
-// Create writes a temporary file and links it to the key. Unlike renaming,
-// linking never replaces a file.
+// Create writes a temporary file and gives it the key as its name, which never replaces
+// a file.
 func (d *directory) Create(_ context.Context, key string, content io.Reader, _ int64) error {
-	err := d.create(key, content)
-	if errors.Is(err, fs.ErrExist) {
-		return ErrExists
+	if !ValidKey(key) {
+		return fmt.Errorf("%w: %q", errInvalidKey, key)
 	}
-	if err != nil {
-		return fmt.Errorf("%w: %w", ErrUnavailable, err)
+	parent := path.Dir(key)
+	err := d.makeDirectory(parent)
+	if errors.Is(err, fs.ErrExist) { // as a file
+		return fmt.Errorf("%w: %w", errInvalidKey, err)
+	}
+	if err == nil {
+		err = d.writeFile(key, content)
+	}
+	if err == nil {
+		err = d.syncDirectory(parent)
+	}
+	switch {
+	case errors.Is(err, fs.ErrExist):
+		return ErrExists
+	case errors.Is(err, syscall.ENAMETOOLONG), errors.Is(err, syscall.ENOTDIR):
+		return fmt.Errorf("%w: %w", errInvalidKey, err)
+	case err != nil:
+		return fmt.Errorf("%w: %w", ErrUnavailable, files.Explain(d.name, err))
 	}
 	return nil
 }
 
-func (d *directory) create(key string, content io.Reader) error {
-	parent := path.Dir(key)
-	if err := d.makeDirectory(parent); err != nil {
-		return err
-	}
-	temp, err := d.writeTemp(parent, content)
+// writeFile writes a file that appears under its name when it is complete.
+func (d *directory) writeFile(name string, content io.Reader) error {
+	temp := path.Join(path.Dir(name), tempPrefix+rand.Text()[:12])
+	file, err := files.Create(d.root, temp)
 	if err == nil {
-		err = d.root.Link(temp, key)
+		_, err = io.Copy(file, content)
+		err = errors.Join(err, d.sync(file), file.Close())
 	}
-	if removed := d.root.Remove(temp); err == nil {
-		err = removed
+	if err == nil {
+		err = d.publish(temp, name)
 	}
-	if err != nil {
-		return err
-	}
-	return d.sync(parent)
-}
-
-// writeTemp writes a temporary file, which may exist even if an error is
-// returned.
-func (d *directory) writeTemp(parent string, content io.Reader) (name string, err error) {
-	name = path.Join(parent, tempPrefix+rand.Text()[:12])
-	file, err := d.root.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
-	if err != nil {
-		return name, err
-	}
-	_, err = io.Copy(file, content)
-	return name, errors.Join(err, file.Sync(), file.Close())
-}
-
-// Check writes a small file and removes it.
-func (d *directory) Check(context.Context) error {
-	name, err := d.writeTemp(".", bytes.NewReader(make([]byte, checkSize)))
-	if removed := d.root.Remove(name); err == nil {
-		err = removed
+	if removeErr := d.root.Remove(temp); err == nil && !errors.Is(removeErr, fs.ErrNotExist) {
+		err = removeErr
 	}
 	return err
 }
 
-// makeDirectory creates a directory and syncs its parents, so that it survives
-// a loss of power.
-func (d *directory) makeDirectory(name string) error {
-	if _, err := d.root.Stat(name); err == nil {
-		return nil
-	}
-	if err := d.root.MkdirAll(name, 0o755); err != nil {
+// noLinks are the errors of file systems without hard links.
+var noLinks = []error{syscall.EPERM, syscall.ENOTSUP, syscall.EOPNOTSUPP, syscall.ENOSYS, syscall.EINVAL, syscall.EMLINK}
+
+// publish gives a temporary file its name, unless the name is taken. Without hard links
+// the temporary name is gone.
+func (d *directory) publish(temp, name string) error {
+	err := d.root.Link(temp, name)
+	if !slices.ContainsFunc(noLinks, func(target error) bool { return errors.Is(err, target) }) {
 		return err
 	}
-	for name != "." {
-		name = path.Dir(name)
-		if err := d.sync(name); err != nil {
-			return err
+	renameErr := renameNew(d.root, temp, path.Base(name))
+	if renameErr == nil || errors.Is(renameErr, fs.ErrExist) {
+		return renameErr
+	}
+	return errors.Join(err, renameErr)
+}
+
+// Check writes a small file where files are stored today, and removes it.
+func (d *directory) Check(context.Context) error {
+	today := DirectoryOf(time.Now())
+	last := ""
+	for _, name := range []string{today, path.Join(today, ThumbnailDirectory)} {
+		parent, err := d.nearest(name)
+		if err == nil && parent != last {
+			last = parent
+			err = d.checkDirectory(parent)
+		}
+		if err != nil {
+			return files.Explain(d.name, err)
 		}
 	}
 	return nil
 }
 
-func (d *directory) sync(name string) error {
+// nearest returns a directory, or if it does not exist the first of its parents that does.
+func (d *directory) nearest(name string) (string, error) {
+	for {
+		_, err := d.root.Stat(name)
+		if name == "." || !errors.Is(err, fs.ErrNotExist) {
+			return name, err
+		}
+		name = path.Dir(name)
+	}
+}
+
+func (d *directory) checkDirectory(name string) error {
+	file := path.Join(name, tempPrefix+rand.Text()[:12])
+	err := d.writeFile(file, bytes.NewReader(make([]byte, checkSize)))
+	if removeErr := d.root.Remove(file); err == nil {
+		err = removeErr
+	}
+	return err
+}
+
+// makeDirectory creates a directory and syncs its parents, so that it survives a loss of
+// power. One that exists may have been created, and not synced, by another process.
+func (d *directory) makeDirectory(name string) error {
+	info, err := d.root.Stat(name)
+	if durable, ok := d.durable.Load(name); ok && err == nil && os.SameFile(info, durable.(fs.FileInfo)) {
+		return nil
+	}
+	_, err, _ = d.making.Do(name, func() (any, error) {
+		if err := files.MakeDirectories(d.root, name); err != nil {
+			return nil, err
+		}
+		for parent := name; parent != "."; {
+			parent = path.Dir(parent)
+			if err := d.syncDirectory(parent); err != nil {
+				return nil, err
+			}
+		}
+		info, err := d.root.Stat(name)
+		if err == nil {
+			d.durable.Store(name, info)
+		}
+		return nil, err
+	})
+	return err
+}
+
+func (d *directory) syncDirectory(name string) error {
 	opened, err := d.root.Open(name)
 	if err != nil {
 		return err
 	}
-	return errors.Join(opened.Sync(), opened.Close())
+	return errors.Join(d.sync(opened), opened.Close())
 }
 
 func (d *directory) Open(_ context.Context, key string) (io.ReadCloser, error) {
@@ -126,14 +197,14 @@ func (d *directory) Exists(_ context.Context, key string) (bool, error) {
 		return false, nil
 	}
 	info, err := d.root.Stat(key)
-	if errors.Is(err, fs.ErrNotExist) {
+	if isMissing(err) {
 		return false, nil
 	}
 	return err == nil && info.Mode().IsRegular(), err
 }
 
 func (d *directory) Remove(_ context.Context, key string) error {
-	if !fs.ValidPath(key) {
+	if path.Clean(key) != key || !filepath.IsLocal(key) {
 		return nil
 	}
 	err := d.root.Remove(key)
@@ -145,7 +216,7 @@ func (d *directory) Remove(_ context.Context, key string) error {
 
 func (d *directory) Files(ctx context.Context) iter.Seq2[File, error] {
 	return func(yield func(File, error) bool) {
-		err := fs.WalkDir(d.root.FS(), ".", func(key string, entry fs.DirEntry, err error) error {
+		err := fs.WalkDir(anyNames{d.root}, ".", func(key string, entry fs.DirEntry, err error) error {
 			if err != nil || entry.IsDir() {
 				return err
 			}
@@ -167,15 +238,25 @@ func (d *directory) Files(ctx context.Context) iter.Seq2[File, error] {
 	}
 }
 
-func (d *directory) Handler() http.Handler {
+// anyNames is the file system of a directory whose names need not be UTF-8, as those of
+// other programs.
+type anyNames struct{ root *os.Root }
+
+func (n anyNames) Open(name string) (fs.File, error) { return n.root.Open(name) }
+
+func (d *directory) Handler(log *slog.Logger) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		key, ok := keyFromRequest(w, r)
 		if !ok {
 			return
 		}
 		file, info, err := d.open(key)
-		if err != nil {
+		if isMissing(err) {
 			http.NotFound(w, r)
+			return
+		}
+		if err != nil {
+			unavailable(w, r, log, files.Explain(d.name, err))
 			return
 		}
 		defer func() { _ = file.Close() }()
@@ -186,6 +267,19 @@ func (d *directory) Handler() http.Handler {
 		header.Set("Content-Type", contentType(key))
 		http.ServeContent(w, r, "", info.ModTime(), file)
 	})
+}
+
+// isMissing reports whether err says that there is no such file. An error without a number
+// is that of a link that leads out of the directory.
+func isMissing(err error) bool {
+	number, ok := errors.AsType[syscall.Errno](err)
+	switch {
+	case err == nil, errors.Is(err, fs.ErrClosed):
+		return false
+	case !ok:
+		return true
+	}
+	return slices.Contains([]syscall.Errno{syscall.ENOENT, syscall.ENOTDIR, syscall.ENAMETOOLONG, syscall.ELOOP}, number)
 }
 
 func (d *directory) open(key string) (*os.File, fs.FileInfo, error) {

@@ -1,8 +1,10 @@
 package storage_test
 
 import (
+	"bytes"
 	"errors"
 	"io"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -107,10 +109,13 @@ func TestDirectoryHandlerNotFound(t *testing.T) {
 func serveDirectory(t *testing.T) (url string) {
 	t.Helper()
 	store, directory := openNew(t)
-	for key, content := range map[string]string{"a b/تصویر.png": "content", "page.html": "<script>", "drawing.svg": "<svg>", ".hidden.png": "x"} {
+	for key, content := range map[string]string{"a b/تصویر.png": "content", "page.html": "<script>", "drawing.svg": "<svg>"} {
 		if err := create(t, store, key, content); err != nil {
 			t.Fatal(err)
 		}
+	}
+	if err := os.WriteFile(filepath.Join(directory, ".hidden.png"), []byte("x"), 0o600); err != nil {
+		t.Fatal(err)
 	}
 	secret := filepath.Join(filepath.Dir(directory), "secret.png")
 	if err := os.WriteFile(secret, []byte("secret"), 0o600); err != nil {
@@ -119,7 +124,7 @@ func serveDirectory(t *testing.T) (url string) {
 	if err := os.Symlink(secret, filepath.Join(directory, "link.png")); err != nil {
 		t.Fatal(err)
 	}
-	server := httptest.NewServer(store.Handler())
+	server := httptest.NewServer(store.Handler(slog.New(slog.DiscardHandler)))
 	t.Cleanup(server.Close)
 	return server.URL
 }
@@ -145,4 +150,99 @@ func roundTrip(t *testing.T, method, server, path string, header http.Header) (*
 		t.Fatal(err)
 	}
 	return response, string(body)
+}
+
+// TestCreate_RefusesHiddenKeys checks that no store takes a key with an element that begins
+// with a dot, or that another system reads differently.
+func TestCreate_RefusesHiddenKeys(t *testing.T) {
+	storagetest.Each(t, func(t *testing.T, store storage.Store) {
+		for _, key := range []string{
+			".restore-incoming/a.png", "a/.restore-staged/b.png", ".a.png", "a/.b.png", "...", "a/...", ".new-x", "a\\b.png", "a\x00.png", "", ".", "../a.png", "a//b.png", "/a.png",
+		} {
+			if err := create(t, store, key, "x"); err == nil || errors.Is(err, storage.ErrUnavailable) {
+				t.Errorf("%q: %v, want a refusal that is final", key, err)
+			}
+		}
+		checkKeys(t, store)
+		for _, key := range []string{"a.png", "a/b.c/d..png", "a-.b/c.", "تصویر\u200c.png"} {
+			if err := create(t, store, key, "x"); err != nil {
+				t.Errorf("%q: %v", key, err)
+			}
+		}
+	})
+}
+
+// TestCreate_RefusesKeysOfNoFile checks that keys which a file system does not take are not
+// mistaken for keys of files that exist, nor for an outage.
+func TestCreate_RefusesKeysOfNoFile(t *testing.T) {
+	t.Parallel()
+	store, _ := openNew(t)
+	if err := create(t, store, "a/b.png", "x"); err != nil {
+		t.Fatal(err)
+	}
+	long := strings.Repeat("x", 256)
+	for _, key := range []string{"a/b.png/c.png", "a/b.png/c/d.png", long, long + "/a.png", "a/" + long + ".png"} {
+		if err := create(t, store, key, "x"); err == nil || errors.Is(err, storage.ErrExists) || errors.Is(err, storage.ErrUnavailable) {
+			t.Errorf("%.20q: %v, want a refusal that is final", key, err)
+		}
+		if exists, err := store.Exists(t.Context(), key); exists || err != nil {
+			t.Errorf("%.20q exists: %t, %v", key, exists, err)
+		}
+	}
+	checkKeys(t, store, "a/b.png")
+}
+
+// TestDirectory_ForeignNames checks that files are listed and removed whose names no key can
+// have.
+func TestDirectory_ForeignNames(t *testing.T) {
+	t.Parallel()
+	store, directory := openNew(t)
+	want := []string{".hidden/.new-1", "a\x9b/b\xff.png", "c\\d.png"}
+	for _, name := range want {
+		name = filepath.Join(directory, name)
+		if err := errors.Join(os.MkdirAll(filepath.Dir(name), 0o700), os.WriteFile(name, nil, 0o600)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	checkKeys(t, store, want...)
+	for _, name := range want {
+		if err := store.Remove(t.Context(), name); err != nil {
+			t.Errorf("remove %q: %v", name, err)
+		}
+	}
+	checkKeys(t, store)
+}
+
+// TestDirectoryHandler_Unreadable checks that a file which exists and cannot be read is no
+// missing file, and that the log has the cause.
+func TestDirectoryHandler_Unreadable(t *testing.T) {
+	t.Parallel()
+	store, directory := openNew(t)
+	if err := create(t, store, "a/b.png", "x"); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink("loop.png", filepath.Join(directory, "loop.png")); err != nil {
+		t.Fatal(err)
+	}
+	var logs bytes.Buffer
+	server := httptest.NewServer(store.Handler(slog.New(slog.NewTextHandler(&logs, nil))))
+	defer server.Close()
+	for _, path := range []string{"/media/loop.png", "/media/a/b.png/c.png", "/media/" + strings.Repeat("x", 300)} {
+		if response, _ := roundTrip(t, "GET", server.URL, path, nil); response.StatusCode != http.StatusNotFound || logs.Len() > 0 {
+			t.Errorf("%s: %d, want 404; logged %s", path, response.StatusCode, logs.String())
+		}
+	}
+	if err := store.Close(); err != nil { // nothing can be read, whoever asks
+		t.Fatal(err)
+	}
+	for _, path := range []string{"/media/a/b.png", "/media/none.png"} {
+		logs.Reset()
+		response, body := roundTrip(t, "GET", server.URL, path, nil)
+		if response.StatusCode != http.StatusServiceUnavailable || response.Header.Get("Cache-Control") != "no-store" || body != "File storage is unavailable.\n" {
+			t.Errorf("%s: %d %v %q, want 503", path, response.StatusCode, response.Header, body)
+		}
+		if text := logs.String(); strings.Count(text, "level=ERROR") != 1 {
+			t.Errorf("%s: logged %q, want one error", path, text)
+		}
+	}
 }

@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"iter"
+	"log/slog"
 	"net/http"
 	"net/url"
 	"os"
@@ -78,6 +79,9 @@ func locateBucket(name, endpoint, region string) (bucket, error) {
 	if err != nil || server.Scheme != "http" && server.Scheme != "https" || server.Hostname() == "" || server.User != nil {
 		return bucket{}, errors.New("endpoint: not an absolute http or https URL")
 	}
+	if server.Path != "" && server.Path != "/" || server.RawQuery != "" || server.ForceQuery || server.Fragment != "" {
+		return bucket{}, errors.New("endpoint: must end after the host and its port: requests are sent to /BUCKET/KEY, so stores below a path, as Supabase has, cannot be used")
+	}
 	return bucket{name, region, server, amazon}, nil
 }
 
@@ -118,6 +122,9 @@ func (b bucket) open(ctx context.Context) (Store, error) {
 func (*s3Store) Close() error { return nil }
 
 func (s *s3Store) Create(ctx context.Context, key string, content io.Reader, size int64) error {
+	if !ValidKey(key) {
+		return fmt.Errorf("%w: %q", errInvalidKey, key)
+	}
 	options := minio.PutObjectOptions{ContentType: contentType(key), CacheControl: cacheForever, DisableMultipart: true}
 	options.SetMatchETagExcept("*") // If-None-Match: never replace a file
 	_, err := s.client.PutObject(ctx, s.bucket, key, content, size, options)
@@ -177,7 +184,7 @@ func (s *s3Store) Check(ctx context.Context) error {
 
 // Handler returns a handler that redirects to presigned URLs, so the bucket
 // need not be public.
-func (s *s3Store) Handler() http.Handler {
+func (s *s3Store) Handler(log *slog.Logger) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		key, ok := keyFromRequest(w, r)
 		if !ok {
@@ -185,7 +192,7 @@ func (s *s3Store) Handler() http.Handler {
 		}
 		target, err := s.client.Presign(r.Context(), r.Method, s.bucket, key, presignedFor, nil)
 		if err != nil {
-			http.Error(w, "File storage is unavailable.", http.StatusServiceUnavailable)
+			unavailable(w, r, log, err)
 			return
 		}
 		w.Header().Set("Cache-Control", "private, max-age="+strconv.Itoa(int((presignedFor/2).Seconds())))

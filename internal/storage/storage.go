@@ -8,6 +8,7 @@ import (
 	"io"
 	"io/fs"
 	"iter"
+	"log/slog"
 	"mime"
 	"net/http"
 	"path"
@@ -28,7 +29,21 @@ var (
 	// ErrUnavailable means that a file could not be written. Trying again later
 	// may help.
 	ErrUnavailable = errors.New("file storage is unavailable")
+
+	errInvalidKey = errors.New("a file cannot have this key")
 )
+
+// ValidKey reports whether a file may have the key. No element of it begins with a dot:
+// such names are those of temporary files, of restores and of file systems.
+func ValidKey(key string) bool {
+	return fs.ValidPath(key) && !strings.HasPrefix(key, ".") && !strings.Contains(key, "/.") && !strings.ContainsAny(key, "\x00\\")
+}
+
+// ThumbnailDirectory is the directory of thumbnails, in that of their images.
+const ThumbnailDirectory = "thumbnails"
+
+// DirectoryOf returns the directory of the images that are uploaded on a day.
+func DirectoryOf(day time.Time) string { return day.UTC().Format("core_media/2006/01/02") }
 
 // Store stores files under keys such as core_media/2025/12/02/technology.png.
 type Store interface {
@@ -48,8 +63,9 @@ type Store interface {
 	Files(ctx context.Context) iter.Seq2[File, error]
 	// Check returns an error unless files can be written.
 	Check(ctx context.Context) error
-	// Handler returns a handler that serves the files below Prefix.
-	Handler() http.Handler
+	// Handler returns a handler that serves the files below Prefix. It logs why a file
+	// cannot be read, unless the file does not exist.
+	Handler(log *slog.Logger) http.Handler
 	Close() error
 }
 
@@ -71,6 +87,8 @@ type Location struct {
 func (l *Location) UnmarshalText(text []byte) (err error) {
 	*l = Location{text: string(text)}
 	switch scheme, rest, _ := strings.Cut(l.text, ":"); {
+	case scheme == "file" && strings.HasPrefix(rest, "//"):
+		err = errors.New("file://: a path follows the colon, as in file:data/media or file:/srv/media")
 	case scheme == "file" && rest != "":
 		l.directory = rest
 	case scheme == "s3":
@@ -113,11 +131,18 @@ func keyFromRequest(w http.ResponseWriter, r *http.Request) (key string, ok bool
 		return "", false
 	}
 	key = strings.TrimPrefix(r.URL.Path, Prefix)
-	if !fs.ValidPath(key) || strings.HasPrefix(path.Base(key), ".") {
+	if !ValidKey(key) {
 		http.NotFound(w, r)
 		return "", false
 	}
 	return key, true
+}
+
+// unavailable responds to a request for a file that cannot be read.
+func unavailable(w http.ResponseWriter, r *http.Request, log *slog.Logger, err error) {
+	log.ErrorContext(r.Context(), "file cannot be read", "error", err)
+	w.Header().Set("Cache-Control", "no-store")
+	http.Error(w, "File storage is unavailable.", http.StatusServiceUnavailable)
 }
 
 // contentType returns the media type for a key by its extension. Everything

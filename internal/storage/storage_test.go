@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -133,7 +134,7 @@ func TestConcurrentCreate(t *testing.T) {
 
 // TestRedirect checks what the handler of a bucket responds itself.
 func TestRedirect(t *testing.T) {
-	handler := storagetest.S3(t, "http://localhost:1").Handler()
+	handler := storagetest.S3(t, "http://localhost:1").Handler(slog.New(slog.DiscardHandler))
 	w := httptest.NewRecorder()
 	handler.ServeHTTP(w, httptest.NewRequest(http.MethodHead, "/media/a/b.png", nil))
 	location := w.Header().Get("Location")
@@ -163,24 +164,29 @@ func TestOpenErrors(t *testing.T) {
 	t.Setenv("AWS_ACCESS_KEY_ID", "")
 	t.Setenv("AWS_SECRET_ACCESS_KEY", "")
 	for location, want := range map[string]string{
-		"":                             forms,
-		"file:":                        forms,
-		"data/media":                   forms,
-		"gs://images":                  forms,
-		"file:" + file:                 "create the directory: mkdir " + file + ": not a directory",
-		"file:/proc/media":             "create the directory: mkdir /proc/media: no such file or directory",
-		"file:/proc/self":              "write to the directory /proc/self: openat",
-		"s3:images":                    s3Form,
-		"s3://images/directory" + at:   s3Form,
-		"s3://images?a;b":              s3Form,
-		"s3://" + at:                   "s3: needs the name of a bucket",
-		"s3://my_bucket!" + at:         `bucket "my_bucket!": ` + badName,
-		"s3://key:secret@images" + at:  "must not contain keys: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
-		"s3://images":                  "needs endpoint=URL, or region=NAME for Amazon S3",
-		"s3://images" + at + "&key=x":  `unknown parameter "key": there are endpoint and region`,
-		"s3://images?endpoint=storage": "endpoint: not an absolute http or https URL",
-		"s3://images?endpoint=http://key:secret@h": "endpoint: not an absolute http or https URL",
-		"s3://images" + at:                         "there are no keys: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
+		"":                   forms,
+		"file:":              forms,
+		"data/media":         forms,
+		"gs://images":        forms,
+		"file:" + file:       "create the directory: mkdir " + file + ": not a directory",
+		"file:/proc/media":   "create the directory: mkdir /proc/media: no such file or directory",
+		"file:/proc/self":    "write to the directory /proc/self: openat",
+		"file://data/media":  "file://: a path follows the colon",
+		"file:///data/media": "file://: a path follows the colon",
+		"s3:images":          s3Form,
+		"s3://images?endpoint=https://project.supabase.co/storage/v1/s3": "endpoint: must end after the host and its port",
+		"s3://images?endpoint=https://h/%23a":                            "endpoint: must end after the host and its port",
+		"s3://images?endpoint=https://h%3Fa=b":                           "endpoint: must end after the host and its port",
+		"s3://images/directory" + at:                                     s3Form,
+		"s3://images?a;b":                                                s3Form,
+		"s3://" + at:                                                     "s3: needs the name of a bucket",
+		"s3://my_bucket!" + at:                                           `bucket "my_bucket!": ` + badName,
+		"s3://key:secret@images" + at:                                    "must not contain keys: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
+		"s3://images":                                                    "needs endpoint=URL, or region=NAME for Amazon S3",
+		"s3://images" + at + "&key=x":                                    `unknown parameter "key": there are endpoint and region`,
+		"s3://images?endpoint=storage":                                   "endpoint: not an absolute http or https URL",
+		"s3://images?endpoint=http://key:secret@h":                       "endpoint: not an absolute http or https URL",
+		"s3://images" + at:                                               "there are no keys: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
 	} {
 		if _, err := storage.Open(t.Context(), location); err == nil || !strings.HasPrefix(err.Error(), want) || strings.Contains(err.Error(), "secret") {
 			t.Errorf("%q: %v, want %s", location, err, want)
@@ -191,7 +197,7 @@ func TestOpenErrors(t *testing.T) {
 // get requests a file over HTTP and follows redirects.
 func get(t testing.TB, store storage.Store, target string) (status int, body string) {
 	t.Helper()
-	server := httptest.NewServer(store.Handler())
+	server := httptest.NewServer(store.Handler(slog.New(slog.DiscardHandler)))
 	defer server.Close()
 	response, err := server.Client().Get(server.URL + target)
 	if err != nil {

@@ -8,7 +8,8 @@ import (
 	"strconv"
 	"sync"
 	"time"
-	"unicode/utf8"
+
+	"portfolio/internal/printable"
 )
 
 // LogHandler is the slog.Handler of the program. It adds the ID of the context's
@@ -24,9 +25,17 @@ type LogHandler struct {
 func NewLogHandler(out *LogWriter, json bool, level slog.Leveler) LogHandler {
 	options := &slog.HandlerOptions{Level: level}
 	if json {
-		return LogHandler{slog.NewJSONHandler(out, options), out, true}
+		return LogHandler{slog.NewJSONHandler(escaper{out}, options), out, true}
 	}
 	return LogHandler{slog.NewTextHandler(out, options), out, false}
+}
+
+// escaper escapes what slog leaves in JSON, and a terminal would obey.
+type escaper struct{ out *LogWriter }
+
+func (e escaper) Write(record []byte) (int, error) {
+	_, err := e.out.Write(printable.EscapeJSON(record))
+	return len(record), err
 }
 
 // Handle implements slog.Handler.
@@ -141,9 +150,9 @@ func appendKey(b []byte, key string) []byte {
 func appendText(b []byte, key, text string) []byte {
 	b = appendKey(b, key)
 	for i := range len(text) {
-		if c := text[i]; c < ' ' || c == '"' || c == '\\' || c >= utf8.RuneSelf {
+		if c := text[i]; c < ' ' || c == '"' || c == '\\' || c >= 0x7f {
 			encoded, _ := json.Marshal(text) // a string can be encoded
-			return append(b, encoded...)
+			return append(b, printable.EscapeJSON(encoded)...)
 		}
 	}
 	return append(append(append(b, '"'), text...), '"')

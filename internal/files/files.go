@@ -1,0 +1,113 @@
+// Package files creates the files and directories of data, which only their owner may
+// read, and explains why one cannot be used.
+package files
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+)
+
+// Modes of what is created. A umask cannot widen them.
+const (
+	Mode          fs.FileMode = 0o600
+	DirectoryMode fs.FileMode = 0o700
+)
+
+// System is the whole file system, OS, or a directory of it, an *os.Root.
+type System interface {
+	Stat(name string) (fs.FileInfo, error)
+	Mkdir(name string, mode fs.FileMode) error
+	OpenFile(name string, flag int, mode fs.FileMode) (*os.File, error)
+	Lchown(name string, uid, gid int) error
+}
+
+// OS is the whole file system.
+var OS System = system{}
+
+type system struct{}
+
+func (system) Stat(name string) (fs.FileInfo, error)     { return os.Stat(name) }
+func (system) Mkdir(name string, mode fs.FileMode) error { return os.MkdirAll(name, mode) }
+func (system) Lchown(name string, uid, gid int) error    { return os.Lchown(name, uid, gid) }
+func (system) OpenFile(name string, flag int, mode fs.FileMode) (*os.File, error) {
+	return os.OpenFile(name, flag, mode) //nolint:gosec // the operator names it
+}
+
+// Create creates a file and opens it for writing. The file must not exist.
+func Create(fsys System, name string) (*os.File, error) {
+	file, err := fsys.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, Mode)
+	if err == nil {
+		adopt(fsys, name, file.Chown) // not by name: the owner of the directory may have exchanged it
+	}
+	return file, err
+}
+
+// MakeDirectories creates a directory and its parents, unless they exist.
+func MakeDirectories(fsys System, name string) error {
+	if isDirectory(fsys, name) {
+		return nil
+	}
+	if parent := filepath.Dir(name); parent != name {
+		if err := MakeDirectories(fsys, parent); err != nil {
+			return err
+		}
+	}
+	err := fsys.Mkdir(name, DirectoryMode)
+	if errors.Is(err, fs.ErrExist) && isDirectory(fsys, name) { // another process has created it
+		return nil
+	}
+	if err == nil {
+		adopt(fsys, name, func(uid, gid int) error { return fsys.Lchown(name, uid, gid) })
+	}
+	return err
+}
+
+func isDirectory(fsys System, name string) bool {
+	info, err := fsys.Stat(name)
+	return err == nil && info.IsDir()
+}
+
+// adopt gives what root has created to the owner of its directory: the server is
+// another user. Root may lack the right to, in a container or on a network.
+func adopt(fsys System, name string, chown func(uid, gid int) error) {
+	if os.Geteuid() != 0 {
+		return
+	}
+	directory, err := fsys.Stat(filepath.Dir(name))
+	if err != nil {
+		return
+	}
+	if uid, gid, ok := owner(directory); ok && uid != 0 {
+		_ = chown(uid, gid) // best effort
+	}
+}
+
+// Explain adds to the error of a refused access who owns the file, and who asked. Names
+// in the error are relative to the directory.
+func Explain(directory string, err error) error {
+	pathErr, ok := errors.AsType[*fs.PathError](err)
+	if !ok || !errors.Is(err, fs.ErrPermission) {
+		return err
+	}
+	name := pathErr.Path
+	if !filepath.IsAbs(name) {
+		name = filepath.Join(directory, name)
+	}
+	for { // a file that does not exist is refused by its directory
+		if info, statErr := os.Stat(name); statErr == nil {
+			uid, _, ok := owner(info)
+			if !ok {
+				return err
+			}
+			return fmt.Errorf("%w: %s belongs to %s, and this process runs as %s", err, name, userName(uid), userName(os.Geteuid()))
+		}
+		parent := filepath.Dir(name)
+		if parent == name {
+			return err
+		}
+		name = parent
+	}
+}
