@@ -210,7 +210,7 @@ func TestCheck_FailsWhereServeFails(t *testing.T) {
 	if err := errors.Join(os.WriteFile("file", nil, 0o600), os.MkdirAll("directory/x.db", 0o700), os.WriteFile("text.db", bytes.Repeat([]byte("text "), 1000), 0o600)); err != nil {
 		t.Fatal(err)
 	}
-	for _, dsn := range []string{"sqlite:file/x.db", "sqlite:/proc/data/x.db", "sqlite:directory/x.db", "sqlite:text.db", "sqlite://data/p.db", "sqlite:/proc/x.db"} {
+	for _, dsn := range []string{"sqlite:file/x.db", "sqlite:/proc/data/x.db", "sqlite:directory/x.db", "sqlite:text.db", "sqlite:/" + t.TempDir() + "/p.db", "sqlite:/proc/x.db"} {
 		stdout, _ := runCommand(t, 1, "check", "--media-store=file:media", "--database-url="+dsn)
 		if !regexp.MustCompile(`(?m)^failed  (database|DATABASE_URL): `).MatchString(stdout) {
 			t.Errorf("%s: check printed %s", dsn, stdout)

@@ -55,7 +55,7 @@ func createSQLite(path string) error {
 	if err != nil {
 		return files.Explain("", err)
 	}
-	return file.Close()
+	return file.Close() // before SQLite opens it: closing a file releases its locks
 }
 
 // TryCreate returns an error unless the file of an SQLite database could be created. It
@@ -63,11 +63,10 @@ func createSQLite(path string) error {
 func TryCreate(ctx context.Context, path string) error {
 	path += ".check-" + rand.Text()[:12]
 	var directories []string
-	for parent := filepath.Dir(path); ; parent = filepath.Dir(parent) {
-		if _, err := os.Stat(parent); !errors.Is(err, fs.ErrNotExist) {
-			break
+	for parent := filepath.Dir(path); parent != filepath.Dir(parent); parent = filepath.Dir(parent) {
+		if _, err := os.Stat(parent); errors.Is(err, fs.ErrNotExist) {
+			directories = append(directories, parent)
 		}
-		directories = append(directories, parent)
 	}
 	db, err := openSQLite(ctx, path)
 	if err == nil {
