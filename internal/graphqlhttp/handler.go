@@ -77,7 +77,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // serveJSON responds to a request, unless it returns what the client subscribes to.
 func (h *Handler) serveJSON(w http.ResponseWriter, r *http.Request) (subscription string) {
-	can := negotiateAll(r.Header.Values("Accept"))
+	can := negotiate(r.Header.Values("Accept"))
 	if can.json == "" && (!can.events || h.isUpload(r)) {
 		errNotJSON.response().write(w, r, jsonType)
 		return ""
@@ -102,10 +102,7 @@ var noStore = []string{"no-store"}
 // Reject writes the response to a request that is rejected before it is read,
 // with status 429 or 503.
 func (h *Handler) Reject(w http.ResponseWriter, r *http.Request, status int, retryAfter time.Duration) {
-	mediaType := negotiate(r.Header.Values("Accept"))
-	if mediaType == "" {
-		mediaType = jsonType
-	}
+	mediaType := cmp.Or(negotiate(r.Header.Values("Accept")).json, jsonType)
 	err := errBusy
 	if status == http.StatusTooManyRequests {
 		err = errRateLimited
