@@ -10,6 +10,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/99designs/gqlgen/graphql"
@@ -179,6 +180,9 @@ func (h *Handler) serve(r *http.Request, from client, received *body, can accept
 // runConfirmed is run, once more if the viewer turns out to be another one meanwhile.
 func (h *Handler) runConfirmed(ctx context.Context, from client, method string, request *request, slot *admission.Slot, reading *cache.Reading) response {
 	made := h.run(reading.Record(from.context(ctx)), from, method, request, slot, reading)
+	if made.confirmed {
+		return made
+	}
 	changed, err := from.confirm(ctx)
 	if !changed {
 		return made
@@ -228,6 +232,7 @@ func (h *Handler) run(ctx context.Context, from client, method string, request *
 		return response{subscription: string(request.encode(found))}
 	}
 	made := h.runPrepared(ctx, operation, slot)
+	made.confirmed = operation.Operation.Operation != ast.Query
 	made.store(ctx, operation, reading)
 	return made
 }
@@ -361,11 +366,29 @@ func (h *Handler) execute(ctx context.Context, operation *operation, slot *admis
 		data = []byte("null")
 	}
 	r := response{errors: result.Errors, data: data, meter: meter}
+	if hasEffect(operation, result.Errors) {
+		r.status = http.StatusOK // a client must not try again
+	}
 	if operation.cacheControl != "" && len(result.Errors) == 0 {
 		hash := sha256.Sum256(data)
 		r.cacheControl, r.etag = operation.cacheControl, `W/"`+hex.EncodeToString(hash[:16])+`"`
 	}
 	return r
+}
+
+// hasEffect reports whether an operation may have changed something although it was
+// unavailable: a field of a mutation succeeded, or only what it selects is missing.
+func hasEffect(operation *operation, errs gqlerror.List) bool {
+	if operation.Operation.Operation != ast.Mutation || !slices.ContainsFunc(errs, isUnavailable) {
+		return false
+	}
+	failed := 0
+	for _, err := range errs {
+		if len(err.Path) == 1 && isUnavailable(err) {
+			failed++
+		}
+	}
+	return failed < len(graphql.CollectFields(operation.OperationContext, operation.Operation.SelectionSet, []string{"Mutation"}))
 }
 
 // incomplete returns the response to an operation whose result could not be
