@@ -54,7 +54,6 @@ type Handler struct {
 }
 
 var (
-	errNoOperation = apierror.BadInput("Unknown operation name, or operationName is required because the document has several operations.")
 	errBusy        = apierror.New(apierror.Unavailable, "The server is busy. Try again later.")
 	errRateLimited = apierror.New(apierror.RateLimited, "Too many requests. Try again later.")
 )
@@ -308,10 +307,22 @@ func (h *Handler) resolve(ctx context.Context, request *request) (*document.Docu
 		return nil, &response{errors: errs}
 	}
 	if found.Operations.ForName(request.OperationName) == nil {
-		return nil, &response{errors: gqlerror.List{errNoOperation}}
+		return nil, &response{errors: gqlerror.List{noOperation(found)}}
 	}
 	return found, nil
 }
+
+// noOperation returns the error of a request that does not say which operation to execute.
+// Its locations are those of the operations.
+func noOperation(found *document.Document) *gqlerror.Error {
+	err := apierror.BadInput("Unknown operation name, or operationName is required because the document has several operations.")
+	for _, operation := range found.Operations[:min(len(found.Operations), maxLocations)] {
+		err.Locations = append(err.Locations, gqlerror.Location{Line: operation.Position.Line, Column: operation.Position.Column})
+	}
+	return err
+}
+
+const maxLocations = 10 // of an error
 
 // prepare coerces the variables of an operation and checks its cost.
 func (h *Handler) prepare(ctx context.Context, found *document.Document, request *request, method string) (*operation, *response) {
@@ -340,9 +351,6 @@ func (h *Handler) prepare(ctx context.Context, found *document.Document, request
 		cacheControl = "private, no-cache"
 	}
 	prepared := &graphql.OperationContext{Doc: found.QueryDocument, Operation: named, Variables: variables}
-	if named.Operation == ast.Subscription && len(graphql.CollectFields(prepared, named.SelectionSet, []string{"Subscription"})) != 1 {
-		return nil, &response{errors: gqlerror.List{errOneField}}
-	}
 	return &operation{prepared, cost, cacheControl}, nil
 }
 

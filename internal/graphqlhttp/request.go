@@ -36,7 +36,6 @@ type request struct {
 var (
 	errNotJSON   = newRequestError(http.StatusNotAcceptable, "Queries and mutations are answered in application/graphql-response+json or application/json.")
 	errNotEvents = newRequestError(http.StatusNotAcceptable, "Subscriptions are sent in text/event-stream or over WebSocket.")
-	errOneField  = apierror.BadInput("A subscription must select exactly one field.")
 )
 
 var errNotUnicode = badRequest("The request must be UTF-8, without unpaired surrogates.")
@@ -67,7 +66,7 @@ func (r *request) encode(found *document.Document) []byte {
 	case r.documentID != "":
 		fields["documentId"] = r.documentID
 	default:
-		fields["query"] = found.Operations[0].Position.Src.Input
+		fields["query"] = found.Text
 	}
 	text, err := json.Marshal(fields)
 	if err != nil {

@@ -133,7 +133,7 @@ func (r response) prefix() []byte {
 func encodeErrors(to *bytes.Buffer, errs gqlerror.List) {
 	encoder := json.NewEncoder(to)
 	encoder.SetEscapeHTML(false)
-	if err := encoder.Encode(errs[:min(len(errs), apierror.MaxErrors)]); err != nil {
+	if err := encoder.Encode(apierror.Limit(errs, apierror.MaxErrors)); err != nil {
 		panic(err) // a path or extension that has no JSON form
 	}
 	to.Truncate(to.Len() - len("\n"))
