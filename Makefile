@@ -32,6 +32,7 @@ e2e: ## Test the clients of frontends, the gallery and the playground (needs Nod
 	cd e2e && npm ci --loglevel=error
 	cd examples/gallery && npm ci --loglevel=error
 	find playground/dist -type f ! -name .gitignore -delete
+	CI=true go test -count 1 -run '^FuzzDifferential$$' ./e2e
 	CI=true go test -count 1 -run '^TestClients$$' -v .
 	$(MAKE) playground
 	CI=true go test -count 1 -run '^TestClients$$/^playground$$' -v .

@@ -14,14 +14,14 @@ import (
 )
 
 // auditMutation returns a middleware that logs what the fields of Mutation change,
-// after it is committed.
-func auditMutation(log *slog.Logger) graphql.FieldMiddleware {
+// after it is committed. The middleware resolve resolves all fields.
+func auditMutation(log *slog.Logger, resolve graphql.FieldMiddleware) graphql.FieldMiddleware {
 	return func(ctx context.Context, next graphql.Resolver) (any, error) {
 		field := graphql.GetFieldContext(ctx)
 		if field.Object != "Mutation" {
-			return resolveField(ctx, next)
+			return resolve(ctx, next)
 		}
-		return resolveField(ctx, func(ctx context.Context) (any, error) {
+		return resolve(ctx, func(ctx context.Context) (any, error) {
 			payload, err := next(ctx)
 			change := audit.Change{Action: field.Field.Name, Actor: audit.User}
 			switch {

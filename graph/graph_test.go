@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/base64"
 	"encoding/json"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -170,14 +171,57 @@ func TestRefusedTokens(t *testing.T) {
 	})
 }
 
-// TestErrorsAreCapped checks that a short query cannot cause a long response.
+// TestErrorsAreCapped checks that a short query cannot cause a long response, which says
+// how many errors are left out.
 func TestErrorsAreCapped(t *testing.T) {
 	t.Parallel()
 	server := graphtest.Serve(t, dbtest.Open(t, dbtest.SQLite(t)), nil)
-	_, body := graphtest.Query(t, server, "", "{a b c d e f g h i j k l m n}", nil)
-	if count := strings.Count(body, `"message"`); count != 10 {
-		t.Errorf("%d errors", count)
+	for _, c := range []struct {
+		query, last string
+		count       int
+	}{
+		{"{" + strings.Repeat("a b c d e f g h i j ", 5) + "}", `"Cannot query field \"j\" on type \"Query\"."`, 50},
+		{"{" + strings.Repeat("a b c d e f g h i j k ", 10) + "}", `"61 more errors are left out."`, 50},
+	} {
+		_, body := graphtest.Query(t, server, "", c.query, nil)
+		count, last := strings.Count(body, `"message"`), body[strings.LastIndex(body, `"message"`):]
+		if count != c.count || !strings.Contains(last, c.last) {
+			t.Errorf("%d errors, the last one %s, want %d and %s", count, last, c.count, c.last)
+		}
 	}
+}
+
+// TestErrorsOfFields checks that each field that is null because of an error has one, up to
+// the limit.
+func TestErrorsOfFields(t *testing.T) {
+	t.Parallel()
+	dbtest.EachURL(t, func(t *testing.T, dsn string) {
+		t.Parallel()
+		dbtest.LoadFile(t, dsn, recorded)
+		server := graphtest.Serve(t, dbtest.Open(t, dsn), func(o *graphtest.Options) { o.Limits.Cost = 1e6 })
+		fields := func(n int, field string) string {
+			var query strings.Builder
+			for i := range n {
+				fmt.Fprintf(&query, "a%d:%s ", i, field)
+			}
+			return "{" + query.String() + "}"
+		}
+		for _, c := range []struct {
+			query string
+			count int
+			last  string
+		}{
+			{fields(20, "portfolios(first:101){nodes{id}}"), 20, "first must be 1 to 100."},
+			{"{nodes(nodeIds:[" + strings.Repeat(`"SW1hZ2U6Ng==" `, 100) + "]){...on Image" + fields(9, "links(first:101){nodes{id}}") + "}}", 900, "first must be 1 to 100."},
+			{"{nodes(nodeIds:[" + strings.Repeat(`"UG9ydGZvbGlvOjE=" `, 100) + "]){...on Portfolio{name " + fields(11, "links(first:101){nodes{id}}")[1:] + "}}", 1000, "101 more errors are left out."},
+		} {
+			_, body := graphtest.Query(t, server, admin, c.query, nil)
+			count, last := strings.Count(body, `"message"`), body[strings.LastIndex(body, `"message"`):]
+			if count != c.count || !strings.Contains(body, c.last) {
+				t.Errorf("%d errors, want %d: %s", count, c.count, last)
+			}
+		}
+	})
 }
 
 // TestInternalErrorsAreHidden renames a column that the server reads.

@@ -3,6 +3,7 @@ package graph_test
 import (
 	"bufio"
 	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -19,6 +20,7 @@ import (
 	"portfolio/db/dbtest"
 	"portfolio/graph"
 	"portfolio/graph/graphtest"
+	"portfolio/internal/telemetry"
 )
 
 // In each table, row 7001 has long texts, and 7002 has short ones but long rows beside it.
@@ -206,5 +208,40 @@ func TestReadsTogetherAreMetered(t *testing.T) {
 		if _, body := graphtest.Query(t, small, admin, "{"+query.String()+"}", nil); !strings.Contains(body, "The response would have more than ") {
 			t.Errorf("20 aliases of portfolioLink: got %.300s, want a refusal", body)
 		}
+	})
+}
+
+// TestFailuresAreLoggedOnce checks that a request with many fields that fail for one reason
+// has one record in the log, and none if its client asked for too much.
+func TestFailuresAreLoggedOnce(t *testing.T) {
+	t.Parallel()
+	dbtest.EachURL(t, func(t *testing.T, dsn string) {
+		t.Parallel()
+		loadMeteredRows(t, dsn)
+		var logs bytes.Buffer
+		log := slog.New(slog.NewTextHandler(&logs, nil))
+		handler := graphtest.NewHandler(t, &graph.Resolver{DB: dbtest.Open(t, dsn)}, func(o *graphtest.Options) { o.MaxResponse, o.Log = maxMetered, log })
+		send := func(field, want string, records int) {
+			t.Helper()
+			var query strings.Builder
+			for i := range 20 {
+				fmt.Fprintf(&query, "f%d:%s ", i, field)
+			}
+			body, err := json.Marshal(object{"query": "{" + query.String() + "}"})
+			if err != nil {
+				t.Fatal(err)
+			}
+			logs.Reset()
+			recorder, request := httptest.NewRecorder(), newRequest(t, admin, body)
+			handler.ServeHTTP(recorder, request.WithContext(telemetry.WithRequest(request.Context(), &telemetry.Request{})))
+			if got := strings.Count(logs.String(), "\n"); got != records || !strings.Contains(recorder.Body.String(), want) {
+				t.Errorf("%s: %d records, want %d: %.300s\n%.300s", field, got, records, logs.String(), recorder.Body)
+			}
+		}
+		send(`portfolioLinks(first:100){nodes{description}}`, "more than", 0)
+		send(`portfolio(id:7001){links(first:100){edges{node{description previous{id}}}}}`, "more than", 0)
+		dbtest.Exec(t, dsn, "ALTER TABLE images RENAME COLUMN mode TO lost")
+		send(`image(id:1){id}`, `"INTERNAL"`, 1)
+		send(`images(first:1){nodes{id links{nodes{id}}}}`, `"INTERNAL"`, 1)
 	})
 }

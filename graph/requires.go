@@ -12,15 +12,18 @@ import (
 // resolveField checks the directive @requires before it resolves a field, and
 // encodes the result if that needs no further resolver.
 func resolveField(ctx context.Context, next graphql.Resolver) (any, error) {
-	field := graphql.GetFieldContext(ctx).Field
-	if err := Authorize(ctx, field.Definition); err != nil {
-		return nil, err
-	}
-	resolved, err := next(ctx)
+	resolved, err := resolveAuthorized(ctx, next)
 	if err != nil {
 		return nil, err
 	}
 	return encodeResult(ctx, resolved)
+}
+
+func resolveAuthorized(ctx context.Context, next graphql.Resolver) (any, error) {
+	if err := Authorize(ctx, graphql.GetFieldContext(ctx).Field.Definition); err != nil {
+		return nil, err
+	}
+	return next(ctx)
 }
 
 // Authorize returns an error unless the viewer of the context has the permission

@@ -10,11 +10,13 @@ import (
 
 	"github.com/99designs/gqlgen/graphql"
 	"github.com/vektah/gqlparser/v2/ast"
+	"github.com/vektah/gqlparser/v2/gqlerror"
 
 	"portfolio/db"
 	"portfolio/graph/generated"
 	"portfolio/internal/admission"
 	"portfolio/internal/auth"
+	"portfolio/internal/document"
 	"portfolio/internal/images"
 )
 
@@ -39,11 +41,20 @@ func NewSchema(resolver *Resolver) graphql.ExecutableSchema {
 // NewExecutor returns a function that executes an operation: its document must be
 // valid, and its variables coerced.
 func NewExecutor(schema graphql.ExecutableSchema, log *slog.Logger) func(context.Context, *graphql.OperationContext) *graphql.Response {
-	present, onPanic, onMutation := PresentError(log), recoverPanic(log), auditMutation(log)
+	present, onPanic, onMutation := PresentError(log), recoverPanic(log), auditMutation(log, resolveField)
 	return func(ctx context.Context, operation *graphql.OperationContext) *graphql.Response {
 		operation.RecoverFunc, operation.ResolverMiddleware, operation.RootResolverMiddleware = onPanic, resolveField, resolveRoot
 		if operation.Operation.Operation == ast.Mutation {
 			operation.ResolverMiddleware = onMutation
+		}
+		if nulls, ok := document.FindNulls(operation.Doc, operation.Variables); ok {
+			if err := nulls.Directive(operation.Operation.SelectionSet); err != nil {
+				return &graphql.Response{Errors: gqlerror.List{err}}
+			}
+			operation.ResolverMiddleware = refuseNulls(nulls)
+			if operation.Operation.Operation == ast.Mutation {
+				operation.ResolverMiddleware = auditMutation(log, refuseNulls(nulls))
+			}
 		}
 		ctx = db.WithMeter(ctx, admission.MeterFrom(ctx).AddRow)
 		ctx = graphql.WithResponseContext(graphql.WithOperationContext(ctx, operation), present, onPanic)

@@ -1693,8 +1693,8 @@ type Subscription {
 
 """
 Each mutation field runs in its own transaction, which either commits completely
-or has no effect; then the field is null. The mistakes in an input, up to 10, are
-reported together, each as an error whose extensions.field is the path of the value in the
+or has no effect; then the field is null. The mistakes in an input are reported
+together, each as an error whose extensions.field is the path of the value in the
 arguments, such as ["input", "name"].
 """
 type Mutation {

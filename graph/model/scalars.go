@@ -55,6 +55,9 @@ func AppendNodeID(b []byte, id db.NodeID) []byte {
 // UnmarshalNodeID reads an ID from a number, or a string that holds a number or a
 // global ID.
 func UnmarshalNodeID(v any) (db.NodeID, error) {
+	if v == nil {
+		return db.NodeID{}, apierror.Invalid("must not be null")
+	}
 	if text, ok := v.(string); ok {
 		if id, ok := parseNodeID(text); ok {
 			return id, nil

@@ -4,11 +4,9 @@ package document
 
 import (
 	"crypto/sha256"
-	"errors"
 	"fmt"
 	"math"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -16,9 +14,7 @@ import (
 	"github.com/hashicorp/golang-lru/v2/simplelru"
 	"github.com/vektah/gqlparser/v2/ast"
 	"github.com/vektah/gqlparser/v2/gqlerror"
-	"github.com/vektah/gqlparser/v2/parser"
 	"github.com/vektah/gqlparser/v2/validator"
-	"github.com/vektah/gqlparser/v2/validator/core"
 	"github.com/vektah/gqlparser/v2/validator/rules"
 
 	"portfolio/internal/admission"
@@ -28,6 +24,7 @@ import (
 // Document is a query text that was parsed, found within the limits, and valid.
 type Document struct {
 	*ast.QueryDocument
+	Text            string
 	Introspects     bool
 	DependsOnViewer bool  // its response may
 	memory          int64 // estimated, in bytes
@@ -83,8 +80,8 @@ func NewCache(schema *ast.Schema, options Options) (*Cache, error) {
 	c := &Cache{
 		Schema:                  schema,
 		options:                 options,
-		rules:                   newRules(),
-		rulesWithoutSuggestions: rulesWithoutSuggestions(),
+		rules:                   newRules(options.CheckScalar),
+		rulesWithoutSuggestions: withoutSuggestions(newRules(options.CheckScalar)),
 		persistedByID:           make(map[string]*Document, len(options.Persisted)),
 		persisted:               make(map[Hash]*Document, len(options.Persisted)),
 	}
@@ -97,44 +94,6 @@ func NewCache(schema *ast.Schema, options Options) (*Cache, error) {
 		c.persistedByID[id], c.persisted[sha256.Sum256([]byte(text))] = parsed, parsed
 	}
 	return c, nil
-}
-
-func newRules() *rules.Rules {
-	set := rules.NewDefaultRules()
-	set.AddRule("Literals", checkLiterals)
-	return set
-}
-
-// checkLiterals is a rule for what gqlparser's ValuesOfCorrectType accepts: {} for
-// an enum or scalar, and an Int of more than 32 bits.
-func checkLiterals(events *core.Events, addError core.AddErrFunc) {
-	events.OnValue(func(_ *core.Walker, value *ast.Value) {
-		if value.Definition == nil {
-			return
-		}
-		switch n, err := strconv.ParseInt(value.Raw, 10, 64); {
-		case value.Kind == ast.ObjectValue && len(value.Children) == 0 && value.Definition.IsLeafType():
-			addError(core.Message(`Expected value of type "%s", found {}.`, value.ExpectedType), core.At(value.Position))
-		case value.Kind == ast.IntValue && value.Definition.Name == "Int" && err == nil && n != int64(int32(n)):
-			addError(core.Message("Int cannot represent non 32-bit signed integer value: %d", n), core.At(value.Position))
-		}
-	})
-}
-
-// rulesWithoutSuggestions returns the rules of validation without "Did you
-// mean", which would disclose the schema.
-func rulesWithoutSuggestions() *rules.Rules {
-	set := newRules()
-	for name, replacement := range map[string]validator.Rule{
-		rules.FieldsOnCorrectTypeRule.Name: rules.FieldsOnCorrectTypeRuleWithoutSuggestions,
-		rules.KnownArgumentNamesRule.Name:  rules.KnownArgumentNamesRuleWithoutSuggestions,
-		rules.KnownTypeNamesRule.Name:      rules.KnownTypeNamesRuleWithoutSuggestions,
-		rules.ScalarLeafsRule.Name:         rules.ScalarLeafsRuleWithoutSuggestions,
-		rules.ValuesOfCorrectTypeRule.Name: rules.ValuesOfCorrectTypeRuleWithoutSuggestions,
-	} {
-		set.ReplaceRule(name, replacement.RuleFunc)
-	}
-	return set
 }
 
 var (
@@ -238,9 +197,9 @@ func (c *Cache) add(hash Hash, parsed *Document) {
 
 // parse checks the limits before validation, whose rules take quadratic time.
 func (c *Cache) parse(text string, introspectionErr *gqlerror.Error) (*Document, gqlerror.List) {
-	query, err := parser.ParseQueryWithTokenLimit(&ast.Source{Input: text}, c.options.Limits.Tokens)
-	if syntaxErr, ok := errors.AsType[*gqlerror.Error](err); ok {
-		return nil, gqlerror.List{apierror.Wrap(syntaxErr, apierror.BadUserInput, syntaxErr.Message)}
+	query, syntaxErr := parseQuery(text, c.options.Limits.Tokens)
+	if syntaxErr != nil {
+		return nil, gqlerror.List{syntaxErr}
 	}
 	if len(query.Operations) == 0 {
 		return nil, gqlerror.List{apierror.BadInput("The document has no operation.")}
@@ -257,14 +216,19 @@ func (c *Cache) parse(text string, introspectionErr *gqlerror.Error) (*Document,
 		ruleset = c.rulesWithoutSuggestions
 	}
 	if errs := validator.ValidateWithRules(c.Schema, query, ruleset); errs != nil {
-		errs = errs[:min(len(errs), apierror.MaxErrors)]
 		for i, err := range errs {
-			errs[i] = apierror.Wrap(err, apierror.BadUserInput, err.Message)
+			if err.Extensions == nil { // not one of scalarRule
+				errs[i] = apierror.Wrap(err, apierror.BadUserInput, err.Message)
+			}
 		}
-		return nil, errs
+		return nil, apierror.Limit(errs, apierror.MaxRequestErrors)
+	}
+	if len(query.Operations) > 1 {
+		forgetDefaults(query)
 	}
 	return &Document{
 		QueryDocument:   query,
+		Text:            text,
 		Introspects:     introspections > 0,
 		DependsOnViewer: dependsOnViewer(query),
 		memory:          entryOverhead + int64(len(text))*memoryFactor,

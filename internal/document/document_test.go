@@ -11,6 +11,7 @@ import (
 	"github.com/vektah/gqlparser/v2/ast"
 
 	"portfolio/internal/admission"
+	"portfolio/internal/apierror"
 )
 
 // testLimits returns limits that the documents of common tools meet.
@@ -24,7 +25,10 @@ func newTestCache(t testing.TB, schema string) *Cache {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cache, err := NewCache(parsed, Options{Limits: testLimits(), Introspection: IntrospectionOn, Budget: admission.NewBudget(10*maxCached, nil)})
+	cache, err := NewCache(parsed, Options{
+		Limits: testLimits(), Introspection: IntrospectionOn, Budget: admission.NewBudget(10*maxCached, nil),
+		CheckScalar: func(string, any) *apierror.InputError { return nil },
+	})
 	if err != nil {
 		t.Fatal(err)
 	}

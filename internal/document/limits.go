@@ -143,7 +143,7 @@ func (l *limiter) selectionSet(set ast.SelectionSet, collect func(*ast.Field)) {
 				continue
 			}
 			if l.entered[selection.Name] {
-				l.err = cmp.Or(l.err, apierror.BadInput("A fragment of the document spreads itself."))
+				l.err = cmp.Or(l.err, at(selection.Position, apierror.BadInput("A fragment of the document spreads itself.")))
 				return
 			}
 			l.spread[selection.Name], l.entered[selection.Name] = true, true

@@ -31,43 +31,38 @@ func (p path) field() []any {
 }
 
 // errors returns the mistakes, each with the path of the value in the arguments
-// where its variable is used first. It adds the nulls of variables that may be null
-// where the argument may not: GraphQL allows such a use if there is a default.
-func (c *coercion) errors(operation *ast.OperationDefinition, coerced map[string]any) gqlerror.List {
-	uses := newUseFinder(coerced)
+// where its variable is used first.
+func (c *coercion) errors(operation *ast.OperationDefinition) gqlerror.List {
+	uses := newUseFinder()
 	uses.selection(operation.SelectionSet)
 	var errs gqlerror.List
 	for _, m := range c.mistakes {
 		errs = append(errs, inputError(m.message, m.variable.Position, append(uses.fieldOf(m.variable.Variable), m.field...)))
 	}
-	errs = append(errs, uses.nulls...)
-	return errs[:min(len(errs), apierror.MaxErrors)]
+	return apierror.Limit(errs, apierror.MaxRequestErrors)
 }
 
 // FieldPath returns the path in the arguments of a value below a variable, as errors
 // have it.
 func FieldPath(operation *ast.OperationDefinition, variable string, below ...any) []any {
-	uses := newUseFinder(nil)
+	uses := newUseFinder()
 	uses.selection(operation.SelectionSet)
 	return append(uses.fieldOf(variable), below...)
 }
 
-func inputError(message string, at *ast.Position, field []any) *gqlerror.Error {
-	located := &gqlerror.Error{Locations: []gqlerror.Location{{Line: at.Line, Column: at.Column}}}
-	return apierror.Invalid(message, field...).Present(located)
+func inputError(message string, position *ast.Position, field []any) *gqlerror.Error {
+	return apierror.Invalid(message, field...).Present(at(position, &gqlerror.Error{}))
 }
 
 // useFinder finds where an operation uses its variables.
 type useFinder struct {
-	coerced map[string]any
 	first   map[string][]any // path of the first use of each variable
-	nulls   gqlerror.List
-	visited map[string]bool // fragments
-	path    path            // of the value in the arguments
+	visited map[string]bool  // fragments
+	path    path             // of the value in the arguments
 }
 
-func newUseFinder(coerced map[string]any) *useFinder {
-	return &useFinder{coerced: coerced, first: map[string][]any{}, visited: map[string]bool{}}
+func newUseFinder() *useFinder {
+	return &useFinder{first: map[string][]any{}, visited: map[string]bool{}}
 }
 
 // fieldOf returns the path of the first use of a variable, or its name if it is not
@@ -91,7 +86,7 @@ func (f *useFinder) selection(set ast.SelectionSet) {
 			f.selection(selection.SelectionSet)
 		case *ast.FragmentSpread:
 			f.directives(selection.Directives)
-			if !f.visited[selection.Name] {
+			if !f.visited[selection.Name] && selection.Definition != nil {
 				f.visited[selection.Name] = true
 				f.selection(selection.Definition.SelectionSet)
 			}
@@ -113,22 +108,11 @@ func (f *useFinder) arguments(list ast.ArgumentList) {
 
 func (f *useFinder) value(at step, value *ast.Value) {
 	f.path = append(f.path, at)
-	if value.Kind == ast.Variable {
-		f.use(value)
+	if value.Kind == ast.Variable && f.first[value.Raw] == nil {
+		f.first[value.Raw] = f.path.field()
 	}
 	for i, child := range value.Children {
 		f.value(step{child.Name, i}, child.Value)
 	}
 	f.path = f.path[:len(f.path)-1]
-}
-
-func (f *useFinder) use(variable *ast.Value) {
-	name := variable.Raw
-	if f.first[name] == nil {
-		f.first[name] = f.path.field()
-	}
-	value, ok := f.coerced[name]
-	if ok && value == nil && variable.ExpectedType != nil && variable.ExpectedType.NonNull {
-		f.nulls = append(f.nulls, inputError("must not be null", variable.Position, f.path.field()))
-	}
 }

@@ -14,24 +14,23 @@ import (
 )
 
 // CoerceVariables returns the values of the variables of an operation as the
-// GraphQL specification coerces them (section 6.1.2), or all mistakes in them, up
-// to apierror.MaxErrors. It reuses the lists and objects of given.
+// GraphQL specification coerces them (section 6.1.2), or all mistakes in them. It reuses
+// the lists and objects of given.
 func (c *Cache) CoerceVariables(operation *ast.OperationDefinition, given map[string]any) (map[string]any, gqlerror.List) {
 	coerced := make(map[string]any, len(operation.VariableDefinitions))
-	co, hasNull := coercion{schema: c.Schema, checkScalar: c.options.CheckScalar}, false
+	co := coercion{schema: c.Schema, checkScalar: c.options.CheckScalar}
 	for _, variable := range operation.VariableDefinitions {
 		co.variable = variable
 		before := len(co.mistakes)
 		value, ok := given[variable.Variable]
 		if value, ok := co.entry(variable.Type, variable.DefaultValue, value, ok); ok && len(co.mistakes) == before {
 			coerced[variable.Variable] = value
-			hasNull = hasNull || value == nil
 		}
 	}
-	if co.mistakes == nil && !hasNull {
+	if co.mistakes == nil {
 		return coerced, nil
 	}
-	return coerced, co.errors(operation, coerced)
+	return coerced, co.errors(operation)
 }
 
 type coercion struct {
@@ -49,9 +48,7 @@ type mistake struct {
 }
 
 func (c *coercion) add(message string, below ...any) {
-	if len(c.mistakes) < apierror.MaxErrors {
-		c.mistakes = append(c.mistakes, mistake{c.variable, append(c.path.field(), below...), message})
-	}
+	c.mistakes = append(c.mistakes, mistake{c.variable, append(c.path.field(), below...), message})
 }
 
 // entry returns the value of a variable or input field. It reports false if there

@@ -10,6 +10,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/99designs/gqlgen/graphql"
@@ -53,7 +54,6 @@ type Handler struct {
 }
 
 var (
-	errNoOperation = apierror.BadInput("Unknown operation name, or operationName is required because the document has several operations.")
 	errBusy        = apierror.New(apierror.Unavailable, "The server is busy. Try again later.")
 	errRateLimited = apierror.New(apierror.RateLimited, "Too many requests. Try again later.")
 )
@@ -77,7 +77,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // serveJSON responds to a request, unless it returns what the client subscribes to.
 func (h *Handler) serveJSON(w http.ResponseWriter, r *http.Request) (subscription string) {
-	can := negotiateAll(r.Header.Values("Accept"))
+	can := negotiate(r.Header.Values("Accept"))
 	if can.json == "" && (!can.events || h.isUpload(r)) {
 		errNotJSON.response().write(w, r, jsonType)
 		return ""
@@ -102,10 +102,7 @@ var noStore = []string{"no-store"}
 // Reject writes the response to a request that is rejected before it is read,
 // with status 429 or 503.
 func (h *Handler) Reject(w http.ResponseWriter, r *http.Request, status int, retryAfter time.Duration) {
-	mediaType := negotiate(r.Header.Values("Accept"))
-	if mediaType == "" {
-		mediaType = jsonType
-	}
+	mediaType := cmp.Or(negotiate(r.Header.Values("Accept")).json, jsonType)
 	err := errBusy
 	if status == http.StatusTooManyRequests {
 		err = errRateLimited
@@ -182,6 +179,9 @@ func (h *Handler) serve(r *http.Request, from client, received *body, can accept
 // runConfirmed is run, once more if the viewer turns out to be another one meanwhile.
 func (h *Handler) runConfirmed(ctx context.Context, from client, method string, request *request, slot *admission.Slot, reading *cache.Reading) response {
 	made := h.run(reading.Record(from.context(ctx)), from, method, request, slot, reading)
+	if made.confirmed {
+		return made
+	}
 	changed, err := from.confirm(ctx)
 	if !changed {
 		return made
@@ -231,6 +231,7 @@ func (h *Handler) run(ctx context.Context, from client, method string, request *
 		return response{subscription: string(request.encode(found))}
 	}
 	made := h.runPrepared(ctx, operation, slot)
+	made.confirmed = operation.Operation.Operation != ast.Query
 	made.store(ctx, operation, reading)
 	return made
 }
@@ -306,10 +307,22 @@ func (h *Handler) resolve(ctx context.Context, request *request) (*document.Docu
 		return nil, &response{errors: errs}
 	}
 	if found.Operations.ForName(request.OperationName) == nil {
-		return nil, &response{errors: gqlerror.List{errNoOperation}}
+		return nil, &response{errors: gqlerror.List{noOperation(found)}}
 	}
 	return found, nil
 }
+
+// noOperation returns the error of a request that does not say which operation to execute.
+// Its locations are those of the operations.
+func noOperation(found *document.Document) *gqlerror.Error {
+	err := apierror.BadInput("Unknown operation name, or operationName is required because the document has several operations.")
+	for _, operation := range found.Operations[:min(len(found.Operations), maxLocations)] {
+		err.Locations = append(err.Locations, gqlerror.Location{Line: operation.Position.Line, Column: operation.Position.Column})
+	}
+	return err
+}
+
+const maxLocations = 10 // of an error
 
 // prepare coerces the variables of an operation and checks its cost.
 func (h *Handler) prepare(ctx context.Context, found *document.Document, request *request, method string) (*operation, *response) {
@@ -338,9 +351,6 @@ func (h *Handler) prepare(ctx context.Context, found *document.Document, request
 		cacheControl = "private, no-cache"
 	}
 	prepared := &graphql.OperationContext{Doc: found.QueryDocument, Operation: named, Variables: variables}
-	if named.Operation == ast.Subscription && len(graphql.CollectFields(prepared, named.SelectionSet, []string{"Subscription"})) != 1 {
-		return nil, &response{errors: gqlerror.List{errOneField}}
-	}
 	return &operation{prepared, cost, cacheControl}, nil
 }
 
@@ -364,11 +374,29 @@ func (h *Handler) execute(ctx context.Context, operation *operation, slot *admis
 		data = []byte("null")
 	}
 	r := response{errors: result.Errors, data: data, meter: meter}
+	if hasEffect(operation, result.Errors) {
+		r.status = http.StatusOK // a client must not try again
+	}
 	if operation.cacheControl != "" && len(result.Errors) == 0 {
 		hash := sha256.Sum256(data)
 		r.cacheControl, r.etag = operation.cacheControl, `W/"`+hex.EncodeToString(hash[:16])+`"`
 	}
 	return r
+}
+
+// hasEffect reports whether an operation may have changed something although it was
+// unavailable: a field of a mutation succeeded, or only what it selects is missing.
+func hasEffect(operation *operation, errs gqlerror.List) bool {
+	if operation.Operation.Operation != ast.Mutation || !slices.ContainsFunc(errs, isUnavailable) {
+		return false
+	}
+	failed := 0
+	for _, err := range errs {
+		if len(err.Path) == 1 && isUnavailable(err) {
+			failed++
+		}
+	}
+	return failed < len(graphql.CollectFields(operation.OperationContext, operation.Operation.SelectionSet, []string{"Mutation"}))
 }
 
 // incomplete returns the response to an operation whose result could not be

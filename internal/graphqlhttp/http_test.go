@@ -3,6 +3,9 @@ package graphqlhttp_test
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"fmt"
+	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -95,6 +98,30 @@ func TestContentLength(t *testing.T) {
 		notModified, _ := sendCase(t, server, httpCase{query: get("{__typename}"), headers: map[string]string{"If-None-Match": head.Header.Get("ETag")}})
 		if head.Header.Get("Content-Length") != "31" || notModified.Header.Values("Content-Length") != nil {
 			t.Errorf("HEAD: %v, %s: %v", head.Header, notModified.Status, notModified.Header)
+		}
+	})
+}
+
+// TestHostIsMissing sends requests without a host, as HTTP/1.0 allows: the URLs of files have
+// the address that the client has connected to.
+func TestHostIsMissing(t *testing.T) {
+	t.Parallel()
+	graphtest.Each(t, graphtest.Recorded, func(t *testing.T, server *httptest.Server) {
+		address := server.Listener.Addr().String()
+		for _, version := range []string{"1.0", "1.1\r\nHost:"} {
+			connection, err := net.Dial("tcp", address)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer func() { _ = connection.Close() }()
+			const query = "query={image(id:6){url%20srcset}}"
+			if _, err := fmt.Fprintf(connection, "GET /graphql?%s HTTP/%s\r\nAuthorization: %s\r\nConnection: close\r\n\r\n", query, version, admin); err != nil {
+				t.Fatal(err)
+			}
+			response, err := io.ReadAll(connection)
+			if want := `"url":"http://` + address + `/media/core_media/2025/12/02/technology.png"`; err != nil || !strings.Contains(string(response), want) {
+				t.Errorf("HTTP/%q: got %s, %v, want %s", version, response, err, want)
+			}
 		}
 	})
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/coder/websocket"
 )
@@ -83,7 +84,7 @@ func (m *message) release() {
 // parseMessage reads a message of a client.
 func parseMessage(text []byte) (message, error) {
 	var m message
-	if err := json.Unmarshal(text, &m); err != nil {
+	if err := json.Unmarshal(text, &m); err != nil || !utf8.Valid(text) {
 		return m, errSocketInvalid
 	}
 	if m.isControl() && len(text) > maxControl {

@@ -18,43 +18,41 @@ type accepted struct {
 	events bool   // of subscriptions
 }
 
-// negotiateAll returns what a client accepts. Clients list text/event-stream for all
-// operations, so what is sent depends on the operation. Wildcards do not count: who
+// negotiate returns what a client accepts. Clients list text/event-stream for all
+// operations, so what is sent depends on the operation. Wildcards do not count for it: who
 // sends them does not expect a response without an end.
-func negotiateAll(accept []string) accepted {
-	return accepted{negotiate(accept), strings.Contains(strings.ToLower(strings.Join(accept, ",")), eventsType)}
-}
-
-// negotiate returns the media type of the response, or "" if the client accepts
-// neither of GraphQL over HTTP. The most specific matching range determines the
-// weight of each (RFC 9110, section 12.5.1). On a tie
-// application/graphql-response+json wins if it was listed explicitly; otherwise
-// application/json does.
-func negotiate(accept []string) string {
+//
+// The most specific matching range determines the weight of each media type (RFC 9110,
+// section 12.5.1). On a tie application/graphql-response+json wins if it was listed
+// explicitly; otherwise application/json does.
+func negotiate(accept []string) accepted {
 	if len(accept) == 0 {
-		return jsonType
+		return accepted{json: jsonType}
 	}
 	ranges := strings.Join(accept, ",")
 	if ranges == "*/*" || ranges == jsonType { // of most clients
-		return jsonType
+		return accepted{json: jsonType}
 	}
 	if len(ranges) > maxAccept {
-		return ""
+		return accepted{}
 	}
-	newType, oldType := preferences(ranges)
+	newType, oldType, events := preferences(ranges)
+	can := accepted{json: jsonType, events: events.weight > 0}
 	switch {
 	case newType.weight <= 0 && oldType.weight <= 0:
-		return ""
+		can.json = ""
 	case newType.weight > oldType.weight, newType.weight == oldType.weight && newType.specific == named:
-		return responseJSONType
+		can.json = responseJSONType
 	}
-	return jsonType
+	return can
 }
 
-// preferences returns those for the two media types.
-func preferences(ranges string) (newType, oldType preference) {
-	for part := range strings.SplitSeq(ranges, ",") {
-		name, options, err := mime.ParseMediaType(part)
+// preferences returns those for the three media types.
+func preferences(ranges string) (newType, oldType, events preference) {
+	for ranges != "" {
+		end := rangeEnd(ranges)
+		name, options, err := mime.ParseMediaType(ranges[:end])
+		ranges = strings.TrimPrefix(ranges[end:], ",")
 		if err != nil {
 			continue
 		}
@@ -63,6 +61,8 @@ func preferences(ranges string) (newType, oldType preference) {
 			weight = q
 		}
 		switch name {
+		case eventsType:
+			events.match(named, weight)
 		case responseJSONType:
 			newType.match(named, weight)
 		case jsonType:
@@ -75,7 +75,23 @@ func preferences(ranges string) (newType, oldType preference) {
 			oldType.match(types, weight)
 		}
 	}
-	return newType, oldType
+	return newType, oldType, events
+}
+
+// rangeEnd returns the index of the first comma that is not quoted, or else the length.
+func rangeEnd(ranges string) int {
+	quoted := false
+	for i := 0; i < len(ranges); i++ {
+		switch {
+		case ranges[i] == '"':
+			quoted = !quoted
+		case ranges[i] == '\\' && quoted:
+			i++
+		case ranges[i] == ',' && !quoted:
+			return i
+		}
+	}
+	return len(ranges)
 }
 
 // maxAccept is the maximum length of an Accept header in bytes.

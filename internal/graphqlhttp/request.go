@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/99designs/gqlgen/graphql"
 	"github.com/vektah/gqlparser/v2/ast"
@@ -21,6 +22,7 @@ import (
 
 	"portfolio/internal/apierror"
 	"portfolio/internal/document"
+	"portfolio/internal/jsonenc"
 )
 
 // request holds the parameters of a GraphQL request.
@@ -34,8 +36,9 @@ type request struct {
 var (
 	errNotJSON   = newRequestError(http.StatusNotAcceptable, "Queries and mutations are answered in application/graphql-response+json or application/json.")
 	errNotEvents = newRequestError(http.StatusNotAcceptable, "Subscriptions are sent in text/event-stream or over WebSocket.")
-	errOneField  = apierror.BadInput("A subscription must select exactly one field.")
 )
+
+var errNotUnicode = badRequest("The request must be UTF-8, without unpaired surrogates.")
 
 // refuse returns an error if the operation must not be executed by the method, or its
 // result is not what the client accepts.
@@ -63,7 +66,7 @@ func (r *request) encode(found *document.Document) []byte {
 	case r.documentID != "":
 		fields["documentId"] = r.documentID
 	default:
-		fields["query"] = found.Operations[0].Position.Src.Input
+		fields["query"] = found.Text
 	}
 	text, err := json.Marshal(fields)
 	if err != nil {
@@ -96,6 +99,9 @@ func (h *Handler) fromQuery(query string) (*request, *requestError) {
 	for _, name := range []string{"query", "documentId", "operationName", "variables", "extensions"} {
 		if len(values[name]) > 1 {
 			return nil, badRequest("The parameter " + name + " is repeated.")
+		}
+		if !utf8.ValidString(values.Get(name)) {
+			return nil, errNotUnicode
 		}
 	}
 	read := &request{
@@ -248,10 +254,13 @@ func expectEOF(decoder *json.Decoder) error {
 	return cmp.Or(err, errNotOneObject)
 }
 
-// checkJSON returns an error if a JSON text has too many values or levels, before
-// memory is allocated for them. It counts at least the values of the text, and
-// does not check its syntax.
+// checkJSON returns an error if a JSON text is not Unicode, or has too many values or
+// levels, before memory is allocated for them. It counts at least the values of the text,
+// and does not check its syntax.
 func (h *Handler) checkJSON(text []byte) *requestError {
+	if !jsonenc.IsUnicode(text) {
+		return errNotUnicode
+	}
 	values, level := 1, 0
 	for i := 0; i < len(text); i++ {
 		switch text[i] {

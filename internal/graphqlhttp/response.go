@@ -31,6 +31,7 @@ type response struct {
 	meter        *admission.Meter // nil if nothing was executed
 	stallTimeout time.Duration    // for a client to read the next chunk
 	subscription string           // what to subscribe to, "" unless that was requested
+	confirmed    bool             // the viewer was confirmed before a change, which must not be repeated
 }
 
 // errorResponse returns the response to a request that was not executed.
@@ -132,7 +133,7 @@ func (r response) prefix() []byte {
 func encodeErrors(to *bytes.Buffer, errs gqlerror.List) {
 	encoder := json.NewEncoder(to)
 	encoder.SetEscapeHTML(false)
-	if err := encoder.Encode(errs[:min(len(errs), apierror.MaxErrors)]); err != nil {
+	if err := encoder.Encode(apierror.Limit(errs, apierror.MaxErrors)); err != nil {
 		panic(err) // a path or extension that has no JSON form
 	}
 	to.Truncate(to.Len() - len("\n"))

@@ -175,17 +175,21 @@ var socketScripts = []struct {
 		< {"id":"q","type":"next","payload":{"data":{"updatePortfolioLink":{"portfolioLink":{"name":"new"}}}}}
 		< {"id":"q","type":"complete"}
 		> {"id":"q","type":"subscribe","payload":{"query":"{portfolioLink(id:\"x\"){name}}"}}
-		< {"id":"q","type":"next","payload":{"errors":[{"message":"id must be a 64-bit whole number or a nodeId.","path":["portfolioLink"],"locations":[{"line":1,"column":2}],"extensions":{"code":"BAD_USER_INPUT","field":["id"]}}],"data":{"portfolioLink":null}}}
+		< {"id":"q","type":"error","payload":[{"message":"id must be a 64-bit whole number or a nodeId.","locations":[{"line":1,"column":19}],"extensions":{"code":"BAD_USER_INPUT","field":["id"]}}]}
+		> {"id":"q","type":"subscribe","payload":{"query":"{viewer{username} portfolioLinks(first:101){nodes{id}}}"}}
+		< {"id":"q","type":"next","payload":{"errors":[{"message":"first must be 1 to 100.","path":["portfolioLinks"],"locations":[{"line":1,"column":19}],"extensions":{"code":"BAD_USER_INPUT","field":["first"]}}],"data":{"viewer":{"username":"admin"},"portfolioLinks":null}}}
 		< {"id":"q","type":"complete"}`},
 	{name: "errors of subscriptions", script: opened + `
 		> {"id":"1","type":"subscribe","payload":{"query":"subscription{portfolioLinkChanged(id:\"x\"){name}}"}}
-		< {"id":"1","type":"error","payload":[{"message":"id must be a 64-bit whole number or a nodeId.","path":["portfolioLinkChanged"],"locations":[{"line":1,"column":14}],"extensions":{"code":"BAD_USER_INPUT","field":["id"]}}]}
+		< {"id":"1","type":"error","payload":[{"message":"id must be a 64-bit whole number or a nodeId.","locations":[{"line":1,"column":38}],"extensions":{"code":"BAD_USER_INPUT","field":["id"]}}]}
+		> {"id":"1","type":"subscribe","payload":{"query":"subscription($id:ID=4){portfolioLinkChanged(id:$id){name}}","variables":{"id":null}}}
+		< {"id":"1","type":"error","payload":[{"message":"id must not be null.","path":["portfolioLinkChanged"],"locations":[{"line":1,"column":24}],"extensions":{"code":"BAD_USER_INPUT","field":["id"]}}]}
 		> {"id":"1","type":"subscribe","payload":{"query":"subscription{portfolioLinkChanged(id:4){nme}}"}}
 		< {"id":"1","type":"error","payload":[{"message":"Cannot query field \"nme\" on type \"PortfolioLink\". Did you mean \"name\"?","locations":[{"line":1,"column":41}],"extensions":{"code":"BAD_USER_INPUT"}}]}
 		> {"id":"1","type":"subscribe","payload":{"query":"subscription{a:portfolioLinkChanged(id:4){id} b:portfolioLinkChanged(id:4){id}}"}}
-		< {"id":"1","type":"error","payload":[{"message":"A subscription must select exactly one field.","extensions":{"code":"BAD_USER_INPUT"}}]}
+		< {"id":"1","type":"error","payload":[{"message":"A subscription must select exactly one field.","locations":[{"line":1,"column":47}],"extensions":{"code":"BAD_USER_INPUT"}}]}
 		> {"id":"1","type":"subscribe","payload":{"query":"subscription($a:Boolean!){portfolioLinkChanged(id:4)@include(if:$a){id}}","variables":{"a":false}}}
-		< {"id":"1","type":"error","payload":[{"message":"A subscription must select exactly one field.","extensions":{"code":"BAD_USER_INPUT"}}]}
+		< {"id":"1","type":"error","payload":[{"message":"Anonymous Subscription must not use @include on its top level field.","locations":[{"line":1,"column":53}],"extensions":{"code":"BAD_USER_INPUT"}}]}
 		> {"id":"1","type":"subscribe","payload":{"query":"subscription{__typename}"}}
 		< {"id":"1","type":"error","payload":[{"message":"Anonymous Subscription must not select an introspection top level field.","locations":[{"line":1,"column":14}],"extensions":{"code":"BAD_USER_INPUT"}}]}
 		> {"id":"1","type":"subscribe","payload":{"query":"subscription{portfolioChanged(portfolioId:1){links(first:100){nodes{portfolio{links(first:100){nodes{id}}}}}}}"}}

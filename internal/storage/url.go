@@ -3,6 +3,8 @@ package storage
 import (
 	"context"
 	"errors"
+	"net"
+	"net/http"
 	"net/url"
 	"strings"
 )
@@ -29,12 +31,23 @@ func (u *MediaURL) UnmarshalText(text []byte) error {
 }
 
 // For returns the base URL of the files for a client that names the server host
-// in a request with this context.
+// in a request with this context. If host is empty, as HTTP/1.0 allows, the name is the
+// address that the client has connected to.
 func (u MediaURL) For(ctx context.Context, host string) string {
 	if u != "" {
 		return string(u)
 	}
+	if host == "" {
+		host = localAddress(ctx)
+	}
 	return scheme(ctx) + host + Prefix
+}
+
+func localAddress(ctx context.Context) string {
+	if address, ok := ctx.Value(http.LocalAddrContextKey).(net.Addr); ok {
+		return address.String()
+	}
+	return ""
 }
 
 // scheme is not inlined so that For is, whose result then needs no memory.

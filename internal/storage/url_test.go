@@ -1,6 +1,9 @@
 package storage_test
 
 import (
+	"context"
+	"net"
+	"net/http"
 	"testing"
 
 	"portfolio/internal/storage"
@@ -47,6 +50,9 @@ func TestMediaURLFor(t *testing.T) {
 		{own.For(overTLS, "h:8000"), "https://h:8000/media/"},
 		{cdn.For(plain, "h:8000"), "https://cdn.example/"},
 		{cdn.For(overTLS, "h:8000"), "https://cdn.example/"},
+		{own.For(plain, ""), "http:///media/"},
+		{own.For(context.WithValue(plain, http.LocalAddrContextKey, &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 8000}), ""), "http://127.0.0.1:8000/media/"},
+		{own.For(context.WithValue(overTLS, http.LocalAddrContextKey, &net.TCPAddr{IP: net.IPv6loopback, Port: 8000}), ""), "https://[::1]:8000/media/"},
 	} {
 		if c.got != c.want {
 			t.Errorf("case %d: %s, want %s", i, c.got, c.want)

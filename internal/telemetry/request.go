@@ -9,7 +9,9 @@ import (
 	"log/slog"
 	"net/http"
 	"net/netip"
+	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -53,6 +55,7 @@ type Request struct {
 	Duration   time.Duration
 
 	timeoutLogged atomic.Bool
+	failures      failures
 }
 
 func (r *Request) status() int { return cmp.Or(r.Status, http.StatusOK) }
@@ -90,17 +93,43 @@ func RequestFrom(ctx context.Context) *Request {
 }
 
 // LogFailure logs why the request of the context failed, unless its client has
-// disconnected. After the request has run out of time, it logs only the first error, which
-// causes all others.
+// disconnected. It logs a cause once, though each field of an operation may report it. After
+// the request has run out of time, it logs only the first error, which causes all others.
 func LogFailure(ctx context.Context, log *slog.Logger, err error) {
 	ctxErr := ctx.Err()
 	switch {
 	case errors.Is(ctxErr, context.Canceled):
 	case !errors.Is(ctxErr, context.DeadlineExceeded) && !errors.Is(err, context.DeadlineExceeded):
-		log.ErrorContext(ctx, "request failed", "error", err)
+		if RequestFrom(ctx).failures.add(err) {
+			log.ErrorContext(ctx, "request failed", "error", err)
+		}
 	case RequestFrom(ctx).timeoutLogged.CompareAndSwap(false, true):
 		log.ErrorContext(ctx, "request timed out", "error", err)
 	}
+}
+
+// failures are the causes of the failures of a request that were logged.
+type failures struct {
+	mu     sync.Mutex
+	causes []string
+}
+
+// maxFailures is the maximum number of failures of one request in the log.
+const maxFailures = 10
+
+// add reports whether the cause of an error is to be logged. The path of a field is not part
+// of the cause.
+func (f *failures) add(err error) bool {
+	for cause := errors.Unwrap(err); cause != nil; cause = errors.Unwrap(err) {
+		err = cause
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if len(f.causes) >= maxFailures || slices.Contains(f.causes, err.Error()) {
+		return false
+	}
+	f.causes = append(f.causes, err.Error())
+	return true
 }
 
 // Outcomes that are not the code of an error.

@@ -1,0 +1,96 @@
+package document
+
+import (
+	"github.com/vektah/gqlparser/v2/ast"
+	"github.com/vektah/gqlparser/v2/gqlerror"
+)
+
+// Nulls finds variables that are null where null is not allowed. Validation accepts a
+// nullable variable there if it or the place has a default (section 5.8.5 of the
+// specification), and null is then an error of the field (section 6.4.1).
+type Nulls struct{ variables map[string]any }
+
+// FindNulls returns Nulls for the coerced variables of an operation. It reports false if
+// its document uses none where null is not allowed.
+func FindNulls(query *ast.QueryDocument, variables map[string]any) (found Nulls, ok bool) {
+	hasNull := false
+	for _, value := range variables {
+		hasNull = hasNull || value == nil
+	}
+	if !hasNull {
+		return Nulls{}, false
+	}
+	found = Nulls{variables}
+	visitor{value: func(value *ast.Value) { ok = ok || found.isMisplaced(value) }, start: func(*ast.Position) {}}.document(query)
+	return found, ok
+}
+
+// isMisplaced reports whether the value is a variable that is null where null is not allowed.
+func (n Nulls) isMisplaced(value *ast.Value) bool {
+	if value.Kind != ast.Variable || value.ExpectedType == nil || !value.ExpectedType.NonNull {
+		return false
+	}
+	given, ok := n.variables[value.Raw]
+	return ok && given == nil
+}
+
+// Arguments returns the errors of the values in arguments that must not be null.
+func (n Nulls) Arguments(list ast.ArgumentList) gqlerror.List {
+	var errs gqlerror.List
+	for _, argument := range list {
+		errs = append(errs, n.value(path{{name: argument.Name}}, argument.Value)...)
+	}
+	return errs
+}
+
+func (n Nulls) value(at path, value *ast.Value) gqlerror.List {
+	if n.isMisplaced(value) {
+		return gqlerror.List{inputError("must not be null", value.Position, at.field())}
+	}
+	var errs gqlerror.List
+	for i, child := range value.Children {
+		errs = append(errs, n.value(append(at[:len(at):len(at)], step{child.Name, i}), child.Value)...)
+	}
+	return errs
+}
+
+// Directive returns the error of the first directive @skip or @include in a selection set,
+// or in its fragments, whose argument is null, or nil.
+func (n Nulls) Directive(set ast.SelectionSet) *gqlerror.Error {
+	for _, selection := range set {
+		var directives ast.DirectiveList
+		var inner ast.SelectionSet
+		switch selection := selection.(type) {
+		case *ast.Field:
+			directives = selection.Directives
+		case *ast.InlineFragment:
+			directives, inner = selection.Directives, selection.SelectionSet
+		case *ast.FragmentSpread:
+			directives, inner = selection.Directives, selection.Definition.SelectionSet
+		}
+		for _, directive := range directives {
+			if errs := n.Arguments(directive.Arguments); errs != nil {
+				return errs[0]
+			}
+		}
+		if n.excludes(directives) {
+			continue
+		}
+		if err := n.Directive(inner); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (n Nulls) excludes(directives ast.DirectiveList) bool {
+	is := func(name string, excluded bool) bool {
+		directive := directives.ForName(name)
+		if directive == nil {
+			return false
+		}
+		value, _ := directive.Arguments.ForName("if").Value.Value(n.variables) // a literal or coerced
+		return value == excluded
+	}
+	return is("skip", true) || is("include", false)
+}

@@ -1,0 +1,186 @@
+package document
+
+import (
+	"strconv"
+	"strings"
+
+	"github.com/vektah/gqlparser/v2/ast"
+	"github.com/vektah/gqlparser/v2/gqlerror"
+	"github.com/vektah/gqlparser/v2/validator"
+	"github.com/vektah/gqlparser/v2/validator/core"
+	"github.com/vektah/gqlparser/v2/validator/rules"
+
+	"portfolio/internal/apierror"
+)
+
+// newRules returns the rules of validation: those of gqlparser, and ours where gqlparser
+// differs from the specification.
+func newRules(checkScalar func(name string, value any) *apierror.InputError) *rules.Rules {
+	set := rules.NewDefaultRules()
+	set.AddRule("Literals", checkLiterals)
+	set.AddRule("Scalars", scalarRule{checkScalar}.check)
+	set.AddRule("TypenameIsNotNull", setTypeOfTypename)
+	set.ReplaceRule(rules.SingleFieldSubscriptionsRule.Name, checkSubscriptions)
+	return set
+}
+
+// withoutSuggestions removes "Did you mean", which would disclose the schema.
+func withoutSuggestions(set *rules.Rules) *rules.Rules {
+	for name, replacement := range map[string]validator.Rule{
+		rules.FieldsOnCorrectTypeRule.Name: rules.FieldsOnCorrectTypeRuleWithoutSuggestions,
+		rules.KnownArgumentNamesRule.Name:  rules.KnownArgumentNamesRuleWithoutSuggestions,
+		rules.KnownTypeNamesRule.Name:      rules.KnownTypeNamesRuleWithoutSuggestions,
+		rules.ScalarLeafsRule.Name:         rules.ScalarLeafsRuleWithoutSuggestions,
+		rules.ValuesOfCorrectTypeRule.Name: rules.ValuesOfCorrectTypeRuleWithoutSuggestions,
+	} {
+		set.ReplaceRule(name, replacement.RuleFunc)
+	}
+	return set
+}
+
+// checkLiterals is a rule for what gqlparser's ValuesOfCorrectType accepts: {} for an
+// enum or scalar, and an Int of more than 32 bits.
+func checkLiterals(events *core.Events, addError core.AddErrFunc) {
+	events.OnValue(func(_ *core.Walker, value *ast.Value) {
+		if value.Definition == nil {
+			return
+		}
+		switch n, err := strconv.ParseInt(value.Raw, 10, 64); {
+		case isEmptyObject(value) && value.Definition.IsLeafType():
+			addError(core.Message(`Expected value of type "%s", found {}.`, value.ExpectedType), core.At(value.Position))
+		case value.Kind == ast.IntValue && value.Definition.Name == "Int" && err == nil && n != int64(int32(n)):
+			addError(core.Message("Int cannot represent non 32-bit signed integer value: %d", n), core.At(value.Position))
+		}
+	})
+}
+
+func isEmptyObject(value *ast.Value) bool {
+	return value.Kind == ast.ObjectValue && len(value.Children) == 0
+}
+
+// scalarRule is a rule for literals of ID and of the schema's own scalars, which gqlparser
+// does not check. Its errors are those of variables.
+type scalarRule struct {
+	checkScalar func(name string, value any) *apierror.InputError
+}
+
+func (r scalarRule) check(events *core.Events, addError core.AddErrFunc) {
+	checked := map[*ast.Value]bool{} // a fragment is visited from each operation
+	check := func(at path, value *ast.Value, field func(path) []any) {
+		r.visit(at, value, func(at path, value *ast.Value, message string) {
+			if !checked[value] {
+				checked[value] = true
+				addError(func(err *gqlerror.Error) { *err = *inputError(message, value.Position, field(at)) })
+			}
+		})
+	}
+	events.OnField(func(_ *core.Walker, field *ast.Field) {
+		for _, argument := range field.Arguments {
+			check(path{{name: argument.Name}}, argument.Value, path.field)
+		}
+	})
+	events.OnOperation(func(_ *core.Walker, operation *ast.OperationDefinition) {
+		for _, variable := range operation.VariableDefinitions {
+			if variable.DefaultValue != nil {
+				check(nil, variable.DefaultValue, func(at path) []any { return FieldPath(operation, variable.Variable, at.field()...) })
+			}
+		}
+	})
+}
+
+// visit calls report with the mistakes in a literal and those in it.
+func (r scalarRule) visit(at path, value *ast.Value, report func(at path, value *ast.Value, message string)) {
+	if message := r.mistake(value); message != "" {
+		report(at, value, message)
+		return
+	}
+	for i, child := range value.Children {
+		r.visit(append(at[:len(at):len(at)], step{child.Name, i}), child.Value, report)
+	}
+}
+
+// mistake returns what a literal of a scalar must be, or "". It leaves those to gqlparser
+// and checkLiterals which they refuse.
+func (r scalarRule) mistake(value *ast.Value) string {
+	of := value.Definition
+	isText := value.Kind == ast.StringValue || value.Kind == ast.BlockValue
+	switch {
+	case of == nil || of.Kind != ast.Scalar || of.OneOf("Int", "Float", "String", "Boolean"),
+		value.Kind == ast.Variable, value.Kind == ast.NullValue, isEmptyObject(value),
+		value.Kind == ast.ListValue && value.ExpectedType.Elem != nil, // its elements are checked
+		of.Name == "ID" && !isText && value.Kind != ast.IntValue:
+		return ""
+	case value.Kind == ast.EnumValue:
+		return "must not be a name"
+	}
+	if invalid := r.checkScalar(of.Name, decoded(value)); invalid != nil {
+		return invalid.Message
+	}
+	return ""
+}
+
+// typename is the definition of the field __typename, whose type gqlparser takes for
+// String.
+var typename = &ast.FieldDefinition{Name: "__typename", Type: ast.NonNullNamedType("String", nil)}
+
+// setTypeOfTypename is a rule that reports nothing. Whether fields can be merged is checked
+// after their objects are left, so the type is set by then.
+func setTypeOfTypename(events *core.Events, _ core.AddErrFunc) {
+	events.OnField(func(_ *core.Walker, field *ast.Field) {
+		if field.Name == typename.Name {
+			field.Definition = typename
+		}
+	})
+}
+
+// checkSubscriptions is a rule for section 5.2.3.1 of the specification. gqlparser counts
+// the names of fields, not those in the response, and accepts @skip and @include, by which
+// the number would depend on variables.
+func checkSubscriptions(events *core.Events, addError core.AddErrFunc) {
+	events.OnOperation(func(_ *core.Walker, operation *ast.OperationDefinition) {
+		if operation.Operation != ast.Subscription {
+			return
+		}
+		name := "Anonymous Subscription"
+		if operation.Name != "" {
+			name = "Subscription " + strconv.Quote(operation.Name)
+		}
+		names, visited := map[string]bool{}, map[string]bool{}
+		eachRoot(operation.SelectionSet, visited, func(selection ast.Selection, directives ast.DirectiveList) {
+			for _, directive := range directives {
+				if directive.Name == "skip" || directive.Name == "include" {
+					addError(core.Message("%s must not use @%s on its top level field.", name, directive.Name), core.At(directive.Position))
+				}
+			}
+			field, ok := selection.(*ast.Field)
+			if !ok {
+				return
+			}
+			if strings.HasPrefix(field.Name, "__") {
+				addError(core.Message("%s must not select an introspection top level field.", name), core.At(field.Position))
+			}
+			if names[field.Alias] = true; len(names) == 2 {
+				addError(core.Message("A subscription must select exactly one field."), core.At(field.Position))
+			}
+		})
+	})
+}
+
+// eachRoot calls visit with each selection of an object, and with those of its fragments.
+func eachRoot(set ast.SelectionSet, visited map[string]bool, visit func(ast.Selection, ast.DirectiveList)) {
+	for _, selection := range set {
+		switch selection := selection.(type) {
+		case *ast.Field:
+			visit(selection, selection.Directives)
+		case *ast.InlineFragment:
+			visit(selection, selection.Directives)
+			eachRoot(selection.SelectionSet, visited, visit)
+		case *ast.FragmentSpread:
+			visit(selection, selection.Directives)
+			if selection.Definition != nil && !visited[selection.Name] {
+				visited[selection.Name] = true
+				eachRoot(selection.Definition.SelectionSet, visited, visit)
+			}
+		}
+	}
+}

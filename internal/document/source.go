@@ -1,0 +1,267 @@
+package document
+
+import (
+	"cmp"
+	"errors"
+	"math"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/vektah/gqlparser/v2/ast"
+	"github.com/vektah/gqlparser/v2/gqlerror"
+	"github.com/vektah/gqlparser/v2/parser"
+
+	"portfolio/internal/apierror"
+	"portfolio/internal/jsonenc"
+)
+
+// parseQuery parses a document. It corrects what gqlparser's lexer gets wrong: values of
+// block strings, locations, and texts that are not GraphQL.
+func parseQuery(text string, maxTokens int) (*ast.QueryDocument, *gqlerror.Error) {
+	source := scan(text)
+	query, err := parser.ParseQueryWithTokenLimit(&ast.Source{Input: source.text}, maxTokens)
+	if syntaxErr, ok := errors.AsType[*gqlerror.Error](err); ok {
+		for i, at := range syntaxErr.Locations {
+			syntaxErr.Locations[i] = source.locate(at)
+		}
+		if source.err != nil && source.isFirst(syntaxErr.Locations) {
+			return nil, source.err
+		}
+		return nil, apierror.Wrap(syntaxErr, apierror.BadUserInput, syntaxErr.Message)
+	}
+	if source.err == nil {
+		source.err = source.repair(query)
+	}
+	return query, source.err
+}
+
+// source is the text of a document, and what gqlparser does not know of it.
+type source struct {
+	text    string                                  // as gqlparser gets it
+	strings map[gqlerror.Location]gqlerror.Location // of strings, by the location that gqlparser gives them
+	starts  map[gqlerror.Location]gqlerror.Location // of directives and spreads, by the location that gqlparser gives them
+	blocks  map[gqlerror.Location]string            // values of block strings by their locations
+	err     *gqlerror.Error                         // the first mistake that gqlparser accepts
+	errAt   gqlerror.Location                       // of the token that has it
+}
+
+// locate returns the location of a token by the one that gqlparser gives it.
+func (s *source) locate(at gqlerror.Location) gqlerror.Location {
+	if located, ok := s.strings[at]; ok {
+		return located
+	}
+	return at
+}
+
+// isFirst reports whether err is in a token before those at the locations, or in the first of
+// them.
+func (s *source) isFirst(locations []gqlerror.Location) bool {
+	return !slices.ContainsFunc(locations, func(at gqlerror.Location) bool {
+		return cmp.Or(cmp.Compare(at.Line, s.errAt.Line), cmp.Compare(at.Column, s.errAt.Column)) < 0
+	})
+}
+
+// lineTerminators makes line terminators equal, as they mean the same everywhere.
+// gqlparser counts a column too many after CR LF.
+var lineTerminators = strings.NewReplacer("\r\n", "\n", "\r", "\n")
+
+// scan finds the tokens of a text. Where the text has no valid token, gqlparser returns
+// the error.
+func scan(text string) *source {
+	s := newScanner(lineTerminators.Replace(text))
+	s.run()
+	if s.joined == nil {
+		return s.source
+	}
+	// gqlparser takes the quote after a block string for a part of it.
+	var separated strings.Builder
+	begin := 0
+	for _, end := range s.joined {
+		separated.WriteString(s.text[begin:end] + " ")
+		begin = end
+	}
+	s = newScanner(separated.String() + s.text[begin:])
+	s.run()
+	return s.source
+}
+
+// scanner reads the tokens of a document.
+type scanner struct {
+	*source
+	offset int               // bytes
+	at     gqlerror.Location // of the offset, in characters
+	begin  gqlerror.Location // of the current token
+	prefix gqlerror.Location // of the @ or ... before the current token, if there is one
+	joined []int             // ends of block strings that a quote follows
+}
+
+func newScanner(text string) *scanner {
+	s := &scanner{source: &source{text: text}, at: gqlerror.Location{Line: 1, Column: 1}}
+	s.strings, s.starts = map[gqlerror.Location]gqlerror.Location{}, map[gqlerror.Location]gqlerror.Location{}
+	s.blocks = map[gqlerror.Location]string{}
+	if !utf8.ValidString(text) {
+		s.err = apierror.BadInput("The document is not UTF-8.")
+	}
+	return s
+}
+
+func (s *scanner) run() {
+	for s.offset < len(s.text) {
+		switch c := s.text[s.offset]; {
+		case c == '#':
+			s.skipWhile(func(c byte) bool { return c != '\n' })
+		case isIgnored(s.text[s.offset:]):
+			s.skip(1)
+		default:
+			if s.prefix.Line > 0 {
+				s.starts[s.at], s.prefix = s.prefix, gqlerror.Location{}
+			}
+			s.begin = s.at
+			s.token(c)
+		}
+	}
+}
+
+// isIgnored reports whether the text begins with white space, a comma or a byte order mark.
+func isIgnored(text string) bool {
+	return strings.IndexByte("\t\n ,", text[0]) >= 0 || strings.HasPrefix(text, "\uFEFF")
+}
+
+// token skips the token that begins with c.
+func (s *scanner) token(c byte) {
+	rest := s.text[s.offset:]
+	switch {
+	case strings.HasPrefix(rest, `"""`):
+		s.blockString()
+	case c == '"':
+		s.quotedString()
+	case c == '@':
+		s.prefix = s.at
+		s.skip(1)
+	case strings.HasPrefix(rest, "..."):
+		s.prefix = s.at
+		s.skip(3)
+	case c == '-' || isDigit(c):
+		s.number()
+	case isNameStart(c):
+		s.skipWhile(func(c byte) bool { return isNameStart(c) || isDigit(c) })
+	default:
+		s.skip(1)
+	}
+}
+
+func isDigit(c byte) bool { return c >= '0' && c <= '9' }
+
+func isNameStart(c byte) bool { return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c == '_' }
+
+// skip skips characters.
+func (s *scanner) skip(n int) {
+	for ; n > 0 && s.offset < len(s.text); n-- {
+		_, size := utf8.DecodeRuneInString(s.text[s.offset:])
+		s.at.Column++
+		if s.text[s.offset] == '\n' {
+			s.at = gqlerror.Location{Line: s.at.Line + 1, Column: 1}
+		}
+		s.offset += size
+	}
+}
+
+func (s *scanner) skipWhile(matches func(byte) bool) {
+	for s.offset < len(s.text) && matches(s.text[s.offset]) {
+		s.skip(1)
+	}
+}
+
+// refuse records a mistake at the offset, unless there is an earlier one.
+func (s *scanner) refuse(format string, args ...any) {
+	if s.err == nil {
+		s.err = apierror.BadInput(format, args...)
+		s.err.Locations, s.errAt = []gqlerror.Location{s.at}, s.begin
+	}
+}
+
+// number skips a number. gqlparser ends it where a name begins.
+func (s *scanner) number() {
+	s.skip(1)
+	s.skipWhile(func(c byte) bool { return isDigit(c) || strings.IndexByte(".eE+-", c) >= 0 })
+	if s.offset < len(s.text) && isNameStart(s.text[s.offset]) {
+		s.refuse("Invalid number, expected digit but got: %q.", s.text[s.offset:s.offset+1])
+	}
+}
+
+// quotedString skips a string. gqlparser replaces an escaped surrogate that is not one of a
+// pair, and locates the string after its quote.
+func (s *scanner) quotedString() {
+	s.skip(1)
+	s.strings[s.at] = s.begin
+	for s.offset < len(s.text) && s.text[s.offset] != '\n' {
+		switch s.text[s.offset] {
+		case '"':
+			s.skip(1)
+			return
+		case '\\':
+			s.escape()
+		default:
+			s.skip(1)
+		}
+	}
+}
+
+// escape skips an escape sequence.
+func (s *scanner) escape() {
+	rest := s.text[s.offset:]
+	length, ok := jsonenc.EscapeLength(rest)
+	known := length != 2 || strings.IndexByte(`"\/bfnrt`, rest[1]) >= 0 || strings.HasPrefix(rest, `\u{`)
+	if !ok || !known {
+		s.refuse("Invalid character escape sequence: %s.", rest[:length])
+	}
+	s.skip(length)
+}
+
+// blockString skips a block string. gqlparser takes its first line for an indented one, ends
+// it at the last of more than three quotes, and locates it at its end.
+func (s *scanner) blockString() {
+	begin, offset := s.begin, s.offset
+	s.skip(3)
+	for s.offset < len(s.text) && !strings.HasPrefix(s.text[s.offset:], `"""`) {
+		if strings.HasPrefix(s.text[s.offset:], `\"""`) {
+			s.skip(3)
+		}
+		s.skip(1)
+	}
+	// gqlparser counts the column of the first character from the beginning of the last line.
+	end := s.text[offset:s.offset]
+	column := begin.Column + len(`"""`)
+	if line := strings.LastIndexByte(end, '\n'); line >= 0 {
+		column = len(`"""`) - utf8.RuneCountInString(end[:line])
+	}
+	s.strings[gqlerror.Location{Line: s.at.Line, Column: column}] = begin
+	s.blocks[begin] = blockValue(strings.TrimPrefix(end, `"""`))
+	s.skip(3)
+	if strings.HasPrefix(s.text[s.offset:], `"`) {
+		s.joined = append(s.joined, s.offset)
+	}
+}
+
+// blockValue returns the value of a block string (BlockStringValue in section 2.9.4 of
+// the specification).
+func blockValue(raw string) string {
+	lines, indent := strings.Split(raw, "\n"), math.MaxInt
+	for _, line := range lines[1:] {
+		if text := strings.TrimLeft(line, " \t"); text != "" {
+			indent = min(indent, len(line)-len(text))
+		}
+	}
+	for i, line := range lines[1:] {
+		lines[i+1] = line[min(indent, len(line)):]
+	}
+	isBlank := func(line string) bool { return strings.Trim(line, " \t") == "" }
+	for len(lines) > 0 && isBlank(lines[0]) {
+		lines = lines[1:]
+	}
+	for len(lines) > 0 && isBlank(lines[len(lines)-1]) {
+		lines = slices.Delete(lines, len(lines)-1, len(lines))
+	}
+	return strings.ReplaceAll(strings.Join(lines, "\n"), `\"""`, `"""`)
+}

@@ -1,0 +1,83 @@
+package graphqlhttp_test
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"portfolio/db/dbtest"
+	"portfolio/graph/graphtest"
+)
+
+// TestMutation_IsNotToBeRetried checks that clients are told to try a mutation again only if
+// nothing was changed.
+func TestMutation_IsNotToBeRetried(t *testing.T) {
+	t.Parallel()
+	const (
+		create = `createPortfolio(input:{name:"new"}){portfolio{name}}`
+		update = `updatePortfolioLink(input:{id:4,name:"new"}){portfolioLink{name}}`
+		read   = `{portfolioLink(id:4){name}}`
+	)
+	dbtest.EachURL(t, func(t *testing.T, dsn string) {
+		t.Parallel()
+		dbtest.LoadFile(t, dsn, graphtest.Recorded)
+		blockUpdates(t, dsn)
+		server := graphtest.Serve(t, dbtest.Open(t, dsn), func(o *graphtest.Options) { o.Timeout = 5 * time.Second })
+		for _, c := range []struct {
+			query  string
+			status int
+			data   string
+		}{
+			{"mutation{" + create + update + "}", http.StatusOK, `"data":{"createPortfolio":{"portfolio":{"name":"new"}},"updatePortfolioLink":null}`},
+			{"mutation{" + update + "}", http.StatusServiceUnavailable, `"data":{"updatePortfolioLink":null}`},
+			{"mutation{a:" + update + "b:" + update + "}", http.StatusServiceUnavailable, `"data":{"a":null,"b":null}`},
+		} {
+			response, body := graphtest.Query(t, server, admin, c.query, nil)
+			retry := response.Header.Get("Retry-After")
+			if response.StatusCode != c.status || (retry != "") != (c.status == http.StatusServiceUnavailable) || !strings.Contains(body, c.data) || !strings.Contains(body, `"UNAVAILABLE"`) {
+				t.Errorf("%s: %d, Retry-After %q, %s\nwant %d and %s", c.query, response.StatusCode, retry, body, c.status, c.data)
+			}
+		}
+		if response, body := graphtest.Query(t, server, admin, read, nil); response.StatusCode != http.StatusOK {
+			t.Errorf("%s: %d %s", read, response.StatusCode, body)
+		}
+	})
+}
+
+// blockUpdates makes updates of links fail as unavailable: PostgreSQL reports that, and
+// SQLite computes until the request has no time left.
+func blockUpdates(t *testing.T, dsn string) {
+	t.Helper()
+	if strings.HasPrefix(dsn, "postgres") {
+		dbtest.Exec(t, dsn, `CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'stopping' USING ERRCODE = '57P01'; END $$`)
+		dbtest.Exec(t, dsn, `CREATE TRIGGER refuse BEFORE UPDATE ON portfolio_links EXECUTE FUNCTION refuse()`)
+		return
+	}
+	dbtest.Exec(t, dsn, `CREATE VIEW endless AS WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT i FROM n`)
+	dbtest.Exec(t, dsn, `CREATE TRIGGER refuse BEFORE UPDATE ON portfolio_links BEGIN SELECT count(*) FROM endless; END`)
+}
+
+// TestMutation_IsExecutedOnce checks that a mutation that changes the viewer, who is in
+// memory, is not executed again for the changed viewer.
+func TestMutation_IsExecutedOnce(t *testing.T) {
+	t.Parallel()
+	graphtest.Each(t, graphtest.Recorded, func(t *testing.T, server *httptest.Server) {
+		for range 2 { // the second time from memory
+			graphtest.Query(t, server, admin, `{viewer{username}}`, nil)
+		}
+		const query = `mutation($staff:Boolean){
+			createPortfolio(input:{name:"once"}){portfolio{name}}
+			setUserPermissions(input:{username:"admin",isStaff:$staff}){user{isStaff}}}`
+		for _, staff := range []bool{true, false, true} {
+			if _, body := graphtest.Query(t, server, admin, query, map[string]any{"staff": staff}); strings.Contains(body, "errors") {
+				t.Fatal(body)
+			}
+		}
+		const want = `{"data":{"portfolios":{"totalCount":3}}}`
+		if _, got := graphtest.Query(t, server, admin, `{portfolios(filter:{name:"once"}){totalCount}}`, nil); got != want {
+			t.Errorf("got %s, want %s", got, want)
+		}
+	})
+}
