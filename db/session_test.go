@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/url"
 	"os"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -37,15 +38,16 @@ func setForDatabase(t *testing.T, dsn, setting string) {
 func TestSettingsOfDatabase(t *testing.T) {
 	t.Parallel()
 	for i, settings := range hostileSettings {
-		t.Run(fmt.Sprint(i), func(t *testing.T) {
+		t.Run(strconv.Itoa(i), func(t *testing.T) {
 			t.Parallel()
 			dsn := dbtest.EmptyPostgres(t)
-			inURL := dsn
+			parameters := url.Values{}
 			for _, setting := range settings {
 				setForDatabase(t, dsn, setting)
 				name, value, _ := strings.Cut(setting, " = ")
-				inURL += "&" + strings.ToLower(name) + "=" + url.QueryEscape(strings.Trim(value, "'"))
+				parameters.Set(strings.ToLower(name), strings.Trim(value, "'"))
 			}
+			inURL := dsn + "&" + parameters.Encode()
 			useDatabase(t, dbtest.Open(t, dsn))
 			checkTexts(t, dbtest.Open(t, inURL))
 		})
@@ -175,7 +177,7 @@ func checkPositions(t *testing.T, database *db.DB) {
 	}
 	var links []*db.PortfolioLink
 	for i := range 4 {
-		links = append(links, &db.PortfolioLink{PortfolioID: portfolio.ID, Name: fmt.Sprint(i)})
+		links = append(links, &db.PortfolioLink{PortfolioID: portfolio.ID, Name: strconv.Itoa(i)})
 	}
 	if err := database.CreateLinks(t.Context(), links); err != nil {
 		t.Fatal(err)

@@ -85,7 +85,7 @@ func (g *generator) selections(of *ast.Definition, count, level int) string {
 		switch {
 		case g.chance(0.08):
 			parts = append(parts, "..."+g.pick("", " on "+g.condition(of))+g.directives()+g.selections(of, 1, level+1))
-		case g.chance(0.08):
+		case g.chance(0.09): // of the rest
 			parts = append(parts, "..."+g.pick("", " ")+g.fragment(of, level)+" "+g.directives())
 		default:
 			parts = append(parts, g.field(of, level))
@@ -200,7 +200,7 @@ func (g *generator) value(of *ast.Type, hasDefault bool, level int) string {
 		definition = " = " + g.constantLiteral(&defined)
 	case g.chance(0.05):
 		defined = *ast.NamedType(g.pick("Int", "ID", "String", "Order", "Image"), nil)
-	case g.chance(0.05):
+	case g.chance(0.06): // of the rest
 		defined.NonNull = !defined.NonNull
 	}
 	g.definitions = append(g.definitions, "$"+name+":"+defined.String()+definition)

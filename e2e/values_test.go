@@ -14,7 +14,6 @@ var (
 	strings_ = []string{`"x"`, `""`, `"a\n\"\\\u00e9\uD83D\uDE00b"`, `"é\u{1F600}"`, "\"\"\"  a\n    b\n\n  c\"\"\"", "\"\"\"\r\n\ta\r\n\t  b \\\"\"\" \"\" c\r\n\"\"\"",
 		`""""quoted" """`, "1", "true", "NAME", `["x"]`, `"\uD83D"`}
 	ids       = []string{"1", "4", "6", `"4"`, `"6"`, "77", `"99"`, node("Portfolio:1"), node("PortfolioLink:4"), node("Image:6"), "1.5", "true", "NAME", "{}", `"é"`}
-	nodeIDs   = []string{node("Portfolio:1"), node("PortfolioLink:4"), node("Image:6"), node("Thumbnail:213"), node("User:1"), node("Image:99"), "true"}
 	times     = []string{`"2026-01-13T10:05:43Z"`, `"2025-12-31T00:00:00Z"`, `"yesterday"`, "2026", "NOW"}
 	urls      = []string{`"https://moeinsoft.com/demo"`, `"x"`, "1", "NAME", "{}"}
 	booleans  = []string{"true", "false", "1", `"true"`, "TRUE"}

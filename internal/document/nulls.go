@@ -1,6 +1,8 @@
 package document
 
 import (
+	"slices"
+
 	"github.com/vektah/gqlparser/v2/ast"
 	"github.com/vektah/gqlparser/v2/gqlerror"
 )
@@ -49,7 +51,7 @@ func (n Nulls) value(at path, value *ast.Value) gqlerror.List {
 	}
 	var errs gqlerror.List
 	for i, child := range value.Children {
-		errs = append(errs, n.value(append(at[:len(at):len(at)], step{child.Name, i}), child.Value)...)
+		errs = append(errs, n.value(append(slices.Clip(at), step{child.Name, i}), child.Value)...)
 	}
 	return errs
 }

@@ -1,6 +1,7 @@
 package document
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 
@@ -95,7 +96,7 @@ func (r scalarRule) visit(at path, value *ast.Value, report func(at path, value 
 		return
 	}
 	for i, child := range value.Children {
-		r.visit(append(at[:len(at):len(at)], step{child.Name, i}), child.Value, report)
+		r.visit(append(slices.Clip(at), step{child.Name, i}), child.Value, report)
 	}
 }
 

@@ -80,9 +80,9 @@ func (c *Checker) check(ctx context.Context, last *readiness, what string, find 
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), timeout)
 	defer cancel()
 	problem, cause := find(ctx)
-	switch {
-	case problem == last.problem:
-	case problem == "":
+	switch problem {
+	case last.problem:
+	case "":
 		c.Log.InfoContext(ctx, "ready", "for", what)
 	default:
 		c.Log.ErrorContext(ctx, "not ready", "for", what, "problem", problem, "error", cause)

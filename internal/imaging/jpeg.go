@@ -167,18 +167,27 @@ func stripJPEG(file []byte) (stripped []byte, orientation int, err error) {
 			segment, after = segment[:len(segment)+size], after[size:]
 		}
 		scans.add(marker, payload)
-		switch {
-		case marker == app0 && bytes.HasPrefix(payload, []byte("JFIF\x00")) && len(payload) >= 14:
-			stripped = append(stripped, 0xff, app0, 0, 16)
-			stripped = append(append(stripped, payload[:12]...), 0, 0) // without its thumbnail
-		case marker == app14 && scans.count == 0 && isAdobe(payload):
-			stripped = append(stripped, 0xff, app14, 0, 2+adobeSize)
-			stripped = append(stripped, payload[:adobeSize]...)
-		case isKeptSegment(marker, payload):
-			stripped = append(stripped, segment...)
+		if marker != app14 || scans.count == 0 {
+			stripped = appendSegment(stripped, marker, segment)
 		}
 		rest = after
 	}
+}
+
+// appendSegment appends what is kept of a segment.
+func appendSegment(stripped []byte, marker byte, segment []byte) []byte {
+	payload := segment[4:]
+	switch {
+	case marker == app0 && bytes.HasPrefix(payload, []byte("JFIF\x00")) && len(payload) >= 14:
+		stripped = append(stripped, 0xff, app0, 0, 16)
+		return append(append(stripped, payload[:12]...), 0, 0) // without its thumbnail
+	case marker == app14 && isAdobe(payload):
+		stripped = append(stripped, 0xff, app14, 0, 2+adobeSize)
+		return append(stripped, payload[:adobeSize]...)
+	case isKeptSegment(marker, payload):
+		return append(stripped, segment...)
+	}
+	return stripped
 }
 
 // jpegScans counts scans, and notes which components they have.

@@ -71,11 +71,11 @@ func stripPNG(file []byte) (stripped []byte, orientation int, err error) {
 	stripped = file[:len(pngMagic)]
 	filter := chunkFilter{file[25], isAnimationIntact(file[len(pngMagic):]), map[string]bool{}}
 	for rest, frames := file[len(pngMagic):], 0; ; {
-		chunk, after, err := cutPNGChunk(rest)
-		if err != nil && !filter.names["IDAT"] {
-			return nil, 0, err
+		chunk, after, ok := cutPNGChunk(rest)
+		if !ok && !filter.names["IDAT"] {
+			return nil, 0, errCorrupt
 		}
-		if err != nil || chunk.name() == "IEND" {
+		if !ok || chunk.name() == "IEND" {
 			return append(stripped, endOfPNG...), max(orientation, 1), nil
 		}
 		if chunk.name() == "eXIf" && orientation == 0 && chunk.isIntact() {
@@ -96,14 +96,15 @@ func stripPNG(file []byte) (stripped []byte, orientation int, err error) {
 // pngChunk is a chunk with its length, name and CRC.
 type pngChunk []byte
 
-// cutPNGChunk cuts the first chunk off the data of a PNG.
-func cutPNGChunk(data []byte) (chunk pngChunk, rest []byte, err error) {
+// cutPNGChunk cuts the first chunk off the data of a PNG. It reports false if there is no
+// whole chunk.
+func cutPNGChunk(data []byte) (chunk pngChunk, rest []byte, ok bool) {
 	const frame = 12 // bytes of length, name and CRC
 	if len(data) < frame || binary.BigEndian.Uint32(data) > uint32(len(data)-frame) {
-		return nil, nil, errCorrupt
+		return nil, nil, false
 	}
 	end := frame + int(binary.BigEndian.Uint32(data))
-	return data[:end], data[end:], nil
+	return data[:end], data[end:], true
 }
 
 func (c pngChunk) name() string { return string(c[4:8]) }
@@ -125,7 +126,8 @@ type chunkFilter struct {
 
 // accept reports whether a chunk is kept.
 func (f *chunkFilter) accept(chunk pngChunk) bool {
-	name, keep := chunk.name(), false
+	name := chunk.name()
+	var keep bool
 	switch name {
 	case "IHDR", "IDAT":
 		keep = true
@@ -169,8 +171,8 @@ var ancillaryChunks = []string{
 // show nothing of one that is.
 func isAnimationIntact(chunks []byte) bool {
 	for {
-		chunk, rest, err := cutPNGChunk(chunks)
-		if err != nil || chunk.name() == "IEND" {
+		chunk, rest, ok := cutPNGChunk(chunks)
+		if !ok || chunk.name() == "IEND" {
 			return true
 		}
 		switch chunk.name() {

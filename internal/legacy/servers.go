@@ -35,7 +35,7 @@ const maxLine = 64 << 10 // bytes of an access log
 // the field of the request counts: others are what clients wrote. It is the first in quotes,
 // or the whole line, which may be a path alone.
 func linkTarget(line string) (target string, ok bool) {
-	request := line
+	var request string
 	switch {
 	case strings.HasPrefix(line, "{"):
 		request = requestOfRecord(line)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"log/slog"
+	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
@@ -65,7 +66,7 @@ func TestDirectoryHandler_Denied(t *testing.T) {
 	for path, want := range map[string]int{"/media/a/b.png": 503, "/media/a/none.png": 503, "/media/c.png": 503, "/media/none.png": 404, "/media/none/none.png": 404} {
 		logs.Reset()
 		w := httptest.NewRecorder()
-		withoutPrivileges(func() { handler.ServeHTTP(w, httptest.NewRequest("GET", path, nil)) })
+		withoutPrivileges(func() { handler.ServeHTTP(w, httptest.NewRequest(http.MethodGet, path, nil)) })
 		if logged := strings.Contains(logs.String(), "level=ERROR") && strings.Contains(logs.String(), " belongs to "); w.Code != want || logged != (want == 503) {
 			t.Errorf("%s: %d, want %d; logged %s", path, w.Code, want, logs.String())
 		}
