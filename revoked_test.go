@@ -7,6 +7,7 @@ import (
 	"slices"
 	"testing"
 
+	"portfolio/db"
 	"portfolio/db/dbtest"
 	"portfolio/graph/graphtest"
 )
@@ -81,11 +82,30 @@ func TestServer_RefusesUserDeletedWhileBodyIsSent(t *testing.T) {
 					}
 					return response.StatusCode, code
 				}
+				before := countRows(t, dsn)
 				status, code := send(func() { dbtest.Exec(t, dsn, "DELETE FROM users WHERE id = 1") })
 				if status != http.StatusUnauthorized || code != "UNAUTHENTICATED" {
 					t.Errorf("got %d %s, want 401 UNAUTHENTICATED", status, code)
 				}
+				if got := countRows(t, dsn); got != before {
+					t.Errorf("the mutation was executed: %d rows, and %d before it", got, before)
+				}
 			})
 		})
 	}
+}
+
+// countRows returns the number of portfolios and images.
+func countRows(t *testing.T, dsn string) int {
+	t.Helper()
+	database := dbtest.Open(t, dsn)
+	portfolios, err := database.Portfolios(t.Context(), db.List{WithTotal: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	images, err := database.Images(t.Context(), db.List{WithTotal: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return portfolios.Total + images.Total
 }

@@ -99,6 +99,13 @@ func (a *Authenticator) LogIn(ctx context.Context, key string) (*Login, error) {
 	return login, login.read(ctx)
 }
 
+// Renew makes Confirm wait until it is known who the viewer is now, after a body that took
+// long to arrive.
+func (l *Login) Renew() {
+	l.began = l.authenticator.now()
+	l.Proof = l.authenticator.feed.Begin()
+}
+
 // Confirm waits until it is known who the viewer was when the request came. It reports
 // whether that is another one than before. The error is that of LogIn, or of ctx when the
 // request has taken as long as queries may.

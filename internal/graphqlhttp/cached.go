@@ -39,6 +39,15 @@ func (c client) confirm(ctx context.Context) (changed bool, err error) {
 	return c.login.Confirm(ctx)
 }
 
+// confirmAnew confirms who the viewer is now, instead of when the request came.
+func (c client) confirmAnew(ctx context.Context) (changed bool, err error) {
+	if c.login == nil {
+		return false, nil
+	}
+	c.login.Renew()
+	return c.login.Confirm(ctx)
+}
+
 // find looks for the response in the cache. The text of the request, not its meaning,
 // decides, so that nothing needs to be parsed. The media type decides only a header.
 // Nothing is cached for anonymous clients: what they may read is nothing but the schema.

@@ -218,7 +218,7 @@ func (h *Handler) run(ctx context.Context, from client, method string, request *
 	}
 	if operation.Operation.Operation != ast.Query {
 		reading.Refuse()
-		changed, err := from.confirm(ctx)
+		changed, err := from.confirmAnew(ctx)
 		switch {
 		case err != nil:
 			return h.unauthenticated(ctx, err)
