@@ -47,7 +47,7 @@ func TestNamedDatabase(t *testing.T) {
 			if name == "postgres" {
 				checkFails(t, "the database's schema is behind: run \"portfolio migrate\" first", "serve", "--addr=127.0.0.1:0")
 			}
-			for _, want := range []string{"Applied 20261123000000_portfolio.\nApplied 20261124000000_search.\nApplied 20261125000000_editing.\nApplied 20261126000000_feed.\nApplied 20261128000000_moved.\nApplied 20261130000000_change_feed.\n", ""} {
+			for _, want := range []string{"Applied 20261123000000_portfolio.\nApplied 20261124000000_search.\nApplied 20261125000000_editing.\nApplied 20261126000000_feed.\nApplied 20261128000000_moved.\nApplied 20261130000000_change_feed.\nApplied 20261201000000_times.\n", ""} {
 				if stdout, _ := runCommand(t, 0, "migrate"); stdout != want+"The schema is up to date.\n" {
 					t.Errorf("printed %q", stdout)
 				}
