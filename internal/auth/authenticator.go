@@ -99,13 +99,6 @@ func (a *Authenticator) LogIn(ctx context.Context, key string) (*Login, error) {
 	return login, login.read(ctx)
 }
 
-// Renew makes Confirm wait until it is known who the viewer is now, after a body that took
-// long to arrive.
-func (l *Login) Renew() {
-	l.began = l.authenticator.now()
-	l.Proof = l.authenticator.feed.Begin()
-}
-
 // Confirm waits until it is known who the viewer was when the request came. It reports
 // whether that is another one than before. The error is that of LogIn, or of ctx when the
 // request has taken as long as queries may.
@@ -119,6 +112,13 @@ func (l *Login) Confirm(ctx context.Context) (changed bool, err error) {
 	before := *l.Viewer
 	err = l.read(ctx)
 	return err != nil || !reflect.DeepEqual(before, *l.Viewer), err
+}
+
+// ConfirmNow is Confirm for the time of the call, after a body that may have taken minutes.
+func (l *Login) ConfirmNow(ctx context.Context) (changed bool, err error) {
+	l.began = l.authenticator.now()
+	l.Proof = l.authenticator.feed.Begin()
+	return l.Confirm(ctx)
 }
 
 // isCurrent waits for the proof, and reports whether the viewer is current. Without a proof,

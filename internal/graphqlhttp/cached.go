@@ -39,13 +39,12 @@ func (c client) confirm(ctx context.Context) (changed bool, err error) {
 	return c.login.Confirm(ctx)
 }
 
-// confirmAnew confirms who the viewer is now, instead of when the request came.
-func (c client) confirmAnew(ctx context.Context) (changed bool, err error) {
+// confirmNow is auth.Login.ConfirmNow.
+func (c client) confirmNow(ctx context.Context) (changed bool, err error) {
 	if c.login == nil {
 		return false, nil
 	}
-	c.login.Renew()
-	return c.login.Confirm(ctx)
+	return c.login.ConfirmNow(ctx)
 }
 
 // find looks for the response in the cache. The text of the request, not its meaning,

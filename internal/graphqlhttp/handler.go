@@ -129,7 +129,7 @@ func (h *Handler) respond(w http.ResponseWriter, r *http.Request, can accepted) 
 		if _, err := from.confirm(r.Context()); err != nil {
 			return h.unauthenticated(r.Context(), err)
 		}
-		return h.respondToUpload(from.context(r.Context()), w, r, timeout)
+		return h.respondToUpload(from, w, r, timeout)
 	}
 	var received *body
 	if r.Method == http.MethodPost {
@@ -218,10 +218,12 @@ func (h *Handler) run(ctx context.Context, from client, method string, request *
 	}
 	if operation.Operation.Operation != ast.Query {
 		reading.Refuse()
-		changed, err := from.confirmAnew(ctx)
+		changed, err := from.confirmNow(ctx)
 		switch {
 		case err != nil:
-			return h.unauthenticated(ctx, err)
+			refused := h.unauthenticated(ctx, err)
+			refused.confirmed = true
+			return refused
 		case changed:
 			ctx = from.context(ctx)
 		}
@@ -313,7 +315,7 @@ func (h *Handler) resolve(ctx context.Context, request *request) (*document.Docu
 }
 
 // noOperation returns the error of a request that does not say which operation to execute.
-// Its locations are those of the operations.
+// It has the locations of the operations.
 func noOperation(found *document.Document) *gqlerror.Error {
 	err := apierror.BadInput("Unknown operation name, or operationName is required because the document has several operations.")
 	for _, operation := range found.Operations[:min(len(found.Operations), maxLocations)] {

@@ -40,7 +40,7 @@ func isMultipart(r *http.Request) bool {
 // specification defines it: the operation, a map from files to their places in
 // the variables, and the files. The files are read after it is known that the
 // viewer may send them, and stored on disk until the request ends.
-func (h *Handler) respondToUpload(ctx context.Context, w http.ResponseWriter, r *http.Request, timeout time.Duration) response {
+func (h *Handler) respondToUpload(from client, w http.ResponseWriter, r *http.Request, timeout time.Duration) response {
 	if isAnonymous(r) { // browsers send this type to other sites without a CORS preflight, but never with a token
 		return errorResponse(http.StatusUnauthorized, apierror.New(apierror.Unauthenticated, "Authentication is required."))
 	}
@@ -53,6 +53,7 @@ func (h *Handler) respondToUpload(ctx context.Context, w http.ResponseWriter, r 
 
 	var slot admission.Slot
 	defer slot.Release()
+	ctx := from.context(r.Context())
 	operation, files, refused := h.readUpload(ctx, form, &slot, timeout)
 	if refused != nil {
 		return *refused
@@ -67,11 +68,7 @@ func (h *Handler) respondToUpload(ctx context.Context, w http.ResponseWriter, r 
 	if err := slot.Move(executing, h.Admission.Uploads); err != nil {
 		return h.unavailable(ctx, err)
 	}
-	from, err := h.logIn(r) // again, since the files may have taken minutes
-	if err == nil {
-		_, err = from.confirm(executing)
-	}
-	if err != nil {
+	if _, err := from.confirmNow(executing); err != nil {
 		return h.unauthenticated(executing, err)
 	}
 	return h.execute(from.context(executing), operation, &slot, true)

@@ -11,8 +11,8 @@ import (
 	"portfolio/graph/graphtest"
 )
 
-// TestMutation_IsNotToBeRetried checks that clients are told to try a mutation again only if
-// nothing was changed.
+// TestMutation_IsNotToBeRetried checks that a response asks clients to try a mutation again
+// only if nothing was changed.
 func TestMutation_IsNotToBeRetried(t *testing.T) {
 	t.Parallel()
 	const (
