@@ -23,7 +23,7 @@ func FindNulls(query *ast.QueryDocument, variables map[string]any) (found Nulls,
 		return Nulls{}, false
 	}
 	found = Nulls{variables}
-	visitor{value: func(value *ast.Value) { ok = ok || found.isMisplaced(value) }, start: func(*ast.Position) {}}.document(query)
+	eachValue(query, func(value *ast.Value) { ok = ok || found.isMisplaced(value) })
 	return found, ok
 }
 

@@ -39,7 +39,7 @@ func (s *source) moveToStart(position *ast.Position) {
 // operations of a document share fragments, and gqlparser would take the default of a
 // variable from the last operation. CoerceVariables sets the defaults.
 func forgetDefaults(query *ast.QueryDocument) {
-	visitor{value: func(value *ast.Value) { value.VariableDefinition = nil }, start: func(*ast.Position) {}}.document(query)
+	eachValue(query, func(value *ast.Value) { value.VariableDefinition = nil })
 }
 
 // at adds a location to an error.
@@ -56,6 +56,11 @@ func locationOf(position *ast.Position) gqlerror.Location {
 type visitor struct {
 	value func(*ast.Value)
 	start func(*ast.Position) // of a directive or spread
+}
+
+// eachValue calls visit for each value in a document.
+func eachValue(query *ast.QueryDocument, visit func(*ast.Value)) {
+	visitor{value: visit, start: func(*ast.Position) {}}.document(query)
 }
 
 func (v visitor) document(query *ast.QueryDocument) {

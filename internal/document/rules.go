@@ -103,18 +103,18 @@ func (r scalarRule) visit(at path, value *ast.Value, report func(at path, value 
 // mistake returns what a literal of a scalar must be, or "". It leaves those to gqlparser
 // and checkLiterals which they refuse.
 func (r scalarRule) mistake(value *ast.Value) string {
-	of := value.Definition
+	scalar := value.Definition
 	isText := value.Kind == ast.StringValue || value.Kind == ast.BlockValue
 	switch {
-	case of == nil || of.Kind != ast.Scalar || of.OneOf("Int", "Float", "String", "Boolean"),
+	case scalar == nil || scalar.Kind != ast.Scalar || scalar.OneOf("Int", "Float", "String", "Boolean"),
 		value.Kind == ast.Variable, value.Kind == ast.NullValue, isEmptyObject(value),
 		value.Kind == ast.ListValue && value.ExpectedType.Elem != nil, // its elements are checked
-		of.Name == "ID" && !isText && value.Kind != ast.IntValue:
+		scalar.Name == "ID" && !isText && value.Kind != ast.IntValue:
 		return ""
 	case value.Kind == ast.EnumValue:
 		return "must not be a name"
 	}
-	if invalid := r.checkScalar(of.Name, decoded(value)); invalid != nil {
+	if invalid := r.checkScalar(scalar.Name, decoded(value)); invalid != nil {
 		return invalid.Message
 	}
 	return ""

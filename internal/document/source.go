@@ -19,7 +19,7 @@ import (
 // parseQuery parses a document. It corrects what gqlparser's lexer gets wrong: values of
 // block strings, locations, and texts that are not GraphQL.
 func parseQuery(text string, maxTokens int) (*ast.QueryDocument, *gqlerror.Error) {
-	source := scan(text)
+	source := scan(text, maxTokens)
 	query, err := parser.ParseQueryWithTokenLimit(&ast.Source{Input: source.text}, maxTokens)
 	if syntaxErr, ok := errors.AsType[*gqlerror.Error](err); ok {
 		for i, at := range syntaxErr.Locations {
@@ -66,11 +66,11 @@ func (s *source) isFirst(locations []gqlerror.Location) bool {
 // gqlparser counts a column too many after CR LF.
 var lineTerminators = strings.NewReplacer("\r\n", "\n", "\r", "\n")
 
-// scan finds the tokens of a text. Where the text has no valid token, gqlparser returns
-// the error.
-func scan(text string) *source {
+// scan finds the tokens of a text, up to one above the maximum, which gqlparser refuses.
+// Where the text has no valid token, gqlparser returns the error.
+func scan(text string, maxTokens int) *source {
 	s := newScanner(lineTerminators.Replace(text))
-	s.run()
+	s.run(maxTokens)
 	if s.joined == nil {
 		return s.source
 	}
@@ -82,7 +82,7 @@ func scan(text string) *source {
 		begin = end
 	}
 	s = newScanner(separated.String() + s.text[begin:])
-	s.run()
+	s.run(maxTokens)
 	return s.source
 }
 
@@ -106,8 +106,8 @@ func newScanner(text string) *scanner {
 	return s
 }
 
-func (s *scanner) run() {
-	for s.offset < len(s.text) {
+func (s *scanner) run(maxTokens int) {
+	for tokens := 0; s.offset < len(s.text) && tokens <= maxTokens; {
 		switch c := s.text[s.offset]; {
 		case c == '#':
 			s.skipWhile(func(c byte) bool { return c != '\n' })
@@ -119,6 +119,7 @@ func (s *scanner) run() {
 			}
 			s.begin = s.at
 			s.token(c)
+			tokens++
 		}
 	}
 }
@@ -212,8 +213,8 @@ func (s *scanner) quotedString() {
 func (s *scanner) escape() {
 	rest := s.text[s.offset:]
 	length, ok := jsonenc.EscapeLength(rest)
-	known := length != 2 || strings.IndexByte(`"\/bfnrt`, rest[1]) >= 0 || strings.HasPrefix(rest, `\u{`)
-	if !ok || !known {
+	isEscape := length != 2 || strings.IndexByte(`"\/bfnrt`, rest[1]) >= 0 || strings.HasPrefix(rest, `\u{`)
+	if !ok || !isEscape {
 		s.refuse("Invalid character escape sequence: %s.", rest[:length])
 	}
 	s.skip(length)
@@ -231,13 +232,13 @@ func (s *scanner) blockString() {
 		s.skip(1)
 	}
 	// gqlparser counts the column of the first character from the beginning of the last line.
-	end := s.text[offset:s.offset]
+	content := s.text[offset:s.offset]
 	column := begin.Column + len(`"""`)
-	if line := strings.LastIndexByte(end, '\n'); line >= 0 {
-		column = len(`"""`) - utf8.RuneCountInString(end[:line])
+	if line := strings.LastIndexByte(content, '\n'); line >= 0 {
+		column = len(`"""`) - utf8.RuneCountInString(content[:line])
 	}
 	s.strings[gqlerror.Location{Line: s.at.Line, Column: column}] = begin
-	s.blocks[begin] = blockValue(strings.TrimPrefix(end, `"""`))
+	s.blocks[begin] = blockValue(strings.TrimPrefix(content, `"""`))
 	s.skip(3)
 	if strings.HasPrefix(s.text[s.offset:], `"`) {
 		s.joined = append(s.joined, s.offset)
