@@ -179,6 +179,9 @@ func (f *globalFlags) open(ctx context.Context, migrate bool, log *slog.Logger) 
 		if applied, err = database.Migrate(ctx); len(applied) > 0 {
 			log.Info("migrated the database", "applied", applied)
 		}
+		if err == nil && len(applied) > 0 {
+			err = warnOfTimes(ctx, database, log)
+		}
 	} else if err = database.CheckSchema(ctx); errors.Is(err, db.ErrSchemaBehind) {
 		err = fmt.Errorf("%w: run \"portfolio migrate\" first", err)
 	}
@@ -186,6 +189,19 @@ func (f *globalFlags) open(ctx context.Context, migrate bool, log *slog.Logger) 
 		return nil, errors.Join(err, database.Close())
 	}
 	return database, nil
+}
+
+// warnOfTimes logs the rows of SQLite that a migration could not convert. They are looked for
+// only then, since it takes a scan of all tables.
+func warnOfTimes(ctx context.Context, database *db.DB, log *slog.Logger) error {
+	if database.Postgres() {
+		return nil
+	}
+	problems, err := database.Problems(ctx)
+	for _, problem := range problems {
+		log.WarnContext(ctx, "the database needs attention", "problem", problem)
+	}
+	return err
 }
 
 // withDB opens the database, calls fn and closes the database.

@@ -77,7 +77,7 @@ func (c *serveCommand) Run(ctx context.Context, flags *globalFlags, out streams)
 		}
 	}
 
-	problems, err := database.Problems(ctx)
+	problems, err := database.SearchProblems(ctx)
 	if err != nil {
 		return err
 	}

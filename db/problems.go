@@ -14,7 +14,7 @@ const maxProblems = 10
 // keep a server from starting.
 func (db *DB) Problems(ctx context.Context) ([]string, error) {
 	if db.Postgres() {
-		return db.searchProblems(ctx)
+		return db.SearchProblems(ctx)
 	}
 	return db.timeProblems(ctx)
 }

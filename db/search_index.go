@@ -35,16 +35,6 @@ func (i searchIndex) create(operatorClass string) string {
 	return fmt.Sprintf("CREATE INDEX %s ON %s USING gin (%s)", i.name, i.table, strings.Join(columns, ", "))
 }
 
-// SearchIndexed reports whether indexes support searches: PostgreSQL may lack the extension
-// for them.
-func (db *DB) SearchIndexed(ctx context.Context) (bool, error) {
-	if !db.Postgres() {
-		return true, nil
-	}
-	missing, err := db.missingSearchIndexes(ctx)
-	return len(missing) == 0, err
-}
-
 func (db *DB) missingSearchIndexes(ctx context.Context) ([]searchIndex, error) {
 	var existing []string
 	err := db.read.NewSelect().TableExpr("pg_index AS i").Join("JOIN pg_class AS c ON c.oid = i.indexrelid").ColumnExpr("c.relname").
@@ -64,7 +54,7 @@ func (db *DB) operatorClass(ctx context.Context) (string, error) {
 
 // createSearchIndexes creates the indexes that migrations could not create, because the role
 // might not create the extension, or its schema was not in the search path. What the role
-// may not do is left to searchProblems.
+// may not do is left to SearchProblems.
 func (db *DB) createSearchIndexes(ctx context.Context) error {
 	missing, err := db.missingSearchIndexes(ctx)
 	if err != nil || len(missing) == 0 {
@@ -93,8 +83,12 @@ func isRefused(err error) bool {
 	return ok && slices.Contains([]string{"42501", "58P01", "0A000", "42704"}, refused.Code) // insufficient_privilege, undefined_file, feature_not_supported, undefined_object
 }
 
-// searchProblems describes the missing indexes, with the statement that creates each.
-func (db *DB) searchProblems(ctx context.Context) (problems []string, err error) {
+// SearchProblems describes the missing indexes, with the statement that creates each. Unlike
+// Problems it reads no rows of tables.
+func (db *DB) SearchProblems(ctx context.Context) (problems []string, err error) {
+	if !db.Postgres() {
+		return nil, nil
+	}
 	missing, err := db.missingSearchIndexes(ctx)
 	if err != nil || len(missing) == 0 {
 		return nil, err

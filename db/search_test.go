@@ -176,8 +176,8 @@ func TestSearchWithoutExtension(t *testing.T) {
 	if _, err := database.Migrate(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if indexed, err := database.SearchIndexed(t.Context()); err != nil || indexed {
-		t.Errorf("indexed: %t, %v", indexed, err)
+	if problems, err := database.SearchProblems(t.Context()); err != nil || problems == nil {
+		t.Errorf("got problems %q, %v", problems, err)
 	}
 	if _, err := database.CreatePortfolio(t.Context(), "Demo"); err != nil {
 		t.Fatal(err)
@@ -208,14 +208,14 @@ func TestSearchExtensionElsewhere(t *testing.T) {
 			t.Errorf("%s: %q, %v", schema, problems, err)
 		}
 		dbtest.Exec(t, dsn, "DROP INDEX images_search")
-		if indexed, err := database.SearchIndexed(t.Context()); err != nil || indexed {
-			t.Errorf("%s: without an index: indexed %t, %v", schema, indexed, err)
+		if problems, err := database.SearchProblems(t.Context()); err != nil || problems == nil {
+			t.Errorf("%s: without an index: got problems %q, %v", schema, problems, err)
 		}
 		if names, err := database.Migrate(t.Context()); err != nil || len(names) > 0 {
 			t.Fatal(names, err)
 		}
-		if indexed, err := database.SearchIndexed(t.Context()); err != nil || !indexed {
-			t.Errorf("%s: migrated again: indexed %t, %v", schema, indexed, err)
+		if problems, err := database.SearchProblems(t.Context()); err != nil || problems != nil {
+			t.Errorf("%s: migrated again: got problems %q, %v", schema, problems, err)
 		}
 	}
 }
