@@ -58,7 +58,7 @@ func wrap(err error) error {
 // IsOutage reports whether the settings can be right despite err: PostgreSQL cannot be reached,
 // or accepts no connections at the moment. Other errors need an operator.
 func IsOutage(err error) bool {
-	if !errors.Is(err, ErrUnavailable) {
+	if !errors.Is(err, ErrUnavailable) || errors.Is(err, errSetting) {
 		return false
 	}
 	pgErr, ok := errors.AsType[*pgconn.PgError](err)

@@ -2,6 +2,7 @@ package db
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"strconv"
@@ -60,6 +61,9 @@ func settingNamed(name string) *sessionSetting {
 	return nil
 }
 
+// errSetting means that a setting is wrong, and cannot be set for a connection.
+var errSetting = errors.New("set it with ALTER ROLE or ALTER DATABASE")
+
 // checkSession sets the settings that are wrong. It returns an error behind a pooler, which
 // may give each transaction another session.
 func checkSession(ctx context.Context, connection *pgconn.PgConn) error {
@@ -69,7 +73,7 @@ func checkSession(ctx context.Context, connection *pgconn.PgConn) error {
 	}
 	for _, setting := range wrong {
 		if pid != strconv.FormatUint(uint64(connection.PID()), 10) {
-			return fmt.Errorf("%s must be '%s', and a pooler does not keep settings of sessions: set it with ALTER ROLE or ALTER DATABASE", setting.name, setting.value)
+			return fmt.Errorf("%s must be '%s', and a pooler does not keep settings of sessions: %w", setting.name, setting.value, errSetting)
 		}
 		if _, err := connection.Exec(ctx, "SET "+setting.name+" = '"+setting.value+"'").ReadAll(); err != nil {
 			return err

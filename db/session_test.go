@@ -96,8 +96,8 @@ func TestSettingsThatPoolersLose(t *testing.T) {
 		setForDatabase(t, direct, setting)
 		_, dsn := dbtest.PgBouncer(t, direct)
 		name, _, _ := strings.Cut(setting, " = ")
-		if _, err := db.Open(t.Context(), dsn); err == nil || !strings.Contains(err.Error(), name+" must be '") {
-			t.Errorf("%s: error %v", setting, err)
+		if _, err := db.Open(t.Context(), dsn); err == nil || !strings.Contains(err.Error(), name+" must be '") || db.IsOutage(err) {
+			t.Errorf("%s: error %v, is an outage: %t", setting, err, db.IsOutage(err))
 		}
 	}
 }
