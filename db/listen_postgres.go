@@ -104,10 +104,10 @@ func (db *DB) connectListener(ctx context.Context, url URL) (monitor, listener *
 
 // connect connects under the name of an application.
 func connect(ctx context.Context, config *pgx.ConnConfig, name string) (*pgconn.PgConn, error) {
-	own := config.Copy().Config
-	own.ConnectTimeout = cmp.Or(own.ConnectTimeout, connectTimeout)
-	own.RuntimeParams["application_name"] = name
-	connection, err := pgconn.ConnectConfig(ctx, &own)
+	options := config.Copy().Config
+	options.ConnectTimeout = cmp.Or(options.ConnectTimeout, connectTimeout)
+	options.RuntimeParams["application_name"] = name
+	connection, err := pgconn.ConnectConfig(ctx, &options)
 	return connection, wrap(err)
 }
 

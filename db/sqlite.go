@@ -59,7 +59,8 @@ func createSQLite(path string) error {
 }
 
 // TryCreate returns an error unless the file of an SQLite database could be created. It
-// creates another one beside it, and removes that and the directories that it has created.
+// creates and migrates a database beside the path, and removes that database and the
+// directories that it has created.
 func TryCreate(ctx context.Context, path string) error {
 	path += ".check-" + rand.Text()[:12]
 	var directories []string

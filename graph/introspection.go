@@ -25,6 +25,6 @@ func isInapplicable(field *graphql.FieldContext) bool {
 		return false
 	}
 	kinds, ok := applicableKinds[field.Field.Name]
-	of, isType := field.Parent.Result.(*introspection.Type)
-	return ok && isType && !slices.Contains(kinds, of.Kind())
+	definition, isType := field.Parent.Result.(*introspection.Type)
+	return ok && isType && !slices.Contains(kinds, definition.Kind())
 }

@@ -71,7 +71,7 @@ type importer struct {
 	contents map[[sha256.Size]byte]*content // by the hash of the file
 }
 
-// content is what several files of an import may have.
+// content is the content of one or more files of an import.
 type content struct {
 	sync.Mutex // held while one of the files is saved
 	isStored   bool

@@ -59,7 +59,8 @@ func requestOfRecord(line string) string {
 }
 
 // Compare sends each GET request for a link of an access log to both servers, and writes how
-// the responses differ, hosts aside. It sends nothing else, since it sends the token. It ends early, without an error, when ctx is canceled.
+// the responses differ, hosts aside. It sends no other request, since each has the token. It
+// ends early, without an error, when ctx is canceled.
 func Compare(ctx context.Context, servers Servers, log io.Reader, to io.Writer) (compared, different int, err error) {
 	limit := rate.Inf
 	if servers.Rate > 0 {

@@ -269,8 +269,8 @@ func (d *directory) Handler(log *slog.Logger) http.Handler {
 	})
 }
 
-// isMissing reports whether err says that there is no such file. An error without a number
-// is that of a link that leads out of the directory.
+// isMissing reports whether err says that there is no such file. A link that leads out of the
+// directory has an error without a number.
 func isMissing(err error) bool {
 	number, ok := errors.AsType[syscall.Errno](err)
 	switch {

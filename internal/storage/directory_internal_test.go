@@ -12,8 +12,8 @@ import (
 	"testing/synctest"
 )
 
-// openRecorded opens a store that calls synced with the name of each directory, relative to
-// that of the store, which it syncs.
+// openRecorded opens a store that calls synced with the name of each directory that it syncs,
+// relative to the store.
 func openRecorded(t *testing.T, name string, synced func(directory string)) *directory {
 	t.Helper()
 	opened, err := openDirectory(t.Context(), name)

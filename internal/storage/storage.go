@@ -39,7 +39,7 @@ func ValidKey(key string) bool {
 	return fs.ValidPath(key) && !strings.HasPrefix(key, ".") && !strings.Contains(key, "/.") && !strings.ContainsAny(key, "\x00\\")
 }
 
-// ThumbnailDirectory is the directory of thumbnails, in that of their images.
+// ThumbnailDirectory is the directory of thumbnails, within the directory of their images.
 const ThumbnailDirectory = "thumbnails"
 
 // DirectoryOf returns the directory of the images that are uploaded on a day.
