@@ -9,6 +9,7 @@ import (
 )
 
 // TestRead_HoldsNoNamesOfChunks reads a PNG with a million chunks of different names.
+// A map of the names takes more than ten times the size of the file.
 func TestRead_HoldsNoNamesOfChunks(t *testing.T) {
 	scene := readFile(t, "scene.png")
 	const end, count = 8 + 25, 1_000_000
@@ -21,7 +22,7 @@ func TestRead_HoldsNoNamesOfChunks(t *testing.T) {
 	if _, err := imaging.Read(bytes.NewReader(content), maxSize); err != nil {
 		t.Fatal(err)
 	}
-	if got, limit := allocated()-before, uint64(2*len(content)); got > limit {
+	if got, limit := allocated()-before, uint64(4*len(content)); got > limit {
 		t.Errorf("allocated %d bytes for a file of %d, want at most %d", got, len(content), limit)
 	}
 }
