@@ -30,7 +30,7 @@ const (
 
 	// Limits of budgets in bytes.
 	anonymousBodies = 16 << 20
-	bodies          = 64 << 20
+	bodies          = 48 << 20
 	documents       = 16 << 20
 	topics          = 64 << 20
 	files           = 1 << 30

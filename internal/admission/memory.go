@@ -10,7 +10,7 @@ const (
 	gcPercent   = 400
 	memoryLimit = 56 << 20 // bytes, without what requests hold
 
-	heldFactor = 3       // bytes of memory for a byte of a body or response: copies, and garbage
+	heldFactor = 2       // bytes of memory for a byte of a body or response: copies, and garbage
 	heldStep   = 4 << 20 // bytes; setting the limit stops the world
 )
 
