@@ -20,7 +20,7 @@ image: playground ## Build a container image by CONTAINER (docker), named IMAGE 
 	deploy/image $(IMAGE) $(CONTAINER) build
 
 playground: ## Bundle GraphiQL for the next build (needs Node.js 20 or later).
-	cd playground && npm ci && npm run build
+	cd internal/playground && npm ci && npm run build
 
 test: ## Run all tests.
 	go test ./...
@@ -29,10 +29,10 @@ race: ## Run all tests with the race detector (needs a C compiler).
 	go test -race -gcflags='modernc.org/sqlite/lib=-race=false' -timeout 20m ./...
 
 e2e: ## Test the clients of frontends, the gallery and the playground (needs Node.js and Chromium).
-	cd e2e && npm ci --loglevel=error
+	cd test/e2e && npm ci --loglevel=error
 	cd examples/gallery && npm ci --loglevel=error
-	find playground/dist -type f ! -name .gitignore -delete
-	CI=true go test -count 1 -run '^FuzzDifferential$$' ./e2e
+	find internal/playground/dist -type f ! -name .gitignore -delete
+	CI=true go test -count 1 -run '^FuzzDifferential$$' ./test/e2e
 	CI=true go test -count 1 -run '^TestClients$$' -v .
 	$(MAKE) playground
 	CI=true go test -count 1 -run '^TestClients$$/^playground$$' -v .
@@ -41,22 +41,22 @@ postgres-newest: ## Test with the newest PostgreSQL, from npm (needs Node.js).
 	db/dbtest/newest/test
 
 packages: ## Test the release and its image (needs buildah and root).
-	go test -tags ops -count 1 -v -run '^Test(Release|Image)$$' ./ops
+	go test -tags ops -count 1 -v -run '^Test(Release|Image)$$' ./test/ops
 
 failover: ## Kill the primary of a PostgreSQL cluster under load, and more (needs patroni and etcd).
-	go test -tags ops -count 1 -timeout 5m -v -run '^TestFailover$$' ./ops
+	go test -tags ops -count 1 -timeout 5m -v -run '^TestFailover$$' ./test/ops
 
 chaos: ## Kill the server under load, stop PostgreSQL and fill disks.
-	go test -tags ops -count 1 -timeout 10m -v -run '^TestChaos' ./ops
+	go test -tags ops -count 1 -timeout 10m -v -run '^TestChaos' ./test/ops
 
 rolling: ## Restart servers in turn behind nginx and Caddy, under load, and take their media away.
-	go test -tags ops -count 1 -timeout 10m -v -run '^Test(RollingRestart|ProxyWithoutMedia)$$' ./ops
+	go test -tags ops -count 1 -timeout 10m -v -run '^Test(RollingRestart|ProxyWithoutMedia)$$' ./test/ops
 
 feed: ## Read and write for TEST_DURATION (4m) while faults hide changes; no response may be stale for long.
-	TEST_DURATION=$(TEST_DURATION) go test -tags ops -count 1 -timeout 24h -v -run '^TestFeed' ./ops
+	TEST_DURATION=$(TEST_DURATION) go test -tags ops -count 1 -timeout 24h -v -run '^TestFeed' ./test/ops
 
 soak: ## Serve mixed load with faults for SOAK (20m); memory and the like must not grow.
-	SOAK=$(SOAK) go test -tags ops -count 1 -timeout 24h -v -run '^TestSoak$$' ./ops
+	SOAK=$(SOAK) go test -tags ops -count 1 -timeout 24h -v -run '^TestSoak$$' ./test/ops
 
 fuzz: ## Run every fuzz target for FUZZTIME each (10s).
 	@go test -list '^Fuzz' ./... | \

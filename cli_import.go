@@ -10,43 +10,43 @@ import (
 
 	"portfolio/db"
 	"portfolio/internal/files"
-	"portfolio/internal/legacy"
+	"portfolio/internal/legacyimport"
 	"portfolio/internal/storage"
 )
 
 type importLegacyCommand struct {
 	storeSettings
-	Database     legacy.DatabaseURL `env:"LEGACY_DATABASE_URL" placeholder:"URL" help:"postgres://... of the database of the legacy system, which is only read."`
-	Mapping      string             `placeholder:"FILE" help:"Names of the tables and columns there, as --print-mapping prints them."`
-	PrintMapping bool               `help:"Print the default mapping, with comments."`
-	URL          legacy.ServerURL   `name:"url" env:"LEGACY_URL" placeholder:"URL" help:"Server of the legacy system. With --database, only to compare its responses."`
-	Token        string             `env:"LEGACY_TOKEN" placeholder:"KEY" help:"Token for the legacy system."`
-	Portfolio    []int64            `placeholder:"ID" help:"Portfolio of the links to ask --url for; repeatable."`
-	Links        legacy.Ranges      `placeholder:"RANGES" help:"IDs of the links to ask --url for, such as 1-5000,7000."`
-	Media        legacy.Media       `placeholder:"URL|DIRECTORY" help:"Where the files are. Unset: /media/ of --url."`
-	Rate         float64            `placeholder:"N" help:"Maximum requests per second to the legacy system. Unset: no limit."`
-	Timeout      time.Duration      `default:"1m" help:"Time limit for each response of the legacy system (${default})."`
-	MaxFile      int64              `default:"104857600" placeholder:"BYTES" help:"Maximum size of a file (${default})."`
-	DryRun       bool               `help:"Compare only, and change nothing."`
-	Force        bool               `help:"Replace rows that were changed here."`
-	Delete       bool               `help:"Delete rows here that were moved and are gone in the legacy system."`
-	Report       string             `placeholder:"FILE" help:"File to write the report to, as JSON."`
+	Database     legacyimport.DatabaseURL `env:"LEGACY_DATABASE_URL" placeholder:"URL" help:"postgres://... of the database of the legacy system, which is only read."`
+	Mapping      string                   `placeholder:"FILE" help:"Names of the tables and columns there, as --print-mapping prints them."`
+	PrintMapping bool                     `help:"Print the default mapping, with comments."`
+	URL          legacyimport.ServerURL   `name:"url" env:"LEGACY_URL" placeholder:"URL" help:"Server of the legacy system. With --database, only to compare its responses."`
+	Token        string                   `env:"LEGACY_TOKEN" placeholder:"KEY" help:"Token for the legacy system."`
+	Portfolio    []int64                  `placeholder:"ID" help:"Portfolio of the links to ask --url for; repeatable."`
+	Links        legacyimport.Ranges      `placeholder:"RANGES" help:"IDs of the links to ask --url for, such as 1-5000,7000."`
+	Media        legacyimport.Media       `placeholder:"URL|DIRECTORY" help:"Where the files are. Unset: /media/ of --url."`
+	Rate         float64                  `placeholder:"N" help:"Maximum requests per second to the legacy system. Unset: no limit."`
+	Timeout      time.Duration            `default:"1m" help:"Time limit for each response of the legacy system (${default})."`
+	MaxFile      int64                    `default:"104857600" placeholder:"BYTES" help:"Maximum size of a file (${default})."`
+	DryRun       bool                     `help:"Compare only, and change nothing."`
+	Force        bool                     `help:"Replace rows that were changed here."`
+	Delete       bool                     `help:"Delete rows here that were moved and are gone in the legacy system."`
+	Report       string                   `placeholder:"FILE" help:"File to write the report to, as JSON."`
 }
 
-func (c *importLegacyCommand) options() (legacy.Options, error) {
+func (c *importLegacyCommand) options() (legacyimport.Options, error) {
 	text := ""
 	if c.Mapping != "" {
 		content, err := os.ReadFile(c.Mapping)
 		if err != nil {
-			return legacy.Options{}, fmt.Errorf("--mapping: %w", err)
+			return legacyimport.Options{}, fmt.Errorf("--mapping: %w", err)
 		}
 		text = string(content)
 	}
-	mapping, err := legacy.ParseMapping(text)
+	mapping, err := legacyimport.ParseMapping(text)
 	if err != nil {
-		return legacy.Options{}, fmt.Errorf("--mapping: %w", err)
+		return legacyimport.Options{}, fmt.Errorf("--mapping: %w", err)
 	}
-	options := legacy.Options{
+	options := legacyimport.Options{
 		Database: c.Database, Mapping: mapping, URL: c.URL, Token: c.Token, Portfolios: c.Portfolio, Links: c.Links,
 		Media: c.Media, Rate: c.Rate, Timeout: c.Timeout, MaxFile: c.MaxFile, DryRun: c.DryRun, Force: c.Force, Delete: c.Delete,
 	}
@@ -55,7 +55,7 @@ func (c *importLegacyCommand) options() (legacy.Options, error) {
 
 func (c *importLegacyCommand) Run(ctx context.Context, flags *globalFlags, out streams) error {
 	if c.PrintMapping {
-		_, err := io.WriteString(out.stdout, legacy.DefaultMapping)
+		_, err := io.WriteString(out.stdout, legacyimport.DefaultMapping)
 		return err
 	}
 	options, err := c.options()
@@ -63,8 +63,8 @@ func (c *importLegacyCommand) Run(ctx context.Context, flags *globalFlags, out s
 		return err
 	}
 	return c.withStore(ctx, flags, out, func(database *db.DB, store storage.Store) error {
-		target := legacy.Target{Database: database, Store: store, Log: out.log, Changed: func() { out.auditObjects(ctx, "import legacy", false) }}
-		report, err := legacy.Run(ctx, target, options, out.stderr, isTerminal(out.stderr))
+		target := legacyimport.Target{Database: database, Store: store, Log: out.log, Changed: func() { out.auditObjects(ctx, "import legacy", false) }}
+		report, err := legacyimport.Run(ctx, target, options, out.stderr, isTerminal(out.stderr))
 		if written := c.write(report, out.stdout); written != nil {
 			return errors.Join(err, written)
 		}
@@ -79,7 +79,7 @@ func (c *importLegacyCommand) Run(ctx context.Context, flags *globalFlags, out s
 }
 
 // write prints the report, and writes it to the file.
-func (c *importLegacyCommand) write(report *legacy.Report, to io.Writer) error {
+func (c *importLegacyCommand) write(report *legacyimport.Report, to io.Writer) error {
 	err := report.Write(to)
 	if err != nil || c.Report == "" {
 		return err
@@ -92,13 +92,13 @@ func (c *importLegacyCommand) write(report *legacy.Report, to io.Writer) error {
 }
 
 type compareCommand struct {
-	Legacy  legacy.ServerURL `arg:"" help:"Server of the legacy system."`
-	Here    legacy.ServerURL `arg:"" help:"Server that replaces it."`
-	File    string           `arg:"" default:"-" help:"Access log, or lines of paths; - is standard input (${default})."`
-	Token   string           `env:"LEGACY_TOKEN" placeholder:"KEY" help:"Token, valid on both."`
-	Media   legacy.Media     `placeholder:"URL" help:"Where the files of the legacy system are. Unset: its /media/."`
-	Rate    float64          `default:"10" placeholder:"N" help:"Maximum requests per second to each server (${default}); 0 is no limit."`
-	Timeout time.Duration    `default:"30s" help:"Time limit for each response (${default})."`
+	Legacy  legacyimport.ServerURL `arg:"" help:"Server of the legacy system."`
+	Here    legacyimport.ServerURL `arg:"" help:"Server that replaces it."`
+	File    string                 `arg:"" default:"-" help:"Access log, or lines of paths; - is standard input (${default})."`
+	Token   string                 `env:"LEGACY_TOKEN" placeholder:"KEY" help:"Token, valid on both."`
+	Media   legacyimport.Media     `placeholder:"URL" help:"Where the files of the legacy system are. Unset: its /media/."`
+	Rate    float64                `default:"10" placeholder:"N" help:"Maximum requests per second to each server (${default}); 0 is no limit."`
+	Timeout time.Duration          `default:"30s" help:"Time limit for each response (${default})."`
 }
 
 func (c *compareCommand) Run(ctx context.Context, out streams) error {
@@ -111,7 +111,7 @@ func (c *compareCommand) Run(ctx context.Context, out streams) error {
 		defer func() { _ = file.Close() }()
 		input = file
 	}
-	compared, different, err := legacy.Compare(ctx, legacy.Servers{
+	compared, different, err := legacyimport.Compare(ctx, legacyimport.Servers{
 		Legacy: c.Legacy, Here: c.Here, Token: c.Token, Media: c.Media, Rate: c.Rate, Timeout: c.Timeout,
 	}, input, out.stdout)
 	if err != nil {

@@ -22,8 +22,8 @@ import (
 	"portfolio/db"
 	"portfolio/db/dbtest"
 	"portfolio/internal/auth"
-	"portfolio/internal/legacy"
-	"portfolio/internal/legacy/legacytest"
+	"portfolio/internal/legacyimport"
+	"portfolio/internal/legacyimport/legacytest"
 )
 
 // legacyLinks is the number of links of the legacy system, which with the race detector
@@ -95,7 +95,7 @@ func (m *moving) command(more ...string) *exec.Cmd {
 }
 
 // run runs the command to its end, which must be successful, and returns its report.
-func (m *moving) run(more ...string) *legacy.Report {
+func (m *moving) run(more ...string) *legacyimport.Report {
 	m.t.Helper()
 	name := filepath.Join(m.t.TempDir(), "report.json")
 	if output, err := m.command(append(more, "--report="+name)...).CombinedOutput(); err != nil {
@@ -105,7 +105,7 @@ func (m *moving) run(more ...string) *legacy.Report {
 	if err != nil {
 		m.t.Fatal(err)
 	}
-	report := new(legacy.Report)
+	report := new(legacyimport.Report)
 	if err := json.Unmarshal(text, report); err != nil {
 		m.t.Fatal(err)
 	}
@@ -366,14 +366,14 @@ func TestImportReport(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		var report legacy.Report
+		var report legacyimport.Report
 		if err := json.Unmarshal(text, &report); err != nil {
 			t.Fatal(err)
 		}
-		want := legacy.Report{
+		want := legacyimport.Report{
 			Source: "database", Compared: "rows of the database", Started: report.Started, Finished: report.Finished, Complete: true,
-			Users: legacy.Counts{Moved: 1}, Tokens: legacy.Counts{Moved: 1}, Portfolios: legacy.Counts{Moved: 1},
-			Images: legacy.Counts{Moved: 1}, Links: legacy.Counts{Moved: 1}, Files: legacy.Counts{Missing: 5}, Problems: report.Problems,
+			Users: legacyimport.Counts{Moved: 1}, Tokens: legacyimport.Counts{Moved: 1}, Portfolios: legacyimport.Counts{Moved: 1},
+			Images: legacyimport.Counts{Moved: 1}, Links: legacyimport.Counts{Moved: 1}, Files: legacyimport.Counts{Missing: 5}, Problems: report.Problems,
 		}
 		if diff := cmp.Diff(want, report); diff != "" || len(report.Problems) != 5 {
 			t.Error(diff)

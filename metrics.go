@@ -6,13 +6,13 @@ import (
 	"portfolio/db"
 	"portfolio/internal/admission"
 	"portfolio/internal/auth"
-	"portfolio/internal/cache"
+	"portfolio/internal/changefeed"
 	"portfolio/internal/document"
-	"portfolio/internal/feed"
 	"portfolio/internal/images"
+	"portfolio/internal/livequery"
 	"portfolio/internal/middleware"
+	"portfolio/internal/responsecache"
 	"portfolio/internal/telemetry"
-	"portfolio/internal/topics"
 )
 
 // watched are the parts of the server whose state is a metric.
@@ -22,10 +22,10 @@ type watched struct {
 	authenticator *auth.Authenticator
 	limiter       *middleware.RateLimiter
 	documents     *document.Cache
-	subscribed    *topics.Topics
+	subscribed    *livequery.Topics
 	images        *images.Service
-	responses     *cache.Cache // may be nil
-	changes       *feed.Feed   // may be nil
+	responses     *responsecache.Cache // may be nil
+	changes       *changefeed.Feed     // may be nil
 }
 
 // measure adds the state of the parts to the metrics. It is read when Prometheus

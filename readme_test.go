@@ -16,7 +16,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"portfolio/db/dbtest"
-	"portfolio/internal/legacy/legacytest"
+	"portfolio/internal/legacyimport/legacytest"
 )
 
 // TestMain lets the tests run the program in a separate process: this binary,

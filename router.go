@@ -10,9 +10,9 @@ import (
 
 	"portfolio/compat"
 	"portfolio/internal/health"
+	"portfolio/internal/playground"
 	"portfolio/internal/storage"
 	"portfolio/internal/telemetry"
-	"portfolio/playground"
 )
 
 // sdl is the schema in the schema definition language.

@@ -25,18 +25,18 @@ import (
 	"portfolio/graph/model"
 	"portfolio/internal/admission"
 	"portfolio/internal/auth"
-	"portfolio/internal/cache"
+	"portfolio/internal/changefeed"
 	"portfolio/internal/demo"
 	"portfolio/internal/document"
-	"portfolio/internal/feed"
 	"portfolio/internal/graphqlhttp"
 	"portfolio/internal/health"
 	"portfolio/internal/images"
+	"portfolio/internal/livequery"
 	"portfolio/internal/middleware"
+	"portfolio/internal/playground"
+	"portfolio/internal/responsecache"
 	"portfolio/internal/storage"
 	"portfolio/internal/telemetry"
-	"portfolio/internal/topics"
-	"portfolio/playground"
 )
 
 //go:generate go tool gqlgen generate
@@ -115,11 +115,11 @@ func (c *serveCommand) Run(ctx context.Context, flags *globalFlags, out streams)
 
 // startFeed hears of changes until stop is called, or returns nil if the feed is off. It
 // waits until changes are heard, unless that fails at first.
-func (c *serverSettings) startFeed(ctx context.Context, database *db.DB, log *slog.Logger) (changes *feed.Feed, stop func()) {
+func (c *serverSettings) startFeed(ctx context.Context, database *db.DB, log *slog.Logger) (changes *changefeed.Feed, stop func()) {
 	if c.Feed == "off" {
 		return nil, func() {}
 	}
-	changes = feed.New(feed.Options{
+	changes = changefeed.New(changefeed.Options{
 		Listen: func(ctx context.Context, changed func(db.Change)) (db.Listener, error) {
 			return database.Listen(ctx, c.FeedURL, changed)
 		},
@@ -138,7 +138,7 @@ func (c *serverSettings) startFeed(ctx context.Context, database *db.DB, log *sl
 // serveUntil serves until ctx is canceled. Then it is not ready for ShutdownDelay,
 // closes the listener, ends the subscriptions and waits for the requests in progress.
 func (c *serverSettings) serveUntil(
-	ctx context.Context, server *http.Server, listener *middleware.Listener, checker *health.Checker, subscribed *topics.Topics, log *slog.Logger,
+	ctx context.Context, server *http.Server, listener *middleware.Listener, checker *health.Checker, subscribed *livequery.Topics, log *slog.Logger,
 ) error {
 	server.RegisterOnShutdown(subscribed.Stop)
 	failed := make(chan error, 1)
@@ -191,9 +191,9 @@ func tuneMemory(database *db.DB) *admission.Memory {
 
 // handler constructs the handlers of all paths and wraps them in middleware.
 func (c *serverSettings) handler(
-	database *db.DB, store storage.Store, changes *feed.Feed, checker *health.Checker, demoKey string,
+	database *db.DB, store storage.Store, changes *changefeed.Feed, checker *health.Checker, demoKey string,
 	memory *admission.Memory, watch telemetry.Watch, log *slog.Logger,
-) (http.Handler, *topics.Topics, error) {
+) (http.Handler, *livequery.Topics, error) {
 	admitted := admission.New(c.Clients.MaxConcurrent, database.Connections(), int64(c.Clients.MaxResponse), memory.Hold)
 	authenticator := auth.NewAuthenticator(database, changes, auth.Options{
 		Timeout: c.Clients.RequestTimeout, MaxAge: c.AuthMaxAge, MaxFailures: c.Clients.FailedLogins,
@@ -210,12 +210,12 @@ func (c *serverSettings) handler(
 		service.Observe = watch.ImageStep
 	}
 	resolver := &graph.Resolver{DB: database, Auth: authenticator, Images: service}
-	responses := cache.New(changes, cache.Options{Limit: c.CacheBytes, MaxAge: c.CacheMaxAge, Hold: memory.Hold})
+	responses := responsecache.New(changes, responsecache.Options{Limit: c.CacheBytes, MaxAge: c.CacheMaxAge, Hold: memory.Hold})
 	graphql, err := c.graphQL(resolver, admitted, responses, log)
 	if err != nil {
 		return nil, nil, fmt.Errorf("PERSISTED_DOCUMENTS: %w", err)
 	}
-	graphql.Topics = topics.New(topics.Options{Feed: changes, MaxAge: c.CacheMaxAge, Limit: c.Clients.MaxSubscriptions, Budget: admitted.Topics, Parts: admission.TopicParts})
+	graphql.Topics = livequery.New(livequery.Options{Feed: changes, MaxAge: c.CacheMaxAge, Limit: c.Clients.MaxSubscriptions, Budget: admitted.Topics, Parts: admission.TopicParts})
 	graphql.Watch, graphql.Allow = watch, limiter.Allow
 	if watch.Metrics != nil {
 		watched{database, admitted, authenticator, limiter, graphql.Documents, graphql.Topics, service, responses, changes}.measure(watch.Metrics)
@@ -242,7 +242,7 @@ func (c *serverSettings) handler(
 	return middleware.LogRequests(router, c.Clients.TrustedProxies, watch, log), graphql.Topics, nil
 }
 
-func (c *serverSettings) graphQL(resolver *graph.Resolver, admitted *admission.Admission, responses *cache.Cache, log *slog.Logger) (*graphqlhttp.Handler, error) {
+func (c *serverSettings) graphQL(resolver *graph.Resolver, admitted *admission.Admission, responses *responsecache.Cache, log *slog.Logger) (*graphqlhttp.Handler, error) {
 	persisted := map[string]string{}
 	if c.PersistedDocuments != "" {
 		var err error

@@ -21,8 +21,8 @@ import (
 	"portfolio/graph/graphtest"
 	"portfolio/internal/admission"
 	"portfolio/internal/auth"
-	"portfolio/internal/cache"
-	"portfolio/internal/feed/feedtest"
+	"portfolio/internal/changefeed/changefeedtest"
+	"portfolio/internal/responsecache"
 )
 
 const golden = "testdata/golden.jsonl"
@@ -64,11 +64,11 @@ func newHandler(database *db.DB) *compat.Handler {
 }
 
 // newCached is newHandler with a feed and a cache.
-func newCached(t testing.TB, database *db.DB) (*compat.Handler, *cache.Cache) {
+func newCached(t testing.TB, database *db.DB) (*compat.Handler, *responsecache.Cache) {
 	t.Helper()
-	changes := feedtest.Start(t, database)
+	changes := changefeedtest.Start(t, database)
 	o := options()
-	o.Cache = cache.New(changes, cache.Options{Limit: 64 << 20, MaxAge: time.Minute})
+	o.Cache = responsecache.New(changes, responsecache.Options{Limit: 64 << 20, MaxAge: time.Minute})
 	return compat.New((&graph.Resolver{DB: database}).Query(), auth.NewAuthenticator(database, changes, auth.Options{Timeout: time.Minute, MaxAge: time.Minute}), o), o.Cache
 }
 

@@ -18,7 +18,7 @@ import (
 	"portfolio/db"
 	"portfolio/internal/admission"
 	"portfolio/internal/auth"
-	"portfolio/internal/cache"
+	"portfolio/internal/responsecache"
 	"portfolio/internal/storage"
 	"portfolio/internal/telemetry"
 )
@@ -61,7 +61,7 @@ type Handler struct {
 type Options struct {
 	MediaURL  storage.MediaURL
 	Admission *admission.Admission
-	Cache     *cache.Cache
+	Cache     *responsecache.Cache
 	Timeout   time.Duration // of a request
 	Log       *slog.Logger
 }
@@ -153,17 +153,17 @@ func (h *Handler) serve(r *http.Request, to target, login *auth.Login, start tim
 	defer cancel()
 	resp := h.serveLink(ctx, to, buffer)
 	if resp.status == http.StatusOK && reading.IsWanted() {
-		reading.Store(&cache.Response{Body: slices.Clone(indent(resp.body, to.indent))})
+		reading.Store(&responsecache.Response{Body: slices.Clone(indent(resp.body, to.indent))})
 	}
 	return resp
 }
 
 // lookUp looks for the response in the cache.
-func (h *Handler) lookUp(r *http.Request, to target, login *auth.Login) (*cache.Response, *cache.Reading) {
+func (h *Handler) lookUp(r *http.Request, to target, login *auth.Login) (*responsecache.Response, *responsecache.Reading) {
 	if h.options.Cache == nil || login.Proof.Mark() == 0 {
 		return nil, nil
 	}
-	key := cache.KeyOf(nil, "rest", r.Method, r.RequestURI, to.baseURL, to.accept, auth.Rights(login.Viewer))
+	key := responsecache.KeyOf(nil, "rest", r.Method, r.RequestURI, to.baseURL, to.accept, auth.Rights(login.Viewer))
 	return h.options.Cache.Find(r.Context(), key, login.Proof)
 }
 

@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"portfolio/internal/admission"
-	"portfolio/internal/cache"
+	"portfolio/internal/responsecache"
 )
 
 const optionsBody = `{"name":"Retrieve Portfolio Link","description":"Retrieves detailed information about a specific portfolio link by its unique ID.","renders":["application/json"],"parses":["application/json"]}`
@@ -17,8 +17,8 @@ type response struct {
 	status     int
 	body       []byte
 	page       bool
-	stored     *cache.Response // whose body is sent, if set
-	retryAfter time.Duration   // for statuses 429 and 503
+	stored     *responsecache.Response // whose body is sent, if set
+	retryAfter time.Duration           // for statuses 429 and 503
 }
 
 // detailResponse returns the REST framework's response with a message.

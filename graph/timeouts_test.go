@@ -24,8 +24,8 @@ import (
 	"portfolio/graph/graphtest"
 	"portfolio/internal/admission"
 	"portfolio/internal/auth"
-	"portfolio/internal/feed"
-	"portfolio/internal/feed/feedtest"
+	"portfolio/internal/changefeed"
+	"portfolio/internal/changefeed/changefeedtest"
 	"portfolio/internal/images"
 	"portfolio/internal/storage/storagetest"
 	"portfolio/internal/telemetry"
@@ -47,7 +47,7 @@ func newSlowServer(t *testing.T, dsn string, timeout time.Duration) *slowServer 
 	t.Helper()
 	s := &slowServer{dsn: dsn, database: dbtest.Open(t, dsn), admitted: admission.New(4, 4, 8<<20, nil)}
 	log := slog.New(telemetry.NewLogHandler(telemetry.NewLogWriter(&s.logs), true, slog.LevelInfo))
-	changes := feed.New(feed.Options{
+	changes := changefeed.New(changefeed.Options{
 		Listen: func(ctx context.Context, changed func(db.Change)) (db.Listener, error) {
 			return s.database.Listen(ctx, db.URL{}, func(change db.Change) {
 				if gate := s.gate.Swap(nil); gate != nil {
@@ -59,8 +59,8 @@ func newSlowServer(t *testing.T, dsn string, timeout time.Duration) *slowServer 
 		},
 		Log: slog.New(slog.DiscardHandler),
 	})
-	feedtest.Run(t, changes)
-	feedtest.Await(t, changes)
+	changefeedtest.Run(t, changes)
+	changefeedtest.Await(t, changes)
 	s.authenticator = auth.NewAuthenticator(s.database, changes, auth.Options{Timeout: timeout, MaxAge: time.Minute})
 	resolver := &graph.Resolver{DB: s.database, Auth: s.authenticator}
 	graphQL := graphtest.NewHandler(t, resolver, func(o *graphtest.Options) {

@@ -21,12 +21,12 @@ import (
 	"portfolio/graph/model"
 	"portfolio/internal/admission"
 	"portfolio/internal/auth"
-	"portfolio/internal/cache"
+	"portfolio/internal/changefeed"
+	"portfolio/internal/changefeed/changefeedtest"
 	"portfolio/internal/document"
-	"portfolio/internal/feed"
-	"portfolio/internal/feed/feedtest"
 	"portfolio/internal/graphqlhttp"
-	"portfolio/internal/topics"
+	"portfolio/internal/livequery"
+	"portfolio/internal/responsecache"
 )
 
 // Keys of the users in the recorded rows.
@@ -46,7 +46,7 @@ type Options struct {
 	document.Options
 	graphqlhttp.Handler
 	Schema graphql.ExecutableSchema // default: that of the resolver
-	Feed   *feed.Feed               // nil for none
+	Feed   *changefeed.Feed         // nil for none
 }
 
 // DefaultLimits returns the limits of documents that the server has by default.
@@ -96,7 +96,7 @@ func NewHandler(t testing.TB, resolver *graph.Resolver, change func(*Options)) *
 	h.Execute, h.Documents, h.Auth = graph.NewExecutor(o.Schema, h.Log), documents, resolver.Auth
 	h.Authorize, h.PresentError = graph.Authorize, graph.PresentError(h.Log)
 	if h.Topics == nil {
-		h.Topics = topics.New(topics.Options{Feed: o.Feed, MaxAge: time.Minute, Limit: 10_000, Budget: h.Admission.Topics, Parts: admission.TopicParts})
+		h.Topics = livequery.New(livequery.Options{Feed: o.Feed, MaxAge: time.Minute, Limit: 10_000, Budget: h.Admission.Topics, Parts: admission.TopicParts})
 		t.Cleanup(h.Topics.Stop)
 	}
 	return h
@@ -105,9 +105,9 @@ func NewHandler(t testing.TB, resolver *graph.Resolver, change func(*Options)) *
 // NewCached is NewHandler with a feed and a cache.
 func NewCached(t testing.TB, database *db.DB, change func(*Options)) *graphqlhttp.Handler {
 	t.Helper()
-	changes := feedtest.Start(t, database)
+	changes := changefeedtest.Start(t, database)
 	return NewHandler(t, &graph.Resolver{DB: database}, func(o *Options) {
-		o.Feed, o.Cache = changes, cache.New(changes, cache.Options{Limit: 64 << 20, MaxAge: time.Minute})
+		o.Feed, o.Cache = changes, responsecache.New(changes, responsecache.Options{Limit: 64 << 20, MaxAge: time.Minute})
 		if change != nil {
 			change(o)
 		}

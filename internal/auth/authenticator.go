@@ -14,7 +14,7 @@ import (
 	"golang.org/x/sync/singleflight"
 
 	"portfolio/db"
-	"portfolio/internal/feed"
+	"portfolio/internal/changefeed"
 )
 
 const (
@@ -30,7 +30,7 @@ const (
 // logins of each address.
 type Authenticator struct {
 	db      *db.DB
-	feed    *feed.Feed // may be nil
+	feed    *changefeed.Feed // may be nil
 	timeout time.Duration
 	maxAge  time.Duration
 	now     func() time.Time
@@ -48,9 +48,9 @@ type Authenticator struct {
 type cacheEntry struct {
 	viewer  *db.User
 	expires *db.Time
-	err     error     // ErrInvalidToken or ErrInactiveUser; such an entry is not cached
-	read    time.Time // when the query started
-	mark    feed.Mark // that the query started at
+	err     error           // ErrInvalidToken or ErrInactiveUser; such an entry is not cached
+	read    time.Time       // when the query started
+	mark    changefeed.Mark // that the query started at
 }
 
 func (e *cacheEntry) isExpired(now time.Time) bool {
@@ -65,7 +65,7 @@ type Options struct {
 }
 
 // NewAuthenticator returns an Authenticator on database. The feed may be nil.
-func NewAuthenticator(database *db.DB, changes *feed.Feed, options Options) *Authenticator {
+func NewAuthenticator(database *db.DB, changes *changefeed.Feed, options Options) *Authenticator {
 	return &Authenticator{
 		db: database, feed: changes, timeout: options.Timeout, maxAge: options.MaxAge, now: time.Now,
 		logins: newLogins(options.MaxFailures), cache: map[tokenHash]*cacheEntry{},
@@ -75,9 +75,9 @@ func NewAuthenticator(database *db.DB, changes *feed.Feed, options Options) *Aut
 // Login is the viewer of a request, as far as changes of users, permissions and tokens have
 // been heard of. Nothing may be changed, and no response sent, before Confirm.
 type Login struct {
-	Viewer  *db.User   // must not be modified
-	Expires *db.Time   // when the token expires, nil if it does not
-	Proof   feed.Proof // that began when the request came
+	Viewer  *db.User         // must not be modified
+	Expires *db.Time         // when the token expires, nil if it does not
+	Proof   changefeed.Proof // that began when the request came
 
 	authenticator *Authenticator
 	key           string
@@ -198,7 +198,7 @@ func (a *Authenticator) Invalidate() {
 
 // isCurrent reports whether an entry is valid at a mark, as far as changes have been heard
 // of, and now.
-func (a *Authenticator) isCurrent(entry *cacheEntry, mark feed.Mark, now time.Time) bool {
+func (a *Authenticator) isCurrent(entry *cacheEntry, mark changefeed.Mark, now time.Time) bool {
 	age := now.Sub(entry.read)
 	if a.feed == nil {
 		return age < cacheTTL
@@ -207,7 +207,7 @@ func (a *Authenticator) isCurrent(entry *cacheEntry, mark feed.Mark, now time.Ti
 }
 
 // cached returns the cache entry of a token, nil if it is missing, stale or expired.
-func (a *Authenticator) cached(hash tokenHash, mark feed.Mark, now time.Time) *cacheEntry {
+func (a *Authenticator) cached(hash tokenHash, mark changefeed.Mark, now time.Time) *cacheEntry {
 	a.mu.RLock()
 	entry := a.cache[hash]
 	a.mu.RUnlock()
@@ -221,7 +221,7 @@ func (a *Authenticator) cached(hash tokenHash, mark feed.Mark, now time.Time) *c
 // query whose result is not current for the request. Without a feed, it also repeats a query
 // that began before the request and refused it: the user may have been activated in between.
 // If the feed cannot prove what is current, the request has a query of its own.
-func (a *Authenticator) load(ctx context.Context, hash tokenHash, mark feed.Mark, now time.Time) (*cacheEntry, error) {
+func (a *Authenticator) load(ctx context.Context, hash tokenHash, mark changefeed.Mark, now time.Time) (*cacheEntry, error) {
 	if a.feed != nil && mark == 0 {
 		ctx, cancel := context.WithTimeout(ctx, a.timeout)
 		defer cancel()
@@ -259,7 +259,7 @@ func (a *Authenticator) load(ctx context.Context, hash tokenHash, mark feed.Mark
 }
 
 // query reads a token's viewer from the database.
-func (a *Authenticator) query(ctx context.Context, hash tokenHash, mark feed.Mark, now time.Time) (_ *cacheEntry, err error) {
+func (a *Authenticator) query(ctx context.Context, hash tokenHash, mark changefeed.Mark, now time.Time) (_ *cacheEntry, err error) {
 	defer func() {
 		if value := recover(); value != nil { // singleflight would exit the process
 			err = fmt.Errorf("panic: %v\n%s", value, debug.Stack())

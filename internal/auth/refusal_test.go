@@ -11,8 +11,8 @@ import (
 
 	"portfolio/db"
 	"portfolio/db/dbtest"
-	"portfolio/internal/feed"
-	"portfolio/internal/feed/feedtest"
+	"portfolio/internal/changefeed"
+	"portfolio/internal/changefeed/changefeedtest"
 )
 
 // TestAuthenticator_ForgetsRefusalOfEarlierQuery checks that a request which began after a
@@ -31,9 +31,9 @@ func TestAuthenticator_ForgetsRefusalOfEarlierQuery(t *testing.T) {
 				t.Parallel()
 				dbtest.EachURL(t, func(t *testing.T, dsn string) {
 					database := dbtest.Open(t, dsn)
-					var changes *feed.Feed
+					var changes *changefeed.Feed
 					if withFeed {
-						changes = feedtest.Start(t, database)
+						changes = changefeedtest.Start(t, database)
 					}
 					authenticator := NewAuthenticator(database, changes, Options{Timeout: time.Minute, MaxAge: time.Minute})
 					key, id := createToken(t, database, c.user, nil)
@@ -96,7 +96,7 @@ func TestAuthenticator_ReadsAgainAtMaxAge(t *testing.T) {
 	dbtest.Each(t, func(t *testing.T, database *db.DB) {
 		const maxAge = 5 * time.Second
 		clock := &fakeClock{time.Now()}
-		authenticator := NewAuthenticator(database, feedtest.Start(t, database), Options{Timeout: time.Minute, MaxAge: maxAge})
+		authenticator := NewAuthenticator(database, changefeedtest.Start(t, database), Options{Timeout: time.Minute, MaxAge: maxAge})
 		authenticator.now = func() time.Time { return clock.now }
 		key, _ := createToken(t, database, db.User{Username: "staff", IsActive: true}, nil)
 		for _, step := range []struct {

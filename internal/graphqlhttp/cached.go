@@ -11,7 +11,7 @@ import (
 	"portfolio/db"
 	"portfolio/internal/admission"
 	"portfolio/internal/auth"
-	"portfolio/internal/cache"
+	"portfolio/internal/responsecache"
 	"portfolio/internal/storage"
 	"portfolio/internal/telemetry"
 )
@@ -50,7 +50,7 @@ func (c client) confirmNow(ctx context.Context) (changed bool, err error) {
 // find looks for the response in the cache. The text of the request, not its meaning,
 // decides, so that nothing needs to be parsed. The media type decides only a header.
 // Nothing is cached for anonymous clients: what they may read is nothing but the schema.
-func (h *Handler) find(r *http.Request, from client, received *body) (*cache.Response, *cache.Reading) {
+func (h *Handler) find(r *http.Request, from client, received *body) (*responsecache.Response, *responsecache.Reading) {
 	if h.Cache == nil || from.login == nil || from.login.Proof.Mark() == 0 {
 		return nil, nil
 	}
@@ -58,13 +58,13 @@ func (h *Handler) find(r *http.Request, from client, received *body) (*cache.Res
 	if received != nil {
 		query, content = "", received.content
 	}
-	key := cache.KeyOf(content, "graphql", r.Method, from.baseURL, auth.Rights(from.login.Viewer), query)
+	key := responsecache.KeyOf(content, "graphql", r.Method, from.baseURL, auth.Rights(from.login.Viewer), query)
 	return h.Cache.Find(r.Context(), key, from.login.Proof)
 }
 
 // fromCache returns a response of the cache. While a large one is sent, it counts as if it
 // had been made for this request.
-func (h *Handler) fromCache(r *http.Request, found *cache.Response) response {
+func (h *Handler) fromCache(r *http.Request, found *responsecache.Response) response {
 	record := telemetry.RequestFrom(r.Context())
 	record.Type, record.Operation, record.Cost = found.Type, found.Operation, found.Cost
 	if len(found.Body) < admission.MeterStep {
@@ -79,14 +79,14 @@ func (h *Handler) fromCache(r *http.Request, found *cache.Response) response {
 
 // store stores the result of a query unless it has errors or other viewers would get
 // another one.
-func (r response) store(ctx context.Context, operation *operation, reading *cache.Reading) {
+func (r response) store(ctx context.Context, operation *operation, reading *responsecache.Reading) {
 	if auth.IsForViewer(ctx) {
 		reading.Refuse()
 	}
 	if operation.Operation.Operation != ast.Query || len(r.errors) > 0 || r.data == nil || !reading.IsWanted() {
 		return
 	}
-	made := &cache.Response{
+	made := &responsecache.Response{
 		Body: make([]byte, 0, len(beforeData)+len(r.data)+len("}")),
 		Type: string(operation.Operation.Operation), Operation: strings.Clone(operation.Operation.Name), Cost: operation.cost.Fields,
 	}

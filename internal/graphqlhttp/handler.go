@@ -20,11 +20,11 @@ import (
 	"portfolio/internal/admission"
 	"portfolio/internal/apierror"
 	"portfolio/internal/auth"
-	"portfolio/internal/cache"
 	"portfolio/internal/document"
+	"portfolio/internal/livequery"
+	"portfolio/internal/responsecache"
 	"portfolio/internal/storage"
 	"portfolio/internal/telemetry"
-	"portfolio/internal/topics"
 )
 
 // Handler serves GraphQL over HTTP.
@@ -33,8 +33,8 @@ type Handler struct {
 	Documents    *document.Cache
 	Auth         *auth.Authenticator
 	Admission    *admission.Admission
-	Cache        *cache.Cache
-	Topics       *topics.Topics
+	Cache        *responsecache.Cache
+	Topics       *livequery.Topics
 	Authorize    func(context.Context, *ast.FieldDefinition) error // may the viewer select the field?
 	PresentError graphql.ErrorPresenterFunc
 
@@ -144,8 +144,8 @@ func (h *Handler) respond(w http.ResponseWriter, r *http.Request, can accepted) 
 // serve responds from the cache, or else acquires a slot and executes the operation.
 func (h *Handler) serve(r *http.Request, from client, received *body, can accepted, timeout time.Duration) response {
 	start := time.Now()
-	var found *cache.Response
-	var reading *cache.Reading
+	var found *responsecache.Response
+	var reading *responsecache.Reading
 	if can.json != "" { // otherwise a query is refused, whatever the cache has
 		found, reading = h.find(r, from, received)
 	}
@@ -177,7 +177,7 @@ func (h *Handler) serve(r *http.Request, from client, received *body, can accept
 }
 
 // runConfirmed is run, once more if the viewer turns out to be another one meanwhile.
-func (h *Handler) runConfirmed(ctx context.Context, from client, method string, request *request, slot *admission.Slot, reading *cache.Reading) response {
+func (h *Handler) runConfirmed(ctx context.Context, from client, method string, request *request, slot *admission.Slot, reading *responsecache.Reading) response {
 	made := h.run(reading.Record(from.context(ctx)), from, method, request, slot, reading)
 	if made.confirmed {
 		return made
@@ -207,7 +207,7 @@ func (h *Handler) refuse(ctx context.Context, from client, refused *requestError
 // run executes the operation that a request names, in a slot of its kind. Only a query is
 // executed for a viewer who is not confirmed. The response to a subscription says only
 // what it subscribes to.
-func (h *Handler) run(ctx context.Context, from client, method string, request *request, slot *admission.Slot, reading *cache.Reading) response {
+func (h *Handler) run(ctx context.Context, from client, method string, request *request, slot *admission.Slot, reading *responsecache.Reading) response {
 	found, refused := h.resolve(ctx, request)
 	if refused != nil {
 		return *refused

@@ -12,7 +12,7 @@ import (
 	"portfolio/graph/graphtest"
 	"portfolio/internal/admission"
 	"portfolio/internal/auth"
-	"portfolio/internal/topics"
+	"portfolio/internal/livequery"
 )
 
 // shared is a server whose subscriptions and their memory are divided into four parts.
@@ -20,7 +20,7 @@ type shared struct {
 	*httptest.Server
 	t      *testing.T
 	dsn    string
-	topics *topics.Topics
+	topics *livequery.Topics
 	memory *admission.Budget
 }
 
@@ -28,7 +28,7 @@ func serveShared(t *testing.T, dsn string, limit int, bytes int64) shared {
 	t.Helper()
 	s := shared{t: t, dsn: dsn, memory: admission.NewBudget(bytes, nil)}
 	s.Server = serveSubscriptions(t, dsn, func(o *graphtest.Options) {
-		s.topics = topics.New(topics.Options{Feed: o.Feed, MaxAge: time.Minute, Limit: limit, Budget: s.memory, Parts: 4})
+		s.topics = livequery.New(livequery.Options{Feed: o.Feed, MaxAge: time.Minute, Limit: limit, Budget: s.memory, Parts: 4})
 		o.Topics = s.topics
 	})
 	return s

@@ -18,9 +18,9 @@ import (
 	"portfolio/internal/admission"
 	"portfolio/internal/apierror"
 	"portfolio/internal/auth"
+	"portfolio/internal/livequery"
 	"portfolio/internal/storage"
 	"portfolio/internal/telemetry"
-	"portfolio/internal/topics"
 )
 
 const (
@@ -64,7 +64,7 @@ type subscriber struct {
 
 // subscription is a subscription to the topic of what its viewer may see.
 type subscription struct {
-	*topics.Subscription
+	*livequery.Subscription
 	record *telemetry.Request
 	size   int // bytes of memory that the connection keeps for it
 	rights string
@@ -167,9 +167,9 @@ func (s *subscriber) join(added *subscription, viewer *db.User, text string) *gq
 	for _, part := range []string{added.rights, base, text} {
 		_, _ = fmt.Fprintf(hash, "%d %s", len(part), part) // never fails
 	}
-	joined, err := h.Topics.Subscribe(topics.Request{
-		Key: topics.Key(hash.Sum(nil)), Text: text, Notify: s.notify, Owner: s.owner, Size: added.size,
-		Execute: func(ctx context.Context, text string) topics.Result {
+	joined, err := h.Topics.Subscribe(livequery.Request{
+		Key: livequery.Key(hash.Sum(nil)), Text: text, Notify: s.notify, Owner: s.owner, Size: added.size,
+		Execute: func(ctx context.Context, text string) livequery.Result {
 			ctx = telemetry.WithRequest(ctx, &telemetry.Request{ID: id})
 			return h.executeEvent(storage.WithBaseURL(auth.WithViewer(ctx, viewer), base), text)
 		},
@@ -184,13 +184,13 @@ func (s *subscriber) join(added *subscription, viewer *db.User, text string) *gq
 // topicsError returns the error that clients see for an error of package topics.
 func topicsError(err error) *gqlerror.Error {
 	switch {
-	case errors.Is(err, topics.ErrOff):
+	case errors.Is(err, livequery.ErrOff):
 		return errSubscriptionsOff
-	case errors.Is(err, topics.ErrNotHeard):
+	case errors.Is(err, livequery.ErrNotHeard):
 		return errNotHeard
-	case errors.Is(err, topics.ErrStopping):
+	case errors.Is(err, livequery.ErrStopping):
 		return errStopping
-	case errors.Is(err, topics.ErrLimit):
+	case errors.Is(err, livequery.ErrLimit):
 		return errManyTopics
 	case errors.Is(err, admission.ErrShare):
 		return errShare
@@ -199,11 +199,11 @@ func topicsError(err error) *gqlerror.Error {
 }
 
 // executeEvent executes a subscription once, as a query is executed.
-func (h *Handler) executeEvent(ctx context.Context, text string) (result topics.Result) {
+func (h *Handler) executeEvent(ctx context.Context, text string) (result livequery.Result) {
 	defer func() {
 		if value := recover(); value != nil {
 			h.Log.ErrorContext(ctx, "panic", "value", value, "stack", string(debug.Stack()))
-			result = topics.Result{Errors: gqlerror.List{apierror.New(apierror.Internal, "Internal error.")}}
+			result = livequery.Result{Errors: gqlerror.List{apierror.New(apierror.Internal, "Internal error.")}}
 		}
 	}()
 	ctx, cancel := context.WithTimeout(ctx, h.Timeout)
@@ -231,11 +231,11 @@ func (h *Handler) executeEvent(ctx context.Context, text string) (result topics.
 }
 
 // event returns a response as the result of a topic.
-func (r response) event() topics.Result {
+func (r response) event() livequery.Result {
 	if r.data == nil || slices.ContainsFunc(r.errors, isUnavailable) {
-		return topics.Result{Errors: r.errors, Failed: slices.ContainsFunc(r.errors, isUnavailable)}
+		return livequery.Result{Errors: r.errors, Failed: slices.ContainsFunc(r.errors, isUnavailable)}
 	}
-	return topics.Result{Payload: slices.Concat(r.prefix(), r.data, []byte("}"))}
+	return livequery.Result{Payload: slices.Concat(r.prefix(), r.data, []byte("}"))}
 }
 
 // leave ends a subscription at the wish of its client.

@@ -17,8 +17,8 @@ import (
 
 	"portfolio/db/dbtest"
 	"portfolio/graph/graphtest"
-	"portfolio/internal/feed/feedtest"
-	"portfolio/internal/topics"
+	"portfolio/internal/changefeed/changefeedtest"
+	"portfolio/internal/livequery"
 )
 
 // script is a conversation with a server. Its lines are:
@@ -45,7 +45,7 @@ func serveSubscriptions(t *testing.T, dsn string, change func(*graphtest.Options
 func serveLoaded(t *testing.T, dsn string, change func(*graphtest.Options)) *httptest.Server {
 	t.Helper()
 	database := dbtest.Open(t, dsn)
-	changes := feedtest.Start(t, database)
+	changes := changefeedtest.Start(t, database)
 	return graphtest.Serve(t, database, func(o *graphtest.Options) {
 		o.Feed = changes
 		if change != nil {
@@ -403,7 +403,7 @@ func TestEventStreamRefused(t *testing.T) {
 		for name, change := range map[string]func(*graphtest.Options){
 			"off": func(o *graphtest.Options) { o.Feed = nil },
 			"no slot left": func(o *graphtest.Options) {
-				o.Topics = topics.New(topics.Options{Feed: o.Feed, MaxAge: time.Minute, Budget: o.Admission.Topics})
+				o.Topics = livequery.New(livequery.Options{Feed: o.Feed, MaxAge: time.Minute, Budget: o.Admission.Topics})
 			},
 		} {
 			refusing := serveLoaded(t, dsn, change)

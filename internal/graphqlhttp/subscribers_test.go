@@ -14,7 +14,7 @@ import (
 	"portfolio/graph/graphtest"
 	"portfolio/internal/admission"
 	"portfolio/internal/auth"
-	"portfolio/internal/topics"
+	"portfolio/internal/livequery"
 )
 
 const newKey = "0123456789012345678901234567890123456789"
@@ -120,8 +120,8 @@ func waitFor(t *testing.T, what string, condition func() bool) {
 
 // newTopics returns the topics of a server, with room for a number of subscriptions and
 // bytes.
-func newTopics(o *graphtest.Options, limit int, bytes int64) *topics.Topics {
-	return topics.New(topics.Options{Feed: o.Feed, MaxAge: time.Minute, Limit: limit, Budget: admission.NewBudget(bytes, nil)})
+func newTopics(o *graphtest.Options, limit int, bytes int64) *livequery.Topics {
+	return livequery.New(livequery.Options{Feed: o.Feed, MaxAge: time.Minute, Limit: limit, Budget: admission.NewBudget(bytes, nil)})
 }
 
 // TestSlowSubscribers checks that a client that does not read is dropped, and others get
@@ -130,7 +130,7 @@ func TestSlowSubscribers(t *testing.T) {
 	t.Parallel()
 	dbtest.EachURL(t, func(t *testing.T, dsn string) {
 		t.Parallel()
-		var subscribed *topics.Topics
+		var subscribed *livequery.Topics
 		server := serveSubscriptions(t, dsn, func(o *graphtest.Options) {
 			subscribed = newTopics(o, 10, 64<<20)
 			o.Topics, o.StallTimeout, o.KeepAlive = subscribed, time.Second, time.Hour
@@ -236,7 +236,7 @@ func TestStopSubscriptions(t *testing.T) {
 	t.Parallel()
 	dbtest.EachURL(t, func(t *testing.T, dsn string) {
 		t.Parallel()
-		var subscribed *topics.Topics
+		var subscribed *livequery.Topics
 		server := serveSubscriptions(t, dsn, func(o *graphtest.Options) {
 			subscribed = newTopics(o, 10, 1<<20)
 			o.Topics = subscribed
