@@ -33,9 +33,9 @@ e2e: ## Test the clients of frontends, the gallery and the playground (needs Nod
 	cd examples/gallery && npm ci --loglevel=error
 	find internal/playground/dist -type f ! -name .gitignore -delete
 	CI=true go test -count 1 -run '^FuzzDifferential$$' ./test/e2e
-	CI=true go test -count 1 -run '^TestClients$$' -v .
+	CI=true go test -count 1 -run '^TestClients$$' -v ./test/system
 	$(MAKE) playground
-	CI=true go test -count 1 -run '^TestClients$$/^playground$$' -v .
+	CI=true go test -count 1 -run '^TestClients$$/^playground$$' -v ./test/system
 
 postgres-newest: ## Test with the newest PostgreSQL, from npm (needs Node.js).
 	db/dbtest/newest/test

@@ -38,6 +38,12 @@ func NewSchema(resolver *Resolver) graphql.ExecutableSchema {
 	return generated.NewExecutableSchema(config)
 }
 
+// SDL returns the schema in the schema definition language: the text of schema.graphqls, of
+// which gqlgen keeps a copy in the generated code.
+func SDL() string {
+	return generated.NewExecutableSchema(generated.Config{}).Schema().Query.Position.Src.Input
+}
+
 // NewExecutor returns a function that executes an operation: its document must be
 // valid, and its variables coerced.
 func NewExecutor(schema graphql.ExecutableSchema, log *slog.Logger) func(context.Context, *graphql.OperationContext) *graphql.Response {

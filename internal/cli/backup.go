@@ -1,0 +1,133 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+
+	"portfolio/internal/buildinfo"
+
+	"portfolio/db"
+	"portfolio/internal/backup"
+	"portfolio/internal/config"
+	"portfolio/internal/files"
+	"portfolio/internal/printable"
+	"portfolio/internal/storage"
+)
+
+// embedded returns the SQLite database and the media directory of the settings.
+func (f *globalFlags) embedded(store storage.Location) (target backup.Target, err error) {
+	target = backup.Target{Database: f.Database().SQLitePath(), Media: store.Directory()}
+	switch {
+	case target.Database == "":
+		err = errors.New("DATABASE_URL: must be SQLite; back up PostgreSQL with pg_dump, as docs/backup.md describes")
+	case target.Media == "":
+		err = errors.New("MEDIA_STORE: must be a directory; back up a bucket with its own tools, as docs/backup.md describes")
+	}
+	return target, err
+}
+
+type backupCommand struct {
+	config.Store
+	File string `arg:"" help:"File to write. It must not exist."`
+}
+
+func (c *backupCommand) Run(ctx context.Context, flags *globalFlags, env environment) error {
+	target, err := flags.embedded(c.MediaStore)
+	if err != nil {
+		return err
+	}
+	if _, err := os.Stat(target.Database); errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("DATABASE_URL: %s does not exist", target.Database)
+	}
+	if files.Contains(target.Media, c.File) {
+		return fmt.Errorf("%s would be in MEDIA_STORE, whose files are public", c.File)
+	}
+	database, err := flags.Database().Open(ctx) // and do not migrate: the server may be older
+	if err != nil {
+		return fmt.Errorf("DATABASE_URL: %w", err)
+	}
+	defer func() { _ = database.Close() }()
+	if err := database.CheckSchema(ctx); err != nil && !errors.Is(err, db.ErrSchemaBehind) {
+		return err
+	}
+	missing, err := backup.Create(ctx, backup.Source{Database: database, Media: target.Media, Program: buildinfo.Read().String()}, c.File)
+	if err != nil {
+		return err
+	}
+	flags.printDefault(env)
+	if missing > 0 {
+		_, _ = fmt.Fprintf(env.stderr, "portfolio: %d files of rows do not exist: \"portfolio media sweep\" lists them\n", missing)
+	}
+	return printBackup(ctx, env, c.File)
+}
+
+// printBackup checks a backup and prints what it has.
+func printBackup(ctx context.Context, env environment, name string) error {
+	return withArchive(name, func(archive *backup.Archive) error {
+		contents, err := archive.Check(ctx)
+		if err != nil {
+			return err
+		}
+		_, err = fmt.Fprintf(env.stdout, "%s: %d files and the database, %d bytes, of %s.\n",
+			printable.Quote(name), contents.Files, contents.Bytes, archive.Info.Time.Format("2006-01-02T15:04:05Z"))
+		return err
+	})
+}
+
+func withArchive(name string, fn func(*backup.Archive) error) error {
+	file, err := os.Open(name)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = file.Close() }()
+	info, err := file.Stat()
+	if err != nil {
+		return err
+	}
+	archive, err := backup.Read(file, info.Size())
+	if err != nil {
+		return err
+	}
+	return fn(archive)
+}
+
+type restoreCommand struct {
+	config.Store
+	File  string `arg:"" help:"Backup to restore."`
+	Force bool   `help:"Replace the database and the files that are there."`
+	Check bool   `help:"Check the backup, and restore nothing."`
+}
+
+func (c *restoreCommand) Run(ctx context.Context, flags *globalFlags, env environment) error {
+	if c.Check {
+		return printBackup(ctx, env, c.File)
+	}
+	target, err := flags.embedded(c.MediaStore)
+	if err != nil {
+		return err
+	}
+	if target.Interrupted() {
+		if err := target.Finish(); err != nil {
+			return err
+		}
+		env.auditObjects(ctx, "restore", false)
+		_, err := fmt.Fprintln(env.stdout, "Finished the restore that was interrupted.")
+		return err
+	}
+	if _, err := flags.existingDatabase(); err != nil {
+		return err
+	}
+	return withArchive(c.File, func(archive *backup.Archive) error {
+		contents, err := target.Restore(ctx, archive, c.Force)
+		if err != nil {
+			return err
+		}
+		flags.printDefault(env)
+		env.auditObjects(ctx, "restore", false)
+		_, err = fmt.Fprintf(env.stdout, "Restored %d files and the database, %d bytes.\n", contents.Files, contents.Bytes)
+		return err
+	})
+}

@@ -1,0 +1,163 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"reflect"
+	"slices"
+	"strings"
+
+	"github.com/alecthomas/kong"
+
+	"portfolio/db"
+	"portfolio/internal/config"
+	"portfolio/internal/files"
+	"portfolio/internal/printable"
+	"portfolio/internal/server"
+	"portfolio/internal/storage"
+)
+
+// configCommand prints the settings that a server would have.
+type configCommand struct{ config.Server }
+
+func (configCommand) Run(line *kong.Context, env environment) error {
+	for _, flag := range line.Flags() {
+		if len(flag.Envs) == 0 {
+			continue
+		}
+		if _, err := fmt.Fprintf(env.stdout, "%s=%s\n", flag.Envs[0], format(flag.Target)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// format returns a value as its variable has it. The types of settings mask their
+// secrets themselves.
+func format(value reflect.Value) string {
+	if value.Kind() == reflect.Slice {
+		elements := make([]string, value.Len())
+		for i := range elements {
+			elements[i] = format(value.Index(i))
+		}
+		return strings.Join(elements, ",")
+	}
+	return printable.Quote(fmt.Sprint(value.Interface()))
+}
+
+// checkCommand checks all that a server needs, and serves nothing.
+type checkCommand struct{ config.Server }
+
+// report prints one line for each check.
+type report struct {
+	to     io.Writer
+	failed bool
+}
+
+func (r *report) line(what string, err error, found string) {
+	if err != nil {
+		r.failed = true
+		_, _ = fmt.Fprintf(r.to, "failed  %s: %s\n", what, oneLine(err))
+		return
+	}
+	_, _ = fmt.Fprintf(r.to, "ok      %s: %s\n", what, printable.Escape(found))
+}
+
+// warn prints a line about what keeps no server from starting.
+func (r *report) warn(what, problem string) {
+	_, _ = fmt.Fprintf(r.to, "warning %s: %s\n", what, problem)
+}
+
+func (c *checkCommand) Run(ctx context.Context, flags *globalFlags, env environment, settings []config.Error) error {
+	report := &report{to: env.stdout}
+	invalid := func(name string) bool {
+		return slices.ContainsFunc(settings, func(mistake config.Error) bool { return mistake.Setting == name })
+	}
+	for _, mistake := range settings {
+		report.line(mistake.Setting, mistake.Err, "")
+	}
+	if len(settings) == 0 {
+		report.line("settings", nil, "valid")
+	}
+	var database *db.DB
+	if !invalid("DATABASE_URL") {
+		database = c.checkDatabase(ctx, flags.Database(), report)
+	}
+	if _, err := os.ReadFile(demoKeyFile); flags.DatabaseURL.IsZero() && err != nil && !errors.Is(err, fs.ErrNotExist) {
+		report.line("demo", files.Explain("", err), "")
+	}
+	var store storage.Store
+	if !invalid("MEDIA_STORE") {
+		store = c.checkStore(ctx, report)
+	}
+	if database != nil {
+		defer func() { _ = database.Close() }()
+	}
+	if store != nil {
+		defer func() { _ = store.Close() }()
+	}
+	if len(settings) == 0 && database != nil && store != nil {
+		s, err := server.New(ctx, &c.Server, database, store, server.Options{Log: env.log})
+		if err != nil {
+			report.line("server", err, "")
+		} else {
+			s.Close(ctx)
+		}
+	}
+	if report.failed {
+		return errors.New("the server cannot start")
+	}
+	return nil
+}
+
+// checkDatabase opens the database and compares its schema. If there is no database, it creates
+// and migrates another beside it, which it removes.
+func (c *checkCommand) checkDatabase(ctx context.Context, url db.URL, report *report) *db.DB {
+	if path := url.SQLitePath(); path != "" {
+		if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+			report.line("database", db.TryCreate(ctx, path), url.String()+" does not exist yet; serve creates it")
+			return nil
+		}
+	}
+	database, err := url.Open(ctx)
+	if err != nil {
+		report.line("database", err, "")
+		return nil
+	}
+	found := url.String() + ", the schema is current"
+	err = database.CheckSchema(ctx)
+	current := err == nil
+	if errors.Is(err, db.ErrSchemaBehind) {
+		if database.Postgres() {
+			err = fmt.Errorf("%w: run \"portfolio migrate\" first", err)
+		} else {
+			found, err = url.String()+", the schema is behind; serve migrates it", nil
+		}
+	}
+	var problems []string
+	if err == nil && current {
+		problems, err = database.Problems(ctx)
+	}
+	if err == nil {
+		err = database.CheckWritable(ctx)
+	}
+	report.line("database", err, found)
+	for _, problem := range problems {
+		report.warn("database", problem)
+	}
+	return database
+}
+
+// checkStore opens the media store and writes, reads and deletes a file.
+func (c *checkCommand) checkStore(ctx context.Context, report *report) storage.Store {
+	store, err := c.MediaStore.Open(ctx)
+	if err == nil {
+		err = storage.Probe(ctx, store)
+	}
+	report.line("media store", err, c.MediaStore.String()+", a file was written, read and deleted")
+	return store
+}

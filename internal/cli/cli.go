@@ -1,0 +1,241 @@
+// Package cli has the commands of the program.
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"os"
+	"reflect"
+	"strings"
+
+	"portfolio/internal/buildinfo"
+
+	"github.com/alecthomas/kong"
+
+	"portfolio/db"
+	"portfolio/internal/config"
+	"portfolio/internal/printable"
+	"portfolio/internal/telemetry"
+)
+
+type commands struct {
+	globalFlags
+	Version kong.VersionFlag `help:"Print the version."`
+
+	Serve   serveCommand   `cmd:"" default:"withargs" help:"Run the server (the default)."`
+	Migrate migrateCommand `cmd:"" help:"Migrate the database to the current schema."`
+	Check   checkCommand   `cmd:"" help:"Check the settings, the database and the media store of the server."`
+	Config  configCommand  `cmd:"" help:"Print the settings of the server, without passwords."`
+	User    struct {
+		Create userCreateCommand `cmd:"" help:"Create a user."`
+		List   userListCommand   `cmd:"" help:"List users."`
+		Set    userSetCommand    `cmd:"" help:"Change a user, and print it."`
+		Delete userDeleteCommand `cmd:"" help:"Delete a user and its tokens."`
+	} `cmd:"" help:"Manage users."`
+	Token struct {
+		Create tokenCreateCommand `cmd:"" help:"Create a token and print its key. The key cannot be shown again."`
+		List   tokenListCommand   `cmd:"" help:"List tokens."`
+		Revoke tokenRevokeCommand `cmd:"" help:"Revoke a token."`
+		Import tokenImportCommand `cmd:"" help:"Import tokens from the legacy system."`
+	} `cmd:"" help:"Manage API tokens."`
+	Images struct {
+		Create imagesCreateCommand `cmd:"" help:"Import image files and create their thumbnails."`
+	} `cmd:"" help:"Manage images."`
+	Media struct {
+		Sweep mediaSweepCommand `cmd:"" help:"Find files without a row, and rows without their file."`
+	} `cmd:"" help:"Manage the files of the media store."`
+	Import struct {
+		Legacy  importLegacyCommand `cmd:"" help:"Move the legacy system over: its users, tokens, portfolios, links, images and files."`
+		Compare compareCommand      `cmd:"" help:"Compare the responses of the legacy system with those of the server that replaces it."`
+	} `cmd:"" help:"Move from the legacy system."`
+	Healthcheck healthcheckCommand `cmd:"" help:"Exit with code 0 if the server is ready, or with code 1."`
+
+	Backup  backupCommand  `cmd:"" help:"Back up an SQLite database and its media directory to a file."`
+	Restore restoreCommand `cmd:"" help:"Restore a backup. The server must not run."`
+}
+
+// Output is where the program prints.
+type Output struct{ Stdout, Stderr io.Writer }
+
+// environment is what a command has besides its arguments and settings.
+type environment struct {
+	stdout, stderr io.Writer
+	log            *slog.Logger
+}
+
+// globalFlags are the settings of all commands.
+type globalFlags struct{ config.Global }
+
+// Run runs one command line and returns the exit code: 0, or 1 after one line
+// on stderr for each error.
+func Run(ctx context.Context, args []string, output Output) int {
+	stdout, stderr := output.Stdout, output.Stderr
+	fail := func(err error) int {
+		_, _ = fmt.Fprintf(stderr, "portfolio: %s\n", oneLine(err))
+		return 1
+	}
+	var line commands
+	exited := -1
+	parser, err := kong.New(&line,
+		kong.Name("portfolio"),
+		kong.Description("Serve portfolios over GraphQL and the legacy REST endpoint."),
+		kong.Vars{"version": buildinfo.Read().String()},
+		kong.Writers(stdout, stderr),
+		kong.Exit(func(code int) { exited = code }),
+		kong.ShortUsageOnError(),
+	)
+	wrong := config.Errors{}
+	if err = errors.Join(err, wrong.Collect(parser.Model)); err != nil {
+		panic(err) // invalid command definition
+	}
+	command, err := parser.Parse(args)
+	if exited >= 0 { // --help or --version
+		return exited
+	}
+	if err != nil {
+		return fail(suggest(parser, args, err))
+	}
+	settings := wrong.Of(command)
+	selected := command.Selected().Target.Addr()
+	if checked, ok := reflect.TypeAssert[interface {
+		Check(*config.Global) []config.Error
+	}](selected); ok {
+		settings = append(settings, checked.Check(&line.Global)...)
+	}
+	if _, reports := reflect.TypeAssert[*checkCommand](selected); !reports && len(settings) > 0 {
+		for _, mistake := range settings {
+			fail(mistake)
+		}
+		return 1
+	}
+	records := telemetry.NewLogWriter(stderr)
+	defer records.Flush()
+	isJSON := line.LogFormat == "json" || line.LogFormat == "auto" && !isTerminal(stderr)
+	logger := slog.New(telemetry.NewLogHandler(records, isJSON, line.LogLevel.Level))
+	command.BindTo(ctx, (*context.Context)(nil))
+	if err := command.Run(&line.globalFlags, environment{stdout, stderr, logger}, settings); err != nil {
+		return fail(err)
+	}
+	return 0
+}
+
+// oneLine returns the text of an error, which may quote foreign text, as one line.
+func oneLine(err error) string {
+	return printable.Escape(strings.Join(strings.Fields(err.Error()), " "))
+}
+
+// suggest adds a suggestion to the error of an unknown command. The parser takes
+// its name for an argument of the default command, so it is parsed without one.
+func suggest(parser *kong.Kong, args []string, err error) error {
+	const unknown = "unexpected argument "
+	if strings.HasPrefix(err.Error(), unknown) {
+		parser.Model.DefaultCmd = nil
+		if _, better := parser.Parse(args); better != nil && strings.HasPrefix(better.Error(), unknown) {
+			return better
+		}
+	}
+	return err
+}
+
+// existingDatabase returns the URL of the database of a command. Only serve creates the
+// default one: for others a missing setting is more likely a mistake.
+func (f *globalFlags) existingDatabase() (db.URL, error) {
+	url := f.Database()
+	if _, err := os.Stat(url.SQLitePath()); f.DatabaseURL.IsZero() && errors.Is(err, fs.ErrNotExist) {
+		return url, fmt.Errorf("DATABASE_URL: is not set, and %s, which \"portfolio serve\" creates without it, does not exist", url.SQLitePath())
+	}
+	return url, nil
+}
+
+// printDefault prints which database a command uses that no setting names.
+func (f *globalFlags) printDefault(env environment) {
+	if f.DatabaseURL.IsZero() {
+		_, _ = fmt.Fprintf(env.stderr, "portfolio: DATABASE_URL is not set: the database is %s\n", f.Database())
+	}
+}
+
+// open opens the database. It migrates SQLite, and PostgreSQL if migrate is set;
+// otherwise the schema must be current.
+func (f *globalFlags) open(ctx context.Context, migrate bool, log *slog.Logger) (*db.DB, error) {
+	database, err := f.Database().Open(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("DATABASE_URL: %w", err)
+	}
+	if migrate || !database.Postgres() {
+		var applied []string
+		if applied, err = database.Migrate(ctx); len(applied) > 0 {
+			log.Info("migrated the database", "applied", applied)
+		}
+		if err == nil && len(applied) > 0 {
+			err = warnOfTimes(ctx, database, log)
+		}
+	} else if err = database.CheckSchema(ctx); errors.Is(err, db.ErrSchemaBehind) {
+		err = fmt.Errorf("%w: run \"portfolio migrate\" first", err)
+	}
+	if err != nil {
+		return nil, errors.Join(err, database.Close())
+	}
+	return database, nil
+}
+
+// warnOfTimes logs the rows of SQLite that a migration could not convert. They are looked for
+// only then, since it takes a scan of all tables.
+func warnOfTimes(ctx context.Context, database *db.DB, log *slog.Logger) error {
+	if database.Postgres() {
+		return nil
+	}
+	problems, err := database.Problems(ctx)
+	for _, problem := range problems {
+		log.WarnContext(ctx, "the database needs attention", "problem", problem)
+	}
+	return err
+}
+
+// withDB opens the database, calls fn and closes the database.
+func (f *globalFlags) withDB(ctx context.Context, env environment, fn func(*db.DB) error) error {
+	if _, err := f.existingDatabase(); err != nil {
+		return err
+	}
+	database, err := f.open(ctx, false, env.log)
+	if err != nil {
+		return err
+	}
+	f.printDefault(env)
+	return errors.Join(fn(database), database.Close())
+}
+
+type migrateCommand struct{ config.ChangeFeed }
+
+func (c migrateCommand) Run(ctx context.Context, flags *globalFlags, env environment) error {
+	url, err := flags.existingDatabase()
+	if err != nil {
+		return err
+	}
+	database, err := url.Open(ctx)
+	if err != nil {
+		return fmt.Errorf("DATABASE_URL: %w", err)
+	}
+	flags.printDefault(env)
+	applied, err := database.Migrate(ctx)
+	for _, name := range applied {
+		_, _ = fmt.Fprintf(env.stdout, "Applied %s.\n", name)
+	}
+	if err == nil {
+		err = database.SetFeed(ctx, c.Feed == "on")
+	}
+	if err == nil {
+		_, err = fmt.Fprintln(env.stdout, "The schema is up to date.")
+	}
+	if err == nil {
+		var problems []string
+		problems, err = database.Problems(ctx)
+		for _, problem := range problems {
+			_, _ = fmt.Fprintf(env.stdout, "Warning: %s.\n", problem)
+		}
+	}
+	return errors.Join(err, database.Close())
+}

@@ -1,0 +1,115 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net"
+	"time"
+
+	"portfolio/db"
+	"portfolio/internal/config"
+	"portfolio/internal/demo"
+	"portfolio/internal/server"
+)
+
+type serveCommand struct {
+	config.Server
+	Migrate bool `help:"Migrate a PostgreSQL database first."`
+}
+
+// demoKeyFile is where the key of the demo is stored.
+const demoKeyFile = config.DataDirectory + "/demo-token"
+
+// Run serves until ctx is canceled, then shuts down gracefully.
+func (c *serveCommand) Run(ctx context.Context, flags *globalFlags, env environment) error {
+	database, err := c.openDatabase(ctx, flags, env.log)
+	if err != nil || database == nil {
+		return err
+	}
+	defer func() { _ = database.Close() }()
+	store, err := openStore(ctx, c.MediaStore)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = store.Close() }()
+	demoKey := ""
+	if flags.DatabaseURL.IsZero() {
+		if demoKey, err = demo.Load(ctx, database, store, demoKeyFile); err != nil {
+			return err
+		}
+	}
+	problems, err := database.SearchProblems(ctx)
+	if err != nil {
+		return err
+	}
+	for _, problem := range problems {
+		env.log.Warn("the database needs attention", "problem", problem)
+	}
+	s, err := server.New(ctx, &c.Server, database, store, server.Options{DemoKey: demoKey, Log: env.log})
+	if err != nil {
+		return err
+	}
+	defer s.Close(ctx)
+	listener, err := s.Listen(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = listener.Close() }()
+	admin, stop, err := s.ListenAdmin(ctx)
+	if err != nil {
+		return err
+	}
+	defer stop()
+	if admin != nil {
+		_, _ = fmt.Fprintf(env.stdout, "Metrics:     http://%s/metrics\n", admin)
+	}
+	c.printBanner(env, listener.Addr(), demoKey)
+	return s.Serve(ctx, listener)
+}
+
+func (c *serveCommand) printBanner(env environment, address net.Addr, demoKey string) {
+	host, port, _ := net.SplitHostPort(address.String())
+	base := "http://" + net.JoinHostPort(localHost(host), port)
+	if c.Playground == "on" {
+		_, _ = fmt.Fprintf(env.stdout, "Playground:  %s/\n", base)
+	}
+	_, _ = fmt.Fprintf(env.stdout, "GraphQL:     %s/graphql\n", base)
+	if demoKey != "" {
+		_, _ = fmt.Fprintf(env.stdout, "Try:         curl -H 'Authorization: Token %s' %s/api/portfolios/%d/links/%d\n",
+			demoKey, base, demo.PortfolioID, demo.LinkID)
+	}
+	_, _ = fmt.Fprintln(env.stdout, "Ready. Ctrl-C stops.")
+}
+
+// databasePause is the time between two attempts to open a database that is unavailable.
+const databasePause = time.Second
+
+// openDatabase opens the database. While PostgreSQL is unavailable it waits, and the server is
+// alive but not ready. If ctx is canceled meanwhile, the DB is nil.
+func (c *serveCommand) openDatabase(ctx context.Context, flags *globalFlags, log *slog.Logger) (*db.DB, error) {
+	database, err := flags.open(ctx, c.Migrate, log)
+	if flags.Database().SQLitePath() != "" || !db.IsOutage(err) {
+		return database, err
+	}
+	stop, listenErr := server.ServeUnavailable(ctx, &c.Server, log)
+	if listenErr != nil {
+		return nil, listenErr
+	}
+	defer stop()
+	for lastText := ""; db.IsOutage(err); database, err = flags.open(ctx, c.Migrate, log) {
+		if text := err.Error(); text != lastText {
+			log.WarnContext(ctx, "waiting for the database", "error", err)
+			lastText = text
+		}
+		select {
+		case <-ctx.Done():
+			return nil, nil //nolint:nilnil // documented
+		case <-time.After(databasePause):
+		}
+	}
+	if err == nil {
+		log.InfoContext(ctx, "the database is available")
+	}
+	return database, err
+}

@@ -1,0 +1,80 @@
+package server
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/pprof" //nolint:gosec // its handlers are served by the admin listener only
+	"time"
+
+	"portfolio/internal/buildinfo"
+	"portfolio/internal/config"
+	"portfolio/internal/middleware"
+	"portfolio/internal/telemetry"
+)
+
+// adminTimeout is the time limit of a response of the admin listener. A profile
+// takes as many seconds as its client asks for.
+const adminTimeout = 5 * time.Minute
+
+// watch returns the metrics and traces of a server.
+func watch(ctx context.Context, settings *config.Server, log *slog.Logger) (watch telemetry.Watch, err error) {
+	build := buildinfo.Read()
+	if settings.AdminAddr != "" {
+		watch.Metrics = telemetry.NewMetrics(build.Version, build.Commit)
+	}
+	watch.Tracing, err = telemetry.NewTracing(ctx, build.Version, log)
+	return watch, err
+}
+
+// ListenAdmin serves metrics, profiles, version and health at ADMIN_ADDR until stop is called.
+// The address is nil if ADMIN_ADDR is not set.
+func (s *Server) ListenAdmin(ctx context.Context) (address net.Addr, stop func(), err error) {
+	metrics, c := s.watch.Metrics, s.settings
+	if metrics == nil {
+		return nil, func() {}, nil
+	}
+	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", string(c.AdminAddr))
+	if err != nil {
+		return nil, nil, fmt.Errorf("ADMIN_ADDR: %w", err)
+	}
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", metrics.Handler())
+	mux.HandleFunc("GET /version", serveVersion)
+	mux.Handle("GET /healthz", s.handler)
+	mux.Handle("GET /readyz", s.handler)
+	mux.Handle("GET /readyz/queries", s.handler)
+	mux.HandleFunc("/debug/pprof/", pprof.Index)
+	mux.HandleFunc("/debug/pprof/cmdline", pprof.Cmdline)
+	mux.HandleFunc("/debug/pprof/profile", pprof.Profile)
+	mux.HandleFunc("/debug/pprof/symbol", pprof.Symbol)
+	mux.HandleFunc("/debug/pprof/trace", pprof.Trace)
+	admin := &http.Server{
+		Handler:        middleware.CheckHost(append(c.AdminHosts, ownHost(c.AdminAddr)...), mux),
+		ReadTimeout:    c.Clients.HeaderTimeout,
+		WriteTimeout:   adminTimeout,
+		IdleTimeout:    c.Clients.IdleTimeout,
+		MaxHeaderBytes: maxHeader,
+		ErrorLog:       slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
+	}
+	go func() { _ = admin.Serve(listener) }() // until it is closed
+	return listener.Addr(), func() { _ = admin.Close() }, nil
+}
+
+// ownHost returns the host of an address, unless it stands for all addresses.
+func ownHost(address config.Address) []middleware.Host {
+	var host middleware.Host
+	name, _, _ := net.SplitHostPort(string(address))
+	if ip := net.ParseIP(name); ip != nil && ip.IsUnspecified() || host.UnmarshalText([]byte(name)) != nil {
+		return nil
+	}
+	return []middleware.Host{host}
+}
+
+func serveVersion(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Content-Type", "application/json")
+	_ = json.NewEncoder(w).Encode(buildinfo.Read())
+}

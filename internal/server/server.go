@@ -1,0 +1,256 @@
+// Package server builds the parts of the server, connects them, and serves.
+package server
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"sync"
+	"time"
+
+	"portfolio/compat"
+	"portfolio/db"
+	"portfolio/graph"
+	"portfolio/graph/model"
+	"portfolio/internal/admission"
+	"portfolio/internal/auth"
+	"portfolio/internal/changefeed"
+	"portfolio/internal/config"
+	"portfolio/internal/document"
+	"portfolio/internal/graphqlhttp"
+	"portfolio/internal/health"
+	"portfolio/internal/images"
+	"portfolio/internal/livequery"
+	"portfolio/internal/middleware"
+	"portfolio/internal/playground"
+	"portfolio/internal/responsecache"
+	"portfolio/internal/storage"
+	"portfolio/internal/telemetry"
+)
+
+const (
+	shutdownTimeout = 20 * time.Second
+	writeTimeout    = time.Minute      // of a response; handlers may extend it
+	maxHeader       = 64 << 10         // bytes
+	keepAlive       = 30 * time.Second // between pings, less than the time after which proxies close connections
+)
+
+// Server is the parts of a server that outlive a request.
+type Server struct {
+	settings    *config.Server
+	log         *slog.Logger
+	watch       telemetry.Watch
+	memory      *admission.Memory
+	changes     *changefeed.Feed // nil if off
+	checker     *health.Checker
+	subscribed  *livequery.Topics
+	connections *middleware.ConnectionLimiter
+	handler     http.Handler // of all paths
+}
+
+// Options are what a server needs besides its settings, its database and its store.
+type Options struct {
+	DemoKey string // key of the token that the playground offers, if any
+	Log     *slog.Logger
+}
+
+// New builds a server, which serves nothing yet. Close releases it.
+func New(ctx context.Context, settings *config.Server, database *db.DB, store storage.Store, o Options) (*Server, error) {
+	memory := tuneMemory(database)
+	s := &Server{
+		settings: settings, log: o.Log, memory: memory,
+		changes: newFeed(settings, database, o.Log), checker: health.NewChecker(database, store),
+		connections: middleware.NewConnectionLimiter(settings.Clients.MaxConnections, memory.Hold),
+	}
+	s.checker.Log = o.Log
+	var err error
+	if s.watch, err = watch(ctx, settings, o.Log); err != nil {
+		return nil, err
+	}
+	if err := s.build(database, store, o); err != nil {
+		s.Close(ctx)
+		return nil, err
+	}
+	return s, nil
+}
+
+// Close releases what New acquired. The server must not be serving.
+func (s *Server) Close(ctx context.Context) { s.watch.Close(ctx, s.log) }
+
+// ServeHTTP responds to a request of any path. Serve calls it.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.handler.ServeHTTP(w, r) }
+
+// Listen listens at ADDR, for Serve.
+func (s *Server) Listen(ctx context.Context) (*middleware.Listener, error) {
+	listener, err := s.connections.Listen(ctx, string(s.settings.Addr))
+	if err != nil {
+		return nil, fmt.Errorf("ADDR: %w", err)
+	}
+	return listener, nil
+}
+
+// Serve serves until ctx is canceled. Then it is not ready for ShutdownDelay, closes the
+// listener, ends the subscriptions and waits for the requests in progress.
+func (s *Server) Serve(ctx context.Context, listener *middleware.Listener) error {
+	defer s.startFeed(ctx)()
+	server := newHTTPServer(s.settings, s.connections.Handler(s.handler), s.connections, s.log)
+	server.RegisterOnShutdown(s.subscribed.Stop)
+	failed := make(chan error, 1)
+	go func() { failed <- server.Serve(listener) }()
+	select {
+	case err := <-failed:
+		return err
+	case <-ctx.Done():
+	}
+	s.log.Info("shutting down", "delay", s.settings.ShutdownDelay.String())
+	s.checker.Stop()
+	select {
+	case err := <-failed:
+		return err
+	case <-time.After(s.settings.ShutdownDelay): // balancers have seen that the server is not ready
+	}
+	if s.settings.ShutdownDelay > 0 { // there may be a balancer
+		listener.Drain()
+	}
+	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTimeout)
+	defer cancel()
+	if err := cmp.Or(server.Shutdown(drain), s.subscribed.Wait(drain)); err != nil {
+		return fmt.Errorf("requests were still in progress after %s: %w", shutdownTimeout, errors.Join(err, server.Close()))
+	}
+	return nil
+}
+
+// newFeed returns the change feed, or nil if it is off.
+func newFeed(settings *config.Server, database *db.DB, log *slog.Logger) *changefeed.Feed {
+	if settings.Feed == "off" {
+		return nil
+	}
+	return changefeed.New(changefeed.Options{
+		Listen: func(ctx context.Context, changed func(db.Change)) (db.Listener, error) {
+			return database.Listen(ctx, settings.FeedURL, changed)
+		},
+		Slack: settings.CacheSlack, Log: log,
+	})
+}
+
+// startFeed runs the change feed until stop is called. It waits until the feed is connected,
+// or its first attempt has failed.
+func (s *Server) startFeed(ctx context.Context) (stop func()) {
+	if s.changes == nil {
+		return func() {}
+	}
+	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx)) // also while the server shuts down
+	var running sync.WaitGroup
+	running.Go(func() { s.changes.Run(ctx) })
+	<-s.changes.Tried()
+	return func() {
+		cancel()
+		running.Wait()
+	}
+}
+
+func newHTTPServer(settings *config.Server, handler http.Handler, connections *middleware.ConnectionLimiter, log *slog.Logger) *http.Server {
+	clients := settings.Clients
+	return &http.Server{
+		Handler:           handler,
+		ReadHeaderTimeout: clients.HeaderTimeout,
+		ReadTimeout:       clients.BodyTimeout,
+		WriteTimeout:      clients.BodyTimeout + clients.RequestTimeout + writeTimeout,
+		IdleTimeout:       clients.IdleTimeout,
+		MaxHeaderBytes:    maxHeader,
+		ConnState:         connections.ConnState,
+		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+	}
+}
+
+// sqlitePages is the memory in bytes that SQLite takes outside of Go's heap.
+const sqlitePages = 16 << 20
+
+func tuneMemory(database *db.DB) *admission.Memory {
+	if database.Postgres() {
+		return admission.TuneMemory(0)
+	}
+	return admission.TuneMemory(sqlitePages)
+}
+
+// build builds the handlers of all paths and wraps them in middleware.
+func (s *Server) build(database *db.DB, store storage.Store, o Options) error {
+	c := s.settings
+	admitted := admission.New(c.Clients.MaxConcurrent, database.Connections(), int64(c.Clients.MaxResponse), s.memory.Hold)
+	authenticator := auth.NewAuthenticator(database, s.changes, auth.Options{
+		Timeout: c.Clients.RequestTimeout, MaxAge: c.AuthMaxAge, MaxFailures: c.Clients.FailedLogins,
+	})
+	limiter := middleware.NewRateLimiter(middleware.Limit{PerSecond: c.Clients.RateLimit, Burst: c.Clients.RateBurst}, authenticator.WasValid)
+	service := images.NewService(store, c.MediaMaxBytes, c.MediaMemory)
+	service.Log, service.OnMemoryChange = o.Log, s.memory.Hold
+	if s.watch.IsOn() {
+		system := "sqlite"
+		if database.Postgres() {
+			system = "postgresql"
+		}
+		database.Observe(s.watch.Statements(system))
+		service.Observe = s.watch.ImageStep
+	}
+	resolver := &graph.Resolver{DB: database, Auth: authenticator, Images: service}
+	responses := responsecache.New(s.changes, responsecache.Options{Limit: c.CacheBytes, MaxAge: c.CacheMaxAge, Hold: s.memory.Hold})
+	graphql, err := newGraphQL(c, resolver, admitted, responses, o.Log)
+	if err != nil {
+		return fmt.Errorf("PERSISTED_DOCUMENTS: %w", err)
+	}
+	graphql.Topics = livequery.New(livequery.Options{Feed: s.changes, MaxAge: c.CacheMaxAge, Limit: c.Clients.MaxSubscriptions, Budget: admitted.Topics, Parts: admission.TopicParts})
+	graphql.Watch, graphql.Allow = s.watch, limiter.Allow
+	s.subscribed = graphql.Topics
+	if s.watch.Metrics != nil {
+		watched{database, admitted, authenticator, limiter, graphql.Documents, graphql.Topics, service, responses, s.changes}.measure(s.watch.Metrics)
+		measureConnections(s.watch.Metrics, s.connections, c.Clients.MaxConnections)
+	}
+	legacy := compat.New(resolver.Query(), authenticator, compat.Options{
+		MediaURL: c.MediaURL, Admission: admitted, Cache: responses, Timeout: c.Clients.RequestTimeout, Log: o.Log,
+	})
+	router := &router{
+		graphql: middleware.SecurityHeaders(middleware.CORS(c.Clients.CORSOrigins, limiter.Handler(graphql, graphql.Reject))),
+		media:   middleware.SecurityHeaders(store.Handler(o.Log)),
+		legacy:  limiter.Handler(legacy, legacy.Reject),
+		health:  s.checker,
+	}
+	if c.Introspection == document.IntrospectionOn {
+		router.schema = middleware.SecurityHeaders(schemaHandler(graph.SDL()))
+	}
+	if c.Playground == "on" {
+		page, err := playground.New(playground.Built(), playground.Options{Endpoint: "/graphql", MediaURL: string(c.MediaURL), Token: o.DemoKey})
+		if err != nil {
+			return fmt.Errorf("playground: %w", err)
+		}
+		router.playground = middleware.SecurityHeaders(page)
+	}
+	s.handler = middleware.LogRequests(router, c.Clients.TrustedProxies, s.watch, o.Log)
+	return nil
+}
+
+func newGraphQL(c *config.Server, resolver *graph.Resolver, admitted *admission.Admission, responses *responsecache.Cache, log *slog.Logger) (*graphqlhttp.Handler, error) {
+	persisted := map[string]string{}
+	if c.PersistedDocuments != "" {
+		var err error
+		if persisted, err = document.ReadPersisted(c.PersistedDocuments); err != nil {
+			return nil, err
+		}
+	}
+	schema := graph.NewSchema(resolver)
+	documents, err := document.NewCache(schema.Schema(), document.Options{
+		Limits: c.Limits, Introspection: c.Introspection, Persisted: persisted, OnlyPersisted: c.OnlyPersisted, Budget: admitted.Documents,
+		CheckScalar: model.CheckScalar,
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &graphqlhttp.Handler{
+		Execute: graph.NewExecutor(schema, log), Documents: documents, Auth: resolver.Auth, Admission: admitted, Cache: responses,
+		Authorize: graph.Authorize, PresentError: graph.PresentError(log),
+		MediaURL: c.MediaURL, MaxUpload: resolver.Images.MaxBytes(), MaxValues: c.Clients.MaxValues, MaxResponse: c.Clients.MaxResponse,
+		Timeout: c.Clients.RequestTimeout, UploadTimeout: c.Clients.UploadTimeout, StallTimeout: c.Clients.StallTimeout,
+		InitTimeout: c.Clients.HeaderTimeout, KeepAlive: keepAlive, Log: log,
+	}, nil
+}

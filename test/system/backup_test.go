@@ -1,0 +1,477 @@
+package system
+
+import (
+	"bytes"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"mime/multipart"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"portfolio/db/dbtest"
+)
+
+// embeddedState is what a backup has, row by row and file by file.
+type embeddedState struct {
+	Rows  map[string]string // by table and ID
+	Files map[string]string // contents and times by key
+}
+
+// stateOf reads a database and its files. It leaves out what a killed restore left.
+func stateOf(t testing.TB, database, media string) embeddedState {
+	t.Helper()
+	connection, err := sql.Open("sqlite", database)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = connection.Close() }()
+	state := embeddedState{map[string]string{}, map[string]string{}}
+	tables, err := connection.Query("SELECT name FROM sqlite_master WHERE type = 'table' AND sql NOT LIKE 'CREATE VIRTUAL%'")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = tables.Close() }()
+	for tables.Next() {
+		var table string
+		if err := tables.Scan(&table); err != nil {
+			t.Fatal(err)
+		}
+		readTable(t, connection, table, state.Rows)
+	}
+	if err := tables.Err(); err != nil {
+		t.Fatal(err)
+	}
+	err = fs.WalkDir(os.DirFS(media), ".", func(key string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() || strings.HasPrefix(key, ".restore-") {
+			return err
+		}
+		content, err := os.ReadFile(filepath.Join(media, key))
+		if err != nil {
+			return err
+		}
+		info, err := entry.Info()
+		state.Files[key] = fmt.Sprintf("%x %s", content, info.ModTime().UTC())
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return state
+}
+
+func readTable(t testing.TB, connection *sql.DB, table string, into map[string]string) {
+	t.Helper()
+	rows, err := connection.Query("SELECT row_number() OVER (), * FROM " + table)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = rows.Close() }()
+	columns, err := rows.Columns()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for rows.Next() {
+		values := make([]any, len(columns))
+		for i := range values {
+			values[i] = new(any)
+		}
+		if err := rows.Scan(values...); err != nil {
+			t.Fatal(err)
+		}
+		texts := map[string]string{}
+		id := fmt.Sprint(*values[0].(*any))
+		for i, column := range columns[1:] {
+			texts[column] = fmt.Sprintf("%v", *values[i+1].(*any))
+		}
+		if texts["id"] != "" {
+			id = texts["id"]
+		}
+		text, _ := json.Marshal(texts)
+		into[table+" "+id] = string(text)
+	}
+	if err := rows.Err(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// runProcess runs a command line in its own process.
+func runProcess(args ...string) *exec.Cmd {
+	binary, _ := os.Executable()
+	command := exec.Command(binary, args...)
+	command.Env = append(os.Environ(), "TEST_RUN_PROGRAM=1")
+	return command
+}
+
+// TestBackup restores the backup of a running server elsewhere.
+func TestBackup(t *testing.T) {
+	t.Chdir(t.TempDir())
+	server := startServer(t)
+	key := server.demoKey()
+	if err := os.WriteFile("data/media/orphan.png", nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	stdout, stderr := runCommand(t, 0, "backup", "backup.tar")
+	if want := "backup.tar: 5 files and the database, "; !strings.HasPrefix(stdout, want) || stderr != "portfolio: DATABASE_URL is not set: the database is sqlite:data/portfolio.db\n" {
+		t.Errorf("printed %q, %q", stdout, stderr)
+	}
+	if checked, _ := runCommand(t, 0, "restore", "--check", "backup.tar"); checked != stdout {
+		t.Errorf("the check printed %q", checked)
+	}
+	for want, args := range map[string][]string{
+		"backup.tar exists":                                      {"backup", "backup.tar"},
+		"data/portfolio.db exists: --force replaces it":          {"restore", "backup.tar"},
+		"another process uses the database":                      {"restore", "--force", "backup.tar"},
+		"DATABASE_URL: none.db does not exist":                   {"backup", "--database-url=sqlite:none.db", "other.tar"},
+		"open none.tar: no such file or directory":               {"restore", "--force", "none.tar"},
+		"the backup is damaged: archive/tar: invalid tar header": {"restore", "--check", "data/portfolio.db"},
+		"MEDIA_STORE: must be a directory; back up a bucket with its own tools, as docs/backup.md describes": {"backup", "--media-store=s3://bucket?endpoint=http://127.0.0.1:1", "other.tar"},
+		"DATABASE_URL: must be SQLite; back up PostgreSQL with pg_dump, as docs/backup.md describes":         {"backup", "--database-url=postgres://127.0.0.1/x", "other.tar"},
+	} {
+		checkFails(t, want, args...)
+	}
+	const database, media = "copy/portfolio.db", "copy/media"
+	runCommand(t, 0, "restore", "--database-url=sqlite:"+database, "--media-store=file:"+media, "backup.tar")
+	server.stop()
+	if err := os.Remove("data/media/orphan.png"); err != nil { // of which there is no row
+		t.Fatal(err)
+	}
+	want := stateOf(t, "data/portfolio.db", "data/media")
+	if diff := cmp.Diff(want, stateOf(t, database, media)); diff != "" {
+		t.Error(diff)
+	}
+	restored := startServer(t, "--database-url=sqlite:"+database, "--media-store=file:"+media)
+	if status, body := restored.get("/api/portfolios/1/links/4", "Authorization: Token "+key); status != http.StatusOK || body != documented {
+		t.Errorf("%d %s", status, cmp.Diff(documented, body))
+	}
+	runCommand(t, 0, "restore", "--force", "backup.tar")
+	if diff := cmp.Diff(want, stateOf(t, "data/portfolio.db", "data/media")); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// change is a request that changes something. Others that were sent after it was
+// acknowledged came later.
+type change struct {
+	effect      string
+	sent, acked int64
+}
+
+// changes records changes by several clients.
+type changes struct {
+	clock atomic.Int64
+	mu    sync.Mutex
+	done  []change
+}
+
+func (c *changes) do(effect string, request func()) {
+	sent := c.clock.Add(1)
+	request()
+	acked := c.clock.Add(1)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.done = append(c.done, change{effect, sent, acked})
+}
+
+// checkMoment checks that what is visible are all changes up to one moment between
+// begun and ended.
+func (c *changes) checkMoment(t *testing.T, begun, ended int64, visible func(effect string) bool) {
+	t.Helper()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	moment, after := begun, 0
+	for _, change := range c.done {
+		if visible(change.effect) {
+			moment = max(moment, change.sent)
+			if change.sent > ended {
+				t.Errorf("%s was sent after the backup", change.effect)
+			}
+		}
+	}
+	for _, change := range c.done {
+		if !visible(change.effect) {
+			after++
+			if change.acked < moment {
+				t.Errorf("%s was acknowledged at %d, and one that was sent at %d or the begin of the backup at %d is visible", change.effect, change.acked, moment, begun)
+			}
+		}
+	}
+	if after == 0 || after == len(c.done) {
+		t.Errorf("%d of %d changes came after the backup", after, len(c.done))
+	}
+}
+
+// loadClient sends mutations to a server and checks that they succeed.
+type loadClient struct {
+	t      *testing.T
+	server *process
+	key    string
+	image  []byte
+}
+
+// mutate runs a mutation, with the image as the variable i, and returns the ID in
+// the response.
+func (l *loadClient) mutate(selection string) (id string) {
+	var body bytes.Buffer
+	form := multipart.NewWriter(&body)
+	declared, variables, files := "", "{}", "{}"
+	if strings.Contains(selection, "$i") {
+		declared, variables, files = "($i: Upload!)", `{"i":null}`, `{"0":["variables.i"]}`
+	}
+	_ = form.WriteField("operations", fmt.Sprintf(`{"query":%q,"variables":%s}`, "mutation"+declared+" { "+selection+" }", variables))
+	_ = form.WriteField("map", files)
+	if declared != "" {
+		file, _ := form.CreateFormFile("0", "image.jpg")
+		_, _ = file.Write(l.image)
+	}
+	_ = form.Close()
+	status, response := l.server.post(l.key, form.FormDataContentType(), &body)
+	if status != http.StatusOK || strings.Contains(response, `"errors"`) {
+		l.t.Errorf("%d %s", status, response)
+	}
+	return string(regexp.MustCompile(`\d+`).Find([]byte(response)))
+}
+
+// run changes rows and files until stop is closed. Each client makes its changes
+// one after the other; they delete the images.
+func (l *loadClient) run(changes *changes, images []string, stop chan struct{}) (wait func()) {
+	var clients sync.WaitGroup
+	for name, step := range map[string]func(name string, i int){
+		"rows": func(name string, _ int) {
+			var id string
+			changes.do(name, func() {
+				id = l.mutate(`createPortfolioLink(input: {portfolioId: 1, name: "` + name + `"}) { portfolioLink { id } }`)
+			})
+			changes.do(name+" done", func() {
+				l.mutate(`updatePortfolioLink(input: {id: ` + id + `, name: "` + name + ` done"}) { portfolioLink { id } }`)
+			})
+		},
+		"upload": func(name string, _ int) {
+			changes.do(name, func() {
+				l.mutate(`createPortfolioLink(input: {portfolioId: 1, name: "` + name + `", image: $i}) { portfolioLink { id } }`)
+			})
+		},
+		"delete": func(_ string, i int) {
+			l.mutate(`createPortfolioLink(input: {portfolioId: 1, name: "other"}) { portfolioLink { id } }`)
+			if i < len(images) {
+				changes.do("deleted "+images[i], func() { l.mutate("deleteImage(input: {id: " + images[i] + "}) { deletedNodeId }") })
+			}
+		},
+	} {
+		clients.Go(func() {
+			for i := 0; ; i++ {
+				select {
+				case <-stop:
+					return
+				default:
+					step(fmt.Sprint(name, i), i)
+				}
+			}
+		})
+	}
+	return clients.Wait
+}
+
+// TestBackupUnderLoad backs up while clients change rows and files.
+func TestBackupUnderLoad(t *testing.T) {
+	t.Chdir(t.TempDir())
+	dsn, media := dbtest.SQLite(t), t.TempDir()
+	client := &loadClient{t: t, key: newKey(t, dsn), image: photograph(t, 60, 40)}
+	client.server = startProcess(t, dsn, "file:"+media, t.TempDir())
+	defer client.server.kill(t)
+	dbtest.Exec(t, dsn, "INSERT INTO portfolios (name) VALUES ('first')")
+	var images []string
+	for range 100 {
+		images = append(images, client.mutate("uploadImage(input: {image: $i}) { image { id } }"))
+	}
+	var changes changes
+	stop := make(chan struct{})
+	wait := client.run(&changes, images, stop)
+	type taken struct{ begun, ended int64 }
+	var backups []taken
+	for i := range 5 {
+		begun := changes.clock.Add(1)
+		if output, err := runProcess("backup", "--media-store=file:"+media, fmt.Sprint(i, ".tar")).CombinedOutput(); err != nil {
+			t.Errorf("%v %s", err, output)
+		}
+		backups = append(backups, taken{begun, changes.clock.Add(1)})
+	}
+	close(stop)
+	wait()
+	final := stateOf(t, strings.TrimPrefix(dsn, "sqlite:"), media)
+	for i, backup := range backups {
+		database, restoredMedia := fmt.Sprint(i, "/portfolio.db"), fmt.Sprint(i, "/media")
+		runCommand(t, 0, "restore", "--database-url=sqlite:"+database, "--media-store=file:"+restoredMedia, fmt.Sprint(i, ".tar"))
+		restored := stateOf(t, database, restoredMedia)
+		checkComplete(t, restored, restoredMedia)
+		checkUnchanged(t, final, restored)
+		names := map[string]bool{}
+		for row, text := range restored.Rows {
+			var fields map[string]string
+			_ = json.Unmarshal([]byte(text), &fields)
+			if strings.HasPrefix(row, "portfolio_links ") {
+				names[fields["name"]] = true
+			}
+		}
+		changes.checkMoment(t, backup.begun, backup.ended, func(effect string) bool {
+			if id, deleted := strings.CutPrefix(effect, "deleted "); deleted {
+				return restored.Rows["images "+id] == ""
+			}
+			return names[effect] || names[effect+" done"]
+		})
+	}
+}
+
+// checkComplete checks that the files of a state are those of its rows, with the
+// sizes that the rows have.
+func checkComplete(t *testing.T, state embeddedState, media string) {
+	t.Helper()
+	files := maps.Clone(state.Files)
+	for row, text := range state.Rows {
+		table, _, _ := strings.Cut(row, " ")
+		size, ok := map[string]string{"images": "size", "thumbnails": "file_size"}[table]
+		if !ok {
+			continue
+		}
+		var fields map[string]string
+		_ = json.Unmarshal([]byte(text), &fields)
+		info, err := os.Stat(filepath.Join(media, fields["path"]))
+		if err != nil || strconv.FormatInt(info.Size(), 10) != fields[size] {
+			t.Errorf("%s: %v, %v", text, info, err)
+		}
+		delete(files, fields["path"])
+	}
+	for key := range files {
+		t.Errorf("%s has no row", key)
+	}
+}
+
+// checkUnchanged checks that rows and files that never change are those of the
+// final state, if it still has them.
+func checkUnchanged(t *testing.T, final, restored embeddedState) {
+	t.Helper()
+	for row, text := range restored.Rows {
+		table, _, _ := strings.Cut(row, " ")
+		switch want, kept := final.Rows[row]; table {
+		case "images", "thumbnails", "users", "tokens", "portfolios", "bun_migrations":
+			if kept && want != text {
+				t.Errorf("%s: %s, want %s", row, text, want)
+			}
+		}
+	}
+	for key, content := range restored.Files {
+		if want, kept := final.Files[key]; kept && want != content {
+			t.Errorf("%s has other content or another time", key)
+		}
+	}
+}
+
+// TestBackupKilled kills a backup. A file that it cannot read to the end keeps it in
+// the middle.
+func TestBackupKilled(t *testing.T) {
+	t.Chdir(t.TempDir())
+	dsn := dbtest.SQLite(t)
+	t.Setenv("DATABASE_URL", dsn)
+	for _, name := range []string{"first", "second"} {
+		dbtest.Exec(t, dsn, "INSERT INTO images (type, name, path, size) VALUES ('image', 'x', '"+name+"', 5)")
+	}
+	if err := errors.Join(os.Mkdir("media", 0o755), os.WriteFile("media/first", []byte("first"), 0o600), syscall.Mkfifo("media/second", 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	backup := runProcess("backup", "--media-store=file:media", "backup.tar")
+	if err := backup.Start(); err != nil {
+		t.Fatal(err)
+	}
+	var left []string
+	for len(left) == 0 {
+		left, _ = filepath.Glob("backup.tar.partial-*/backup.tar")
+	}
+	if err := backup.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	_ = backup.Wait()
+	if _, err := os.Stat("backup.tar"); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("a killed backup left its file: %v", err)
+	}
+	if err := errors.Join(os.Remove("media/second"), os.WriteFile("media/second", nil, 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	runCommand(t, 0, "backup", "--media-store=file:media", "backup.tar")
+	runCommand(t, 0, "restore", "--check", "backup.tar")
+}
+
+// TestRestoreKilled kills a restore, which leaves the database and the files that
+// were there.
+func TestRestoreKilled(t *testing.T) {
+	t.Chdir(t.TempDir())
+	makeEmbedded(t, "new", 200)
+	want := stateOf(t, "new/portfolio.db", "new/media")
+	runCommand(t, 0, "backup", "--database-url=sqlite:new/portfolio.db", "--media-store=file:new/media", "backup.tar")
+	makeEmbedded(t, "old", 3)
+	old := stateOf(t, "old/portfolio.db", "old/media")
+	killed := 0
+	for _, files := range []int{0, 10, 50, 100} {
+		restore := runProcess("restore", "--force", "--database-url=sqlite:old/portfolio.db", "--media-store=file:old/media", "backup.tar")
+		if err := restore.Start(); err != nil {
+			t.Fatal(err)
+		}
+		for {
+			if staged, err := os.ReadDir("old/media/.restore-staged"); err == nil && len(staged) >= files {
+				break
+			}
+		}
+		if err := restore.Process.Kill(); err != nil {
+			t.Fatal(err)
+		}
+		if err := restore.Wait(); err != nil {
+			killed++
+		} else {
+			old = want // it was faster
+		}
+		if diff := cmp.Diff(old, stateOf(t, "old/portfolio.db", "old/media")); diff != "" {
+			t.Errorf("killed after %d files: %s", files, diff)
+		}
+	}
+	if killed == 0 {
+		t.Error("no restore was killed")
+	}
+	startServer(t, "--database-url=sqlite:old/portfolio.db", "--media-store=file:old/media").stop()
+	runCommand(t, 0, "restore", "--force", "--database-url=sqlite:old/portfolio.db", "--media-store=file:old/media", "backup.tar")
+	if diff := cmp.Diff(want, stateOf(t, "old/portfolio.db", "old/media")); diff != "" {
+		t.Error(diff)
+	}
+	if left, err := filepath.Glob("old/*/.restore-*"); err != nil || len(left) > 0 {
+		t.Errorf("left %v, %v", left, err)
+	}
+}
+
+// makeEmbedded makes a database and files in a directory.
+func makeEmbedded(t *testing.T, directory string, images int) {
+	t.Helper()
+	dsn := "sqlite:" + directory + "/portfolio.db"
+	runCommand(t, 0, "migrate", "--database-url="+dsn)
+	if err := os.Mkdir(directory+"/media", 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for i := range images {
+		name := fmt.Sprint(directory, i, ".png")
+		dbtest.Exec(t, dsn, "INSERT INTO images (type, name, path, size) VALUES ('image', 'x', '"+name+"', 9)")
+		if err := os.WriteFile(filepath.Join(directory, "media", name), []byte(name), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+}

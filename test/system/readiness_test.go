@@ -1,0 +1,238 @@
+package system
+
+import (
+	"context"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"portfolio/db/dbtest"
+)
+
+// await requests a path until the response has a status. The result of a check counts for a
+// second.
+func (s *testServer) await(path string, status int) (body string) {
+	s.t.Helper()
+	for deadline := time.Now().Add(time.Minute); ; {
+		got, body := s.get(path)
+		if got == status {
+			return body
+		}
+		if time.Now().After(deadline) {
+			s.t.Fatalf("%s: %d %s, want %d", path, got, body, status)
+		}
+	}
+}
+
+// TestReadiness_OfQueriesWithoutMedia checks that a server whose files cannot be written is
+// ready for queries, and logs the cause once when its readiness changes.
+func TestReadiness_OfQueriesWithoutMedia(t *testing.T) {
+	dbtest.EachURL(t, func(t *testing.T, dsn string) {
+		media := filepath.Join(t.TempDir(), "media")
+		server, key := startRecorded(t, dsn, "--media-store=file:"+media)
+		server.await("/readyz", 200)
+		if err := os.RemoveAll(media); err != nil { // so that also root cannot write there
+			t.Fatal(err)
+		}
+		if body := server.await("/readyz", 503); body != "the media store cannot be written\n" {
+			t.Errorf("/readyz: %s", body)
+		}
+		if status, body := server.upload(key, photograph(t, 30, 20)); status != http.StatusServiceUnavailable {
+			t.Errorf("upload: %d %s", status, body)
+		}
+		if body := server.await("/readyz/queries", 200); body != "ok\n" {
+			t.Errorf("/readyz/queries: %s", body)
+		}
+		if status, body := server.get(linkPath, "Authorization: Token "+key); status != http.StatusOK {
+			t.Errorf("a link: %d %s", status, body)
+		}
+		if got := strings.Count(server.logs.String(), `"msg":"not ready","for":"requests"`); got != 1 {
+			t.Errorf("%d records, want 1: %s", got, server.logs)
+		}
+		if logs := server.logs.String(); !strings.Contains(logs, `"problem":"the media store cannot be written","error":"`) || strings.Contains(logs, `"for":"queries"`) {
+			t.Errorf("logged %s", logs)
+		}
+	})
+}
+
+// TestReadiness_OfQueriesReadOnly checks that a server whose rows cannot be written is ready for
+// queries, and that one without its schema is not.
+func TestReadiness_OfQueriesReadOnly(t *testing.T) {
+	dsn := dbtest.Postgres(t)
+	t.Chdir(t.TempDir())
+	server := startServer(t, "--database-url="+dsn+"&default_transaction_read_only=on")
+	if body := server.await("/readyz", 503); body != "the database cannot be written\n" {
+		t.Errorf("/readyz: %s", body)
+	}
+	server.await("/readyz/queries", 200)
+	dbtest.Exec(t, dsn, "ALTER TABLE bun_migrations RENAME TO away")
+	if body := server.await("/readyz/queries", 503); body != "the database's schema is behind\n" {
+		t.Errorf("/readyz/queries: %s", body)
+	}
+	dbtest.Exec(t, dsn, "ALTER TABLE away RENAME TO bun_migrations")
+	server.await("/readyz/queries", 200)
+	logs := server.logs.String()
+	for _, want := range []string{
+		`"level":"ERROR","msg":"not ready","for":"requests","problem":"the database cannot be written","error":"the database is read-only"`,
+		`"level":"ERROR","msg":"not ready","for":"queries","problem":"the database's schema is behind"`,
+		`"level":"INFO","msg":"ready","for":"queries"`,
+	} {
+		if strings.Count(logs, want) != 1 {
+			t.Errorf("logged %s, want %s once", logs, want)
+		}
+	}
+}
+
+// TestServe_WaitsForDatabase checks that a server whose PostgreSQL cannot be reached is alive
+// and not ready, logs why, and starts when it can.
+func TestServe_WaitsForDatabase(t *testing.T) {
+	dsn := dbtest.Postgres(t)
+	line, through := dbtest.NewProxy(t, dsn)
+	line.Disconnect()
+	t.Chdir(t.TempDir())
+	free, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = free.Close()
+	server := &testServer{t: t, url: "http://" + free.Addr().String(), logs: &logBuffer{}}
+	ctx, cancel := context.WithCancel(t.Context())
+	exited := make(chan int, 1)
+	go func() {
+		exited <- run(ctx, []string{"serve", "--addr=" + free.Addr().String(), "--database-url=" + through}, new(logBuffer), server.logs)
+	}()
+	for {
+		if connection, err := net.Dial("tcp", free.Addr().String()); err == nil {
+			_ = connection.Close()
+			break
+		}
+	}
+	for _, c := range []struct {
+		path   string
+		status int
+		want   string
+	}{
+		{"/healthz", 200, "ok\n"},
+		{"/readyz", 503, "the database is unavailable\n"},
+		{"/readyz/queries", 503, "the database is unavailable\n"},
+		{"/graphql?query={__typename}", 503, `{"errors":[{"message":"`},
+		{"/api/portfolios/1/links/4", 503, `{"detail":"Service temporarily unavailable, try again later."}`},
+	} {
+		if status, body := server.get(c.path); status != c.status || !strings.HasPrefix(body, c.want) {
+			t.Errorf("%s: %d %s, want %d %s", c.path, status, body, c.status, c.want)
+		}
+	}
+	line.Reconnect()
+	for {
+		response, err := http.Get(server.url + "/readyz")
+		if err != nil { // it begins to listen anew
+			continue
+		}
+		_ = response.Body.Close()
+		if response.StatusCode == http.StatusOK {
+			break
+		}
+	}
+	cancel()
+	if code := <-exited; code != 0 {
+		t.Errorf("exit code %d: %s", code, server.logs)
+	}
+	logs := server.logs.String()
+	for _, want := range []string{`"level":"WARN","msg":"waiting for the database","error":"DATABASE_URL: `, `"level":"INFO","msg":"the database is available"`} {
+		if strings.Count(logs, want) != 1 {
+			t.Errorf("logged %s, want %s once", logs, want)
+		}
+	}
+}
+
+// TestServe_WaitsUntilItIsStopped checks that a server that waits can be stopped, and that one
+// whose settings are refused does not wait.
+func TestServe_WaitsUntilItIsStopped(t *testing.T) {
+	dsn := dbtest.Postgres(t)
+	t.Chdir(t.TempDir())
+	ctx, cancel := context.WithCancel(t.Context())
+	logs, exited := &logBuffer{}, make(chan int, 1)
+	go func() {
+		exited <- run(ctx, []string{"serve", "--addr=127.0.0.1:0", "--database-url=postgres://127.0.0.1:1/x"}, new(logBuffer), logs)
+	}()
+	for !strings.Contains(logs.String(), "waiting for the database") {
+		select {
+		case code := <-exited:
+			t.Fatalf("exit code %d: %s", code, logs)
+		case <-time.After(10 * time.Millisecond):
+		}
+	}
+	cancel()
+	if code := <-exited; code != 0 {
+		t.Errorf("exit code %d: %s", code, logs)
+	}
+	for _, dsn := range []string{strings.Replace(dsn, "/test_", "/none_", 1), "postgres://127.0.0.1:1/x?sslmode=disable&target_session_attrs=none"} {
+		if _, stderr := runCommand(t, 1, "serve", "--addr=127.0.0.1:0", "--database-url="+dsn); strings.Contains(stderr, "waiting") {
+			t.Errorf("%s: said %s", dsn, stderr)
+		}
+	}
+}
+
+// TestBackupUnit_CleansUp runs the clean-up of the unit on what kills have left.
+func TestBackupUnit_CleansUp(t *testing.T) {
+	const installed = "/var/lib/portfolio-backups"
+	directory := t.TempDir()
+	ages := map[string]time.Duration{
+		"portfolio-old.tar": 40 * 24 * time.Hour, "portfolio-old.tar.gz": 40 * 24 * time.Hour, "portfolio-new.tar": time.Hour,
+		"portfolio-old.tar.partial-1/backup.tar": 40 * 24 * time.Hour, "portfolio-killed.tar.partial-2/portfolio.db-journal": 24 * time.Hour,
+		"portfolio-running.tar.partial-3/backup.tar": time.Hour, "notes.txt": 40 * 24 * time.Hour, "other/portfolio-x.tar": 40 * 24 * time.Hour,
+	}
+	for name, age := range ages {
+		name = filepath.Join(directory, name)
+		if err := os.MkdirAll(filepath.Dir(name), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(name, nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		modified := time.Now().Add(-age)
+		if err := os.Chtimes(name, modified, modified); err != nil {
+			t.Fatal(err)
+		}
+		if parent := filepath.Dir(name); parent != directory {
+			if err := os.Chtimes(parent, modified, modified); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	commands := 0
+	for line := range strings.Lines(readText(t, "deploy/portfolio-backup.service")) {
+		_, command, found := strings.Cut(strings.TrimSpace(line), "=/usr/bin/find ")
+		if !found {
+			continue
+		}
+		commands++
+		arguments := strings.Fields(strings.ReplaceAll(strings.ReplaceAll(command, `"`, ""), installed, directory))
+		if output, err := exec.Command("find", arguments...).CombinedOutput(); err != nil {
+			t.Errorf("%s: %v %s", command, err, output)
+		}
+	}
+	if commands != 2 {
+		t.Errorf("%d commands, want 2", commands)
+	}
+	for name := range ages {
+		want := !strings.HasPrefix(name, "portfolio-old") && !strings.HasPrefix(name, "portfolio-killed")
+		if _, err := os.Stat(filepath.Join(directory, name)); (err == nil) != want {
+			t.Errorf("%s: %v, kept %v", name, err, want)
+		}
+	}
+}
+
+// TestUnit_NeverGivesUp checks that systemd starts the server again without a limit.
+func TestUnit_NeverGivesUp(t *testing.T) {
+	text := readText(t, "deploy/portfolio.service")
+	unit, _, _ := strings.Cut(text, "[Service]")
+	if !strings.Contains(unit, "\nStartLimitIntervalSec=0\n") || !strings.Contains(text, "\nRestart=always\n") {
+		t.Error(text)
+	}
+}
