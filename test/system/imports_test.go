@@ -1,0 +1,75 @@
+package system
+
+import (
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+// TestImports checks that each package imports only packages below it in the list of
+// ARCHITECTURE.md, which lists all packages but those of tests.
+func TestImports(t *testing.T) {
+	t.Parallel()
+	layers := readLayers(t)
+	listed := map[string]bool{}
+	err := fs.WalkDir(os.DirFS(projectDirectory), ".", func(name string, entry fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case entry.IsDir() && (name == "bench" || strings.HasSuffix(name, "test") || entry.Name() == "node_modules"): // other modules and tests
+			return fs.SkipDir
+		case entry.IsDir() || filepath.Ext(name) != ".go" || strings.HasSuffix(name, "_test.go"):
+			return nil
+		}
+		directory := path.Dir(name)
+		layer, ok := layers[directory]
+		if !ok {
+			t.Errorf("ARCHITECTURE.md does not list %s", directory)
+			return fs.SkipDir
+		}
+		listed[directory] = true
+		file, err := parser.ParseFile(token.NewFileSet(), projectFile(name), nil, parser.ImportsOnly)
+		if err != nil {
+			return err
+		}
+		for _, spec := range file.Imports {
+			imported, _ := strconv.Unquote(spec.Path.Value)
+			if imported, ok := strings.CutPrefix(imported, "portfolio/"); ok && layers[imported] <= layer {
+				t.Errorf("%s imports %s, which is not below %s", name, imported, directory)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(listed) != len(layers) {
+		t.Errorf("ARCHITECTURE.md lists %d packages, and there are %d", len(layers), len(listed))
+	}
+}
+
+// readLayers returns the number of the line that lists each package, from the top.
+func readLayers(t *testing.T) map[string]int {
+	t.Helper()
+	list := regexp.MustCompile("(?s)```\n(server\\.go .*?)```").FindStringSubmatch(readText(t, "ARCHITECTURE.md"))
+	if list == nil {
+		t.Fatal("ARCHITECTURE.md has no list of packages")
+	}
+	layers := map[string]int{".": 0}
+	for i, line := range strings.Split(strings.TrimSpace(list[1]), "\n")[1:] {
+		for _, field := range strings.Fields(line) {
+			if info, err := os.Stat(projectFile(field)); err != nil || !info.IsDir() {
+				break
+			}
+			layers[field] = i + 1
+		}
+	}
+	return layers
+}
