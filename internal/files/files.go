@@ -30,7 +30,7 @@ var OS System = system{}
 type system struct{}
 
 func (system) Stat(name string) (fs.FileInfo, error)     { return os.Stat(name) }
-func (system) Mkdir(name string, mode fs.FileMode) error { return os.MkdirAll(name, mode) }
+func (system) Mkdir(name string, mode fs.FileMode) error { return os.Mkdir(name, mode) }
 func (system) Lchown(name string, uid, gid int) error    { return os.Lchown(name, uid, gid) }
 func (system) OpenFile(name string, flag int, mode fs.FileMode) (*os.File, error) {
 	return os.OpenFile(name, flag, mode) //nolint:gosec // the operator names it
