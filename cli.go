@@ -180,7 +180,7 @@ func (f *globalFlags) open(ctx context.Context, migrate bool, log *slog.Logger) 
 			log.Info("migrated the database", "applied", applied)
 		}
 		if err == nil && len(applied) > 0 {
-			err = warnOfTimes(ctx, database, log)
+			err = logProblems(ctx, log, database.TimeProblems) // not always: it scans all tables
 		}
 	} else if err = database.CheckSchema(ctx); errors.Is(err, db.ErrSchemaBehind) {
 		err = fmt.Errorf("%w: run \"portfolio migrate\" first", err)
@@ -191,13 +191,9 @@ func (f *globalFlags) open(ctx context.Context, migrate bool, log *slog.Logger) 
 	return database, nil
 }
 
-// warnOfTimes logs the rows of SQLite that a migration could not convert. They are looked for
-// only then, since it takes a scan of all tables.
-func warnOfTimes(ctx context.Context, database *db.DB, log *slog.Logger) error {
-	if database.Postgres() {
-		return nil
-	}
-	problems, err := database.Problems(ctx)
+// logProblems logs what a check of the database finds.
+func logProblems(ctx context.Context, log *slog.Logger, check func(context.Context) ([]string, error)) error {
+	problems, err := check(ctx)
 	for _, problem := range problems {
 		log.WarnContext(ctx, "the database needs attention", "problem", problem)
 	}

@@ -77,12 +77,8 @@ func (c *serveCommand) Run(ctx context.Context, flags *globalFlags, out streams)
 		}
 	}
 
-	problems, err := database.SearchProblems(ctx)
-	if err != nil {
+	if err := logProblems(ctx, out.log, database.SearchProblems); err != nil {
 		return err
-	}
-	for _, problem := range problems {
-		out.log.Warn("the database needs attention", "problem", problem)
 	}
 	watch, err := c.watch(ctx, out.log)
 	if err != nil {
