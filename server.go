@@ -85,8 +85,7 @@ func (c *serveCommand) Run(ctx context.Context, flags *globalFlags, out streams)
 		return err
 	}
 	defer watch.Close(ctx, out.log)
-	checker := health.NewChecker(database, store)
-	checker.Log = out.log
+	checker := health.NewChecker(database, store, out.log)
 	changes, stopFeed := c.startFeed(ctx, database, out.log)
 	defer stopFeed()
 	memory := tuneMemory(database)
