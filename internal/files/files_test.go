@@ -5,6 +5,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"syscall"
 	"testing"
 )
 
@@ -92,8 +93,8 @@ func TestMakeDirectories_CreatesParents(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, name := range []string{file, filepath.Join(file, "below")} {
-		if err := MakeDirectories(OS, name); err == nil {
-			t.Errorf("%s: no error", name)
+		if err := MakeDirectories(OS, name); !errors.Is(err, syscall.ENOTDIR) {
+			t.Errorf("%s: error %v, want %v", name, err, syscall.ENOTDIR)
 		}
 	}
 	if err := OS.Mkdir(directory, DirectoryMode); !errors.Is(err, fs.ErrExist) {
