@@ -53,8 +53,12 @@ func (c *serverSettings) startAdmin(
 	mux.HandleFunc("/debug/pprof/symbol", pprof.Symbol)
 	mux.HandleFunc("/debug/pprof/trace", pprof.Trace)
 	admin := &http.Server{
-		Handler: middleware.CheckHost(append(c.AdminHosts, ownHost(c.AdminAddr)...), mux), ReadTimeout: c.Clients.HeaderTimeout, WriteTimeout: adminTimeout, IdleTimeout: c.Clients.IdleTimeout,
-		MaxHeaderBytes: maxHeader, ErrorLog: slog.NewLogLogger(out.log.Handler(), slog.LevelDebug),
+		Handler:        middleware.CheckHost(append(c.AdminHosts, ownHost(c.AdminAddr)...), mux),
+		ReadTimeout:    c.Clients.HeaderTimeout,
+		WriteTimeout:   adminTimeout,
+		IdleTimeout:    c.Clients.IdleTimeout,
+		MaxHeaderBytes: maxHeader,
+		ErrorLog:       slog.NewLogLogger(out.log.Handler(), slog.LevelDebug),
 	}
 	go func() { _ = admin.Serve(listener) }() // until it is closed
 	_, _ = fmt.Fprintf(out.stdout, "Metrics:     http://%s/metrics\n", listener.Addr())

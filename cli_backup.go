@@ -35,13 +35,17 @@ func (c *backupCommand) Run(ctx context.Context, flags *globalFlags, out streams
 	if err != nil {
 		return err
 	}
-	if _, err := os.Stat(target.Database); errors.Is(err, fs.ErrNotExist) {
+	url, err := flags.existing(out)
+	if err != nil {
+		return err
+	}
+	if _, err := os.Stat(target.Database); errors.Is(err, fs.ErrNotExist) { // Open would create it
 		return fmt.Errorf("DATABASE_URL: %s does not exist", target.Database)
 	}
 	if files.Contains(target.Media, c.File) {
 		return fmt.Errorf("%s would be in MEDIA_STORE, whose files are public", c.File)
 	}
-	database, err := flags.database().Open(ctx) // and do not migrate: the server may be older
+	database, err := url.Open(ctx) // and do not migrate: the server may be older
 	if err != nil {
 		return fmt.Errorf("DATABASE_URL: %w", err)
 	}
@@ -53,7 +57,6 @@ func (c *backupCommand) Run(ctx context.Context, flags *globalFlags, out streams
 	if err != nil {
 		return err
 	}
-	flags.printDefault(out)
 	if missing > 0 {
 		_, _ = fmt.Fprintf(out.stderr, "portfolio: %d files of rows do not exist: \"portfolio media sweep\" lists them\n", missing)
 	}
@@ -113,7 +116,7 @@ func (c *restoreCommand) Run(ctx context.Context, flags *globalFlags, out stream
 		_, err := fmt.Fprintln(out.stdout, "Finished the restore that was interrupted.")
 		return err
 	}
-	if _, err := flags.existingDatabase(); err != nil {
+	if _, err := flags.existing(out); err != nil {
 		return err
 	}
 	return withArchive(c.File, func(archive *backup.Archive) error {
@@ -121,7 +124,6 @@ func (c *restoreCommand) Run(ctx context.Context, flags *globalFlags, out stream
 		if err != nil {
 			return err
 		}
-		flags.printDefault(out)
 		out.auditObjects(ctx, "restore", false)
 		_, err = fmt.Fprintf(out.stdout, "Restored %d files and the database, %d bytes.\n", contents.Files, contents.Bytes)
 		return err

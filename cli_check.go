@@ -101,7 +101,7 @@ func (c *checkCommand) Run(ctx context.Context, flags *globalFlags, out streams,
 		defer func() { _ = store.Close() }()
 	}
 	if len(settings) == 0 && database != nil && store != nil {
-		if _, _, err := c.handler(database, store, nil, health.NewChecker(database, store), "", tuneMemory(database), telemetry.Watch{}, out.log); err != nil {
+		if _, _, err := c.handler(database, store, nil, health.NewChecker(database, store, out.log), "", tuneMemory(database), telemetry.Watch{}, out.log); err != nil {
 			report.line("server", err, "")
 		}
 	}

@@ -43,7 +43,7 @@ func newRoutes(t testing.TB, args ...string) (http.Handler, string) {
 		t.Fatal(err)
 	}
 	log := slog.New(slog.DiscardHandler)
-	handler, _, err := line.Serve.handler(database, store, nil, health.NewChecker(database, store), key, tuneMemory(database), telemetry.Watch{}, log)
+	handler, _, err := line.Serve.handler(database, store, nil, health.NewChecker(database, store, log), key, tuneMemory(database), telemetry.Watch{}, log)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -77,20 +77,15 @@ func (c *serveCommand) Run(ctx context.Context, flags *globalFlags, out streams)
 		}
 	}
 
-	problems, err := database.SearchProblems(ctx)
-	if err != nil {
+	if err := logProblems(ctx, out.log, database.SearchProblems); err != nil {
 		return err
-	}
-	for _, problem := range problems {
-		out.log.Warn("the database needs attention", "problem", problem)
 	}
 	watch, err := c.watch(ctx, out.log)
 	if err != nil {
 		return err
 	}
 	defer watch.Close(ctx, out.log)
-	checker := health.NewChecker(database, store)
-	checker.Log = out.log
+	checker := health.NewChecker(database, store, out.log)
 	changes, stopFeed := c.startFeed(ctx, database, out.log)
 	defer stopFeed()
 	memory := tuneMemory(database)
