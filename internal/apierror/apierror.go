@@ -88,6 +88,15 @@ func compareElements(a, b ast.PathElement) int {
 // Is reports whether err has the code.
 func Is(err *gqlerror.Error, code Code) bool { return err.Extensions["code"] == code }
 
+// IsRefusal reports whether the code of err means that nothing was changed.
+func IsRefusal(err *gqlerror.Error) bool {
+	switch err.Extensions["code"] {
+	case Unauthenticated, Forbidden, BadUserInput, NotFound, Conflict, Unavailable:
+		return true
+	}
+	return false
+}
+
 func shorten(text string, limit int) string {
 	if len(text) <= limit {
 		return text

@@ -392,13 +392,13 @@ func hasEffect(operation *operation, errs gqlerror.List) bool {
 	if operation.Operation.Operation != ast.Mutation || !slices.ContainsFunc(errs, isUnavailable) {
 		return false
 	}
-	failed := 0
+	refused := map[ast.PathElement]bool{} // an input may have several errors
 	for _, err := range errs {
-		if len(err.Path) == 1 && isUnavailable(err) {
-			failed++
+		if len(err.Path) == 1 && apierror.IsRefusal(err) {
+			refused[err.Path[0]] = true
 		}
 	}
-	return failed < len(graphql.CollectFields(operation.OperationContext, operation.Operation.SelectionSet, []string{"Mutation"}))
+	return len(refused) < len(graphql.CollectFields(operation.OperationContext, operation.Operation.SelectionSet, []string{"Mutation"}))
 }
 
 // incomplete returns the response to an operation whose result could not be
