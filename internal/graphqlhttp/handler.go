@@ -179,9 +179,6 @@ func (h *Handler) serve(r *http.Request, from client, received *body, can accept
 // runConfirmed is run, once more if the viewer turns out to be another one meanwhile.
 func (h *Handler) runConfirmed(ctx context.Context, from client, method string, request *request, slot *admission.Slot, reading *cache.Reading) response {
 	made := h.run(reading.Record(from.context(ctx)), from, method, request, slot, reading)
-	if made.confirmed {
-		return made
-	}
 	changed, err := from.confirm(ctx)
 	if !changed {
 		return made
@@ -221,9 +218,7 @@ func (h *Handler) run(ctx context.Context, from client, method string, request *
 		changed, err := from.confirmNow(ctx)
 		switch {
 		case err != nil:
-			refused := h.unauthenticated(ctx, err)
-			refused.confirmed = true
-			return refused
+			return h.unauthenticated(ctx, err)
 		case changed:
 			ctx = from.context(ctx)
 		}
@@ -233,7 +228,6 @@ func (h *Handler) run(ctx context.Context, from client, method string, request *
 		return response{subscription: string(request.encode(found))}
 	}
 	made := h.runPrepared(ctx, operation, slot)
-	made.confirmed = operation.Operation.Operation != ast.Query
 	made.store(ctx, operation, reading)
 	return made
 }
