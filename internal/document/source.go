@@ -13,7 +13,6 @@ import (
 	"github.com/vektah/gqlparser/v2/parser"
 
 	"portfolio/internal/apierror"
-	"portfolio/internal/jsonenc"
 )
 
 // parseQuery parses a document. It corrects what gqlparser's lexer gets wrong: values of
@@ -212,7 +211,7 @@ func (s *scanner) quotedString() {
 // escape skips an escape sequence.
 func (s *scanner) escape() {
 	rest := s.text[s.offset:]
-	length, ok := jsonenc.EscapeLength(rest)
+	length, ok := escapeLength(rest)
 	isEscape := length != 2 || strings.IndexByte(`"\/bfnrt`, rest[1]) >= 0 || strings.HasPrefix(rest, `\u{`)
 	if !ok || !isEscape {
 		s.refuse("Invalid character escape sequence: %s.", rest[:length])
