@@ -70,17 +70,17 @@ var lineTerminators = strings.NewReplacer("\r\n", "\n", "\r", "\n")
 func scan(text string, maxTokens int) *source {
 	s := newScanner(lineTerminators.Replace(text))
 	s.run(maxTokens)
-	if s.joined == nil {
+	if s.blockEnds == nil {
 		return s.source
 	}
 	// gqlparser takes the quote after a block string for a part of it.
 	var separated strings.Builder
-	begin := 0
-	for _, end := range s.joined {
-		separated.WriteString(s.text[begin:end] + " ")
-		begin = end
+	rest := 0
+	for _, end := range s.blockEnds {
+		separated.WriteString(s.text[rest:end] + " ")
+		rest = end
 	}
-	s = newScanner(separated.String() + s.text[begin:])
+	s = newScanner(separated.String() + s.text[rest:])
 	s.run(maxTokens)
 	return s.source
 }
@@ -88,15 +88,15 @@ func scan(text string, maxTokens int) *source {
 // scanner reads the tokens of a document.
 type scanner struct {
 	*source
-	offset int               // bytes
-	at     gqlerror.Location // of the offset, in characters
-	begin  gqlerror.Location // of the current token
-	prefix gqlerror.Location // of the @ or ... before the current token, if there is one
-	joined []int             // ends of block strings that a quote follows
+	offset     int               // bytes
+	location   gqlerror.Location // of the offset, in characters
+	tokenStart gqlerror.Location // of the current token
+	sigil      gqlerror.Location // of the @ or ... before the current token, if there is one
+	blockEnds  []int             // offsets of quotes that follow block strings
 }
 
 func newScanner(text string) *scanner {
-	s := &scanner{source: &source{text: text}, at: gqlerror.Location{Line: 1, Column: 1}}
+	s := &scanner{source: &source{text: text}, location: gqlerror.Location{Line: 1, Column: 1}}
 	s.strings, s.starts = map[gqlerror.Location]gqlerror.Location{}, map[gqlerror.Location]gqlerror.Location{}
 	s.blocks = map[gqlerror.Location]string{}
 	if !utf8.ValidString(text) {
@@ -113,10 +113,10 @@ func (s *scanner) run(maxTokens int) {
 		case isIgnored(s.text[s.offset:]):
 			s.skip(1)
 		default:
-			if s.prefix.Line > 0 {
-				s.starts[s.at], s.prefix = s.prefix, gqlerror.Location{}
+			if s.sigil.Line > 0 {
+				s.starts[s.location], s.sigil = s.sigil, gqlerror.Location{}
 			}
-			s.begin = s.at
+			s.tokenStart = s.location
 			s.token(c)
 			tokens++
 		}
@@ -137,10 +137,10 @@ func (s *scanner) token(c byte) {
 	case c == '"':
 		s.quotedString()
 	case c == '@':
-		s.prefix = s.at
+		s.sigil = s.location
 		s.skip(1)
 	case strings.HasPrefix(rest, "..."):
-		s.prefix = s.at
+		s.sigil = s.location
 		s.skip(3)
 	case c == '-' || isDigit(c):
 		s.number()
@@ -159,9 +159,9 @@ func isNameStart(c byte) bool { return c >= 'a' && c <= 'z' || c >= 'A' && c <= 
 func (s *scanner) skip(n int) {
 	for ; n > 0 && s.offset < len(s.text); n-- {
 		_, size := utf8.DecodeRuneInString(s.text[s.offset:])
-		s.at.Column++
+		s.location.Column++
 		if s.text[s.offset] == '\n' {
-			s.at = gqlerror.Location{Line: s.at.Line + 1, Column: 1}
+			s.location = gqlerror.Location{Line: s.location.Line + 1, Column: 1}
 		}
 		s.offset += size
 	}
@@ -177,7 +177,7 @@ func (s *scanner) skipWhile(matches func(byte) bool) {
 func (s *scanner) refuse(format string, args ...any) {
 	if s.err == nil {
 		s.err = apierror.BadInput(format, args...)
-		s.err.Locations, s.errAt = []gqlerror.Location{s.at}, s.begin
+		s.err.Locations, s.errAt = []gqlerror.Location{s.location}, s.tokenStart
 	}
 }
 
@@ -194,7 +194,7 @@ func (s *scanner) number() {
 // pair, and locates the string after its quote.
 func (s *scanner) quotedString() {
 	s.skip(1)
-	s.strings[s.at] = s.begin
+	s.strings[s.location] = s.tokenStart
 	for s.offset < len(s.text) && s.text[s.offset] != '\n' {
 		switch s.text[s.offset] {
 		case '"':
@@ -222,7 +222,7 @@ func (s *scanner) escape() {
 // blockString skips a block string. gqlparser takes its first line for an indented one, ends
 // it at the last of more than three quotes, and locates it at its end.
 func (s *scanner) blockString() {
-	begin, offset := s.begin, s.offset
+	start := s.offset
 	s.skip(3)
 	for s.offset < len(s.text) && !strings.HasPrefix(s.text[s.offset:], `"""`) {
 		if strings.HasPrefix(s.text[s.offset:], `\"""`) {
@@ -231,16 +231,16 @@ func (s *scanner) blockString() {
 		s.skip(1)
 	}
 	// gqlparser counts the column of the first character from the beginning of the last line.
-	content := s.text[offset:s.offset]
-	column := begin.Column + len(`"""`)
+	content := s.text[start:s.offset]
+	column := s.tokenStart.Column + len(`"""`)
 	if line := strings.LastIndexByte(content, '\n'); line >= 0 {
 		column = len(`"""`) - utf8.RuneCountInString(content[:line])
 	}
-	s.strings[gqlerror.Location{Line: s.at.Line, Column: column}] = begin
-	s.blocks[begin] = blockValue(strings.TrimPrefix(content, `"""`))
+	s.strings[gqlerror.Location{Line: s.location.Line, Column: column}] = s.tokenStart
+	s.blocks[s.tokenStart] = blockValue(strings.TrimPrefix(content, `"""`))
 	s.skip(3)
 	if strings.HasPrefix(s.text[s.offset:], `"`) {
-		s.joined = append(s.joined, s.offset)
+		s.blockEnds = append(s.blockEnds, s.offset)
 	}
 }
 
