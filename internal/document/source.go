@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"math"
+	"regexp"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -181,11 +182,17 @@ func (s *scanner) refuse(format string, args ...any) {
 	}
 }
 
-// number skips a number. gqlparser ends it where a name begins.
+var (
+	numberToken = regexp.MustCompile(`^-?[0-9]*(\.[0-9]*)?([eE][+-]?[0-9]*)?`)
+	validNumber = regexp.MustCompile(`^-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?$`)
+)
+
+// number skips a number. gqlparser refuses one that is not valid, and ends others where a name
+// begins.
 func (s *scanner) number() {
-	s.skip(1)
-	s.skipWhile(func(c byte) bool { return isDigit(c) || strings.IndexByte(".eE+-", c) >= 0 })
-	if s.offset < len(s.text) && isNameStart(s.text[s.offset]) {
+	token := numberToken.FindString(s.text[s.offset:])
+	s.skip(len(token))
+	if s.offset < len(s.text) && isNameStart(s.text[s.offset]) && validNumber.MatchString(token) {
 		s.refuse("Invalid number, expected digit but got: %q.", s.text[s.offset:s.offset+1])
 	}
 }

@@ -85,6 +85,9 @@ func stringCases() []httpCase {
 		documentCase("block string and a quote", value(`"""a""""`)),
 		documentCase("block string and an empty string", `{nodes(nodeIds:["""x"""""]){nodeId}}`),
 		documentCase("number and a name", `{portfolios(first:2last:2){nodes{id}}}`),
+		documentCase("number and a spread", `{portfolios(first:20...F){nodes{id}}}`),
+		documentCase("number that begins with 0 and a name", `{portfolios(first:00F){nodes{id}}}`),
+		documentCase("numbers without white space", `{nodes(nodeIds:[1-2 1.5-1 2e+1-2F]){nodeId}}`),
 		documentCase("hexadecimal number", `{portfolio(id:0xF){id}}`),
 		documentCase("fragment with a variable", `{...F} fragment F($x:Int) on Query{__typename}`),
 	}
