@@ -71,19 +71,36 @@ var lineTerminators = strings.NewReplacer("\r\n", "\n", "\r", "\n")
 func scan(text string, maxTokens int) *source {
 	s := newScanner(lineTerminators.Replace(text))
 	s.run(maxTokens)
-	if s.blockEnds == nil {
+	if s.adjacent == nil {
 		return s.source
 	}
 	// gqlparser takes the quote after a block string for a part of it.
 	var separated strings.Builder
 	rest := 0
-	for _, end := range s.blockEnds {
-		separated.WriteString(s.text[rest:end] + " ")
-		rest = end
+	for _, block := range s.adjacent {
+		separated.WriteString(s.text[rest:block.start] + separateBlock(s.text[block.start:block.end]))
+		rest = block.end
 	}
+	blocks := s.blocks
 	s = newScanner(separated.String() + s.text[rest:])
 	s.run(maxTokens)
+	s.blocks = blocks
 	return s.source
+}
+
+// separateBlock returns a string and white space that have as many lines and columns as a block
+// string, so that the tokens after it keep their locations. The value is another.
+func separateBlock(block string) string {
+	const quotes = `"""`
+	line := strings.LastIndexByte(block, '\n')
+	width := utf8.RuneCountInString(block[line+1:])
+	switch {
+	case line >= 0:
+		return quotes + strings.Repeat("\n", strings.Count(block, "\n")-1) + quotes + "\n" + strings.Repeat(" ", width)
+	case width == len(quotes+quotes):
+		return `""    `
+	}
+	return quotes + strings.Repeat(" ", width-len(quotes+" "+quotes)) + quotes + " "
 }
 
 // scanner reads the tokens of a document.
@@ -93,8 +110,11 @@ type scanner struct {
 	location   gqlerror.Location // of the offset, in characters
 	tokenStart gqlerror.Location // of the current token
 	sigil      gqlerror.Location // of the @ or ... before the current token, if there is one
-	blockEnds  []int             // offsets of quotes that follow block strings
+	adjacent   []span            // block strings that a quote follows
 }
+
+// span is a part of the text, in bytes.
+type span struct{ start, end int }
 
 func newScanner(text string) *scanner {
 	s := &scanner{source: &source{text: text}, location: gqlerror.Location{Line: 1, Column: 1}}
@@ -246,10 +266,12 @@ func (s *scanner) blockString() {
 	s.strings[gqlerror.Location{Line: s.location.Line, Column: column}] = s.tokenStart
 	s.blocks[s.tokenStart] = blockValue(strings.TrimPrefix(content, `"""`))
 	s.skip(3)
-	if strings.HasPrefix(s.text[s.offset:], `"`) {
-		s.blockEnds = append(s.blockEnds, s.offset)
+	if strings.HasPrefix(s.text[s.offset:], `"`) && !strings.ContainsFunc(content, isControl) { // gqlparser refuses these
+		s.adjacent = append(s.adjacent, span{start, s.offset})
 	}
 }
+
+func isControl(r rune) bool { return r < ' ' && r != '\t' && r != '\n' }
 
 // blockValue returns the value of a block string (BlockStringValue in section 2.9.4 of
 // the specification).
