@@ -31,7 +31,6 @@ type response struct {
 	meter        *admission.Meter // nil if nothing was executed
 	stallTimeout time.Duration    // for a client to read the next chunk
 	subscription string           // what to subscribe to, "" unless that was requested
-	confirmed    bool             // whether the viewer was confirmed at the beginning of a mutation, which must not be repeated
 }
 
 // errorResponse returns the response to a request that was not executed.
