@@ -25,7 +25,7 @@ func (c *serveCommand) openDatabase(ctx context.Context, flags *globalFlags, log
 	}
 	if err != nil && ctx.Err() != nil {
 		log.InfoContext(ctx, "stopped before the database was open", "error", err)
-		return nil, nil //nolint:nilnil // documented
+		return nil, nil //nolint:nilerr,nilnil // documented
 	}
 	return database, err
 }
