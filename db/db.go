@@ -35,7 +35,6 @@ type DB struct {
 	choosesServer bool                     // among the hosts of the URL, by target_session_attrs
 	receiver      atomic.Pointer[receiver] // nil without a listener
 	lastServer    string                   // of the last listener; calls of Listen do not overlap
-	searchRefused error                    // why Migrate could not create indexes
 
 	// listSlots leaves a quarter of the connections to lookups and changes.
 	listSlots *semaphore.Weighted

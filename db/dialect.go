@@ -27,7 +27,6 @@ func (d postgresDialect) AppendJSON(b, value []byte) []byte {
 
 // escapeLiteral makes the literal that begins at start an E'...' literal if it has a
 // backslash.
-
 func escapeLiteral(b []byte, start int) []byte {
 	if bytes.IndexByte(b[start:], '\\') < 0 {
 		return b

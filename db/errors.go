@@ -1,13 +1,13 @@
 package db
 
 import (
-	"context"
 	"database/sql"
 	"database/sql/driver"
 	"errors"
 	"fmt"
 	"io"
 	"net"
+	"slices"
 
 	"github.com/jackc/pgx/v5/pgconn"
 	"modernc.org/sqlite"
@@ -55,14 +55,39 @@ func wrap(err error) error {
 	return err
 }
 
-// IsOutage reports whether the settings can be right despite err: PostgreSQL cannot be reached,
-// or accepts no connections at the moment. Other errors need an operator.
+// IsOutage reports whether err may go away without a change of the settings: PostgreSQL cannot
+// be reached, or accepts no connections at the moment. If it fails at one host for another
+// reason, such as a certificate or a password, an operator has to act.
 func IsOutage(err error) bool {
-	if !errors.Is(err, ErrUnavailable) || errors.Is(err, errSetting) {
+	if connect, ok := errors.AsType[*pgconn.ConnectError](err); ok {
+		return isUnreachable(connect.Unwrap())
+	}
+	return errors.Is(err, ErrUnavailable)
+}
+
+// isUnreachable reports whether every attempt to connect failed for a reason that may go away.
+func isUnreachable(err error) bool {
+	if attempts, ok := errors.AsType[interface {
+		error
+		Unwrap() []error
+	}](err); ok {
+		return !slices.ContainsFunc(attempts.Unwrap(), func(err error) bool { return !isUnreachable(err) })
+	}
+	if refused, ok := errors.AsType[*pgconn.PgError](err); ok {
+		return errors.Is(postgresKind(refused.Code), ErrUnavailable)
+	}
+	if alert, ok := errors.AsType[*net.OpError](err); ok && slices.Contains([]string{"local error", "remote error"}, alert.Op) { // of TLS
 		return false
 	}
-	pgErr, ok := errors.AsType[*pgconn.PgError](err)
-	return !ok || postgresKind(pgErr.Code) != nil
+	return isNetworkError(err) || slices.ContainsFunc(unsuited, func(target error) bool { return errors.Is(err, target) })
+}
+
+// unsuited are the errors of servers that do not suit target_session_attrs, as in a failover.
+var unsuited = []error{pgconn.ErrReadOnlyConnection, pgconn.ErrReadWriteConnection, pgconn.ErrPrimaryConnection, pgconn.ErrStandbyConnection}
+
+func isNetworkError(err error) bool {
+	_, ok := errors.AsType[net.Error](err)
+	return ok || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, net.ErrClosed)
 }
 
 func kind(err error) error {
@@ -70,7 +95,6 @@ func kind(err error) error {
 		postgres *pgconn.PgError
 		lite     *sqlite.Error
 		connect  *pgconn.ConnectError
-		network  net.Error
 	)
 	switch {
 	case errors.As(err, &connect): // also if a server refuses: another may be the right one soon
@@ -79,9 +103,7 @@ func kind(err error) error {
 		return postgresKind(postgres.Code)
 	case errors.As(err, &lite):
 		return sqliteKind(lite.Code())
-	case errors.As(err, &network), errors.Is(err, context.DeadlineExceeded),
-		errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, net.ErrClosed),
-		pgconn.SafeToRetry(err), errors.Is(err, driver.ErrBadConn): // the latter in a transaction
+	case isNetworkError(err), pgconn.SafeToRetry(err), errors.Is(err, driver.ErrBadConn): // the latter in a transaction
 		return ErrUnavailable
 	}
 	return nil

@@ -255,7 +255,7 @@ func (g *gap) spread(ctx context.Context, tx bun.Tx) ([]float64, error) {
 		if !ok {
 			continue
 		}
-		if err := g.place(ctx, tx, left.links, right.links, start, step); err != nil {
+		if err := g.setPositions(ctx, tx, left.links, right.links, start, step); err != nil {
 			return nil, err
 		}
 		positions := make([]float64, g.links)
@@ -266,9 +266,9 @@ func (g *gap) spread(ctx context.Context, tx bun.Tx) ([]float64, error) {
 	}
 }
 
-// place sets the positions of the nearest links on both sides, and leaves room for the links
+// setPositions sets the positions of the nearest links on both sides, and leaves room for the links
 // of the gap. It returns errPortfolioChanged if another program changed links meanwhile.
-func (g *gap) place(ctx context.Context, tx bun.Tx, left, right int, start, step float64) error {
+func (g *gap) setPositions(ctx context.Context, tx bun.Tx, left, right int, start, step float64) error {
 	number := func(links *bun.SelectQuery, first int) *bun.SelectQuery {
 		return tx.NewSelect().TableExpr("(?) AS nearest", links).ColumnExpr("id, ? + row_number() OVER (ORDER BY position, id) AS number", first)
 	}
@@ -280,7 +280,7 @@ func (g *gap) place(ctx context.Context, tx bun.Tx, left, right int, start, step
 	if err != nil {
 		return err
 	}
-	if placed, err := result.RowsAffected(); err != nil || placed != int64(left+right) {
+	if changed, err := result.RowsAffected(); err != nil || changed != int64(left+right) {
 		return cmp.Or(err, errPortfolioChanged)
 	}
 	return nil

@@ -2,21 +2,21 @@ package db
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/uptrace/bun"
 )
 
-// maxProblems bounds the rows that Problems describes for each column.
+// maxProblems bounds the rows that TimeProblems describes for each column.
 const maxProblems = 10
 
 // Problems describes what is wrong with a database whose schema is current, and does not
 // keep a server from starting.
 func (db *DB) Problems(ctx context.Context) ([]string, error) {
-	if db.Postgres() {
-		return db.SearchProblems(ctx)
-	}
-	return db.timeProblems(ctx)
+	times, timesErr := db.TimeProblems(ctx)
+	searches, searchesErr := db.SearchProblems(ctx)
+	return append(times, searches...), errors.Join(timesErr, searchesErr)
 }
 
 // timeColumns are the columns of times.
@@ -25,9 +25,12 @@ var timeColumns = []struct{ table, column string }{
 	{"images", "created_at"}, {"portfolio_links", "created_at"}, {"portfolio_links", "updated_at"},
 }
 
-// timeProblems describes times that cannot be read. They were stored before there were
-// triggers that refuse them, and have the condition of these triggers.
-func (db *DB) timeProblems(ctx context.Context) (problems []string, err error) {
+// TimeProblems describes times of SQLite that cannot be read. They were stored before there
+// were triggers that refuse them. It scans all tables, by the condition of these triggers.
+func (db *DB) TimeProblems(ctx context.Context) (problems []string, err error) {
+	if db.Postgres() {
+		return nil, nil
+	}
 	for _, c := range timeColumns {
 		var rows []struct {
 			ID   int64

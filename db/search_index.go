@@ -25,16 +25,18 @@ var searchIndexes = []searchIndex{
 // createExtension creates the extension whose operator class the indexes use.
 const createExtension = "CREATE EXTENSION IF NOT EXISTS pg_trgm"
 
-// create returns the statement that creates the index. The operator class may be in a schema
-// that is not in the search path.
+// create returns the statements that create the index. It may exist and be invalid, after an
+// interrupted CREATE INDEX CONCURRENTLY. The operator class may be in a schema that is not in
+// the search path.
 func (i searchIndex) create(operatorClass string) string {
 	columns := make([]string, len(i.columns))
 	for n, column := range i.columns {
 		columns[n] = column + " " + operatorClass
 	}
-	return fmt.Sprintf("CREATE INDEX %s ON %s USING gin (%s)", i.name, i.table, strings.Join(columns, ", "))
+	return fmt.Sprintf("DROP INDEX IF EXISTS %[1]s; CREATE INDEX %[1]s ON %[2]s USING gin (%[3]s)", i.name, i.table, strings.Join(columns, ", "))
 }
 
+// missingSearchIndexes returns the indexes that do not exist or are invalid.
 func (db *DB) missingSearchIndexes(ctx context.Context) ([]searchIndex, error) {
 	var existing []string
 	err := db.read.NewSelect().TableExpr("pg_index AS i").Join("JOIN pg_class AS c ON c.oid = i.indexrelid").ColumnExpr("c.relname").
@@ -53,8 +55,8 @@ func (db *DB) operatorClass(ctx context.Context) (string, error) {
 }
 
 // createSearchIndexes creates the indexes that migrations could not create, because the role
-// might not create the extension, or its schema was not in the search path. What the role
-// may not do is left to SearchProblems.
+// might not create the extension, or its schema was not in the search path. It leaves those
+// that the role may not create, which SearchProblems describes.
 func (db *DB) createSearchIndexes(ctx context.Context) error {
 	missing, err := db.missingSearchIndexes(ctx)
 	if err != nil || len(missing) == 0 {
@@ -72,7 +74,7 @@ func (db *DB) createSearchIndexes(ctx context.Context) error {
 		}
 	}
 	if isRefused(err) {
-		db.searchRefused, err = err, nil
+		return nil
 	}
 	return wrap(err)
 }
@@ -83,8 +85,8 @@ func isRefused(err error) bool {
 	return ok && slices.Contains([]string{"42501", "58P01", "0A000", "42704"}, refused.Code) // insufficient_privilege, undefined_file, feature_not_supported, undefined_object
 }
 
-// SearchProblems describes the missing indexes, with the statement that creates each. Unlike
-// Problems it reads no rows of tables.
+// SearchProblems describes the missing search indexes of PostgreSQL, with the statements that
+// create each. It reads no rows of tables.
 func (db *DB) SearchProblems(ctx context.Context) (problems []string, err error) {
 	if !db.Postgres() {
 		return nil, nil
@@ -94,16 +96,12 @@ func (db *DB) SearchProblems(ctx context.Context) (problems []string, err error)
 		return nil, err
 	}
 	class, err := db.operatorClass(ctx)
-	cause := ""
-	if db.searchRefused != nil {
-		cause = " (" + db.searchRefused.Error() + ")"
-	}
 	for _, index := range missing {
-		remedy := createExtension + "; and then migrate"
-		if class != "" {
-			remedy = index.create(class)
+		remedy := index.create(class)
+		if class == "" {
+			remedy = "the database lacks the extension pg_trgm: " + createExtension + "; and then migrate"
 		}
-		problems = append(problems, fmt.Sprintf("searches of %s read every row: the index %s is missing%s: %s", index.table, index.name, cause, remedy))
+		problems = append(problems, fmt.Sprintf("searches of %s read every row: the index %s is missing or invalid: %s", index.table, index.name, remedy))
 	}
 	return problems, err
 }

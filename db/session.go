@@ -2,7 +2,6 @@ package db
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"strconv"
@@ -15,7 +14,7 @@ import (
 // depends. Databases and roles may set others.
 type sessionSetting struct {
 	name, value string
-	wrong       string // condition that current_setting(name) means something else, if it matters
+	differs     string // condition that current_setting(name) means something else, if it matters
 	startup     bool   // whether PgBouncer keeps it for each client
 }
 
@@ -34,8 +33,8 @@ var sessionSettings = []sessionSetting{
 var settingsQuery = func() string {
 	var names []string
 	for _, setting := range sessionSettings {
-		if setting.wrong != "" {
-			names = append(names, fmt.Sprintf("CASE WHEN current_setting('%[1]s') %[2]s THEN '%[1]s' END", setting.name, setting.wrong))
+		if setting.differs != "" {
+			names = append(names, fmt.Sprintf("CASE WHEN current_setting('%[1]s') %[2]s THEN '%[1]s' END", setting.name, setting.differs))
 		}
 	}
 	return "SELECT pg_backend_pid(), concat_ws(' ', " + strings.Join(names, ", ") + ")"
@@ -61,9 +60,6 @@ func settingNamed(name string) *sessionSetting {
 	return nil
 }
 
-// errSetting means that a setting is wrong, and cannot be set for a connection.
-var errSetting = errors.New("set it with ALTER ROLE or ALTER DATABASE")
-
 // checkSession sets the settings that are wrong. It returns an error behind a pooler, which
 // may give each transaction another session.
 func checkSession(ctx context.Context, connection *pgconn.PgConn) error {
@@ -73,7 +69,7 @@ func checkSession(ctx context.Context, connection *pgconn.PgConn) error {
 	}
 	for _, setting := range wrong {
 		if pid != strconv.FormatUint(uint64(connection.PID()), 10) {
-			return fmt.Errorf("%s must be '%s', and a pooler does not keep settings of sessions: %w", setting.name, setting.value, errSetting)
+			return fmt.Errorf("%s must be '%s', and a pooler does not keep settings of sessions: set it with ALTER ROLE or ALTER DATABASE", setting.name, setting.value)
 		}
 		if _, err := connection.Exec(ctx, "SET "+setting.name+" = '"+setting.value+"'").ReadAll(); err != nil {
 			return err

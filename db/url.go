@@ -51,15 +51,21 @@ func ParseURL(text string) (URL, error) {
 // CheckEncoded returns an error if a part of the password was taken for a host, a database or
 // a parameter, because it was not encoded. It would be looked up in DNS, and printed.
 func CheckEncoded(text string, config *pgconn.Config) error {
-	names := []string{config.Host}
+	scheme, rest, ok := strings.Cut(text, "://")
+	if !ok || strings.Contains(scheme, ":") { // the driver also takes settings such as host=h
+		return errors.New("not a PostgreSQL URL")
+	}
+	if i := strings.IndexAny(rest, "@/"); i >= 0 && rest[i] == '@' { // where the driver ends the password
+		rest = rest[i+1:]
+	}
+	location, _, _ := strings.Cut(rest, "?") // the hosts and the database, whose name may have an encoded @
+	names := []string{location, config.Host}
 	for _, fallback := range config.Fallbacks {
 		names = append(names, fallback.Host)
 	}
-	if !strings.Contains(text, "%40") { // which a name may have
-		names = append(names, config.Database)
-	}
 	for name, value := range config.RuntimeParams {
-		if names = append(names, name); strings.Contains(value, "/") && name != "application_name" { // as before the database
+		names = append(names, name)
+		if strings.Contains(value, "/") && name != "application_name" { // as before the database
 			names = append(names, value)
 		}
 	}

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/99designs/gqlgen/graphql"
-	"github.com/99designs/gqlgen/graphql/introspection"
 	"github.com/vektah/gqlparser/v2/ast"
 
 	"portfolio/db"
@@ -44,10 +43,6 @@ func encodeResult(ctx context.Context, resolved any) (any, error) {
 		return encodeObject(ctx, userConnectionEncoder, value)
 	case *model.TokenConnection:
 		return encodeObject(ctx, tokenConnectionEncoder, value)
-	case []introspection.Field, []introspection.InputValue, []introspection.EnumValue, []introspection.Type, bool:
-		if isInapplicable(graphql.GetFieldContext(ctx)) {
-			return nil, nil
-		}
 	}
 	return resolved, admission.MeterFrom(ctx).AddEncoded(ctx, sizeOf(ctx, resolved))
 }

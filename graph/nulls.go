@@ -2,35 +2,87 @@ package graph
 
 import (
 	"context"
+	"maps"
 	"reflect"
 
 	"github.com/99designs/gqlgen/graphql"
+	"github.com/vektah/gqlparser/v2/ast"
+	"github.com/vektah/gqlparser/v2/gqlerror"
 
+	"portfolio/db"
 	"portfolio/internal/admission"
 	"portfolio/internal/document"
 )
 
-// refuseNulls returns a middleware in place of resolveField for an operation with variables
-// that are null. gqlgen takes null for false, an empty string or an empty list, and panics
-// at a null of @skip or @include.
-func refuseNulls(nulls document.Nulls) graphql.FieldMiddleware {
+// refuseNulls returns the field middleware for operations in which a null variable is at a
+// non-null position. gqlgen takes the null for false, an empty string or an empty list, and
+// panics at that of @skip or @include.
+func refuseNulls(nulls document.Nulls, operation *graphql.OperationContext) graphql.FieldMiddleware {
+	selected := withoutNulls(operation)
 	return func(ctx context.Context, next graphql.Resolver) (any, error) {
-		field := graphql.GetFieldContext(ctx).Field
-		if errs := nulls.Arguments(field.Arguments); errs != nil {
+		field := graphql.GetFieldContext(ctx)
+		if errs := nulls.CheckArguments(field.Field.Arguments); errs != nil {
 			return nil, errs
 		}
-		resolved, err := resolveAuthorized(ctx, next)
-		if err != nil || isNil(resolved) {
-			return resolved, err
+		if field.Object == "Mutation" { // refuse it before it changes anything
+			if err := nulls.CheckDirectives(field.Field.Selections, nil); err != nil {
+				return nil, err
+			}
 		}
-		if err := nulls.Directive(field.Selections); err != nil {
+		resolved, err := resolveAuthorized(graphql.WithOperationContext(ctx, selected), next)
+		if err != nil {
+			return nil, err
+		}
+		if err := checkDirectives(ctx, nulls, resolved); err != nil {
 			return nil, err
 		}
 		return resolved, admission.MeterFrom(ctx).AddEncoded(ctx, sizeOf(ctx, resolved))
 	}
 }
 
-func isNil(resolved any) bool {
-	value := reflect.ValueOf(resolved)
-	return !value.IsValid() || value.Kind() == reflect.Pointer && value.IsNil()
+// withoutNulls returns the operation for resolvers, which look at the selections of
+// objects before these are checked.
+func withoutNulls(operation *graphql.OperationContext) *graphql.OperationContext {
+	variables := maps.Clone(operation.Variables)
+	for name, value := range variables {
+		if value == nil {
+			variables[name] = false
+		}
+	}
+	return &graphql.OperationContext{Doc: operation.Doc, Operation: operation.Operation, Variables: variables}
+}
+
+// checkDirectives checks @skip and @include in the selections of what a field resolved to. An
+// error of an element that may be null, which is a node, is no error of the list.
+func checkDirectives(ctx context.Context, nulls document.Nulls, resolved any) *gqlerror.Error {
+	selections, list := graphql.GetFieldContext(ctx).Field.Selections, reflect.ValueOf(resolved)
+	if list.Kind() != reflect.Slice {
+		return checkObject(nulls, selections, resolved)
+	}
+	nodes, nullable := resolved.([]db.Node)
+	for i := range list.Len() {
+		err := checkObject(nulls, selections, list.Index(i).Interface())
+		if err == nil {
+			continue
+		}
+		err.Path = append(graphql.GetPath(ctx), ast.PathIndex(i))
+		if !nullable {
+			return err
+		}
+		graphql.AddError(ctx, err)
+		nodes[i] = nil
+	}
+	return nil
+}
+
+// checkObject checks the selections of an object. Fragments of nodes depend on its type.
+func checkObject(nulls document.Nulls, selections ast.SelectionSet, object any) *gqlerror.Error {
+	if value := reflect.ValueOf(object); !value.IsValid() || value.Kind() == reflect.Pointer && value.IsNil() {
+		return nil
+	}
+	var types []string
+	if node, ok := object.(db.Node); ok {
+		types = []string{string(node.NodeID().Type), "Node"}
+	}
+	return nulls.CheckDirectives(selections, types)
 }

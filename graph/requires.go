@@ -19,9 +19,15 @@ func resolveField(ctx context.Context, next graphql.Resolver) (any, error) {
 	return encodeResult(ctx, resolved)
 }
 
+// resolveAuthorized resolves a field if the viewer may select it and the field is not null
+// whatever its resolver returns.
 func resolveAuthorized(ctx context.Context, next graphql.Resolver) (any, error) {
-	if err := Authorize(ctx, graphql.GetFieldContext(ctx).Field.Definition); err != nil {
+	field := graphql.GetFieldContext(ctx)
+	if err := Authorize(ctx, field.Field.Definition); err != nil {
 		return nil, err
+	}
+	if isInapplicable(field) {
+		return nil, nil
 	}
 	return next(ctx)
 }

@@ -47,21 +47,19 @@ func SDL() string {
 // NewExecutor returns a function that executes an operation: its document must be
 // valid, and its variables coerced.
 func NewExecutor(schema graphql.ExecutableSchema, log *slog.Logger) func(context.Context, *graphql.OperationContext) *graphql.Response {
-	present, onPanic, onMutation := PresentError(log), recoverPanic(log), auditMutation(log, resolveField)
+	present, onPanic := PresentError(log), recoverPanic(log)
 	return func(ctx context.Context, operation *graphql.OperationContext) *graphql.Response {
-		operation.RecoverFunc, operation.ResolverMiddleware, operation.RootResolverMiddleware = onPanic, resolveField, resolveRoot
-		if operation.Operation.Operation == ast.Mutation {
-			operation.ResolverMiddleware = onMutation
-		}
+		resolve := resolveField
 		if nulls, ok := document.FindNulls(operation.Doc, operation.Variables); ok {
-			if err := nulls.Directive(operation.Operation.SelectionSet); err != nil {
+			if err := nulls.CheckDirectives(operation.Operation.SelectionSet, nil); err != nil {
 				return &graphql.Response{Errors: gqlerror.List{err}}
 			}
-			operation.ResolverMiddleware = refuseNulls(nulls)
-			if operation.Operation.Operation == ast.Mutation {
-				operation.ResolverMiddleware = auditMutation(log, refuseNulls(nulls))
-			}
+			resolve = refuseNulls(nulls, operation)
 		}
+		if operation.Operation.Operation == ast.Mutation {
+			resolve = auditMutation(log, resolve)
+		}
+		operation.RecoverFunc, operation.ResolverMiddleware, operation.RootResolverMiddleware = onPanic, resolve, resolveRoot
 		ctx = db.WithMeter(ctx, admission.MeterFrom(ctx).AddRow)
 		ctx = graphql.WithResponseContext(graphql.WithOperationContext(ctx, operation), present, onPanic)
 		next := schema.Exec(ctx)

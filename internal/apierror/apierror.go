@@ -2,12 +2,10 @@
 package apierror
 
 import (
-	"cmp"
 	"fmt"
 	"slices"
 	"strings"
 
-	"github.com/vektah/gqlparser/v2/ast"
 	"github.com/vektah/gqlparser/v2/gqlerror"
 )
 
@@ -34,15 +32,15 @@ const (
 	MaxRequestErrors = 50 // if nothing is executed: a short document can have many mistakes
 )
 
-// Limit returns at most that many errors. If others are left out, the last one says how
-// many. Which ones depends on their paths: fields are resolved at the same time.
-func Limit(errs gqlerror.List, most int) gqlerror.List {
-	if len(errs) <= most {
+// Limit returns at most limit errors. If others are left out, the last error says how many.
+// Their paths decide which ones, as fields are resolved at the same time.
+func Limit(errs gqlerror.List, limit int) gqlerror.List {
+	if len(errs) <= limit {
 		return errs
 	}
 	errs = slices.Clone(errs)
-	slices.SortStableFunc(errs, func(a, b *gqlerror.Error) int { return slices.CompareFunc(a.Path, b.Path, compareElements) })
-	kept, omitted := errs[:most-1], errs[most-1:]
+	slices.SortStableFunc(errs, func(a, b *gqlerror.Error) int { return strings.Compare(a.Path.String(), b.Path.String()) })
+	kept, omitted := errs[:limit-1], errs[limit-1:]
 	code, _ := omitted[0].Extensions["code"].(Code)
 	return append(slices.Clip(kept), New(code, fmt.Sprintf("%d more errors are left out.", len(omitted))))
 }
@@ -74,19 +72,17 @@ func Wrap(err *gqlerror.Error, code Code, message string) *gqlerror.Error {
 	}
 }
 
-func compareElements(a, b ast.PathElement) int {
-	i, isIndex := a.(ast.PathIndex)
-	j, _ := b.(ast.PathIndex)
-	name, _ := a.(ast.PathName)
-	other, isName := b.(ast.PathName)
-	if isIndex && isName { // of different objects
-		return -1
-	}
-	return cmp.Or(cmp.Compare(i, j), cmp.Compare(name, other))
-}
-
 // Is reports whether err has the code.
 func Is(err *gqlerror.Error, code Code) bool { return err.Extensions["code"] == code }
+
+// IsRefusal reports whether the code of err means that nothing was changed.
+func IsRefusal(err *gqlerror.Error) bool {
+	switch err.Extensions["code"] {
+	case Unauthenticated, Forbidden, BadUserInput, NotFound, Conflict, Unavailable:
+		return true
+	}
+	return false
+}
 
 func shorten(text string, limit int) string {
 	if len(text) <= limit {

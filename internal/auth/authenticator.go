@@ -83,6 +83,7 @@ type Login struct {
 	key           string
 	began         time.Time
 	entry         *cacheEntry // nil if the viewer is known for certain
+	final         bool        // whether ConfirmNow was called
 }
 
 // LogIn finds the active user who holds the key. The error is ErrInvalidToken if the key
@@ -103,6 +104,22 @@ func (a *Authenticator) LogIn(ctx context.Context, key string) (*Login, error) {
 // whether that is another one than before. The error is that of LogIn, or of ctx when the
 // request has taken as long as queries may.
 func (l *Login) Confirm(ctx context.Context) (changed bool, err error) {
+	if l.final {
+		return false, nil
+	}
+	return l.confirm(ctx)
+}
+
+// ConfirmNow reads the viewer as of now. Call it before what must not be repeated; later
+// calls of Confirm do nothing.
+func (l *Login) ConfirmNow(ctx context.Context) (changed bool, err error) {
+	l.began = l.authenticator.now()
+	l.Proof = l.authenticator.feed.Begin()
+	l.final = true
+	return l.confirm(ctx)
+}
+
+func (l *Login) confirm(ctx context.Context) (changed bool, err error) {
 	a := l.authenticator
 	if l.entry == nil || l.isCurrent() {
 		return false, nil
@@ -112,13 +129,6 @@ func (l *Login) Confirm(ctx context.Context) (changed bool, err error) {
 	before := *l.Viewer
 	err = l.read(ctx)
 	return err != nil || !reflect.DeepEqual(before, *l.Viewer), err
-}
-
-// ConfirmNow is Confirm for the time of the call, after a body that may have taken minutes.
-func (l *Login) ConfirmNow(ctx context.Context) (changed bool, err error) {
-	l.began = l.authenticator.now()
-	l.Proof = l.authenticator.feed.Begin()
-	return l.Confirm(ctx)
 }
 
 // isCurrent waits for the proof, and reports whether the viewer is current. Without a proof,

@@ -1,6 +1,7 @@
 package auth
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"regexp"
@@ -121,6 +122,36 @@ func TestAuthenticator_ReadsAgainAtMaxAge(t *testing.T) {
 		}
 		if changed, err := session.Confirm(t.Context()); !changed || err != nil {
 			t.Errorf("confirmed after the maximum age: changed %t, %v; want true", changed, err)
+		}
+	})
+}
+
+// TestLogin_IsFinalAfterConfirmNow checks that ConfirmNow reads the viewer anew each time, and
+// that Confirm does not afterwards.
+func TestLogin_IsFinalAfterConfirmNow(t *testing.T) {
+	t.Parallel()
+	dbtest.Each(t, func(t *testing.T, database *db.DB) {
+		authenticator := NewAuthenticator(database, changefeedtest.Start(t, database), Options{Timeout: time.Minute, MaxAge: time.Minute})
+		key, _ := createToken(t, database, db.User{Username: "staff", IsActive: true}, nil)
+		login, err := authenticator.LogIn(t.Context(), key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, step := range []struct {
+			confirm func(context.Context) (bool, error)
+			code    int // that the viewer gets first, 0 for none
+			changed bool
+		}{
+			{login.ConfirmNow, 1, true}, {login.Confirm, 2, false}, {login.ConfirmNow, 0, true}, {login.ConfirmNow, 0, false},
+		} {
+			if step.code != 0 {
+				if err := database.Load(t.Context(), &db.UserPermission{UserID: login.Viewer.ID, Code: step.code}); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if changed, err := step.confirm(t.Context()); changed != step.changed || err != nil {
+				t.Errorf("step %d: changed %t, %v, want %t", i, changed, err, step.changed)
+			}
 		}
 	})
 }

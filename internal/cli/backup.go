@@ -39,13 +39,17 @@ func (c *backupCommand) Run(ctx context.Context, flags *globalFlags, env environ
 	if err != nil {
 		return err
 	}
-	if _, err := os.Stat(target.Database); errors.Is(err, fs.ErrNotExist) {
+	url, err := flags.existing(env)
+	if err != nil {
+		return err
+	}
+	if _, err := os.Stat(target.Database); errors.Is(err, fs.ErrNotExist) { // Open would create it
 		return fmt.Errorf("DATABASE_URL: %s does not exist", target.Database)
 	}
 	if files.Contains(target.Media, c.File) {
 		return fmt.Errorf("%s would be in MEDIA_STORE, whose files are public", c.File)
 	}
-	database, err := flags.Database().Open(ctx) // and do not migrate: the server may be older
+	database, err := url.Open(ctx) // and do not migrate: the server may be older
 	if err != nil {
 		return fmt.Errorf("DATABASE_URL: %w", err)
 	}
@@ -57,7 +61,6 @@ func (c *backupCommand) Run(ctx context.Context, flags *globalFlags, env environ
 	if err != nil {
 		return err
 	}
-	flags.printDefault(env)
 	if missing > 0 {
 		_, _ = fmt.Fprintf(env.stderr, "portfolio: %d files of rows do not exist: \"portfolio media sweep\" lists them\n", missing)
 	}
@@ -117,7 +120,7 @@ func (c *restoreCommand) Run(ctx context.Context, flags *globalFlags, env enviro
 		_, err := fmt.Fprintln(env.stdout, "Finished the restore that was interrupted.")
 		return err
 	}
-	if _, err := flags.existingDatabase(); err != nil {
+	if _, err := flags.existing(env); err != nil {
 		return err
 	}
 	return withArchive(c.File, func(archive *backup.Archive) error {
@@ -125,7 +128,6 @@ func (c *restoreCommand) Run(ctx context.Context, flags *globalFlags, env enviro
 		if err != nil {
 			return err
 		}
-		flags.printDefault(env)
 		env.auditObjects(ctx, "restore", false)
 		_, err = fmt.Fprintf(env.stdout, "Restored %d files and the database, %d bytes.\n", contents.Files, contents.Bytes)
 		return err

@@ -141,21 +141,18 @@ func suggest(parser *kong.Kong, args []string, err error) error {
 	return err
 }
 
-// existingDatabase returns the URL of the database of a command. Only serve creates the
-// default one: for others a missing setting is more likely a mistake.
-func (f *globalFlags) existingDatabase() (db.URL, error) {
+// existing returns the URL of the database of a command, and prints one that no setting names.
+// Only serve creates that: for other commands a missing setting is more likely a mistake.
+func (f *globalFlags) existing(env environment) (db.URL, error) {
 	url := f.Database()
-	if _, err := os.Stat(url.SQLitePath()); f.DatabaseURL.IsZero() && errors.Is(err, fs.ErrNotExist) {
+	if !f.DatabaseURL.IsZero() {
+		return url, nil
+	}
+	if _, err := os.Stat(url.SQLitePath()); errors.Is(err, fs.ErrNotExist) {
 		return url, fmt.Errorf("DATABASE_URL: is not set, and %s, which \"portfolio serve\" creates without it, does not exist", url.SQLitePath())
 	}
+	_, _ = fmt.Fprintf(env.stderr, "portfolio: DATABASE_URL is not set: the database is %s\n", url)
 	return url, nil
-}
-
-// printDefault prints which database a command uses that no setting names.
-func (f *globalFlags) printDefault(env environment) {
-	if f.DatabaseURL.IsZero() {
-		_, _ = fmt.Fprintf(env.stderr, "portfolio: DATABASE_URL is not set: the database is %s\n", f.Database())
-	}
 }
 
 // open opens the database. It migrates SQLite, and PostgreSQL if migrate is set;
@@ -171,7 +168,7 @@ func (f *globalFlags) open(ctx context.Context, migrate bool, log *slog.Logger) 
 			log.Info("migrated the database", "applied", applied)
 		}
 		if err == nil && len(applied) > 0 {
-			err = warnOfTimes(ctx, database, log)
+			err = logProblems(ctx, log, database.TimeProblems) // not always: it scans all tables
 		}
 	} else if err = database.CheckSchema(ctx); errors.Is(err, db.ErrSchemaBehind) {
 		err = fmt.Errorf("%w: run \"portfolio migrate\" first", err)
@@ -182,13 +179,9 @@ func (f *globalFlags) open(ctx context.Context, migrate bool, log *slog.Logger) 
 	return database, nil
 }
 
-// warnOfTimes logs the rows of SQLite that a migration could not convert. They are looked for
-// only then, since it takes a scan of all tables.
-func warnOfTimes(ctx context.Context, database *db.DB, log *slog.Logger) error {
-	if database.Postgres() {
-		return nil
-	}
-	problems, err := database.Problems(ctx)
+// logProblems logs what a check of the database finds.
+func logProblems(ctx context.Context, log *slog.Logger, check func(context.Context) ([]string, error)) error {
+	problems, err := check(ctx)
 	for _, problem := range problems {
 		log.WarnContext(ctx, "the database needs attention", "problem", problem)
 	}
@@ -197,21 +190,20 @@ func warnOfTimes(ctx context.Context, database *db.DB, log *slog.Logger) error {
 
 // withDB opens the database, calls fn and closes the database.
 func (f *globalFlags) withDB(ctx context.Context, env environment, fn func(*db.DB) error) error {
-	if _, err := f.existingDatabase(); err != nil {
+	if _, err := f.existing(env); err != nil {
 		return err
 	}
 	database, err := f.open(ctx, false, env.log)
 	if err != nil {
 		return err
 	}
-	f.printDefault(env)
 	return errors.Join(fn(database), database.Close())
 }
 
 type migrateCommand struct{ config.ChangeFeed }
 
 func (c migrateCommand) Run(ctx context.Context, flags *globalFlags, env environment) error {
-	url, err := flags.existingDatabase()
+	url, err := flags.existing(env)
 	if err != nil {
 		return err
 	}
@@ -219,7 +211,6 @@ func (c migrateCommand) Run(ctx context.Context, flags *globalFlags, env environ
 	if err != nil {
 		return fmt.Errorf("DATABASE_URL: %w", err)
 	}
-	flags.printDefault(env)
 	applied, err := database.Migrate(ctx)
 	for _, name := range applied {
 		_, _ = fmt.Fprintf(env.stdout, "Applied %s.\n", name)

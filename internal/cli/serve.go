@@ -39,12 +39,8 @@ func (c *serveCommand) Run(ctx context.Context, flags *globalFlags, env environm
 			return err
 		}
 	}
-	problems, err := database.SearchProblems(ctx)
-	if err != nil {
+	if err := logProblems(ctx, env.log, database.SearchProblems); err != nil {
 		return err
-	}
-	for _, problem := range problems {
-		env.log.Warn("the database needs attention", "problem", problem)
 	}
 	s, err := server.New(ctx, &c.Server, database, store, server.Options{DemoKey: demoKey, Log: env.log})
 	if err != nil {
@@ -85,31 +81,44 @@ func (c *serveCommand) printBanner(env environment, address net.Addr, demoKey st
 // databasePause is the time between two attempts to open a database that is unavailable.
 const databasePause = time.Second
 
-// openDatabase opens the database. While PostgreSQL is unavailable it waits, and the server is
-// alive but not ready. If ctx is canceled meanwhile, the DB is nil.
+// openDatabase opens the database, and waits for PostgreSQL while it is unavailable. If ctx is
+// canceled before it is open, the DB is nil.
 func (c *serveCommand) openDatabase(ctx context.Context, flags *globalFlags, log *slog.Logger) (*db.DB, error) {
 	database, err := flags.open(ctx, c.Migrate, log)
-	if flags.Database().SQLitePath() != "" || !db.IsOutage(err) {
-		return database, err
+	if flags.Database().SQLitePath() == "" && db.IsOutage(err) {
+		database, err = c.awaitDatabase(ctx, flags, log, err)
 	}
-	stop, listenErr := server.ServeUnavailable(ctx, &c.Server, log)
-	if listenErr != nil {
-		return nil, listenErr
+	if err != nil && ctx.Err() != nil {
+		log.InfoContext(ctx, "stopped before the database was open", "error", err)
+		return nil, nil //nolint:nilerr,nilnil // documented
+	}
+	return database, err
+}
+
+// awaitDatabase opens a database after an outage. Meanwhile the server is alive but not ready.
+func (c *serveCommand) awaitDatabase(ctx context.Context, flags *globalFlags, log *slog.Logger, outage error) (*db.DB, error) {
+	stop, err := server.ServeUnavailable(ctx, &c.Server, log)
+	if err != nil {
+		return nil, err
 	}
 	defer stop()
-	for lastText := ""; db.IsOutage(err); database, err = flags.open(ctx, c.Migrate, log) {
-		if text := err.Error(); text != lastText {
-			log.WarnContext(ctx, "waiting for the database", "error", err)
+	for lastText := ""; ; {
+		if text := outage.Error(); text != lastText {
+			log.WarnContext(ctx, "waiting for the database", "error", outage)
 			lastText = text
 		}
 		select {
 		case <-ctx.Done():
-			return nil, nil //nolint:nilnil // documented
+			return nil, ctx.Err()
 		case <-time.After(databasePause):
 		}
+		database, err := flags.open(ctx, c.Migrate, log)
+		if err == nil {
+			log.InfoContext(ctx, "the database is available")
+		}
+		if !db.IsOutage(err) {
+			return database, err
+		}
+		outage = err
 	}
-	if err == nil {
-		log.InfoContext(ctx, "the database is available")
-	}
-	return database, err
 }

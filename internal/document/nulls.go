@@ -36,8 +36,8 @@ func (n Nulls) isMisplaced(value *ast.Value) bool {
 	return ok && given == nil
 }
 
-// Arguments returns the errors of the values in arguments that must not be null.
-func (n Nulls) Arguments(list ast.ArgumentList) gqlerror.List {
+// CheckArguments returns the errors of the values in arguments that must not be null.
+func (n Nulls) CheckArguments(list ast.ArgumentList) gqlerror.List {
 	var errs gqlerror.List
 	for _, argument := range list {
 		errs = append(errs, n.value(path{{name: argument.Name}}, argument.Value)...)
@@ -56,29 +56,43 @@ func (n Nulls) value(at path, value *ast.Value) gqlerror.List {
 	return errs
 }
 
-// Directive returns the error of the first directive @skip or @include in a selection set,
-// or in its fragments, whose argument is null, or nil.
-func (n Nulls) Directive(set ast.SelectionSet) *gqlerror.Error {
+// CheckDirectives returns the error of the first directive @skip or @include whose argument
+// is null, or nil. It looks at the selections of an object of the given types, and at those
+// of any object if there are none, but not inside fields.
+func (n Nulls) CheckDirectives(set ast.SelectionSet, types []string) *gqlerror.Error {
+	return n.checkDirectives(set, types, map[string]bool{})
+}
+
+func (n Nulls) checkDirectives(set ast.SelectionSet, types []string, visited map[string]bool) *gqlerror.Error {
 	for _, selection := range set {
 		var directives ast.DirectiveList
 		var inner ast.SelectionSet
+		var condition, fragment string
 		switch selection := selection.(type) {
 		case *ast.Field:
 			directives = selection.Directives
 		case *ast.InlineFragment:
-			directives, inner = selection.Directives, selection.SelectionSet
+			directives, inner, condition = selection.Directives, selection.SelectionSet, selection.TypeCondition
 		case *ast.FragmentSpread:
-			directives, inner = selection.Directives, selection.Definition.SelectionSet
+			directives, inner, condition = selection.Directives, selection.Definition.SelectionSet, selection.Definition.TypeCondition
+			fragment = selection.Name
+		}
+		if visited[fragment] {
+			continue
 		}
 		for _, directive := range directives {
-			if errs := n.Arguments(directive.Arguments); errs != nil {
+			if errs := n.CheckArguments(directive.Arguments); errs != nil {
 				return errs[0]
 			}
 		}
 		if n.excludes(directives) {
 			continue
 		}
-		if err := n.Directive(inner); err != nil {
+		visited[fragment] = fragment != ""
+		if condition != "" && types != nil && !slices.Contains(types, condition) {
+			continue
+		}
+		if err := n.checkDirectives(inner, types, visited); err != nil {
 			return err
 		}
 	}

@@ -8,10 +8,13 @@ import (
 )
 
 // repair corrects the values of block strings and the locations in a document that
-// gqlparser has parsed. It returns an error if a fragment has variables, which are not part
-// of GraphQL.
+// gqlparser has parsed. It returns an error if a block string has no value, or if a fragment
+// has variables, which are not part of GraphQL.
 func (s *source) repair(query *ast.QueryDocument) *gqlerror.Error {
 	visitor{value: s.repairValue, start: s.moveToStart}.document(query)
+	if s.err != nil {
+		return s.err
+	}
 	for _, fragment := range query.Fragments {
 		if fragment.VariableDefinition != nil {
 			return at(fragment.VariableDefinition[0].Position, apierror.BadInput("A fragment cannot have variables."))
@@ -23,9 +26,14 @@ func (s *source) repair(query *ast.QueryDocument) *gqlerror.Error {
 func (s *source) repairValue(value *ast.Value) {
 	located := s.locate(locationOf(value.Position))
 	value.Position.Line, value.Position.Column = located.Line, located.Column
-	if value.Kind == ast.BlockValue {
-		value.Raw = s.blocks[located]
+	if value.Kind != ast.BlockValue {
+		return
 	}
+	block, ok := s.blocks[located]
+	if !ok && s.err == nil { // the scanner and gqlparser disagree
+		s.err = at(value.Position, apierror.BadInput("The block string cannot be read."))
+	}
+	value.Raw = block
 }
 
 // moveToStart moves the position of a directive or spread to its first character.

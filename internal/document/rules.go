@@ -100,8 +100,8 @@ func (r scalarRule) visit(at path, value *ast.Value, report func(at path, value 
 	}
 }
 
-// mistake returns what a literal of a scalar must be, or "". It leaves those to gqlparser
-// and checkLiterals which they refuse.
+// mistake returns what a literal of a scalar must be, or "". Literals that gqlparser or
+// checkLiterals refuses are not reported again.
 func (r scalarRule) mistake(value *ast.Value) string {
 	scalar := value.Definition
 	isText := value.Kind == ast.StringValue || value.Kind == ast.BlockValue

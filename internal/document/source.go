@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"math"
+	"regexp"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -13,7 +14,6 @@ import (
 	"github.com/vektah/gqlparser/v2/parser"
 
 	"portfolio/internal/apierror"
-	"portfolio/internal/jsonenc"
 )
 
 // parseQuery parses a document. It corrects what gqlparser's lexer gets wrong: values of
@@ -71,33 +71,53 @@ var lineTerminators = strings.NewReplacer("\r\n", "\n", "\r", "\n")
 func scan(text string, maxTokens int) *source {
 	s := newScanner(lineTerminators.Replace(text))
 	s.run(maxTokens)
-	if s.joined == nil {
+	if s.adjacent == nil {
 		return s.source
 	}
 	// gqlparser takes the quote after a block string for a part of it.
 	var separated strings.Builder
-	begin := 0
-	for _, end := range s.joined {
-		separated.WriteString(s.text[begin:end] + " ")
-		begin = end
+	rest := 0
+	for _, block := range s.adjacent {
+		separated.WriteString(s.text[rest:block.start] + separateBlock(s.text[block.start:block.end]))
+		rest = block.end
 	}
-	s = newScanner(separated.String() + s.text[begin:])
+	blocks := s.blocks
+	s = newScanner(separated.String() + s.text[rest:])
 	s.run(maxTokens)
+	s.blocks = blocks
 	return s.source
+}
+
+// separateBlock returns a string and white space that have as many lines and columns as a block
+// string, so that the tokens after it keep their locations. The value is another.
+func separateBlock(block string) string {
+	const quotes = `"""`
+	line := strings.LastIndexByte(block, '\n')
+	width := utf8.RuneCountInString(block[line+1:])
+	switch {
+	case line >= 0:
+		return quotes + strings.Repeat("\n", strings.Count(block, "\n")-1) + quotes + "\n" + strings.Repeat(" ", width)
+	case width == len(quotes+quotes):
+		return `""    `
+	}
+	return quotes + strings.Repeat(" ", width-len(quotes+" "+quotes)) + quotes + " "
 }
 
 // scanner reads the tokens of a document.
 type scanner struct {
 	*source
-	offset int               // bytes
-	at     gqlerror.Location // of the offset, in characters
-	begin  gqlerror.Location // of the current token
-	prefix gqlerror.Location // of the @ or ... before the current token, if there is one
-	joined []int             // ends of block strings that a quote follows
+	offset     int               // bytes
+	location   gqlerror.Location // of the offset, in characters
+	tokenStart gqlerror.Location // of the current token
+	sigil      gqlerror.Location // of the @ or ... before the current token, if there is one
+	adjacent   []span            // block strings that a quote follows
 }
 
+// span is a part of the text, in bytes.
+type span struct{ start, end int }
+
 func newScanner(text string) *scanner {
-	s := &scanner{source: &source{text: text}, at: gqlerror.Location{Line: 1, Column: 1}}
+	s := &scanner{source: &source{text: text}, location: gqlerror.Location{Line: 1, Column: 1}}
 	s.strings, s.starts = map[gqlerror.Location]gqlerror.Location{}, map[gqlerror.Location]gqlerror.Location{}
 	s.blocks = map[gqlerror.Location]string{}
 	if !utf8.ValidString(text) {
@@ -114,10 +134,10 @@ func (s *scanner) run(maxTokens int) {
 		case isIgnored(s.text[s.offset:]):
 			s.skip(1)
 		default:
-			if s.prefix.Line > 0 {
-				s.starts[s.at], s.prefix = s.prefix, gqlerror.Location{}
+			if s.sigil.Line > 0 {
+				s.starts[s.location], s.sigil = s.sigil, gqlerror.Location{}
 			}
-			s.begin = s.at
+			s.tokenStart = s.location
 			s.token(c)
 			tokens++
 		}
@@ -138,10 +158,10 @@ func (s *scanner) token(c byte) {
 	case c == '"':
 		s.quotedString()
 	case c == '@':
-		s.prefix = s.at
+		s.sigil = s.location
 		s.skip(1)
 	case strings.HasPrefix(rest, "..."):
-		s.prefix = s.at
+		s.sigil = s.location
 		s.skip(3)
 	case c == '-' || isDigit(c):
 		s.number()
@@ -160,9 +180,9 @@ func isNameStart(c byte) bool { return c >= 'a' && c <= 'z' || c >= 'A' && c <= 
 func (s *scanner) skip(n int) {
 	for ; n > 0 && s.offset < len(s.text); n-- {
 		_, size := utf8.DecodeRuneInString(s.text[s.offset:])
-		s.at.Column++
+		s.location.Column++
 		if s.text[s.offset] == '\n' {
-			s.at = gqlerror.Location{Line: s.at.Line + 1, Column: 1}
+			s.location = gqlerror.Location{Line: s.location.Line + 1, Column: 1}
 		}
 		s.offset += size
 	}
@@ -178,15 +198,21 @@ func (s *scanner) skipWhile(matches func(byte) bool) {
 func (s *scanner) refuse(format string, args ...any) {
 	if s.err == nil {
 		s.err = apierror.BadInput(format, args...)
-		s.err.Locations, s.errAt = []gqlerror.Location{s.at}, s.begin
+		s.err.Locations, s.errAt = []gqlerror.Location{s.location}, s.tokenStart
 	}
 }
 
-// number skips a number. gqlparser ends it where a name begins.
+var (
+	numberToken = regexp.MustCompile(`^-?[0-9]*(\.[0-9]*)?([eE][+-]?[0-9]*)?`)
+	validNumber = regexp.MustCompile(`^-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?$`)
+)
+
+// number skips a number. gqlparser refuses one that is not valid, and ends others where a name
+// begins.
 func (s *scanner) number() {
-	s.skip(1)
-	s.skipWhile(func(c byte) bool { return isDigit(c) || strings.IndexByte(".eE+-", c) >= 0 })
-	if s.offset < len(s.text) && isNameStart(s.text[s.offset]) {
+	token := numberToken.FindString(s.text[s.offset:])
+	s.skip(len(token))
+	if s.offset < len(s.text) && isNameStart(s.text[s.offset]) && validNumber.MatchString(token) {
 		s.refuse("Invalid number, expected digit but got: %q.", s.text[s.offset:s.offset+1])
 	}
 }
@@ -195,7 +221,7 @@ func (s *scanner) number() {
 // pair, and locates the string after its quote.
 func (s *scanner) quotedString() {
 	s.skip(1)
-	s.strings[s.at] = s.begin
+	s.strings[s.location] = s.tokenStart
 	for s.offset < len(s.text) && s.text[s.offset] != '\n' {
 		switch s.text[s.offset] {
 		case '"':
@@ -212,7 +238,7 @@ func (s *scanner) quotedString() {
 // escape skips an escape sequence.
 func (s *scanner) escape() {
 	rest := s.text[s.offset:]
-	length, ok := jsonenc.EscapeLength(rest)
+	length, ok := escapeLength(rest)
 	isEscape := length != 2 || strings.IndexByte(`"\/bfnrt`, rest[1]) >= 0 || strings.HasPrefix(rest, `\u{`)
 	if !ok || !isEscape {
 		s.refuse("Invalid character escape sequence: %s.", rest[:length])
@@ -223,7 +249,7 @@ func (s *scanner) escape() {
 // blockString skips a block string. gqlparser takes its first line for an indented one, ends
 // it at the last of more than three quotes, and locates it at its end.
 func (s *scanner) blockString() {
-	begin, offset := s.begin, s.offset
+	start := s.offset
 	s.skip(3)
 	for s.offset < len(s.text) && !strings.HasPrefix(s.text[s.offset:], `"""`) {
 		if strings.HasPrefix(s.text[s.offset:], `\"""`) {
@@ -232,18 +258,20 @@ func (s *scanner) blockString() {
 		s.skip(1)
 	}
 	// gqlparser counts the column of the first character from the beginning of the last line.
-	content := s.text[offset:s.offset]
-	column := begin.Column + len(`"""`)
+	content := s.text[start:s.offset]
+	column := s.tokenStart.Column + len(`"""`)
 	if line := strings.LastIndexByte(content, '\n'); line >= 0 {
 		column = len(`"""`) - utf8.RuneCountInString(content[:line])
 	}
-	s.strings[gqlerror.Location{Line: s.at.Line, Column: column}] = begin
-	s.blocks[begin] = blockValue(strings.TrimPrefix(content, `"""`))
+	s.strings[gqlerror.Location{Line: s.location.Line, Column: column}] = s.tokenStart
+	s.blocks[s.tokenStart] = blockValue(strings.TrimPrefix(content, `"""`))
 	s.skip(3)
-	if strings.HasPrefix(s.text[s.offset:], `"`) {
-		s.joined = append(s.joined, s.offset)
+	if strings.HasPrefix(s.text[s.offset:], `"`) && !strings.ContainsFunc(content, isControl) { // gqlparser refuses these
+		s.adjacent = append(s.adjacent, span{start, s.offset})
 	}
 }
+
+func isControl(r rune) bool { return r < ' ' && r != '\t' && r != '\n' }
 
 // blockValue returns the value of a block string (BlockStringValue in section 2.9.4 of
 // the specification).

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"syscall"
 )
 
 // Modes of what is created. A umask cannot widen them.
@@ -29,11 +30,18 @@ var OS System = system{}
 
 type system struct{}
 
-func (system) Stat(name string) (fs.FileInfo, error)     { return os.Stat(name) }
-func (system) Mkdir(name string, mode fs.FileMode) error { return os.MkdirAll(name, mode) }
-func (system) Lchown(name string, uid, gid int) error    { return os.Lchown(name, uid, gid) }
+func (system) Stat(name string) (fs.FileInfo, error)  { return os.Stat(name) }
+func (system) Lchown(name string, uid, gid int) error { return os.Lchown(name, uid, gid) }
 func (system) OpenFile(name string, flag int, mode fs.FileMode) (*os.File, error) {
 	return os.OpenFile(name, flag, mode) //nolint:gosec // the operator names it
+}
+
+func (system) Mkdir(name string, mode fs.FileMode) error {
+	err := os.Mkdir(name, mode)
+	if errors.Is(err, fs.ErrExist) && !isDirectory(OS, name) {
+		return &fs.PathError{Op: "mkdir", Path: name, Err: syscall.ENOTDIR} // the cause, as os.MkdirAll says
+	}
+	return err
 }
 
 // Create creates a file and opens it for writing. The file must not exist.

@@ -179,9 +179,6 @@ func (h *Handler) serve(r *http.Request, from client, received *body, can accept
 // runConfirmed is run, once more if the viewer turns out to be another one meanwhile.
 func (h *Handler) runConfirmed(ctx context.Context, from client, method string, request *request, slot *admission.Slot, reading *responsecache.Reading) response {
 	made := h.run(reading.Record(from.context(ctx)), from, method, request, slot, reading)
-	if made.confirmed {
-		return made
-	}
 	changed, err := from.confirm(ctx)
 	if !changed {
 		return made
@@ -221,9 +218,7 @@ func (h *Handler) run(ctx context.Context, from client, method string, request *
 		changed, err := from.confirmNow(ctx)
 		switch {
 		case err != nil:
-			refused := h.unauthenticated(ctx, err)
-			refused.confirmed = true
-			return refused
+			return h.unauthenticated(ctx, err)
 		case changed:
 			ctx = from.context(ctx)
 		}
@@ -233,7 +228,6 @@ func (h *Handler) run(ctx context.Context, from client, method string, request *
 		return response{subscription: string(request.encode(found))}
 	}
 	made := h.runPrepared(ctx, operation, slot)
-	made.confirmed = operation.Operation.Operation != ast.Query
 	made.store(ctx, operation, reading)
 	return made
 }
@@ -392,13 +386,13 @@ func hasEffect(operation *operation, errs gqlerror.List) bool {
 	if operation.Operation.Operation != ast.Mutation || !slices.ContainsFunc(errs, isUnavailable) {
 		return false
 	}
-	failed := 0
+	refused := map[ast.PathElement]bool{} // an input may have several errors
 	for _, err := range errs {
-		if len(err.Path) == 1 && isUnavailable(err) {
-			failed++
+		if len(err.Path) == 1 && apierror.IsRefusal(err) {
+			refused[err.Path[0]] = true
 		}
 	}
-	return failed < len(graphql.CollectFields(operation.OperationContext, operation.Operation.SelectionSet, []string{"Mutation"}))
+	return len(refused) < len(graphql.CollectFields(operation.OperationContext, operation.Operation.SelectionSet, []string{"Mutation"}))
 }
 
 // incomplete returns the response to an operation whose result could not be

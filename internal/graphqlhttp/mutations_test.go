@@ -19,6 +19,9 @@ func TestMutation_IsNotToBeRetried(t *testing.T) {
 		create = `createPortfolio(input:{name:"new"}){portfolio{name}}`
 		update = `updatePortfolioLink(input:{id:4,name:"new"}){portfolioLink{name}}`
 		read   = `{portfolioLink(id:4){name}}`
+
+		invalid = `updatePortfolioLink(input:{id:4,name:" ",url:"x"}){portfolioLink{name}}` // two errors
+		missing = `updatePortfolioLink(input:{id:99,name:"new"}){portfolioLink{name}}`
 	)
 	dbtest.EachURL(t, func(t *testing.T, dsn string) {
 		t.Parallel()
@@ -33,6 +36,8 @@ func TestMutation_IsNotToBeRetried(t *testing.T) {
 			{"mutation{" + create + update + "}", http.StatusOK, `"data":{"createPortfolio":{"portfolio":{"name":"new"}},"updatePortfolioLink":null}`},
 			{"mutation{" + update + "}", http.StatusServiceUnavailable, `"data":{"updatePortfolioLink":null}`},
 			{"mutation{a:" + update + "b:" + update + "}", http.StatusServiceUnavailable, `"data":{"a":null,"b":null}`},
+			{"mutation{a:" + missing + "b:" + invalid + "c:" + update + "}", http.StatusServiceUnavailable, `"data":{"a":null,"b":null,"c":null}`},
+			{"mutation{" + create + "a:" + invalid + "b:" + update + "}", http.StatusOK, `"data":{"createPortfolio":{"portfolio":{"name":"new"}},"a":null,"b":null}`},
 		} {
 			response, body := graphtest.Query(t, server, admin, c.query, nil)
 			retry := response.Header.Get("Retry-After")

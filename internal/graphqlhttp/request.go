@@ -22,7 +22,6 @@ import (
 
 	"portfolio/internal/apierror"
 	"portfolio/internal/document"
-	"portfolio/internal/jsonenc"
 )
 
 // request holds the parameters of a GraphQL request.
@@ -258,7 +257,7 @@ func expectEOF(decoder *json.Decoder) error {
 // levels, before memory is allocated for them. It counts at least the values of the text,
 // and does not check its syntax.
 func (h *Handler) checkJSON(text []byte) *requestError {
-	if !jsonenc.IsUnicode(text) {
+	if !document.IsUnicode(text) {
 		return errNotUnicode
 	}
 	values, level := 1, 0

@@ -212,9 +212,12 @@ func (f multipartReader) readFiles(set *fileSet) *requestError {
 
 // encodeName encodes the name of a part as browsers do, by the multipart/form-data
 // encoding algorithm of the HTML standard. An encoded name stays the same.
-func encodeName(name string) string {
-	return strings.NewReplacer("\r\n", "%0D%0A", "\r", "%0D%0A", "\n", "%0D%0A", `"`, "%22").Replace(name)
-}
+func encodeName(name string) string { return nameEncoder.Replace(name) }
+
+var (
+	nameEncoder = strings.NewReplacer("\r\n", "%0D%0A", "\r", "%0D%0A", "\n", "%0D%0A", `"`, "%22")
+	nameDecoder = strings.NewReplacer("%0D", "\r", "%0A", "\n", "%22", `"`)
+)
 
 // fromBrowser matches the header Content-Disposition of a file as browsers write it.
 // Unlike RFC 2183 they escape nothing by a backslash.
@@ -226,7 +229,7 @@ func namesOf(part *multipart.Part) (name, filename string) {
 	if match == nil {
 		return encodeName(part.FormName()), part.FileName()
 	}
-	return match[1], strings.NewReplacer("%0D", "\r", "%0A", "\n", "%22", `"`).Replace(match[2])
+	return match[1], nameDecoder.Replace(match[2])
 }
 
 // saveTemp writes a part to a temporary file. The file is unlinked before it is

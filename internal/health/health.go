@@ -21,11 +21,9 @@ const (
 // Checker checks that the database responds, that its schema is current, and
 // that rows and files can be written. Queries need only the first two.
 type Checker struct {
-	// Log receives each change of readiness that a check finds, with its cause.
-	Log *slog.Logger
-
 	database *db.DB
 	store    storage.Store
+	log      *slog.Logger
 
 	stopping atomic.Bool
 
@@ -39,9 +37,10 @@ type readiness struct {
 	problem string
 }
 
-// NewChecker returns a Checker of a database and a store of files.
-func NewChecker(database *db.DB, store storage.Store) *Checker {
-	return &Checker{database: database, store: store, Log: slog.New(slog.DiscardHandler)}
+// NewChecker returns a Checker of a database and a store of files. It logs each change of
+// readiness that a check finds, with its cause.
+func NewChecker(database *db.DB, store storage.Store, log *slog.Logger) *Checker {
+	return &Checker{database: database, store: store, log: log}
 }
 
 // Stop makes Check say that the server is shutting down.
@@ -83,9 +82,9 @@ func (c *Checker) check(ctx context.Context, last *readiness, what string, find 
 	switch problem {
 	case last.problem:
 	case "":
-		c.Log.InfoContext(ctx, "ready", "for", what)
+		c.log.InfoContext(ctx, "ready", "for", what)
 	default:
-		c.Log.ErrorContext(ctx, "not ready", "for", what, "problem", problem, "error", cause)
+		c.log.ErrorContext(ctx, "not ready", "for", what, "problem", problem, "error", cause)
 	}
 	last.problem, last.checked = problem, time.Now()
 	return problem

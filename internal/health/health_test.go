@@ -2,6 +2,7 @@ package health
 
 import (
 	"context"
+	"log/slog"
 	"testing"
 
 	"portfolio/db"
@@ -14,7 +15,7 @@ import (
 func TestCheckSurvivesDisconnect(t *testing.T) {
 	t.Parallel()
 	dbtest.Each(t, func(t *testing.T, database *db.DB) {
-		checker := NewChecker(database, storagetest.Directory(t))
+		checker := NewChecker(database, storagetest.Directory(t), slog.New(slog.DiscardHandler))
 		canceled, cancel := context.WithCancel(t.Context())
 		cancel()
 		for _, ctx := range []context.Context{canceled, t.Context()} {

@@ -28,7 +28,7 @@ func Import(ctx context.Context, service *Service, database *db.DB, files []stri
 	bar := progress.AddBar(int64(len(files)),
 		mpb.PrependDecorators(decor.CountersNoUnit("%d of %d files ")),
 		mpb.AppendDecorators(decor.AverageETA(decor.ET_STYLE_GO)))
-	importer := importer{service: service, database: database, contents: map[[sha256.Size]byte]*content{}}
+	importer := importer{service: service, database: database, contents: map[[sha256.Size]byte]*importedContent{}}
 	images, errs := make([]*db.Image, len(files)), make([]error, len(files))
 	var group errgroup.Group
 	group.SetLimit(runtime.GOMAXPROCS(0) + 1) // one does I/O while the others decode
@@ -68,20 +68,21 @@ type importer struct {
 	database *db.DB
 
 	mu       sync.Mutex
-	contents map[[sha256.Size]byte]*content // by the hash of the file
+	contents map[[sha256.Size]byte]*importedContent // by the hash of the file
 }
 
-// content is the content of one or more files of an import.
-type content struct {
-	sync.Mutex // held while one of the files is saved
-	isStored   bool
+// importedContent is the content of one or more files of an import.
+type importedContent struct {
+	saving   sync.Mutex
+	isStored bool
 }
 
-func (i *importer) content(hash [sha256.Size]byte) *content {
+// content returns the content with a hash.
+func (i *importer) content(hash [sha256.Size]byte) *importedContent {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	if i.contents[hash] == nil {
-		i.contents[hash] = new(content)
+		i.contents[hash] = new(importedContent)
 	}
 	return i.contents[hash]
 }
@@ -102,16 +103,16 @@ func (i *importer) save(ctx context.Context, name string) (*db.Image, error) {
 		return nil, err
 	}
 	hash := [sha256.Size]byte(sum.Sum(nil))
-	content := i.content(hash)
-	content.Lock()
-	defer content.Unlock()
-	if content.isStored {
+	shared := i.content(hash)
+	shared.saving.Lock()
+	defer shared.saving.Unlock()
+	if shared.isStored {
 		return nil, nil
 	}
 	if _, err = i.database.ImageBySource(ctx, hash); !errors.Is(err, db.ErrNotFound) {
 		return nil, err
 	}
 	image, err := i.service.Save(ctx, filepath.Base(name), file, i.database.CreateImage)
-	content.isStored = err == nil
+	shared.isStored = err == nil
 	return image, err
 }

@@ -181,9 +181,9 @@ func (p *parser) image(document *imageDocument) *db.Image {
 
 // timestamp returns the time of a field that must not be null.
 func (p *parser) timestamp(name string, f field[string]) db.Time {
-	problems := len(p.checks)
+	failures := len(p.checks)
 	text := require(p, name, f)
-	if len(p.checks) > problems {
+	if len(p.checks) > failures {
 		return db.Time{}
 	}
 	parsed, err := time.Parse(time.RFC3339Nano, text)

@@ -101,12 +101,16 @@ func TestURLs(t *testing.T) {
 	}
 	for text, want := range map[string]string{
 		"postgres://u:secret@h/d?sslmode=disable": "postgres://h/d",
-		"mysql://h/d":                  "only PostgreSQL can be read, not mysql: read the endpoint instead, with --url",
-		"sqlite:db.sqlite3":            "only PostgreSQL can be read, not sqlite: read the endpoint instead, with --url",
-		"secret":                       "not a postgres:// URL",
-		"postgres://u:secret@h:port/d": "not a PostgreSQL URL",
-		"postgres://u:se@cret@h/d":     "not a PostgreSQL URL: characters of the password must be encoded, such as @ as %40 and / as %2F",
-		"postgres://u:12/secret@h/d":   "not a PostgreSQL URL: characters of the password must be encoded, such as @ as %40 and / as %2F",
+		"mysql://h/d":                     "only PostgreSQL can be read, not mysql: read the endpoint instead, with --url",
+		"sqlite:db.sqlite3":               "only PostgreSQL can be read, not sqlite: read the endpoint instead, with --url",
+		"secret":                          "not a postgres:// URL",
+		"postgres://u:secret@h:port/d":    "not a PostgreSQL URL",
+		"postgres://u:se@cret@h/d":        "not a PostgreSQL URL: characters of the password must be encoded, such as @ as %40 and / as %2F",
+		"postgres:host=h password=secret": "not a PostgreSQL URL",
+		"postgres:host=h dbname=d@x":      "not a PostgreSQL URL",
+		"postgres://u:a%40b@c/secret@h/d": "not a PostgreSQL URL: characters of the password must be encoded, such as @ as %40 and / as %2F",
+		"postgres://app:12/se%40cret@h/d": "not a PostgreSQL URL: characters of the password must be encoded, such as @ as %40 and / as %2F",
+		"postgres://u:12/secret@h/d":      "not a PostgreSQL URL: characters of the password must be encoded, such as @ as %40 and / as %2F",
 	} {
 		var url DatabaseURL
 		err := url.UnmarshalText([]byte(text))

@@ -62,10 +62,9 @@ func New(ctx context.Context, settings *config.Server, database *db.DB, store st
 	memory := tuneMemory(database)
 	s := &Server{
 		settings: settings, log: o.Log, memory: memory,
-		changes: newFeed(settings, database, o.Log), checker: health.NewChecker(database, store),
+		changes: newFeed(settings, database, o.Log), checker: health.NewChecker(database, store, o.Log),
 		connections: middleware.NewConnectionLimiter(settings.Clients.MaxConnections, memory.Hold),
 	}
-	s.checker.Log = o.Log
 	var err error
 	if s.watch, err = watch(ctx, settings, o.Log); err != nil {
 		return nil, err

@@ -103,8 +103,8 @@ func (d *directory) writeFile(name string, content io.Reader) error {
 // noLinks are the errors of file systems without hard links.
 var noLinks = []error{syscall.EPERM, syscall.ENOTSUP, syscall.EOPNOTSUPP, syscall.ENOSYS, syscall.EINVAL, syscall.EMLINK}
 
-// publish gives a temporary file its name, unless the name is taken. Without hard links
-// the temporary name is gone.
+// publish gives a temporary file its name, unless the name is taken. If it has to rename, temp
+// no longer exists.
 func (d *directory) publish(temp, name string) error {
 	err := d.root.Link(temp, name)
 	if !slices.ContainsFunc(noLinks, func(target error) bool { return errors.Is(err, target) }) {
@@ -122,7 +122,7 @@ func (d *directory) Check(context.Context) error {
 	today := DirectoryOf(time.Now())
 	last := ""
 	for _, name := range []string{today, path.Join(today, ThumbnailDirectory)} {
-		parent, err := d.nearest(name)
+		parent, err := d.nearestExisting(name)
 		if err == nil && parent != last {
 			last = parent
 			err = d.checkDirectory(parent)
@@ -134,8 +134,8 @@ func (d *directory) Check(context.Context) error {
 	return nil
 }
 
-// nearest returns a directory, or if it does not exist the first of its parents that does.
-func (d *directory) nearest(name string) (string, error) {
+// nearestExisting returns a directory, or the first of its parents that exists.
+func (d *directory) nearestExisting(name string) (string, error) {
 	for {
 		_, err := d.root.Stat(name)
 		if name == "." || !errors.Is(err, fs.ErrNotExist) {
@@ -216,7 +216,7 @@ func (d *directory) Remove(_ context.Context, key string) error {
 
 func (d *directory) Files(ctx context.Context) iter.Seq2[File, error] {
 	return func(yield func(File, error) bool) {
-		err := fs.WalkDir(anyNames{d.root}, ".", func(key string, entry fs.DirEntry, err error) error {
+		err := fs.WalkDir(unvalidatedFS{d.root}, ".", func(key string, entry fs.DirEntry, err error) error {
 			if err != nil || entry.IsDir() {
 				return err
 			}
@@ -238,11 +238,11 @@ func (d *directory) Files(ctx context.Context) iter.Seq2[File, error] {
 	}
 }
 
-// anyNames is the file system of a directory whose names need not be UTF-8, as those of
+// unvalidatedFS is the file system of a directory whose names need not be UTF-8, as those of
 // other programs.
-type anyNames struct{ root *os.Root }
+type unvalidatedFS struct{ root *os.Root }
 
-func (n anyNames) Open(name string) (fs.File, error) { return n.root.Open(name) }
+func (u unvalidatedFS) Open(name string) (fs.File, error) { return u.root.Open(name) }
 
 func (d *directory) Handler(log *slog.Logger) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"net/netip"
 	"strings"
@@ -13,6 +14,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/vektah/gqlparser/v2/ast"
+	"github.com/vektah/gqlparser/v2/gqlerror"
 
 	"portfolio/internal/apierror"
 )
@@ -180,5 +183,45 @@ func TestRequestFrom(t *testing.T) {
 	r := &Request{}
 	if RequestFrom(WithRequest(t.Context(), r)) != r {
 		t.Error("another request")
+	}
+}
+
+// TestLogFailure_LogsEachCauseOnce checks that causes are told apart by their whole texts, but
+// not by the fields that report them, and that the last record says that others are left out.
+func TestLogFailure_LogsEachCauseOnce(t *testing.T) {
+	t.Parallel()
+	denied := func(name string) error {
+		return fmt.Errorf("read file: %w", &fs.PathError{Op: "open", Path: name, Err: fs.ErrPermission})
+	}
+	at := func(field string, err error) error { return gqlerror.WrapPath(ast.Path{ast.PathName(field)}, err) }
+	many := make([]error, 0, 20)
+	for i := range cap(many) {
+		many = append(many, denied(fmt.Sprintf("%d.png", i)))
+	}
+	const more = "further failures of this request are not logged"
+	for _, c := range []struct {
+		name    string
+		errs    []error
+		records int
+		last    string
+	}{
+		{"one cause of several fields", []error{at("a", denied("a.png")), at("b", denied("a.png")), denied("a.png")}, 1, "a.png"},
+		{"causes that wrap one error", []error{at("a", denied("a.png")), at("a", denied("b.png"))}, 2, "b.png"},
+		{"as many causes as are logged", many[:10], 10, "9.png"},
+		{"more causes than are logged", many, 11, more},
+		{"an error that has only a path", []error{&gqlerror.Error{Message: "x"}, &gqlerror.Error{Message: "y"}}, 2, "y"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			var logs bytes.Buffer
+			ctx := WithRequest(t.Context(), &Request{})
+			for _, err := range c.errs {
+				LogFailure(ctx, slog.New(slog.NewTextHandler(&logs, nil)), err)
+			}
+			records := strings.Split(strings.TrimSpace(logs.String()), "\n")
+			if last := records[len(records)-1]; len(records) != c.records || !strings.Contains(last, c.last) {
+				t.Errorf("got %d records, the last one %s, want %d and %q", len(records), last, c.records, c.last)
+			}
+		})
 	}
 }

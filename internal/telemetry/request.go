@@ -15,6 +15,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/vektah/gqlparser/v2/gqlerror"
 	"go.opentelemetry.io/otel/trace"
 
 	"portfolio/internal/apierror"
@@ -100,9 +101,7 @@ func LogFailure(ctx context.Context, log *slog.Logger, err error) {
 	switch {
 	case errors.Is(ctxErr, context.Canceled):
 	case !errors.Is(ctxErr, context.DeadlineExceeded) && !errors.Is(err, context.DeadlineExceeded):
-		if RequestFrom(ctx).failures.add(err) {
-			log.ErrorContext(ctx, "request failed", "error", err)
-		}
+		RequestFrom(ctx).failures.log(ctx, log, err)
 	case RequestFrom(ctx).timeoutLogged.CompareAndSwap(false, true):
 		log.ErrorContext(ctx, "request timed out", "error", err)
 	}
@@ -117,19 +116,24 @@ type failures struct {
 // maxFailures is the maximum number of failures of one request in the log.
 const maxFailures = 10
 
-// add reports whether the cause of an error is to be logged. The path of a field is not part
-// of the cause.
-func (f *failures) add(err error) bool {
-	for cause := errors.Unwrap(err); cause != nil; cause = errors.Unwrap(err) {
-		err = cause
+// log logs an error unless its cause was logged. Fields that report the same cause differ only
+// in their paths.
+func (f *failures) log(ctx context.Context, log *slog.Logger, err error) {
+	cause := err
+	if located, ok := errors.AsType[*gqlerror.Error](err); ok && located.Err != nil {
+		cause = located.Err
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if len(f.causes) >= maxFailures || slices.Contains(f.causes, err.Error()) {
-		return false
+	switch {
+	case len(f.causes) > maxFailures || slices.Contains(f.causes, cause.Error()):
+		return
+	case len(f.causes) == maxFailures:
+		log.ErrorContext(ctx, "further failures of this request are not logged")
+	default:
+		log.ErrorContext(ctx, "request failed", "error", err)
 	}
-	f.causes = append(f.causes, err.Error())
-	return true
+	f.causes = append(f.causes, cause.Error())
 }
 
 // Outcomes that are not the code of an error.

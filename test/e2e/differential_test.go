@@ -109,12 +109,9 @@ func tokens(text string) (list []json.Token) {
 	}
 }
 
-// hasError reports whether there is an error at a path. graphql-js reports an error of
-// @skip at the elements of a list, and this server at the list.
+// hasError reports whether there is an error at a path.
 func (a answer) hasError(path []any) bool {
-	return slices.ContainsFunc(a.Paths, func(own []any) bool {
-		return len(own) == 0 || len(own) <= len(path) && reflect.DeepEqual(own, path[:len(own)])
-	})
+	return slices.ContainsFunc(a.Paths, func(own []any) bool { return slices.Equal(own, path) })
 }
 
 type server struct{ *graphqlhttp.Handler }

@@ -153,9 +153,6 @@ func (g *generator) field(of *ast.Definition, level int) string {
 		return alias + "__typename" + g.directives()
 	}
 	field := fields[g.IntN(len(fields))]
-	constant := g.constant
-	g.constant = constant || of == g.schema.Query && strings.HasPrefix(field.Name, "node") // a null for @skip is an error of the elements
-	defer func() { g.constant = constant }()
 	text := alias + field.Name + g.arguments(field.Arguments) + g.directives()
 	if of := g.schema.Types[field.Type.Name()]; !of.IsLeafType() {
 		text += g.selections(of, 1+g.IntN(3), level+1)

@@ -58,7 +58,8 @@ function find(type, id) {
 
 /** Returns the object with a nodeId. */
 function findNode(nodeId) {
-  if (/^-?\d+$/.test(String(nodeId))) throw new Unsupported();
+  const [type] = Buffer.from(String(nodeId), "base64").toString().split(":");
+  if (!Object.hasOwn(world, type)) throw new Error("not a nodeId");
   return Object.values(world).flat().find((object) => object.nodeId === nodeId) ?? null;
 }
 

@@ -132,6 +132,7 @@ func TestBackup(t *testing.T) {
 	if checked, _ := runCommand(t, 0, "restore", "--check", "backup.tar"); checked != stdout {
 		t.Errorf("the check printed %q", checked)
 	}
+	t.Setenv("DATABASE_URL", "sqlite:data/portfolio.db")
 	for want, args := range map[string][]string{
 		"backup.tar exists":                                      {"backup", "backup.tar"},
 		"data/portfolio.db exists: --force replaces it":          {"restore", "backup.tar"},
@@ -144,6 +145,7 @@ func TestBackup(t *testing.T) {
 	} {
 		checkFails(t, want, args...)
 	}
+	t.Setenv("DATABASE_URL", "")
 	const database, media = "copy/portfolio.db", "copy/media"
 	runCommand(t, 0, "restore", "--database-url=sqlite:"+database, "--media-store=file:"+media, "backup.tar")
 	server.stop()

@@ -26,6 +26,21 @@ func (s *testServer) await(path string, status int) (body string) {
 		if time.Now().After(deadline) {
 			s.t.Fatalf("%s: %d %s, want %d", path, got, body, status)
 		}
+		time.Sleep(10 * time.Millisecond)
+	}
+}
+
+// poll calls try until it succeeds. The server must not exit meanwhile.
+func poll(t *testing.T, exited <-chan int, logs *logBuffer, try func() bool) {
+	t.Helper()
+	for deadline := time.After(time.Minute); !try(); {
+		select {
+		case code := <-exited:
+			t.Fatalf("exit code %d: %s", code, logs)
+		case <-deadline:
+			t.Fatalf("waited for a minute: %s", logs)
+		case <-time.After(10 * time.Millisecond):
+		}
 	}
 }
 
@@ -106,12 +121,15 @@ func TestServe_WaitsForDatabase(t *testing.T) {
 	go func() {
 		exited <- run(ctx, []string{"serve", "--addr=" + free.Addr().String(), "--database-url=" + through}, new(logBuffer), server.logs)
 	}()
-	for {
-		if connection, err := net.Dial("tcp", free.Addr().String()); err == nil {
-			_ = connection.Close()
-			break
+	answers := func(path string) (status int) {
+		response, err := http.Get(server.url + path)
+		if err != nil { // it does not listen, or begins to listen anew
+			return 0
 		}
+		_ = response.Body.Close()
+		return response.StatusCode
 	}
+	poll(t, exited, server.logs, func() bool { return answers("/healthz") == http.StatusOK })
 	for _, c := range []struct {
 		path   string
 		status int
@@ -128,16 +146,7 @@ func TestServe_WaitsForDatabase(t *testing.T) {
 		}
 	}
 	line.Reconnect()
-	for {
-		response, err := http.Get(server.url + "/readyz")
-		if err != nil { // it begins to listen anew
-			continue
-		}
-		_ = response.Body.Close()
-		if response.StatusCode == http.StatusOK {
-			break
-		}
-	}
+	poll(t, exited, server.logs, func() bool { return answers("/readyz") == http.StatusOK })
 	cancel()
 	if code := <-exited; code != 0 {
 		t.Errorf("exit code %d: %s", code, server.logs)
@@ -160,13 +169,7 @@ func TestServe_WaitsUntilItIsStopped(t *testing.T) {
 	go func() {
 		exited <- run(ctx, []string{"serve", "--addr=127.0.0.1:0", "--database-url=postgres://127.0.0.1:1/x"}, new(logBuffer), logs)
 	}()
-	for !strings.Contains(logs.String(), "waiting for the database") {
-		select {
-		case code := <-exited:
-			t.Fatalf("exit code %d: %s", code, logs)
-		case <-time.After(10 * time.Millisecond):
-		}
-	}
+	poll(t, exited, logs, func() bool { return strings.Contains(logs.String(), "waiting for the database") })
 	cancel()
 	if code := <-exited; code != 0 {
 		t.Errorf("exit code %d: %s", code, logs)
@@ -175,6 +178,53 @@ func TestServe_WaitsUntilItIsStopped(t *testing.T) {
 		if _, stderr := runCommand(t, 1, "serve", "--addr=127.0.0.1:0", "--database-url="+dsn); strings.Contains(stderr, "waiting") {
 			t.Errorf("%s: said %s", dsn, stderr)
 		}
+	}
+}
+
+// TestServe_StopsWhileItConnects checks that a server which is stopped during an attempt to
+// connect has no error.
+func TestServe_StopsWhileItConnects(t *testing.T) {
+	for _, attempt := range []string{"first", "later"} {
+		t.Run(attempt, func(t *testing.T) {
+			t.Chdir(t.TempDir())
+			listener, err := net.Listen("tcp", "127.0.0.1:0")
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer func() { _ = listener.Close() }()
+			ctx, cancel := context.WithCancel(t.Context())
+			logs, exited := &logBuffer{}, make(chan int, 1)
+			go func() {
+				exited <- run(ctx, []string{"serve", "--addr=127.0.0.1:0", "--database-url=postgres://" + listener.Addr().String() + "/x?sslmode=disable"}, new(logBuffer), logs)
+			}()
+			accepted := make(chan net.Conn)
+			go func() {
+				defer close(accepted)
+				for {
+					connection, err := listener.Accept()
+					if err != nil {
+						return
+					}
+					if attempt == "later" && !strings.Contains(logs.String(), "waiting for the database") {
+						_ = connection.Close()
+						continue
+					}
+					accepted <- connection // and never answer
+				}
+			}()
+			select {
+			case connection := <-accepted:
+				defer func() { _ = connection.Close() }()
+			case code := <-exited:
+				t.Fatalf("exit code %d before it connected: %s", code, logs)
+			case <-time.After(time.Minute):
+				t.Fatalf("no connection: %s", logs)
+			}
+			cancel()
+			if code := <-exited; code != 0 {
+				t.Errorf("exit code %d, want 0: %s", code, logs)
+			}
+		})
 	}
 }
 
