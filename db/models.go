@@ -8,8 +8,6 @@ import (
 	"time"
 
 	"github.com/uptrace/bun"
-
-	"portfolio/internal/jsonenc"
 )
 
 // User is an account, which can own tokens.
@@ -177,12 +175,6 @@ func (i *Image) thumbnailWidth(thumbnail *Thumbnail) (width int, ok bool) {
 	}
 	scale := min(1, float64(*thumbnail.Size)/float64(max(*i.Width, *i.Height, 1)))
 	return int(math.Round(float64(*i.Width) * scale)), true
-}
-
-// HumanReadableSize returns the size as the legacy system formats it: two
-// decimals and a unit between B and TB.
-func (i *Image) HumanReadableSize() string {
-	return string(jsonenc.AppendHumanSize(nil, i.Size))
 }
 
 // Time is an instant in UTC with the precision of both databases, a

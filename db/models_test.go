@@ -32,18 +32,6 @@ func TestTimeScan(t *testing.T) {
 	}
 }
 
-func TestHumanReadableSize(t *testing.T) {
-	t.Parallel()
-	for size, want := range map[int64]string{
-		0: "0.00 B", 5: "5.00 B", 1023: "1023.00 B", 1024: "1.00 KB", 1152: "1.12 KB", 5123: "5.00 KB",
-		1048575: "1024.00 KB", 1 << 20: "1.00 MB", 1 << 50: "1024.00 TB", -5000: "-5000.00 B",
-	} {
-		if got := (&db.Image{Size: size}).HumanReadableSize(); got != want {
-			t.Errorf("%d: %s, want %s", size, got, want)
-		}
-	}
-}
-
 // TestLoadedTimes checks that rows loaded by other programs are listed in the
 // order of time, in whatever format it was written.
 func TestLoadedTimes(t *testing.T) {

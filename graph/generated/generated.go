@@ -82,24 +82,23 @@ type ComplexityRoot struct {
 	}
 
 	Image struct {
-		Alt               func(childComplexity int) int
-		CreatedAt         func(childComplexity int) int
-		Height            func(childComplexity int) int
-		HumanReadableSize func(childComplexity int) int
-		ID                func(childComplexity int) int
-		Links             func(childComplexity int, first *int, after *string, last *int, before *string) int
-		MimeType          func(childComplexity int) int
-		Mode              func(childComplexity int) int
-		Name              func(childComplexity int) int
-		NodeID            func(childComplexity int) int
-		Path              func(childComplexity int) int
-		Placeholder       func(childComplexity int) int
-		Size              func(childComplexity int) int
-		Srcset            func(childComplexity int) int
-		Thumbnail         func(childComplexity int, size int) int
-		Thumbnails        func(childComplexity int) int
-		Type              func(childComplexity int) int
-		Width             func(childComplexity int) int
+		Alt         func(childComplexity int) int
+		CreatedAt   func(childComplexity int) int
+		Height      func(childComplexity int) int
+		ID          func(childComplexity int) int
+		Links       func(childComplexity int, first *int, after *string, last *int, before *string) int
+		MimeType    func(childComplexity int) int
+		Mode        func(childComplexity int) int
+		Name        func(childComplexity int) int
+		NodeID      func(childComplexity int) int
+		Path        func(childComplexity int) int
+		Placeholder func(childComplexity int) int
+		Size        func(childComplexity int) int
+		Srcset      func(childComplexity int) int
+		Thumbnail   func(childComplexity int, size int) int
+		Thumbnails  func(childComplexity int) int
+		Type        func(childComplexity int) int
+		Width       func(childComplexity int) int
 	}
 
 	ImageConnection struct {
@@ -472,12 +471,6 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Image.Height(childComplexity), true
-	case "Image.humanReadableSize":
-		if e.ComplexityRoot.Image.HumanReadableSize == nil {
-			break
-		}
-
-		return e.ComplexityRoot.Image.HumanReadableSize(childComplexity), true
 	case "Image.id":
 		if e.ComplexityRoot.Image.ID == nil {
 			break
@@ -531,7 +524,7 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Image.Placeholder(childComplexity), true
-	case "Image.size":
+	case "Image.size", "Image.humanReadableSize":
 		if e.ComplexityRoot.Image.Size == nil {
 			break
 		}
@@ -4264,18 +4257,18 @@ func (ec *executionContext) _Image_humanReadableSize(ctx context.Context, field 
 			return ec.fieldContext_Image_humanReadableSize(ctx, field)
 		},
 		func(ctx context.Context) (any, error) {
-			return obj.HumanReadableSize(), nil
+			return obj.Size, nil
 		},
 		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
-			return ec.marshalNString2string(ctx, selections, v)
+		func(ctx context.Context, selections ast.SelectionSet, v int64) graphql.Marshaler {
+			return ec.marshalNString2int64(ctx, selections, v)
 		},
 		true,
 		true,
 	)
 }
 func (ec *executionContext) fieldContext_Image_humanReadableSize(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
-	return graphql.NewScalarFieldContext("Image", field, true, false, "String")
+	return graphql.NewScalarFieldContext("Image", field, false, false, "String")
 }
 
 func (ec *executionContext) _Image_url(ctx context.Context, field graphql.CollectedField, obj *db.Image) (ret graphql.Marshaler) {
@@ -12928,6 +12921,20 @@ func (ec *executionContext) unmarshalNRevokeTokenInput2portfolioᚋgraphᚋmodel
 func (ec *executionContext) unmarshalNSetUserPermissionsInput2portfolioᚋgraphᚋmodelᚐSetUserPermissionsInput(ctx context.Context, v any) (model.SetUserPermissionsInput, error) {
 	res, err := ec.unmarshalInputSetUserPermissionsInput(ctx, v)
 	return res, graphql.ErrorOnPath(ctx, err)
+}
+
+func (ec *executionContext) unmarshalNString2int64(ctx context.Context, v any) (int64, error) {
+	res, err := model.UnmarshalHumanSize(v)
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
+func (ec *executionContext) marshalNString2int64(ctx context.Context, sel ast.SelectionSet, v int64) graphql.Marshaler {
+	_ = sel
+	res := model.MarshalHumanSize(v)
+	if res == graphql.Null {
+		graphql.AddInvalidNullFromMarshaler(ctx, "String!")
+	}
+	return res
 }
 
 func (ec *executionContext) unmarshalNString2string(ctx context.Context, v any) (string, error) {

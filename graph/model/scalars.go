@@ -208,6 +208,16 @@ func UnmarshalSrcset(context.Context, any) (db.Srcset, error) {
 	return nil, apierror.Invalid("cannot be given")
 }
 
+// MarshalHumanSize writes a size in bytes as the legacy system formats it.
+func MarshalHumanSize(bytes int64) graphql.Marshaler {
+	return graphql.WriterFunc(func(w io.Writer) {
+		_, _ = w.Write(append(jsonenc.AppendHumanSize([]byte{'"'}, bytes), '"'))
+	})
+}
+
+// UnmarshalHumanSize returns an error: no argument has this type.
+func UnmarshalHumanSize(any) (int64, error) { return 0, apierror.Invalid("cannot be given") }
+
 // MarshalUpload writes null: no field returns an upload.
 func MarshalUpload(graphql.Upload) graphql.Marshaler { return graphql.Null }
 

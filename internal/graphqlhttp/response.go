@@ -22,15 +22,15 @@ import (
 type response struct {
 	status       int // 0 for the result of an operation
 	errors       gqlerror.List
-	data         []byte           // nil if nothing was executed
-	allow        string           // methods, for http.StatusMethodNotAllowed
-	retryAfter   time.Duration    // for statuses 429 and 503
-	cacheControl string           // "" if caches must not store the response
-	etag         string           // set with cacheControl
-	stored       *responsecache.Response  // if set, all the above is unset
-	meter        *admission.Meter // nil if nothing was executed
-	stallTimeout time.Duration    // for a client to read the next chunk
-	subscription string           // what to subscribe to, "" unless that was requested
+	data         []byte                  // nil if nothing was executed
+	allow        string                  // methods, for http.StatusMethodNotAllowed
+	retryAfter   time.Duration           // for statuses 429 and 503
+	cacheControl string                  // "" if caches must not store the response
+	etag         string                  // set with cacheControl
+	stored       *responsecache.Response // if set, all the above is unset
+	meter        *admission.Meter        // nil if nothing was executed
+	stallTimeout time.Duration           // for a client to read the next chunk
+	subscription string                  // what to subscribe to, "" unless that was requested
 }
 
 // errorResponse returns the response to a request that was not executed.
