@@ -35,7 +35,7 @@ type backupCommand struct {
 }
 
 func (c *backupCommand) Run(ctx context.Context, flags *globalFlags, env environment) error {
-	target, err := flags.embedded(c.MediaStore)
+	target, err := flags.embedded(c.Location(&flags.Global))
 	if err != nil {
 		return err
 	}
@@ -108,7 +108,7 @@ func (c *restoreCommand) Run(ctx context.Context, flags *globalFlags, env enviro
 	if c.Check {
 		return printBackup(ctx, env, c.File)
 	}
-	target, err := flags.embedded(c.MediaStore)
+	target, err := flags.embedded(c.Location(&flags.Global))
 	if err != nil {
 		return err
 	}

@@ -84,15 +84,15 @@ func (c *checkCommand) Run(ctx context.Context, flags *globalFlags, env environm
 		report.line("settings", nil, "valid")
 	}
 	var database *db.DB
-	if !invalid("DATABASE_URL") {
+	if !invalid("DATABASE_URL") && !invalid("DATA_DIR") {
 		database = c.checkDatabase(ctx, flags.Database(), report)
 	}
-	if _, err := os.ReadFile(demoKeyFile); flags.DatabaseURL.IsZero() && err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if _, err := os.ReadFile(flags.DemoKeyFile()); flags.DatabaseURL.IsZero() && err != nil && !errors.Is(err, fs.ErrNotExist) {
 		report.line("demo", files.Explain("", err), "")
 	}
 	var store storage.Store
-	if !invalid("MEDIA_STORE") {
-		store = c.checkStore(ctx, report)
+	if !invalid("MEDIA_STORE") && !invalid("DATA_DIR") {
+		store = checkStore(ctx, c.Location(&flags.Global), report)
 	}
 	if database != nil {
 		defer func() { _ = database.Close() }()
@@ -153,11 +153,11 @@ func (c *checkCommand) checkDatabase(ctx context.Context, url db.URL, report *re
 }
 
 // checkStore opens the media store and writes, reads and deletes a file.
-func (c *checkCommand) checkStore(ctx context.Context, report *report) storage.Store {
-	store, err := c.MediaStore.Open(ctx)
+func checkStore(ctx context.Context, location storage.Location, report *report) storage.Store {
+	store, err := location.Open(ctx)
 	if err == nil {
 		err = storage.Probe(ctx, store)
 	}
-	report.line("media store", err, c.MediaStore.String()+", a file was written, read and deleted")
+	report.line("media store", err, location.String()+", a file was written, read and deleted")
 	return store
 }

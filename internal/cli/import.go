@@ -63,7 +63,7 @@ func (c *importLegacyCommand) Run(ctx context.Context, flags *globalFlags, env e
 	if err != nil {
 		return err
 	}
-	return flags.withStore(ctx, c.MediaStore, env, func(database *db.DB, store storage.Store) error {
+	return flags.withStore(ctx, c.Location(&flags.Global), env, func(database *db.DB, store storage.Store) error {
 		target := legacyimport.Target{Database: database, Store: store, Log: env.log, Changed: func() { env.auditObjects(ctx, "import legacy", false) }}
 		report, err := legacyimport.Run(ctx, target, options, env.stderr, isTerminal(env.stderr))
 		if written := c.write(report, env.stdout); written != nil {

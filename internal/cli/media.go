@@ -37,7 +37,7 @@ type imagesCreateCommand struct {
 }
 
 func (c *imagesCreateCommand) Run(ctx context.Context, flags *globalFlags, env environment) error {
-	return flags.withStore(ctx, c.MediaStore, env, func(database *db.DB, store storage.Store) error {
+	return flags.withStore(ctx, c.Location(&flags.Global), env, func(database *db.DB, store storage.Store) error {
 		service := images.NewService(store, c.MediaMaxBytes, c.MediaMemory)
 		created := func(id db.NodeID) { env.audit(ctx, "images create", nil, id) }
 		return images.Import(ctx, service, database, c.File, created, env.stdout, env.stderr)
@@ -51,7 +51,7 @@ type mediaSweepCommand struct {
 }
 
 func (c *mediaSweepCommand) Run(ctx context.Context, flags *globalFlags, env environment) error {
-	return flags.withStore(ctx, c.MediaStore, env, func(database *db.DB, store storage.Store) error {
+	return flags.withStore(ctx, c.Location(&flags.Global), env, func(database *db.DB, store storage.Store) error {
 		collector := images.GarbageCollector{Database: database, Store: store, MinAge: c.Grace, Delete: c.Delete, Output: env.stdout}
 		collector.Deleted = func(object string) { env.auditObjects(ctx, "media sweep", false, object) }
 		return collector.Run(ctx)

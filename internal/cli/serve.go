@@ -18,9 +18,6 @@ type serveCommand struct {
 	Migrate bool `help:"Migrate a PostgreSQL database first."`
 }
 
-// demoKeyFile is where the key of the demo is stored.
-const demoKeyFile = config.DataDirectory + "/demo-token"
-
 // Run serves until ctx is canceled, then shuts down gracefully.
 func (c *serveCommand) Run(ctx context.Context, flags *globalFlags, env environment) error {
 	database, err := c.openDatabase(ctx, flags, env.log)
@@ -28,14 +25,14 @@ func (c *serveCommand) Run(ctx context.Context, flags *globalFlags, env environm
 		return err
 	}
 	defer func() { _ = database.Close() }()
-	store, err := openStore(ctx, c.MediaStore)
+	store, err := openStore(ctx, c.Location(&flags.Global))
 	if err != nil {
 		return err
 	}
 	defer func() { _ = store.Close() }()
 	demoKey := ""
 	if flags.DatabaseURL.IsZero() {
-		if demoKey, err = demo.Load(ctx, database, store, demoKeyFile); err != nil {
+		if demoKey, err = demo.Load(ctx, database, store, flags.DemoKeyFile()); err != nil {
 			return err
 		}
 	}

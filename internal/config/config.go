@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"math"
 	"net"
+	"path/filepath"
 	"reflect"
 	"slices"
 	"strconv"
@@ -26,14 +27,12 @@ import (
 	"portfolio/internal/telemetry"
 )
 
-// DataDirectory is where data is without settings.
-const DataDirectory = "data"
-
 // Global are the settings of all commands.
 type Global struct {
-	DatabaseURL db.URL   `env:"DATABASE_URL" placeholder:"URL" help:"postgres://... or sqlite:PATH. Unset: SQLite at data/portfolio.db, migrated and filled with the demo on first start."`
-	LogLevel    LogLevel `env:"LOG_LEVEL" default:"info" help:"debug (also health checks), info (every request), warn or error."`
-	LogFormat   string   `env:"LOG_FORMAT" default:"auto" oneof:"auto,json,text" help:"json, text, or auto: text on a terminal, otherwise JSON (${default})."`
+	DatabaseURL db.URL        `env:"DATABASE_URL" placeholder:"URL" help:"postgres://... or sqlite:PATH. Unset: SQLite at portfolio.db in DATA_DIR, migrated and filled with the demo on first start."`
+	DataDir     DataDirectory `env:"DATA_DIR" default:"data" placeholder:"PATH" help:"Directory of the database and the files without DATABASE_URL and MEDIA_STORE (${default})."`
+	LogLevel    LogLevel      `env:"LOG_LEVEL" default:"info" help:"debug (also health checks), info (every request), warn or error."`
+	LogFormat   string        `env:"LOG_FORMAT" default:"auto" oneof:"auto,json,text" help:"json, text, or auto: text on a terminal, otherwise JSON (${default})."`
 }
 
 // ChangeFeed turns the feed of changes on or off, for a database and for a server.
@@ -255,24 +254,56 @@ func (s *Server) Check(global *Global) []Error {
 	return found
 }
 
+// DataDirectory is the path of a directory.
+type DataDirectory string
+
+// UnmarshalText implements encoding.TextUnmarshaler.
+func (d *DataDirectory) UnmarshalText(text []byte) error {
+	*d = DataDirectory(text)
+	if database, media := d.locations(); len(text) == 0 || database.IsZero() || media.String() == "" {
+		return fmt.Errorf("must be the path of a directory, such as data or /srv/portfolio, not %q", text)
+	}
+	return nil
+}
+
+// locations returns where the database and the files are, or zero values if the path cannot be
+// part of a URL.
+func (d DataDirectory) locations() (database db.URL, media storage.Location) {
+	database, _ = db.ParseURL("sqlite:" + filepath.Join(string(d), "portfolio.db"))
+	_ = media.UnmarshalText([]byte("file:" + filepath.Join(string(d), "media")))
+	return database, media
+}
+
+// DemoKeyFile returns the path of the file with the key of the demo.
+func (g *Global) DemoKeyFile() string { return filepath.Join(string(g.DataDir), "demo-token") }
+
 // Database returns the URL of the database.
 func (g *Global) Database() db.URL {
 	if !g.DatabaseURL.IsZero() {
 		return g.DatabaseURL
 	}
-	embedded, _ := db.ParseURL("sqlite:" + DataDirectory + "/portfolio.db") // valid
-	return embedded
+	database, _ := g.DataDir.locations() // valid
+	return database
 }
 
 // Store is where files are stored.
 type Store struct {
-	MediaStore storage.Location `env:"MEDIA_STORE" default:"file:data/media" placeholder:"STORE" help:"Where files are stored (${default}): file:PATH, or s3://BUCKET?endpoint=URL&region=NAME with keys from AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY."`
+	MediaStore storage.Location `env:"MEDIA_STORE" placeholder:"STORE" help:"Where files are stored: file:PATH, or s3://BUCKET?endpoint=URL&region=NAME with keys from AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY. Unset: the directory media in DATA_DIR."`
+}
+
+// Location returns where files are stored.
+func (s *Store) Location(global *Global) storage.Location {
+	if s.MediaStore.String() != "" {
+		return s.MediaStore
+	}
+	_, media := global.DataDir.locations() // valid
+	return media
 }
 
 // Check returns an error if the files of the store include the database: they are public.
 func (s *Store) Check(global *Global) []Error {
 	database := global.Database().SQLitePath()
-	if directory := s.MediaStore.Directory(); database != "" && directory != "" && files.Contains(directory, database) {
+	if directory := s.Location(global).Directory(); database != "" && directory != "" && files.Contains(directory, database) {
 		return []Error{{"MEDIA_STORE", fmt.Errorf("must not contain the database, %s: files in it are public", database)}}
 	}
 	return nil

@@ -69,6 +69,8 @@ var invalidSettings = []struct{ name, value, want string }{
 	{"ADMIN_ADDR", "127.0.0.1:8000", "must not be ADDR"},
 	{"ADMIN_HOSTS", "metrics.example.org,example.org:9100", `"example.org:9100" is neither a name nor an address, without a port`},
 	{"ADMIN_HOSTS", "http://example.org", `"http://example.org" is neither a name nor an address, without a port`},
+	{"DATA_DIR", "a?b", `must be the path of a directory, such as data or /srv/portfolio, not "a?b"`},
+	{"DATA_DIR", "", `must be the path of a directory, such as data or /srv/portfolio, not ""`},
 	{"MEDIA_STORE", "ftp://x", "not file:PATH or s3://BUCKET?endpoint=URL&region=NAME"},
 	{"MEDIA_STORE", "s3://key:secret@images", "must not contain keys: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"},
 	{"MEDIA_STORE", "file://data/media", "file://: a path follows the colon, as in file:data/media or file:/srv/media"},
