@@ -15,16 +15,16 @@ import (
 var (
 	// ErrFeedOff means that a trigger that notifies of changes is disabled, altered or
 	// missing.
-	ErrFeedOff = errors.New("triggers of the feed are disabled, altered or missing: run migrate with FEED=on")
+	ErrFeedOff = errors.New("triggers of the feed are disabled, altered or missing: run migrate with CHANGE_FEED=on")
 	// ErrPooler means that the connection goes through a pooler, which does not
 	// forward notifications.
-	ErrPooler = errors.New("the connection goes through a pooler: set FEED_URL to the URL of the PostgreSQL server itself")
+	ErrPooler = errors.New("the connection goes through a pooler: set CHANGE_FEED_URL to the URL of the PostgreSQL server itself")
 	// ErrOtherServer means that the pool and the listener use different databases.
-	ErrOtherServer = errors.New("FEED_URL is not the server or the database of DATABASE_URL")
+	ErrOtherServer = errors.New("CHANGE_FEED_URL is not the server or the database of DATABASE_URL")
 	// ErrTableKind means that a table has rows whose changes run no trigger of the table.
 	ErrTableKind = errors.New("a table is a view, foreign or partitioned, or has child tables, so its changes do not notify")
 	// ErrTablesChanged means that tables or triggers were replaced or altered.
-	ErrTablesChanged = errors.New("tables or triggers were restored or altered, so everything is read again; with FEED_URL, its search path may differ")
+	ErrTablesChanged = errors.New("tables or triggers were restored or altered, so everything is read again; with CHANGE_FEED_URL, its search path may differ")
 )
 
 // catalog is the part of PostgreSQL's system catalogs that notifications depend on.

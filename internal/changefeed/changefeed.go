@@ -39,10 +39,10 @@ type Feed struct {
 type Options struct {
 	// Listen opens a listener, such as that of db.DB.Listen.
 	Listen func(ctx context.Context, changed func(db.Change)) (db.Listener, error)
-	// Slack is how old an answer from memory may be. If it is 0, the answer has every
+	// MaxStaleness is how old an answer from memory may be. If it is 0, the answer has every
 	// change that was committed before the request.
-	Slack time.Duration
-	Log   *slog.Logger
+	MaxStaleness time.Duration
+	Log          *slog.Logger
 }
 
 // session is a listener, with the start of its last round trip that succeeded.
@@ -186,13 +186,13 @@ func (f *Feed) Tags(reads *db.Reads) Tags {
 // Size returns the approximate bytes of memory of the tags.
 func (t Tags) Size() int { return 2 * cap(t.nodes) }
 
-// Proof proves that every change that was committed before it began, or with slack that
+// Proof proves that every change that was committed before it began, or with MaxStaleness that
 // long before, has been heard of. The zero Proof fails.
 type Proof struct {
 	feed  *Feed
 	heard *session
 	mark  Mark
-	began int64         // as nanoseconds since Feed.began, if there is slack
+	began int64         // as nanoseconds since Feed.began, if MaxStaleness is set
 	trip  *db.RoundTrip // nil if none is needed
 }
 
@@ -206,11 +206,11 @@ func (f *Feed) Begin() Proof {
 		return Proof{}
 	}
 	p := Proof{feed: f, heard: heard}
-	slack := int64(f.options.Slack)
-	if slack > 0 {
+	maxStaleness := int64(f.options.MaxStaleness)
+	if maxStaleness > 0 {
 		p.began = int64(time.Since(f.began))
 	}
-	if synced := heard.synced.Load(); synced == 0 || p.began-synced >= slack {
+	if synced := heard.synced.Load(); synced == 0 || p.began-synced >= maxStaleness {
 		p.trip = heard.Sync()
 	}
 	p.mark = Mark(f.last.Load())

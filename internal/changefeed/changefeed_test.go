@@ -335,18 +335,18 @@ func (c counted) Sync() *db.RoundTrip {
 	return c.Listener.Sync()
 }
 
-// TestSlack checks that with slack a proof counts for later marks too.
-func TestSlack(t *testing.T) {
+// TestFeed_SharesProofsWithinMaxStaleness checks that within MaxStaleness a proof counts for later marks too.
+func TestFeed_SharesProofsWithinMaxStaleness(t *testing.T) {
 	t.Parallel()
 	dbtest.Each(t, func(t *testing.T, database *db.DB) {
-		for _, slack := range []time.Duration{0, 1, time.Hour} {
+		for _, staleness := range []time.Duration{0, 1, time.Hour} {
 			var syncs atomic.Int64
 			changes := changefeed.New(changefeed.Options{
 				Listen: func(ctx context.Context, changed func(db.Change)) (db.Listener, error) {
 					listener, err := database.Listen(ctx, db.URL{}, changed)
 					return counted{listener, &syncs}, err
 				},
-				Slack: slack, Log: slog.New(slog.DiscardHandler),
+				MaxStaleness: staleness, Log: slog.New(slog.DiscardHandler),
 			})
 			changefeedtest.Run(t, changes)
 			changefeedtest.Await(t, changes)
@@ -356,8 +356,8 @@ func TestSlack(t *testing.T) {
 					t.Fatal("not proven")
 				}
 			}
-			if few := syncs.Load() < marks/2; few != (slack == time.Hour) { // some are of Run
-				t.Errorf("slack %s: %d round trips for %d marks", slack, syncs.Load(), marks)
+			if few := syncs.Load() < marks/2; few != (staleness == time.Hour) { // some are of Run
+				t.Errorf("MaxStaleness %s: %d round trips for %d marks", staleness, syncs.Load(), marks)
 			}
 		}
 	})

@@ -200,7 +200,7 @@ func (f *globalFlags) withDB(ctx context.Context, env environment, fn func(*db.D
 	return errors.Join(fn(database), database.Close())
 }
 
-type migrateCommand struct{ config.ChangeFeed }
+type migrateCommand struct{ config.Feed }
 
 func (c migrateCommand) Run(ctx context.Context, flags *globalFlags, env environment) error {
 	url, err := flags.existing(env)
@@ -216,7 +216,7 @@ func (c migrateCommand) Run(ctx context.Context, flags *globalFlags, env environ
 		_, _ = fmt.Fprintf(env.stdout, "Applied %s.\n", name)
 	}
 	if err == nil {
-		err = database.SetFeed(ctx, c.Feed == "on")
+		err = database.SetFeed(ctx, c.ChangeFeed == "on")
 	}
 	if err == nil {
 		_, err = fmt.Fprintln(env.stdout, "The schema is up to date.")

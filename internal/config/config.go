@@ -35,9 +35,9 @@ type Global struct {
 	LogFormat   string        `env:"LOG_FORMAT" default:"auto" oneof:"auto,json,text" help:"json, text, or auto: text on a terminal, otherwise JSON (${default})."`
 }
 
-// ChangeFeed turns the feed of changes on or off, for a database and for a server.
-type ChangeFeed struct {
-	Feed string `env:"FEED" default:"on" oneof:"on,off" help:"Whether servers hear of each change of the database at once, for caches and subscriptions: on or off. With off, migrate disables the triggers of PostgreSQL (${default})."`
+// Feed turns the change feed on or off, for a database and for a server.
+type Feed struct {
+	ChangeFeed string `env:"CHANGE_FEED" default:"on" oneof:"on,off" help:"Receive notifications of changes of the database, which caching and subscriptions need: on or off. With off, migrate disables the triggers of PostgreSQL (${default})."`
 }
 
 // Server are the settings of the server.
@@ -49,11 +49,11 @@ type Server struct {
 	MediaURL   storage.MediaURL `env:"MEDIA_URL" placeholder:"URL" help:"Base URL of files, such as that of a CDN. Unset: the host of the request and /media/."`
 	Playground string           `env:"PLAYGROUND" default:"on" oneof:"on,off" help:"Serve the GraphQL playground at /: on or off (${default})."`
 
-	ChangeFeed
-	FeedURL db.URL `env:"FEED_URL" placeholder:"URL" help:"postgres://... of the server of DATABASE_URL itself, if that is a pooler."`
+	Feed
+	ChangeFeedURL db.URL `env:"CHANGE_FEED_URL" placeholder:"URL" help:"postgres://... of the server of DATABASE_URL itself, if that is a pooler."`
 
-	CacheBytes int64         `env:"CACHE_BYTES" default:"67108864" min:"0" help:"Maximum memory for finished responses, which are served while the feed proves that they are current; 0 caches none."`
-	CacheSlack time.Duration `env:"CACHE_SLACK" default:"0s" min:"0s" help:"How old what is served from memory may be. 0: it has every change that was committed before the request."`
+	CacheBytes        int64         `env:"CACHE_BYTES" default:"67108864" min:"0" help:"Maximum memory for responses, which are served as long as they are current; 0 caches none."`
+	CacheMaxStaleness time.Duration `env:"CACHE_MAX_STALENESS" default:"0s" min:"0s" help:"Maximum staleness of cached responses, users and permissions. 0 never serves stale data."`
 
 	CacheMaxAge time.Duration `env:"CACHE_MAX_AGE" default:"1m" min:"1s" help:"Maximum age of responses in memory and of results of subscriptions, even if no change was noticed (${default})."`
 	AuthMaxAge  time.Duration `env:"AUTH_MAX_AGE" default:"5s" min:"1s" help:"Maximum age of users, permissions and tokens in memory, even if no change was noticed (${default})."`
@@ -245,8 +245,8 @@ func (s *Server) Check(global *Global) []Error {
 	if s.AdminAddr != "" && s.AdminAddr == s.Addr && !strings.HasSuffix(string(s.Addr), ":0") { // 0 is any free port
 		found = append(found, Error{"ADMIN_ADDR", errors.New("must not be ADDR")})
 	}
-	if s.FeedURL.SQLitePath() != "" {
-		found = append(found, Error{"FEED_URL", errors.New("must be the URL of a PostgreSQL server")})
+	if s.ChangeFeedURL.SQLitePath() != "" {
+		found = append(found, Error{"CHANGE_FEED_URL", errors.New("must be the URL of a PostgreSQL server")})
 	}
 	if name, err := telemetry.CheckEnvironment(); err != nil {
 		found = append(found, Error{name, err})

@@ -59,7 +59,7 @@ func (p watched) measure(m *telemetry.Metrics) {
 		p.measureResponses(m)
 	}
 
-	m.Gauge("feed_connected", "Whether changes of the database are received, so that responses are cached and subscriptions work.", nil, func() float64 {
+	m.Gauge("change_feed_connected", "Whether the change feed is connected, so that responses are cached and subscriptions work.", nil, func() float64 {
 		if p.changes.IsConnected() {
 			return 1
 		}
@@ -67,7 +67,7 @@ func (p watched) measure(m *telemetry.Metrics) {
 	})
 	m.Gauge("subscriptions", "Open subscriptions.", nil, func() float64 { return float64(p.subscribed.Stats().Subscriptions) })
 	m.Gauge("subscriptions_limit", "Maximum open subscriptions.", nil, func() float64 { return float64(p.subscribed.Stats().Limit) })
-	m.Gauge("subscription_topics", "Subscriptions that differ, each of which is executed once for all who have it.", nil, func() float64 { return float64(p.subscribed.Stats().Topics) })
+	m.Gauge("live_queries", "Distinct live queries. Identical subscriptions share one.", nil, func() float64 { return float64(p.subscribed.Stats().Topics) })
 	m.Counter("subscriptions_dropped_total", "Subscriptions of clients that did not read their events.", nil, func() float64 { return float64(p.subscribed.Stats().Dropped) })
 
 	m.Gauge("image_memory_bytes", "Memory that is reserved for rendering images.", nil, func() float64 {

@@ -124,14 +124,14 @@ func (s *Server) Serve(ctx context.Context, listener *middleware.Listener) error
 
 // newFeed returns the change feed, or nil if it is off.
 func newFeed(settings *config.Server, database *db.DB, log *slog.Logger) *changefeed.Feed {
-	if settings.Feed == "off" {
+	if settings.ChangeFeed == "off" {
 		return nil
 	}
 	return changefeed.New(changefeed.Options{
 		Listen: func(ctx context.Context, changed func(db.Change)) (db.Listener, error) {
-			return database.Listen(ctx, settings.FeedURL, changed)
+			return database.Listen(ctx, settings.ChangeFeedURL, changed)
 		},
-		Slack: settings.CacheSlack, Log: log,
+		MaxStaleness: settings.CacheMaxStaleness, Log: log,
 	})
 }
 

@@ -156,7 +156,7 @@ func (p *feedPostgres) move(leave func(former *dbtest.Cluster)) (undo func()) {
 			p.current, p.spare = p.spare, p.current
 		})
 	})
-	return func() { // as an operator who corrects FEED_URL
+	return func() { // as an operator who corrects CHANGE_FEED_URL
 		p.feed.Retarget(p.t, p.current.URL())
 		p.feed.Disconnect()
 		p.feed.Reconnect()

@@ -19,7 +19,7 @@ import (
 )
 
 // feedPostgres is a PostgreSQL server and a spare one, behind proxies. The second of the two
-// servers has a FEED_URL.
+// servers has a CHANGE_FEED_URL.
 type feedPostgres struct {
 	*feedTest
 	current, spare *dbtest.Cluster
@@ -52,7 +52,7 @@ func startFeedPostgres(t *testing.T, limits ages) *feedPostgres {
 	const chosen = "&target_session_attrs=read-write"
 	p.servers = []*server{
 		newServer(t, pools+chosen, limits.settings...),
-		newServer(t, pools+chosen, append(limits.settings, "FEED_URL="+feed+chosen)...),
+		newServer(t, pools+chosen, append(limits.settings, "CHANGE_FEED_URL="+feed+chosen)...),
 	}
 	return p
 }

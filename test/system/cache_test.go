@@ -256,7 +256,7 @@ func TestReadHeldBack(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			dsn := dbtest.Postgres(t)
 			line, through := dbtest.NewProxy(t, dsn)
-			server, _ := startRecordedThrough(t, dsn, through, "--admin-addr=127.0.0.1:0", "--feed-url="+dsn)
+			server, _ := startRecordedThrough(t, dsn, through, "--admin-addr=127.0.0.1:0", "--change-feed-url="+dsn)
 			server.awaitCache("/api/portfolios/links/10", adminToken)
 			server.get(c.path, adminToken) // the first sight of the key
 			began := databaseTime(t, dsn)
@@ -313,7 +313,7 @@ const (
 func TestProofHeldBack(t *testing.T) {
 	dsn := dbtest.Postgres(t)
 	line, through := dbtest.NewProxy(t, dsn)
-	server, _ := startRecordedThrough(t, dsn, dsn, "--admin-addr=127.0.0.1:0", "--feed-url="+through)
+	server, _ := startRecordedThrough(t, dsn, dsn, "--admin-addr=127.0.0.1:0", "--change-feed-url="+through)
 	for _, c := range heldBack {
 		t.Run(c.name, func(t *testing.T) {
 			server.awaitCache(linkPath, staffToken)
@@ -393,7 +393,7 @@ func query(t *testing.T, dsn, statement string, into any) {
 func TestFeedStalls(t *testing.T) {
 	dsn := dbtest.Postgres(t)
 	line, through := dbtest.NewProxy(t, dsn)
-	server, _ := startRecordedThrough(t, dsn, dsn, "--admin-addr=127.0.0.1:0", "--feed-url="+through)
+	server, _ := startRecordedThrough(t, dsn, dsn, "--admin-addr=127.0.0.1:0", "--change-feed-url="+through)
 	for _, name := range []string{"one", "two"} {
 		server.awaitCache(linkPath, adminToken)
 		server.awaitCache(linkPath, staffToken)
@@ -416,7 +416,7 @@ func TestCacheReadsOnce(t *testing.T) {
 	const requests = 50
 	dsn := dbtest.Postgres(t)
 	line, through := dbtest.NewProxy(t, dsn)
-	server, _ := startRecordedThrough(t, dsn, through, "--admin-addr=127.0.0.1:0", "--feed-url="+dsn)
+	server, _ := startRecordedThrough(t, dsn, through, "--admin-addr=127.0.0.1:0", "--change-feed-url="+dsn)
 	for _, path := range []string{linkPath, graphqlPath(`{portfolioLinks(portfolioId:1){nodes{name}}}`)} {
 		server.awaitCache(path, adminToken)
 		dbtest.Exec(t, dsn, "UPDATE portfolio_links SET name = 'new' WHERE id = 4")

@@ -148,8 +148,8 @@ func checkSubscriptionGauges(t *testing.T, server *testServer, open float64) {
 	t.Helper()
 	metrics := server.scrape()
 	value := func(name string) float64 { return metrics["portfolio_"+name].GetMetric()[0].GetGauge().GetValue() }
-	if value("subscriptions") != open || value("subscription_topics") != 1 || value("subscriptions_limit") != 10_000 || value("connections") < open {
-		t.Errorf("%g subscriptions of %g to %g topics on %g connections", value("subscriptions"), value("subscriptions_limit"), value("subscription_topics"), value("connections"))
+	if value("subscriptions") != open || value("live_queries") != 1 || value("subscriptions_limit") != 10_000 || value("connections") < open {
+		t.Errorf("%g subscriptions of %g to %g topics on %g connections", value("subscriptions"), value("subscriptions_limit"), value("live_queries"), value("connections"))
 	}
 	for _, metric := range metrics["portfolio_request_duration_seconds"].GetMetric() {
 		for _, label := range metric.GetLabel() {
@@ -188,7 +188,7 @@ func checkSubscriptionLog(t *testing.T, logs string) {
 // TestSubscriptionsOff checks what clients are told if there are no subscriptions.
 func TestSubscriptionsOff(t *testing.T) {
 	for setting, want := range map[string]string{
-		"--feed=off":            "Subscriptions are off.",
+		"--change-feed=off":            "Subscriptions are off.",
 		"--max-subscriptions=0": "The server has too many subscriptions. Try again later.",
 	} {
 		t.Run(setting, func(t *testing.T) {
