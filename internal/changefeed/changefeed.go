@@ -1,6 +1,6 @@
-// Package feed tells whether what was read from the database is current. It hears of
-// every committed change, and before an answer from memory a round trip proves that
-// it has heard of all of them, as a leader in Raft proves that it may read its memory.
+// Package changefeed tracks committed changes, so that cached reads stay linearizable.
+// Before a cached value is served, a round trip on the notification connection proves
+// that every earlier commit has been received, like the ReadIndex of Raft.
 package changefeed
 
 import (

@@ -7,10 +7,9 @@ import (
 	"io/fs"
 	"os"
 
-	"portfolio/internal/buildinfo"
-
 	"portfolio/db"
 	"portfolio/internal/backup"
+	"portfolio/internal/buildinfo"
 	"portfolio/internal/config"
 	"portfolio/internal/files"
 	"portfolio/internal/printable"

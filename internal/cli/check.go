@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"log/slog"
 	"os"
 	"reflect"
 	"slices"
@@ -74,8 +75,8 @@ func (r *report) warn(what, problem string) {
 
 func (c *checkCommand) Run(ctx context.Context, flags *globalFlags, env environment, settings []config.Error) error {
 	report := &report{to: env.stdout}
-	invalid := func(name string) bool {
-		return slices.ContainsFunc(settings, func(mistake config.Error) bool { return mistake.Setting == name })
+	valid := func(names ...string) bool {
+		return !slices.ContainsFunc(settings, func(mistake config.Error) bool { return slices.Contains(names, mistake.Setting) })
 	}
 	for _, mistake := range settings {
 		report.line(mistake.Setting, mistake.Err, "")
@@ -84,14 +85,14 @@ func (c *checkCommand) Run(ctx context.Context, flags *globalFlags, env environm
 		report.line("settings", nil, "valid")
 	}
 	var database *db.DB
-	if !invalid("DATABASE_URL") && !invalid("DATA_DIR") {
+	if valid("DATABASE_URL", "DATA_DIR") {
 		database = c.checkDatabase(ctx, flags.Database(), report)
 	}
 	if _, err := os.ReadFile(flags.DemoKeyFile()); flags.DatabaseURL.IsZero() && err != nil && !errors.Is(err, fs.ErrNotExist) {
 		report.line("demo", files.Explain("", err), "")
 	}
 	var store storage.Store
-	if !invalid("MEDIA_STORE") && !invalid("DATA_DIR") {
+	if valid("MEDIA_STORE", "DATA_DIR") {
 		store = checkStore(ctx, c.Location(&flags.Global), report)
 	}
 	if database != nil {
@@ -101,12 +102,7 @@ func (c *checkCommand) Run(ctx context.Context, flags *globalFlags, env environm
 		defer func() { _ = store.Close() }()
 	}
 	if len(settings) == 0 && database != nil && store != nil {
-		s, err := server.New(ctx, &c.Server, database, store, server.Options{Log: env.log})
-		if err != nil {
-			report.line("server", err, "")
-		} else {
-			s.Close(ctx)
-		}
+		c.checkServer(ctx, database, store, env.log, report)
 	}
 	if report.failed {
 		return errors.New("the server cannot start")
@@ -150,6 +146,16 @@ func (c *checkCommand) checkDatabase(ctx context.Context, url db.URL, report *re
 		report.warn("database", problem)
 	}
 	return database
+}
+
+// checkServer builds a server that serves nothing.
+func (c *checkCommand) checkServer(ctx context.Context, database *db.DB, store storage.Store, log *slog.Logger, report *report) {
+	s, err := server.New(ctx, &c.Server, database, store, server.Options{Log: log})
+	if err != nil {
+		report.line("server", err, "")
+		return
+	}
+	s.Close(ctx)
 }
 
 // checkStore opens the media store and writes, reads and deletes a file.

@@ -12,11 +12,10 @@ import (
 	"reflect"
 	"strings"
 
-	"portfolio/internal/buildinfo"
-
 	"github.com/alecthomas/kong"
 
 	"portfolio/db"
+	"portfolio/internal/buildinfo"
 	"portfolio/internal/config"
 	"portfolio/internal/printable"
 	"portfolio/internal/telemetry"

@@ -67,6 +67,7 @@ type Server struct {
 	Clients            ClientLimits           `embed:"" group:"Limits of clients"`
 }
 
+// ClientLimits limit what clients take.
 type ClientLimits struct {
 	MaxValues        int                  `env:"MAX_VALUES" default:"2000" min:"1" help:"Maximum values in the variables and extensions of a request."`
 	MaxResponse      int                  `env:"MAX_RESPONSE" default:"8388608" min:"1" help:"Maximum size of a response in bytes."`

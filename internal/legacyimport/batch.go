@@ -1,7 +1,6 @@
-// Package legacy moves a running legacy system over: its users, permission codes,
-// tokens, portfolios, links and images, with their files. It reads the system's
-// database or its endpoint, compares what it stored through our own endpoint, and
-// keeps what was changed here.
+// Package legacyimport imports the data and files of the legacy system while it is
+// running. It reads the system's database or its endpoint, verifies each link by
+// comparing responses, and never overwrites local changes.
 package legacyimport
 
 import (

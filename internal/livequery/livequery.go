@@ -1,5 +1,5 @@
-// Package topics executes subscriptions: an operation is executed again when what it
-// read has changed, once for all subscribers that see the same.
+// Package livequery executes subscriptions. It executes an operation again when its data
+// changes, once for all subscribers with the same rights.
 package livequery
 
 import (

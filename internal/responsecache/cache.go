@@ -1,5 +1,5 @@
-// Package cache keeps finished responses, and returns one as long as the feed proves that
-// it is what the database would answer now.
+// Package responsecache caches responses. A cached response is served only if the change
+// feed proves it current.
 package responsecache
 
 import (

@@ -109,6 +109,14 @@ func TestAuditOfManyObjects(t *testing.T) {
 	}
 }
 
+// writeFile creates a file and its directory.
+func writeFile(t *testing.T, name, content string) {
+	t.Helper()
+	if err := errors.Join(os.MkdirAll(filepath.Dir(name), 0o700), os.WriteFile(name, []byte(content), 0o600)); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // TestAuditOfCommands checks the records of commands that change something.
 func TestAuditOfCommands(t *testing.T) {
 	golden := graphtest.OpenGolden(t)
@@ -120,9 +128,7 @@ func TestAuditOfCommands(t *testing.T) {
 			"tokens.csv": tokens + "1,sara\n" + tokens + "2,sara\n", "bad.csv": tokens + "3,nobody\n",
 			"one.jpg": string(one), "two.jpg": string(two), "media/orphan.txt": "orphan",
 		} {
-			if err := errors.Join(os.MkdirAll(filepath.Dir(name), 0o700), os.WriteFile(name, []byte(content), 0o600)); err != nil {
-				t.Fatal(err)
-			}
+			writeFile(t, name, content)
 		}
 		var logs strings.Builder
 		for _, c := range []struct {

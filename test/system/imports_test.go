@@ -3,10 +3,8 @@ package system
 import (
 	"go/parser"
 	"go/token"
-	"io/fs"
 	"os"
 	"path"
-	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
@@ -18,26 +16,17 @@ import (
 func TestImports(t *testing.T) {
 	t.Parallel()
 	layers := readLayers(t)
-	listed := map[string]bool{}
-	err := fs.WalkDir(os.DirFS(projectDirectory), ".", func(name string, entry fs.DirEntry, err error) error {
-		switch {
-		case err != nil:
-			return err
-		case entry.IsDir() && (name == "bench" || strings.HasSuffix(name, "test") || entry.Name() == "node_modules"): // other modules and tests
-			return fs.SkipDir
-		case entry.IsDir() || filepath.Ext(name) != ".go" || strings.HasSuffix(name, "_test.go"):
-			return nil
-		}
+	packages := map[string]bool{}
+	for _, name := range programFiles(t) {
 		directory := path.Dir(name)
 		layer, ok := layers[directory]
 		if !ok {
-			t.Errorf("ARCHITECTURE.md does not list %s", directory)
-			return fs.SkipDir
+			t.Errorf("ARCHITECTURE.md does not list the package of %s", name)
 		}
-		listed[directory] = true
+		packages[directory] = true
 		file, err := parser.ParseFile(token.NewFileSet(), projectFile(name), nil, parser.ImportsOnly)
 		if err != nil {
-			return err
+			t.Fatal(err)
 		}
 		for _, spec := range file.Imports {
 			imported, _ := strconv.Unquote(spec.Path.Value)
@@ -45,13 +34,9 @@ func TestImports(t *testing.T) {
 				t.Errorf("%s imports %s, which is not below %s", name, imported, directory)
 			}
 		}
-		return nil
-	})
-	if err != nil {
-		t.Fatal(err)
 	}
-	if len(listed) != len(layers) {
-		t.Errorf("ARCHITECTURE.md lists %d packages, and there are %d", len(layers), len(listed))
+	if len(packages) != len(layers) {
+		t.Errorf("ARCHITECTURE.md lists %d packages, and there are %d", len(layers), len(packages))
 	}
 }
 
@@ -64,7 +49,7 @@ func readLayers(t *testing.T) map[string]int {
 	}
 	layers := map[string]int{".": 0}
 	for i, line := range strings.Split(strings.TrimSpace(list[1]), "\n")[1:] {
-		for _, field := range strings.Fields(line) {
+		for field := range strings.FieldsSeq(line) {
 			if info, err := os.Stat(projectFile(field)); err != nil || !info.IsDir() {
 				break
 			}

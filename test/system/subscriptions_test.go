@@ -188,7 +188,7 @@ func checkSubscriptionLog(t *testing.T, logs string) {
 // TestSubscriptionsOff checks what clients are told if there are no subscriptions.
 func TestSubscriptionsOff(t *testing.T) {
 	for setting, want := range map[string]string{
-		"--change-feed=off":            "Subscriptions are off.",
+		"--change-feed=off":     "Subscriptions are off.",
 		"--max-subscriptions=0": "The server has too many subscriptions. Try again later.",
 	} {
 		t.Run(setting, func(t *testing.T) {

@@ -1,4 +1,4 @@
-// Package feedtest runs feeds in tests.
+// Package changefeedtest runs change feeds in tests.
 package changefeedtest
 
 import (
