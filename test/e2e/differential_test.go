@@ -229,7 +229,7 @@ type reference struct {
 
 func startReference(f *testing.F, s *server) *reference {
 	f.Helper()
-	schema, err := os.ReadFile(filepath.Join("..", "schema.graphqls"))
+	schema, err := os.ReadFile(filepath.Join("..", "..", "schema.graphqls"))
 	if err != nil {
 		f.Fatal(err)
 	}
