@@ -87,7 +87,7 @@ func startCaddy(t *testing.T, servers [2]string) *http.Client {
 // pairs of texts, the first of which the file must contain.
 func configure(t *testing.T, directory, name string, changes ...string) (file string) {
 	t.Helper()
-	content, err := os.ReadFile(filepath.Join("..", "deploy", name))
+	content, err := os.ReadFile(filepath.Join("..", "..", "deploy", name))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -36,7 +36,7 @@ func runIn(t *testing.T, directory, name string, args ...string) string {
 // cloneProject clones the last commit, as releases are built.
 func cloneProject(t *testing.T) (directory string) {
 	t.Helper()
-	project, err := filepath.Abs("..")
+	project, err := filepath.Abs("../..")
 	if err != nil {
 		t.Fatal(err)
 	}
