@@ -73,6 +73,9 @@ func (r *imageRow) scanArgs() []any {
 		&r.image.Width, &r.image.Height, &r.image.Mode, &r.image.MimeType, &r.image.Placeholder, &r.image.Alt, &r.created, &r.thumbnails}
 }
 
+// exists reports whether there is an image.
+func (r *imageRow) exists() bool { return r.created != nil }
+
 func (r *imageRow) read(id int64) (*Image, error) {
 	r.image.ID, r.image.CreatedAt = id, *r.created
 	var err error

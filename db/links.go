@@ -2,6 +2,7 @@ package db
 
 import (
 	"context"
+	"errors"
 	"math/bits"
 	"slices"
 	"strconv"
@@ -30,7 +31,7 @@ func scanLink(row row) (*PortfolioLink, error) {
 		image imageRow
 	)
 	err := row.Scan(append(link.scanArgs(), image.scanArgs()...)...)
-	if err == nil && link.ImageID != nil {
+	if err == nil && link.ImageID != nil && image.exists() {
 		link.ImageData, err = image.read(*link.ImageID)
 	}
 	return &link, err
@@ -178,21 +179,31 @@ func shareLinkPages(pages map[int64]*Page[*PortfolioLink]) {
 }
 
 // PortfolioOf reads the portfolio of a link, and that of every link that was
-// read together with it.
+// read together with it. A link whose portfolio does not exist gets one without a
+// name: a database that does not check foreign keys may have such links.
 func (db *DB) PortfolioOf(ctx context.Context, link *PortfolioLink) (*Portfolio, error) {
 	if link.portfolio != nil {
 		return link.portfolio, nil
 	}
 	if link.page == nil {
-		return db.Portfolio(ctx, link.PortfolioID)
+		portfolio, err := db.Portfolio(ctx, link.PortfolioID)
+		if errors.Is(err, ErrNotFound) {
+			return link.lostPortfolio(), nil
+		}
+		return portfolio, err
 	}
 	portfolios, err := link.page.portfolios.load(nil, func() (map[int64]*Portfolio, error) {
 		return db.portfoliosOfPage(ctx, link.page.rows)
 	})
 	if err == nil && portfolios[link.PortfolioID] == nil {
-		err = ErrNotFound
+		return link.lostPortfolio(), nil
 	}
 	return portfolios[link.PortfolioID], err
+}
+
+// lostPortfolio returns what takes the place of a portfolio that does not exist.
+func (l *PortfolioLink) lostPortfolio() *Portfolio {
+	return &Portfolio{ID: l.PortfolioID, CreatedAt: l.CreatedAt, UpdatedAt: l.UpdatedAt}
 }
 
 func (db *DB) portfoliosOfPage(ctx context.Context, links []*PortfolioLink) (map[int64]*Portfolio, error) {
@@ -271,6 +282,18 @@ func (u LinkUpdate) NewImageID() *int64 {
 	return *u.ImageID
 }
 
+// columns returns the columns to store. SQLite would check references that do not change.
+func (u LinkUpdate) columns() []string {
+	columns := []string{"name", "url", "description", "updated_at"}
+	if u.PortfolioID != nil {
+		columns = append(columns, "portfolio_id", "position")
+	}
+	if u.ImageID != nil || u.Image != nil {
+		columns = append(columns, "image_id")
+	}
+	return columns
+}
+
 // UpdateLink changes a link. It returns the errors of UpdatePortfolio, or
 // MissingError.
 func (db *DB) UpdateLink(ctx context.Context, id int64, expected *Time, update LinkUpdate) (*PortfolioLink, error) {
@@ -299,7 +322,7 @@ func (db *DB) UpdateLink(ctx context.Context, id int64, expected *Time, update L
 			return err
 		}
 		link.UpdatedAt = nextUpdatedAt(link.UpdatedAt)
-		if _, err := tx.NewUpdate().Model(&link).ExcludeColumn("created_at").WherePK().Exec(ctx); err != nil {
+		if _, err := tx.NewUpdate().Model(&link).Column(update.columns()...).WherePK().Exec(ctx); err != nil {
 			return err
 		}
 		return readImages(ctx, tx, &link)

@@ -46,8 +46,13 @@ type Token struct {
 	User *User `bun:"rel:belongs-to,join:user_id=id"`
 }
 
-// Username returns the name of the token's user.
-func (t *Token) Username() string { return t.User.Username }
+// Username returns the name of the token's user, or nothing if there is no such user.
+func (t *Token) Username() string {
+	if t.User == nil {
+		return ""
+	}
+	return t.User.Username
+}
 
 // Portfolio is a named set of links.
 type Portfolio struct {

@@ -70,16 +70,13 @@ func (db *DB) MoveLink(ctx context.Context, id int64, expected *Time, move LinkM
 	return &link, err
 }
 
-// lockWithPortfolio locks a link like lockUnchanged, after its portfolio.
+// lockWithPortfolio locks a link like lockUnchanged, after its portfolio if that exists.
 func (db *DB) lockWithPortfolio(ctx context.Context, tx bun.Tx, link *PortfolioLink, id int64, expected *Time) error {
 	var portfolioID int64
 	if err := tx.NewSelect().Model(link).Column("portfolio_id").Where("id = ?", id).Scan(ctx, &portfolioID); err != nil {
 		return err
 	}
-	switch err := db.lock(ctx, tx, new(Portfolio), portfolioID, "NO KEY UPDATE"); {
-	case errors.Is(err, ErrNotFound):
-		return errPortfolioChanged
-	case err != nil:
+	if err := db.lock(ctx, tx, new(Portfolio), portfolioID, "NO KEY UPDATE"); err != nil && !errors.Is(err, ErrNotFound) {
 		return err
 	}
 	if err := db.lockUnchanged(ctx, tx, link, id, expected); err != nil {

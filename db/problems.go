@@ -4,11 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/uptrace/bun"
 )
 
-// maxProblems bounds the rows that TimeProblems describes for each column.
+// maxProblems bounds the rows that are described for each column of times, and of those
+// that refer to rows which do not exist.
 const maxProblems = 10
 
 // Problems describes what is wrong with a database whose schema is current, and does not
@@ -16,7 +18,26 @@ const maxProblems = 10
 func (db *DB) Problems(ctx context.Context) ([]string, error) {
 	times, timesErr := db.TimeProblems(ctx)
 	searches, searchesErr := db.SearchProblems(ctx)
-	return append(times, searches...), errors.Join(timesErr, searchesErr)
+	orphans, orphansErr := db.orphanProblems(ctx)
+	return slices.Concat(times, searches, orphans), errors.Join(timesErr, searchesErr, orphansErr)
+}
+
+// orphanProblems describes rows of SQLite that refer to rows which do not exist. Programs
+// that do not enable foreign keys leave them.
+func (db *DB) orphanProblems(ctx context.Context) (problems []string, err error) {
+	if db.Postgres() {
+		return nil, nil
+	}
+	var rows []struct {
+		Name   string
+		RowID  int64 `bun:"rowid"`
+		Parent string
+	}
+	err = db.read.NewSelect().TableExpr("pragma_foreign_key_check").ColumnExpr(`"table" AS name, rowid, parent`).Limit(maxProblems).Scan(ctx, &rows)
+	for _, row := range rows {
+		problems = append(problems, fmt.Sprintf("the row of %s with the rowid %d refers to a row of %s that does not exist", row.Name, row.RowID, row.Parent))
+	}
+	return problems, wrap(err)
 }
 
 // timeColumns are the columns of times.

@@ -61,8 +61,8 @@ func (db *DB) tokenList() listSpec[*Token] {
 }
 
 func (db *DB) selectTokens(from string, args ...any) *bun.SelectQuery {
-	return db.read.NewSelect().TableExpr(from, args...).Join("JOIN users AS u ON u.id = t.user_id").
-		ColumnExpr("t.id, t.label, t.created_at, t.expires_at, u.id, u.username")
+	return db.read.NewSelect().TableExpr(from, args...).Join("LEFT JOIN users AS u ON u.id = t.user_id").
+		ColumnExpr("t.id, t.label, t.created_at, t.expires_at, t.user_id, coalesce(u.username, '')")
 }
 
 func scanToken(row row) (*Token, error) {

@@ -44,7 +44,24 @@ func encodeResult(ctx context.Context, resolved any) (any, error) {
 	case *model.TokenConnection:
 		return encodeObject(ctx, tokenConnectionEncoder, value)
 	}
-	return resolved, admission.MeterFrom(ctx).AddEncoded(ctx, sizeOf(ctx, resolved))
+	return validText(resolved), admission.MeterFrom(ctx).AddEncoded(ctx, sizeOf(ctx, resolved))
+}
+
+// validText returns what gqlgen is to encode, which does not check texts.
+func validText(resolved any) any {
+	switch value := resolved.(type) {
+	case string:
+		if valid := model.ValidText(value); valid != value {
+			return valid
+		}
+	case *string:
+		if value != nil {
+			if valid := model.ValidText(*value); valid != *value {
+				return &valid
+			}
+		}
+	}
+	return resolved
 }
 
 // sizeOf estimates the bytes that gqlgen encodes for a field.

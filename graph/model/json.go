@@ -1,9 +1,22 @@
 package model
 
-import "github.com/99designs/gqlgen/graphql"
+import (
+	"unicode/utf8"
+
+	"github.com/99designs/gqlgen/graphql"
+)
+
+// ValidText returns s with U+FFFD for each byte that is not UTF-8. SQLite stores any bytes.
+func ValidText(s string) string {
+	if utf8.ValidString(s) {
+		return s
+	}
+	return string([]rune(s))
+}
 
 // AppendString appends s as JSON, escaped as gqlgen does it.
 func AppendString(b []byte, s string) []byte {
+	s = ValidText(s)
 	for i := range len(s) {
 		if c := s[i]; c < 0x20 || c == '"' || c == '\\' {
 			w := byteWriter(b)

@@ -11,6 +11,7 @@ import (
 	"os"
 	"reflect"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/alecthomas/kong"
 
@@ -77,6 +78,9 @@ func Run(ctx context.Context, args []string, output Output) int {
 		_, _ = fmt.Fprintf(stderr, "portfolio: %s\n", oneLine(err))
 		return 1
 	}
+	if err := checkArguments(args); err != nil {
+		return fail(err)
+	}
 	var line commands
 	exited := -1
 	parser, err := kong.New(&line,
@@ -97,6 +101,9 @@ func Run(ctx context.Context, args []string, output Output) int {
 	}
 	if err != nil {
 		return fail(suggest(parser, args, err))
+	}
+	if err := checkEnvironment(command); err != nil {
+		return fail(err)
 	}
 	settings := wrong.Of(command)
 	selected := command.Selected().Target.Addr()
@@ -120,6 +127,33 @@ func Run(ctx context.Context, args []string, output Output) int {
 		return fail(err)
 	}
 	return 0
+}
+
+// checkArguments returns an error unless all arguments are UTF-8. Names that differ in
+// other bytes would be stored as one. Names of files are no exception, as images get them.
+func checkArguments(args []string) error {
+	for i, arg := range args {
+		if utf8.ValidString(arg) {
+			continue
+		}
+		if name, _, hasValue := strings.Cut(arg, "="); hasValue && strings.HasPrefix(name, "--") {
+			return fmt.Errorf("the value of %q is not UTF-8", name) // it may be a secret
+		}
+		return fmt.Errorf("argument %d, %q, is not UTF-8", i+1, arg)
+	}
+	return nil
+}
+
+// checkEnvironment returns an error unless the variables that a command reads are UTF-8.
+func checkEnvironment(command *kong.Context) error {
+	for _, flag := range command.Flags() {
+		for _, name := range flag.Envs {
+			if !utf8.ValidString(os.Getenv(name)) {
+				return fmt.Errorf("%s: is not UTF-8", name)
+			}
+		}
+	}
+	return nil
 }
 
 // oneLine returns the text of an error, which may quote foreign text, as one line.

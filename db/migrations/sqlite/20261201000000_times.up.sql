@@ -19,8 +19,8 @@ WHEN (NEW.created_at < '0001' OR NEW.created_at IS NOT strftime('%Y-%m-%dT%H:%M:
 BEGIN
   UPDATE users SET
     created_at = (
-      SELECT CASE WHEN date(substr(text, 1, 10), '+0 days') = substr(text, 1, 10) AND strftime('%s', text) IS NOT NULL AND second >= '0001'
-        THEN second || printf('.%06dZ', min(999999, CAST(CAST('0' || substr(text, 20) AS REAL) * 1000000 + 0.5 AS INTEGER))) ELSE created_at END
+      SELECT CASE WHEN date(substr(text, 1, 10), '+0 days') = substr(text, 1, 10) AND strftime('%s', text) IS NOT NULL AND second >= '0001' AND instr(text, '.') IN (0, 20)
+        THEN second || printf('.%06dZ', min(999999, CAST(CASE instr(text, '.') WHEN 20 THEN CAST('0' || substr(text, 20) AS REAL) ELSE 0 END * 1000000 + 0.5 AS INTEGER))) ELSE created_at END
       FROM (
         SELECT text, strftime('%Y-%m-%dT%H:%M:%S', CASE WHEN substr(text, 17, 1) <> ':' THEN text
           WHEN substr(text, -6) GLOB '[-+]??:??' THEN substr(text, 1, 19) || substr(text, -6) ELSE substr(text, 1, 19) END, '+0 days') AS second
@@ -52,8 +52,8 @@ WHEN (NEW.created_at < '0001' OR NEW.created_at IS NOT strftime('%Y-%m-%dT%H:%M:
 BEGIN
   UPDATE tokens SET
     created_at = (
-      SELECT CASE WHEN date(substr(text, 1, 10), '+0 days') = substr(text, 1, 10) AND strftime('%s', text) IS NOT NULL AND second >= '0001'
-        THEN second || printf('.%06dZ', min(999999, CAST(CAST('0' || substr(text, 20) AS REAL) * 1000000 + 0.5 AS INTEGER))) ELSE created_at END
+      SELECT CASE WHEN date(substr(text, 1, 10), '+0 days') = substr(text, 1, 10) AND strftime('%s', text) IS NOT NULL AND second >= '0001' AND instr(text, '.') IN (0, 20)
+        THEN second || printf('.%06dZ', min(999999, CAST(CASE instr(text, '.') WHEN 20 THEN CAST('0' || substr(text, 20) AS REAL) ELSE 0 END * 1000000 + 0.5 AS INTEGER))) ELSE created_at END
       FROM (
         SELECT text, strftime('%Y-%m-%dT%H:%M:%S', CASE WHEN substr(text, 17, 1) <> ':' THEN text
           WHEN substr(text, -6) GLOB '[-+]??:??' THEN substr(text, 1, 19) || substr(text, -6) ELSE substr(text, 1, 19) END, '+0 days') AS second
@@ -64,8 +64,8 @@ BEGIN
         ) LIMIT 1
       ) LIMIT 1),
     expires_at = (
-      SELECT CASE WHEN date(substr(text, 1, 10), '+0 days') = substr(text, 1, 10) AND strftime('%s', text) IS NOT NULL AND second >= '0001'
-        THEN second || printf('.%06dZ', min(999999, CAST(CAST('0' || substr(text, 20) AS REAL) * 1000000 + 0.5 AS INTEGER))) ELSE expires_at END
+      SELECT CASE WHEN date(substr(text, 1, 10), '+0 days') = substr(text, 1, 10) AND strftime('%s', text) IS NOT NULL AND second >= '0001' AND instr(text, '.') IN (0, 20)
+        THEN second || printf('.%06dZ', min(999999, CAST(CASE instr(text, '.') WHEN 20 THEN CAST('0' || substr(text, 20) AS REAL) ELSE 0 END * 1000000 + 0.5 AS INTEGER))) ELSE expires_at END
       FROM (
         SELECT text, strftime('%Y-%m-%dT%H:%M:%S', CASE WHEN substr(text, 17, 1) <> ':' THEN text
           WHEN substr(text, -6) GLOB '[-+]??:??' THEN substr(text, 1, 19) || substr(text, -6) ELSE substr(text, 1, 19) END, '+0 days') AS second
@@ -101,8 +101,8 @@ WHEN (NEW.created_at < '0001' OR NEW.created_at IS NOT strftime('%Y-%m-%dT%H:%M:
 BEGIN
   UPDATE portfolios SET
     created_at = (
-      SELECT CASE WHEN date(substr(text, 1, 10), '+0 days') = substr(text, 1, 10) AND strftime('%s', text) IS NOT NULL AND second >= '0001'
-        THEN second || printf('.%06dZ', min(999999, CAST(CAST('0' || substr(text, 20) AS REAL) * 1000000 + 0.5 AS INTEGER))) ELSE created_at END
+      SELECT CASE WHEN date(substr(text, 1, 10), '+0 days') = substr(text, 1, 10) AND strftime('%s', text) IS NOT NULL AND second >= '0001' AND instr(text, '.') IN (0, 20)
+        THEN second || printf('.%06dZ', min(999999, CAST(CASE instr(text, '.') WHEN 20 THEN CAST('0' || substr(text, 20) AS REAL) ELSE 0 END * 1000000 + 0.5 AS INTEGER))) ELSE created_at END
       FROM (
         SELECT text, strftime('%Y-%m-%dT%H:%M:%S', CASE WHEN substr(text, 17, 1) <> ':' THEN text
           WHEN substr(text, -6) GLOB '[-+]??:??' THEN substr(text, 1, 19) || substr(text, -6) ELSE substr(text, 1, 19) END, '+0 days') AS second
@@ -113,8 +113,8 @@ BEGIN
         ) LIMIT 1
       ) LIMIT 1),
     updated_at = (
-      SELECT CASE WHEN date(substr(text, 1, 10), '+0 days') = substr(text, 1, 10) AND strftime('%s', text) IS NOT NULL AND second >= '0001'
-        THEN second || printf('.%06dZ', min(999999, CAST(CAST('0' || substr(text, 20) AS REAL) * 1000000 + 0.5 AS INTEGER))) ELSE updated_at END
+      SELECT CASE WHEN date(substr(text, 1, 10), '+0 days') = substr(text, 1, 10) AND strftime('%s', text) IS NOT NULL AND second >= '0001' AND instr(text, '.') IN (0, 20)
+        THEN second || printf('.%06dZ', min(999999, CAST(CASE instr(text, '.') WHEN 20 THEN CAST('0' || substr(text, 20) AS REAL) ELSE 0 END * 1000000 + 0.5 AS INTEGER))) ELSE updated_at END
       FROM (
         SELECT text, strftime('%Y-%m-%dT%H:%M:%S', CASE WHEN substr(text, 17, 1) <> ':' THEN text
           WHEN substr(text, -6) GLOB '[-+]??:??' THEN substr(text, 1, 19) || substr(text, -6) ELSE substr(text, 1, 19) END, '+0 days') AS second
@@ -149,8 +149,8 @@ WHEN (NEW.created_at < '0001' OR NEW.created_at IS NOT strftime('%Y-%m-%dT%H:%M:
 BEGIN
   UPDATE images SET
     created_at = (
-      SELECT CASE WHEN date(substr(text, 1, 10), '+0 days') = substr(text, 1, 10) AND strftime('%s', text) IS NOT NULL AND second >= '0001'
-        THEN second || printf('.%06dZ', min(999999, CAST(CAST('0' || substr(text, 20) AS REAL) * 1000000 + 0.5 AS INTEGER))) ELSE created_at END
+      SELECT CASE WHEN date(substr(text, 1, 10), '+0 days') = substr(text, 1, 10) AND strftime('%s', text) IS NOT NULL AND second >= '0001' AND instr(text, '.') IN (0, 20)
+        THEN second || printf('.%06dZ', min(999999, CAST(CASE instr(text, '.') WHEN 20 THEN CAST('0' || substr(text, 20) AS REAL) ELSE 0 END * 1000000 + 0.5 AS INTEGER))) ELSE created_at END
       FROM (
         SELECT text, strftime('%Y-%m-%dT%H:%M:%S', CASE WHEN substr(text, 17, 1) <> ':' THEN text
           WHEN substr(text, -6) GLOB '[-+]??:??' THEN substr(text, 1, 19) || substr(text, -6) ELSE substr(text, 1, 19) END, '+0 days') AS second
@@ -182,8 +182,8 @@ WHEN (NEW.created_at < '0001' OR NEW.created_at IS NOT strftime('%Y-%m-%dT%H:%M:
 BEGIN
   UPDATE portfolio_links SET
     created_at = (
-      SELECT CASE WHEN date(substr(text, 1, 10), '+0 days') = substr(text, 1, 10) AND strftime('%s', text) IS NOT NULL AND second >= '0001'
-        THEN second || printf('.%06dZ', min(999999, CAST(CAST('0' || substr(text, 20) AS REAL) * 1000000 + 0.5 AS INTEGER))) ELSE created_at END
+      SELECT CASE WHEN date(substr(text, 1, 10), '+0 days') = substr(text, 1, 10) AND strftime('%s', text) IS NOT NULL AND second >= '0001' AND instr(text, '.') IN (0, 20)
+        THEN second || printf('.%06dZ', min(999999, CAST(CASE instr(text, '.') WHEN 20 THEN CAST('0' || substr(text, 20) AS REAL) ELSE 0 END * 1000000 + 0.5 AS INTEGER))) ELSE created_at END
       FROM (
         SELECT text, strftime('%Y-%m-%dT%H:%M:%S', CASE WHEN substr(text, 17, 1) <> ':' THEN text
           WHEN substr(text, -6) GLOB '[-+]??:??' THEN substr(text, 1, 19) || substr(text, -6) ELSE substr(text, 1, 19) END, '+0 days') AS second
@@ -194,8 +194,8 @@ BEGIN
         ) LIMIT 1
       ) LIMIT 1),
     updated_at = (
-      SELECT CASE WHEN date(substr(text, 1, 10), '+0 days') = substr(text, 1, 10) AND strftime('%s', text) IS NOT NULL AND second >= '0001'
-        THEN second || printf('.%06dZ', min(999999, CAST(CAST('0' || substr(text, 20) AS REAL) * 1000000 + 0.5 AS INTEGER))) ELSE updated_at END
+      SELECT CASE WHEN date(substr(text, 1, 10), '+0 days') = substr(text, 1, 10) AND strftime('%s', text) IS NOT NULL AND second >= '0001' AND instr(text, '.') IN (0, 20)
+        THEN second || printf('.%06dZ', min(999999, CAST(CASE instr(text, '.') WHEN 20 THEN CAST('0' || substr(text, 20) AS REAL) ELSE 0 END * 1000000 + 0.5 AS INTEGER))) ELSE updated_at END
       FROM (
         SELECT text, strftime('%Y-%m-%dT%H:%M:%S', CASE WHEN substr(text, 17, 1) <> ':' THEN text
           WHEN substr(text, -6) GLOB '[-+]??:??' THEN substr(text, 1, 19) || substr(text, -6) ELSE substr(text, 1, 19) END, '+0 days') AS second
