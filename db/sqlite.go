@@ -50,12 +50,21 @@ func createSQLite(path string) error {
 	}
 	file, err := files.Create(files.OS, path)
 	if errors.Is(err, fs.ErrExist) {
-		return nil
+		return checkLink(path)
 	}
 	if err != nil {
 		return files.Explain("", err)
 	}
 	return file.Close() // before SQLite opens it: closing a file releases its locks
+}
+
+// checkLink returns an error if a path is a link that leads to no file. SQLite would not say so.
+func checkLink(path string) error {
+	_, err := os.Stat(path)
+	if target, linkErr := os.Readlink(path); linkErr == nil && errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("%s is a link to %s, which does not exist", path, target)
+	}
+	return files.Explain("", err)
 }
 
 // SQLiteFiles returns the paths of the files that an SQLite database may have, or nothing if
