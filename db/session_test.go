@@ -3,6 +3,7 @@ package db_test
 import (
 	"context"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"net/url"
 	"os"
@@ -21,10 +22,11 @@ import (
 // hostileSettings are settings of PostgreSQL, each line for one database, that change what
 // statements or results mean.
 var hostileSettings = [][]string{
-	{"standard_conforming_strings = off", "DateStyle = 'German, DMY'", "TimeZone = 'Asia/Tehran'", "bytea_output = 'escape'", "extra_float_digits = -15", "gin_fuzzy_search_limit = 1"},
+	{"standard_conforming_strings = off", "DateStyle = 'German, DMY'", "TimeZone = 'Asia/Tehran'", "bytea_output = 'escape'", "extra_float_digits = -15", "gin_fuzzy_search_limit = 1", "quote_all_identifiers = on"},
 	{"standard_conforming_strings = off", "backslash_quote = off", "DateStyle = 'SQL, DMY'", "IntervalStyle = 'sql_standard'", "client_encoding = 'LATIN1'", "transform_null_equals = on"},
 	{"DateStyle = 'Postgres, YMD'", "escape_string_warning = on", "array_nulls = off", "quote_all_identifiers = on", "row_security = off", "default_transaction_isolation = 'serializable'"},
-	{"standard_conforming_strings = off"}, {"bytea_output = 'escape'"}, {"extra_float_digits = -15"},
+	{"standard_conforming_strings = off"}, {"bytea_output = 'escape'"}, {"extra_float_digits = -15"}, {"quote_all_identifiers = on"},
+	{"plpgsql.variable_conflict = 'use_variable'", "check_function_bodies = off", "lc_messages = 'C'", "session_replication_role = 'replica'"},
 }
 
 // setForDatabase changes the default of a setting for new sessions of a database.
@@ -48,8 +50,12 @@ func TestSettingsOfDatabase(t *testing.T) {
 				parameters.Set(strings.ToLower(name), strings.Trim(value, "'"))
 			}
 			inURL := dsn + "&" + parameters.Encode()
-			useDatabase(t, dbtest.Open(t, dsn))
-			checkTexts(t, dbtest.Open(t, inURL))
+			database := dbtest.Open(t, dsn)
+			useDatabase(t, database)
+			checkListens(t, database)
+			database = dbtest.Open(t, inURL)
+			checkTexts(t, database)
+			checkListens(t, database)
 		})
 	}
 }
@@ -70,9 +76,36 @@ func TestSettingsOfRole(t *testing.T) {
 	}
 	defer func() { _ = database.Close() }()
 	useDatabase(t, database)
+	checkListens(t, database)
+}
+
+// TestSettingsOfRestore has the functions of the triggers created again by sessions with
+// another setting, as programs that restore a dump do.
+func TestSettingsOfRestore(t *testing.T) {
+	t.Parallel()
+	dsn := dbtest.Postgres(t)
+	exec := dbtest.Session(t, dsn)
+	for _, setting := range []string{"on", "off"} {
+		exec("SET quote_all_identifiers = " + setting)
+		exec("ALTER FUNCTION feed_users() SET search_path = pg_catalog, pg_temp")
+		checkListens(t, dbtest.Open(t, dsn))
+	}
+	exec("SET quote_all_identifiers = on")
+	for _, path := range []string{"pg_temp, pg_catalog", "pg_catalog", "pg_catalog, public", "'pg_catalog, pg_temp'"} {
+		exec("ALTER FUNCTION feed_users() SET search_path = " + path)
+		if _, err := dbtest.Open(t, dsn).Listen(t.Context(), db.URL{}, func(db.Change) {}); !errors.Is(err, db.ErrFeedOff) {
+			t.Errorf("search_path = %s: error %v, want %v", path, err, db.ErrFeedOff)
+		}
+	}
+}
+
+// checkListens listens to the changes of a database.
+func checkListens(t *testing.T, database *db.DB) {
+	t.Helper()
 	listener, err := database.Listen(t.Context(), db.URL{}, func(db.Change) {})
 	if err != nil {
-		t.Fatal(err)
+		t.Error(err)
+		return
 	}
 	listener.Close()
 }

@@ -50,13 +50,41 @@ func createSQLite(path string) error {
 	}
 	file, err := files.Create(files.OS, path)
 	if errors.Is(err, fs.ErrExist) {
-		return nil
+		return checkLink(path)
 	}
 	if err != nil {
 		return files.Explain("", err)
 	}
 	return file.Close() // before SQLite opens it: closing a file releases its locks
 }
+
+// checkLink returns an error if a path is a link that leads to no file. SQLite would not say so.
+func checkLink(path string) error {
+	_, err := os.Stat(path)
+	if target, linkErr := os.Readlink(path); linkErr == nil && errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("%s is a link to %s, which does not exist", path, target)
+	}
+	return files.Explain("", err)
+}
+
+// SQLiteFiles returns the paths of the files that an SQLite database may have, or nothing if
+// there is no path. If the path is a link, they are beside the file that it leads to.
+func SQLiteFiles(path string) []string {
+	if path == "" {
+		return nil
+	}
+	names := []string{path, Restored(path)}
+	if file, err := filepath.EvalSymlinks(path); err == nil {
+		path = file
+	}
+	for _, suffix := range sqliteSuffixes {
+		names = append(names, path+suffix)
+	}
+	return names
+}
+
+// sqliteSuffixes are those of the files that SQLite creates beside a database.
+var sqliteSuffixes = []string{"-shm", "-wal", "-journal"}
 
 // TryCreate returns an error unless the file of an SQLite database could be created. It
 // creates and migrates a database beside the path, and removes that database and the
@@ -74,7 +102,7 @@ func TryCreate(ctx context.Context, path string) error {
 		_, err = db.Migrate(ctx)
 		err = errors.Join(err, db.Close())
 	}
-	for _, suffix := range []string{"-shm", "-wal", "-journal", ""} {
+	for _, suffix := range append([]string{""}, sqliteSuffixes...) {
 		if removeErr := os.Remove(path + suffix); removeErr != nil && !errors.Is(removeErr, fs.ErrNotExist) {
 			err = errors.Join(err, removeErr)
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/url"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -58,21 +59,44 @@ func CheckEncoded(text string, config *pgconn.Config) error {
 	if i := strings.IndexAny(rest, "@/"); i >= 0 && rest[i] == '@' { // where the driver ends the password
 		rest = rest[i+1:]
 	}
-	location, _, _ := strings.Cut(rest, "?") // the hosts and the database, whose name may have an encoded @
-	names := []string{location, config.Host}
+	location, query, _ := strings.Cut(rest, "?")
+	names := []string{location, config.Host} // the name of the database may have an encoded @
 	for _, fallback := range config.Fallbacks {
 		names = append(names, fallback.Host)
 	}
-	for name, value := range config.RuntimeParams {
+	authority, _, _ := strings.Cut(location, "/")
+	lists := []string{portSuffix.ReplaceAllString(authority, "$1")}
+	for field := range strings.SplitSeq(query, "&") {
+		name, value, _ := strings.Cut(field, "=")
 		names = append(names, name)
-		if strings.Contains(value, "/") && name != "application_name" { // as before the database
+		switch name = unescape(name); {
+		case name == "host":
+			lists = append(lists, value)
+		case !slices.Contains(addressParameters, name):
 			names = append(names, value)
 		}
 	}
 	if slices.ContainsFunc(names, func(name string) bool { return strings.Contains(name, "@") }) {
 		return errors.New("not a PostgreSQL URL: characters of the password must be encoded, such as @ as %40 and / as %2F")
 	}
+	for _, list := range lists {
+		if hosts := strings.Split(unescape(list), ","); len(hosts) > 1 && slices.Contains(hosts, "") {
+			return errors.New("not a PostgreSQL URL: a host of the list is empty")
+		}
+	}
 	return nil
+}
+
+// addressParameters are the parameters whose values may have an @ that is not encoded.
+var addressParameters = []string{"user", "password", "application_name", "role"}
+
+// portSuffix matches the port of a host in a list.
+var portSuffix = regexp.MustCompile(`:[0-9]*(,|$)`)
+
+// unescape decodes a part of a URL that the driver could parse.
+func unescape(text string) string {
+	decoded, _ := url.PathUnescape(text)
+	return decoded
 }
 
 // parseReason returns what is wrong with a parameter of a URL. It leaves out

@@ -10,6 +10,7 @@ const (
 	memoryProblem    = "sqlite::memory: has a separate database for each connection, and loses it when the connection closes; use a file, such as sqlite:data/portfolio.db"
 	parameterProblem = "sqlite: takes the path of a file, and no parameters such as mode=ro: the server sets what it needs"
 	encodingProblem  = "not a PostgreSQL URL: characters of the password must be encoded, such as @ as %40 and / as %2F"
+	emptyProblem     = "not a PostgreSQL URL: a host of the list is empty"
 	slashProblem     = "sqlite://: a path follows the colon, as in sqlite:data/portfolio.db or sqlite:/srv/portfolio.db"
 )
 
@@ -61,6 +62,27 @@ var urls = []struct{ text, shown, problem string }{
 	{"postgres://sara:se@cr?et@h/db", "", "not a PostgreSQL URL"},
 	{"postgres://sara:se%40cr%2Fet@h/d%40b?application_name=a@b/c&role=a@b", "postgres://sara:xxxxx@h/d%40b?application_name=a@b/c&role=a@b", ""},
 	{"postgres:///db?user=sara@tenant&password=se@cret&host=h", "postgres:///db?user=sara@tenant&password=xxxxx&host=h", ""},
+	{"postgres://u:p@SECRET?x=y@127.0.0.1", "", encodingProblem},
+	{"postgres://u:p@SECRET?x=y@127.0.0.1:9490", "", encodingProblem},
+	{"postgres://u:p@SECRET:9490?x=y@127.0.0.1", "", encodingProblem},
+	{"postgres://u:p@SECRET?x=y&z=1@127.0.0.1", "", encodingProblem},
+	{"postgres://u:p@SECRET?pool_max_conns=4&x@h=1", "", encodingProblem},
+	{"postgres://u:12/SECRET?search_path=y@h", "", encodingProblem},
+	{"postgres://u:secret@h/db?search_path=y%40z&us%65r=a@b", "postgres://u:xxxxx@h/db?search_path=y%40z&us%65r=a@b", ""},
+	{"postgres://u:p@,SECRET", "", emptyProblem},
+	{"postgres://u:p@,SECRET:9490", "", emptyProblem},
+	{"postgres://u:p@h,/db", "", emptyProblem},
+	{"postgres://u:p@h,:5433/db", "", emptyProblem},
+	{"postgres://u:p@a,,b/db", "", emptyProblem},
+	{"postgres://u:p@a%2C/db", "", emptyProblem},
+	{"postgres://u:p@a%2C:5433/db", "", emptyProblem},
+	{"postgres://u:secret@a:1,b:2/db", "postgres://u:xxxxx@a:1,b:2/db", ""},
+	{"postgres:///db?host=a,", "", emptyProblem},
+	{"postgres:///db?h%6Fst=,%2Frun", "", emptyProblem},
+	{"postgres://sara@/db", "postgres://sara@/db", ""},
+	{"postgres://sara@:5433/db", "postgres://sara@:5433/db", ""},
+	{"postgres://sara@[::1]:5432,[::2]/db", "postgres://xxxxx", ""},
+	{"postgres:///db?host=::1,/run", "postgres:///db?host=::1,/run", ""},
 }
 
 func TestParseURL(t *testing.T) {

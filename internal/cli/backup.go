@@ -98,13 +98,13 @@ func withArchive(name string, fn func(*backup.Archive) error) error {
 
 type restoreCommand struct {
 	config.Store
-	File  string `arg:"" help:"Backup to restore."`
-	Force bool   `help:"Replace the database and the files that are there."`
-	Check bool   `help:"Check the backup, and restore nothing."`
+	File      string `arg:"" help:"Backup to restore."`
+	Force     bool   `help:"Replace the database and the files that are there."`
+	CheckOnly bool   `name:"check" help:"Check the backup, and restore nothing."` // a field Check would hide the method of Store
 }
 
 func (c *restoreCommand) Run(ctx context.Context, flags *globalFlags, env environment) error {
-	if c.Check {
+	if c.CheckOnly {
 		return printBackup(ctx, env, c.File)
 	}
 	target, err := flags.embedded(c.Location(&flags.Global))

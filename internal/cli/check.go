@@ -114,7 +114,7 @@ func (c *checkCommand) Run(ctx context.Context, flags *globalFlags, env environm
 // and migrates another beside it, which it removes.
 func (c *checkCommand) checkDatabase(ctx context.Context, url db.URL, report *report) *db.DB {
 	if path := url.SQLitePath(); path != "" {
-		if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+		if _, err := os.Lstat(path); errors.Is(err, fs.ErrNotExist) {
 			report.line("database", db.TryCreate(ctx, path), url.String()+" does not exist yet; serve creates it")
 			return nil
 		}

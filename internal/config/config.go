@@ -301,11 +301,20 @@ func (s *Store) Location(global *Global) storage.Location {
 	return media
 }
 
-// Check returns an error if the files of the store include the database: they are public.
+// Check returns an error if the files of the store include the database, since they are public,
+// or if the directory of the store is where another file belongs.
 func (s *Store) Check(global *Global) []Error {
-	database := global.Database().SQLitePath()
-	if directory := s.Location(global).Directory(); database != "" && directory != "" && files.Contains(directory, database) {
+	directory, database := s.Location(global).Directory(), global.Database().SQLitePath()
+	if directory == "" {
+		return nil
+	}
+	if database != "" && files.Contains(directory, database) {
 		return []Error{{"MEDIA_STORE", fmt.Errorf("must not contain the database, %s: files in it are public", database)}}
+	}
+	for _, name := range append(db.SQLiteFiles(database), global.DemoKeyFile()) {
+		if files.Contains(name, filepath.Join(directory, "file")) {
+			return []Error{{"MEDIA_STORE", fmt.Errorf("must not be %s or below it: a file has that name", name)}}
+		}
 	}
 	return nil
 }

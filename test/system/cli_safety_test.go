@@ -227,6 +227,33 @@ func TestCheck_FailsWhereServeFails(t *testing.T) {
 	}
 }
 
+// TestSQLite_RefusesDanglingLink checks that each command names a link that leads to no file,
+// and that none creates one.
+func TestSQLite_RefusesDanglingLink(t *testing.T) {
+	t.Chdir(t.TempDir())
+	if err := errors.Join(os.Symlink("gone.db", "link.db"), os.Symlink("away/gone.db", "far.db"), os.Symlink("link.db", "chain.db"), os.Symlink("loop.db", "loop.db")); err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]string{
+		"link.db":  "link.db is a link to gone.db, which does not exist",
+		"far.db":   "far.db is a link to away/gone.db, which does not exist",
+		"chain.db": "chain.db is a link to link.db, which does not exist",
+		"loop.db":  "stat loop.db: too many levels of symbolic links",
+	} {
+		dsn := "--database-url=sqlite:" + name
+		if stdout, _ := runCommand(t, 1, "check", "--media-store=file:media", dsn); !strings.Contains(stdout, "failed  database: "+want+"\n") {
+			t.Errorf("check printed %s, want %s", stdout, want)
+		}
+		checkFails(t, "DATABASE_URL: "+want, "migrate", dsn)
+		if stderr := serveFails(t, "--media-store=file:media", dsn); !strings.Contains(stderr, want) {
+			t.Errorf("serve said %s, want %s", stderr, want)
+		}
+	}
+	if found, err := filepath.Glob("*gone*"); err != nil || len(found) > 0 {
+		t.Errorf("left %v, %v", found, err)
+	}
+}
+
 // TestAdmin_ChecksHost checks which hosts a request to the admin listener may name.
 func TestAdmin_ChecksHost(t *testing.T) {
 	t.Chdir(t.TempDir())

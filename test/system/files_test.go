@@ -344,6 +344,52 @@ func TestMediaStore_MustNotContainDatabase(t *testing.T) {
 	}
 }
 
+// TestMediaStore_MustNotBeFileOfServer checks stores whose directory would have the name of a
+// file that the server creates, and that nothing is created.
+func TestMediaStore_MustNotBeFileOfServer(t *testing.T) {
+	t.Chdir(t.TempDir())
+	if err := errors.Join(os.MkdirAll("real", 0o700), os.Symlink("real", "alias"), os.WriteFile("real/old.db", nil, 0o600), os.Symlink("real/old.db", "link.db")); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct{ database, store, shown string }{
+		{"sqlite:p.db", "file:p.db", "p.db"},
+		{"sqlite:p.db", "file:p.db/media", "p.db"},
+		{"sqlite:p.db", "file:./p.db-wal", "p.db-wal"},
+		{"sqlite:p.db", "file:p.db-shm/a/b", "p.db-shm"},
+		{"sqlite:p.db", "file:p.db-journal", "p.db-journal"},
+		{"sqlite:p.db", "file:p.db.restored", "p.db.restored"},
+		{"sqlite:alias/p.db", "file:real/p.db", "alias/p.db"},
+		{"sqlite:real/p.db", "file:alias/p.db-wal", "real/p.db-wal"},
+		{"sqlite:link.db", "file:real/old.db-wal", "real/old.db-wal"},
+		{"", "file:data/portfolio.db", "data/portfolio.db"},
+		{"", "file:data/demo-token", "data/demo-token"},
+		{"sqlite:p.db", "file:data/demo-token/x", "data/demo-token"},
+	} {
+		args := []string{"--media-store=" + c.store}
+		if c.database != "" {
+			args = append(args, "--database-url="+c.database)
+		}
+		want := "MEDIA_STORE: must not be " + c.shown + " or below it: a file has that name"
+		if stderr := serveFails(t, args...); !strings.HasPrefix(stderr, "portfolio: "+want) {
+			t.Errorf("%q: serve said %q, want %s", args, stderr, want)
+		}
+		checkFails(t, want, append([]string{"images", "create", "x.png"}, args...)...)
+		if stdout, _ := runCommand(t, 1, append([]string{"check"}, args...)...); !strings.Contains(stdout, "failed  "+want) {
+			t.Errorf("%q: check printed %s, want %s", args, stdout, want)
+		}
+	}
+	for _, c := range []struct{ database, store string }{
+		{"sqlite:p.db", "file:p.db-files"}, {"sqlite:p.db", "file:p.d"}, {"", "file:data/media"}, {"postgres://h/x", "file:x"},
+	} {
+		runCommand(t, 0, "config", "--database-url="+c.database, "--media-store="+c.store)
+	}
+	for _, name := range []string{"p.db", "p.db-wal", "p.db-shm", "real/p.db", "real/old.db-wal", "data"} {
+		if _, err := os.Lstat(name); err == nil {
+			t.Errorf("%s was created", name)
+		}
+	}
+}
+
 // TestBackup_RefusesPublicFile checks that no backup is written where anyone can download
 // it.
 func TestBackup_RefusesPublicFile(t *testing.T) {
