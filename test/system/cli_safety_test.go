@@ -97,7 +97,7 @@ func TestCommands_EscapeForeignText(t *testing.T) {
 	t.Setenv("DATABASE_URL", dsn)
 	t.Setenv("MEDIA_STORE", "file:media")
 	image := photograph(t, 30, 20)
-	named := strings.ToValidUTF8(foreign, "") // which the parser of command lines takes
+	named := strings.ToValidUTF8(foreign, "") // arguments must be UTF-8
 	name := named + "\n.jpg"
 	if err := errors.Join(os.MkdirAll("media/"+foreign, 0o700), os.WriteFile("media/"+foreign+"/"+name, image, 0o600), os.WriteFile(name, image, 0o600),
 		os.WriteFile("again"+name, image, 0o600), os.WriteFile("bad"+name, []byte("<html>"), 0o600), os.WriteFile("tokens.csv", []byte(strings.Repeat("k", 32)+","+strings.ToValidUTF8(foreign, "")+"\n"), 0o600)); err != nil {
@@ -113,18 +113,19 @@ func TestCommands_EscapeForeignText(t *testing.T) {
 		{0, []string{"media", "sweep", "--grace=0s"}},
 		{0, []string{"backup", named + ".tar"}},
 		{0, []string{"restore", "--check", named + ".tar"}},
-		{1, []string{"restore", "--check", "none" + foreign}},
+		{1, []string{"restore", "--check", "none" + named}},
 		{1, []string{"restore", named + ".tar"}},
 		{1, []string{"token", "import", "tokens.csv"}},
-		{1, []string{"token", "import", "none" + foreign}},
-		{1, []string{"user", "set", foreign, "--staff"}},
+		{1, []string{"token", "import", "none" + named}},
+		{1, []string{"user", "set", named, "--staff"}},
+		{1, []string{named}},
 		{1, []string{foreign}},
-		{1, []string{"serve", "--addr=" + foreign}},
-		{1, []string{"check", "--persisted-documents=" + foreign}},
-		{0, []string{"check", "--database-url=sqlite:new/" + foreign}},
-		{0, []string{"config", "--persisted-documents=" + foreign, "--media-store=file:" + foreign}},
-		{1, []string{"import", "legacy", "--mapping=" + foreign}},
-		{1, []string{"healthcheck", "--url=" + foreign}},
+		{1, []string{"serve", "--addr=" + named}},
+		{1, []string{"check", "--persisted-documents=" + named}},
+		{0, []string{"check", "--database-url=sqlite:new/" + named}},
+		{0, []string{"config", "--persisted-documents=" + named, "--media-store=file:" + named}},
+		{1, []string{"import", "legacy", "--mapping=" + named}},
+		{1, []string{"healthcheck", "--url=" + named}},
 	} {
 		stdout, stderr := runCommand(t, c.code, c.args...)
 		checkPlain(t, strings.Join(c.args[:1], " ")+" on stdout", stdout)
