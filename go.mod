@@ -103,7 +103,7 @@ require (
 tool github.com/99designs/gqlgen
 
 ignore (
-	./test/e2e/node_modules
 	./examples/gallery/node_modules
 	./internal/playground/node_modules
+	./test/e2e/node_modules
 )
