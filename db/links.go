@@ -201,7 +201,7 @@ func (db *DB) PortfolioOf(ctx context.Context, link *PortfolioLink) (*Portfolio,
 	return portfolios[link.PortfolioID], err
 }
 
-// lostPortfolio returns what takes the place of a portfolio that does not exist.
+// lostPortfolio returns a substitute for the portfolio of the link, which does not exist.
 func (l *PortfolioLink) lostPortfolio() *Portfolio {
 	return &Portfolio{ID: l.PortfolioID, CreatedAt: l.CreatedAt, UpdatedAt: l.UpdatedAt}
 }

@@ -47,7 +47,7 @@ func encodeResult(ctx context.Context, resolved any) (any, error) {
 	return validText(resolved), admission.MeterFrom(ctx).AddEncoded(ctx, sizeOf(ctx, resolved))
 }
 
-// validText returns what gqlgen is to encode, which does not check texts.
+// validText replaces bytes of a text that are not UTF-8. gqlgen does not check texts.
 func validText(resolved any) any {
 	switch value := resolved.(type) {
 	case string:

@@ -58,10 +58,10 @@ type commands struct {
 	Restore restoreCommand `cmd:"" help:"Restore a backup. The server must not run."`
 }
 
-// Output is where the program prints.
+// Output has the output streams of the program.
 type Output struct{ Stdout, Stderr io.Writer }
 
-// environment is what a command has besides its arguments and settings.
+// environment has the outputs of a command.
 type environment struct {
 	stdout, stderr io.Writer
 	log            *slog.Logger

@@ -44,6 +44,7 @@ func (c *serveCommand) Run(ctx context.Context, flags *globalFlags, env environm
 		return err
 	}
 	defer s.Close(ctx)
+	defer s.StartFeed(ctx)()
 	listener, err := s.Listen(ctx)
 	if err != nil {
 		return err

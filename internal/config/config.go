@@ -261,14 +261,14 @@ type DataDirectory string
 // UnmarshalText implements encoding.TextUnmarshaler.
 func (d *DataDirectory) UnmarshalText(text []byte) error {
 	*d = DataDirectory(text)
-	if database, media := d.locations(); len(text) == 0 || database.IsZero() || media.String() == "" {
+	if database, _ := d.locations(); len(text) == 0 || database.IsZero() {
 		return fmt.Errorf("must be the path of a directory, such as data or /srv/portfolio, not %q", text)
 	}
 	return nil
 }
 
-// locations returns where the database and the files are, or zero values if the path cannot be
-// part of a URL.
+// locations returns the locations of the database and of the files. The URL of the database is
+// zero if the path cannot be part of a URL.
 func (d DataDirectory) locations() (database db.URL, media storage.Location) {
 	database, _ = db.ParseURL("sqlite:" + filepath.Join(string(d), "portfolio.db"))
 	_ = media.UnmarshalText([]byte("file:" + filepath.Join(string(d), "media")))
@@ -287,12 +287,12 @@ func (g *Global) Database() db.URL {
 	return database
 }
 
-// Store is where files are stored.
+// Store locates the media store.
 type Store struct {
 	MediaStore storage.Location `env:"MEDIA_STORE" placeholder:"STORE" help:"Where files are stored: file:PATH, or s3://BUCKET?endpoint=URL&region=NAME with keys from AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY. Unset: the directory media in DATA_DIR."`
 }
 
-// Location returns where files are stored.
+// Location returns the location of the media store.
 func (s *Store) Location(global *Global) storage.Location {
 	if s.MediaStore.String() != "" {
 		return s.MediaStore

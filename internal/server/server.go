@@ -38,12 +38,11 @@ const (
 	keepAlive       = 30 * time.Second // between pings, less than the time after which proxies close connections
 )
 
-// Server is the parts of a server that outlive a request.
+// Server serves both APIs, files and the playground.
 type Server struct {
 	settings    *config.Server
 	log         *slog.Logger
 	watch       telemetry.Watch
-	memory      *admission.Memory
 	changes     *changefeed.Feed // nil if off
 	checker     *health.Checker
 	subscribed  *livequery.Topics
@@ -51,7 +50,7 @@ type Server struct {
 	handler     http.Handler // of all paths
 }
 
-// Options are what a server needs besides its settings, its database and its store.
+// Options configure a server beyond its settings.
 type Options struct {
 	DemoKey string // key of the token that the playground offers, if any
 	Log     *slog.Logger
@@ -61,7 +60,7 @@ type Options struct {
 func New(ctx context.Context, settings *config.Server, database *db.DB, store storage.Store, o Options) (*Server, error) {
 	memory := tuneMemory(database)
 	s := &Server{
-		settings: settings, log: o.Log, memory: memory,
+		settings: settings, log: o.Log,
 		changes: newFeed(settings, database, o.Log), checker: health.NewChecker(database, store, o.Log),
 		connections: middleware.NewConnectionLimiter(settings.Clients.MaxConnections, memory.Hold),
 	}
@@ -69,7 +68,7 @@ func New(ctx context.Context, settings *config.Server, database *db.DB, store st
 	if s.watch, err = watch(ctx, settings, o.Log); err != nil {
 		return nil, err
 	}
-	if err := s.build(database, store, o); err != nil {
+	if err := s.build(database, store, memory, o); err != nil {
 		s.Close(ctx)
 		return nil, err
 	}
@@ -94,8 +93,7 @@ func (s *Server) Listen(ctx context.Context) (*middleware.Listener, error) {
 // Serve serves until ctx is canceled. Then it is not ready for ShutdownDelay, closes the
 // listener, ends the subscriptions and waits for the requests in progress.
 func (s *Server) Serve(ctx context.Context, listener *middleware.Listener) error {
-	defer s.startFeed(ctx)()
-	server := newHTTPServer(s.settings, s.connections.Handler(s.handler), s.connections, s.log)
+	server := newHTTPServer(s.settings, s.connections.Handler(s), s.connections, s.log)
 	server.RegisterOnShutdown(s.subscribed.Stop)
 	failed := make(chan error, 1)
 	go func() { failed <- server.Serve(listener) }()
@@ -135,9 +133,9 @@ func newFeed(settings *config.Server, database *db.DB, log *slog.Logger) *change
 	})
 }
 
-// startFeed runs the change feed until stop is called. It waits until the feed is connected,
-// or its first attempt has failed.
-func (s *Server) startFeed(ctx context.Context) (stop func()) {
+// StartFeed runs the change feed until stop is called. It waits until the feed is connected,
+// or its first attempt has failed. Call it before Listen, so that clients need not wait.
+func (s *Server) StartFeed(ctx context.Context) (stop func()) {
 	if s.changes == nil {
 		return func() {}
 	}
@@ -176,15 +174,15 @@ func tuneMemory(database *db.DB) *admission.Memory {
 }
 
 // build builds the handlers of all paths and wraps them in middleware.
-func (s *Server) build(database *db.DB, store storage.Store, o Options) error {
+func (s *Server) build(database *db.DB, store storage.Store, memory *admission.Memory, o Options) error {
 	c := s.settings
-	admitted := admission.New(c.Clients.MaxConcurrent, database.Connections(), int64(c.Clients.MaxResponse), s.memory.Hold)
+	admitted := admission.New(c.Clients.MaxConcurrent, database.Connections(), int64(c.Clients.MaxResponse), memory.Hold)
 	authenticator := auth.NewAuthenticator(database, s.changes, auth.Options{
 		Timeout: c.Clients.RequestTimeout, MaxAge: c.AuthMaxAge, MaxFailures: c.Clients.FailedLogins,
 	})
 	limiter := middleware.NewRateLimiter(middleware.Limit{PerSecond: c.Clients.RateLimit, Burst: c.Clients.RateBurst}, authenticator.WasValid)
 	service := images.NewService(store, c.MediaMaxBytes, c.MediaMemory)
-	service.Log, service.OnMemoryChange = o.Log, s.memory.Hold
+	service.Log, service.OnMemoryChange = o.Log, memory.Hold
 	if s.watch.IsOn() {
 		system := "sqlite"
 		if database.Postgres() {
@@ -194,7 +192,7 @@ func (s *Server) build(database *db.DB, store storage.Store, o Options) error {
 		service.Observe = s.watch.ImageStep
 	}
 	resolver := &graph.Resolver{DB: database, Auth: authenticator, Images: service}
-	responses := responsecache.New(s.changes, responsecache.Options{Limit: c.CacheBytes, MaxAge: c.CacheMaxAge, Hold: s.memory.Hold})
+	responses := responsecache.New(s.changes, responsecache.Options{Limit: c.CacheBytes, MaxAge: c.CacheMaxAge, Hold: memory.Hold})
 	graphql, err := newGraphQL(c, resolver, admitted, responses, o.Log)
 	if err != nil {
 		return fmt.Errorf("PERSISTED_DOCUMENTS: %w", err)

@@ -2,6 +2,7 @@ package system
 
 import (
 	"context"
+	"errors"
 	"net"
 	"net/http"
 	"os"
@@ -178,6 +179,36 @@ func TestServe_WaitsUntilItIsStopped(t *testing.T) {
 		if _, stderr := runCommand(t, 1, "serve", "--addr=127.0.0.1:0", "--database-url="+dsn); strings.Contains(stderr, "waiting") {
 			t.Errorf("%s: said %s", dsn, stderr)
 		}
+	}
+}
+
+// TestServe_ConnectsFeedBeforeItListens checks that a server says that it is ready, and listens,
+// only after the first attempt to connect the change feed.
+func TestServe_ConnectsFeedBeforeItListens(t *testing.T) {
+	dsn := dbtest.Postgres(t)
+	t.Chdir(t.TempDir())
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	output, logs, exited := &logBuffer{}, &logBuffer{}, make(chan int, 1)
+	go func() {
+		exited <- run(ctx, []string{"serve", "--addr=127.0.0.1:0", "--database-url=" + dsn,
+			"--change-feed-url=postgres://" + listener.Addr().String() + "/x?sslmode=disable"}, output, logs)
+	}()
+	connection, err := listener.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := output.String(); got != "" {
+		t.Errorf("printed %q during the attempt, want nothing", got)
+	}
+	_ = errors.Join(connection.Close(), listener.Close())
+	poll(t, exited, logs, func() bool { return strings.Contains(output.String(), "Ready.") })
+	cancel()
+	if code := <-exited; code != 0 {
+		t.Errorf("exit code %d: %s", code, logs)
 	}
 }
 
