@@ -6,48 +6,45 @@ import (
 	"strings"
 	"time"
 
+	"portfolio/db"
 	"portfolio/internal/auth"
+	"portfolio/internal/changefeed"
 	"portfolio/internal/telemetry"
 )
 
-// authorize authenticates the client and responds to who it turns out to be.
-func (h *Handler) authorize(r *http.Request, to target, buffer []byte) response {
+// authorize authenticates the client, and responds to the current user.
+func (h *Handler) authorize(r *http.Request, t target, buffer []byte) (resp response) {
 	start := time.Now()
 	key, detail := tokenKey(headerValue(r, "Authorization", ""))
 	if detail != "" {
 		return detailResponse(buffer, http.StatusUnauthorized, detail)
 	}
-	login, err := h.authenticator.LogIn(r.Context(), key)
-	resp := h.respondTo(r, to, login, err, start, buffer)
-	if err != nil {
-		return resp
-	}
-	changed, err := login.Confirm(r.Context())
+	session, err := h.authenticator.Authenticate(r.Context(), key)
 	if err == nil {
-		telemetry.RequestFrom(r.Context()).UserID = login.Viewer.ID
+		err = session.Do(r.Context(), func(viewer *db.User) {
+			telemetry.RequestFrom(r.Context()).UserID = viewer.ID
+			resp = h.dispatch(r, t, viewer, session.Barrier(), start, buffer)
+		})
 	}
-	if changed {
-		return h.respondTo(r, to, login, err, start, buffer)
-	}
-	return resp
-}
-
-// respondTo checks the permission of a viewer, unless there is an error, and dispatches
-// on the method.
-func (h *Handler) respondTo(r *http.Request, to target, login *auth.Login, err error, start time.Time, buffer []byte) response {
 	switch {
+	case err == nil:
+		return resp
 	case errors.Is(err, auth.ErrInvalidToken):
 		return detailResponse(buffer, http.StatusUnauthorized, "Invalid token.")
 	case errors.Is(err, auth.ErrInactiveUser):
 		return detailResponse(buffer, http.StatusUnauthorized, "User inactive or deleted.")
-	case err != nil:
-		return h.failure(r.Context(), err, buffer)
-	case !auth.Allowed(login.Viewer, auth.PermissionPortfolioLink):
+	}
+	return h.failure(r.Context(), err, buffer)
+}
+
+// dispatch checks the permission of the viewer, and then the method.
+func (h *Handler) dispatch(r *http.Request, t target, viewer *db.User, barrier changefeed.Barrier, start time.Time, buffer []byte) response {
+	if !auth.Allowed(viewer, auth.PermissionPortfolioLink) {
 		return detailResponse(buffer, http.StatusForbidden, "You do not have permission to perform this action.")
 	}
 	switch method := strings.ToUpper(r.Method); method {
 	case http.MethodGet, http.MethodHead:
-		return h.serve(r, to, login, start, buffer)
+		return h.lookUp(r, t, viewer, barrier, start, buffer)
 	case http.MethodOptions:
 		return response{status: http.StatusOK, body: append(buffer, optionsBody...)}
 	default:

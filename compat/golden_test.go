@@ -60,7 +60,7 @@ func eachServer(t *testing.T, test func(t *testing.T, address string)) {
 }
 
 func newHandler(database *db.DB) *compat.Handler {
-	return compat.New((&graph.Resolver{DB: database}).Query(), auth.NewAuthenticator(database, nil, auth.Options{Timeout: time.Minute, MaxAge: time.Minute}), options())
+	return compat.New((&graph.Resolver{DB: database}).Query(), auth.New(database, nil, auth.Options{Timeout: time.Minute, MaxAge: time.Minute}), options())
 }
 
 // newCached is newHandler with a feed and a cache.
@@ -69,7 +69,7 @@ func newCached(t testing.TB, database *db.DB) (*compat.Handler, *responsecache.C
 	changes := changefeedtest.Start(t, database)
 	o := options()
 	o.Cache = responsecache.New(changes, responsecache.Options{Limit: 64 << 20, MaxAge: time.Minute})
-	return compat.New((&graph.Resolver{DB: database}).Query(), auth.NewAuthenticator(database, changes, auth.Options{Timeout: time.Minute, MaxAge: time.Minute}), o), o.Cache
+	return compat.New((&graph.Resolver{DB: database}).Query(), auth.New(database, changes, auth.Options{Timeout: time.Minute, MaxAge: time.Minute}), o), o.Cache
 }
 
 func options() compat.Options {

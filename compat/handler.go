@@ -18,6 +18,7 @@ import (
 	"portfolio/db"
 	"portfolio/internal/admission"
 	"portfolio/internal/auth"
+	"portfolio/internal/changefeed"
 	"portfolio/internal/responsecache"
 	"portfolio/internal/storage"
 	"portfolio/internal/telemetry"
@@ -43,9 +44,9 @@ type Links interface {
 	PortfolioLink(ctx context.Context, portfolioID *db.NodeID, id db.NodeID) (*db.PortfolioLink, error)
 }
 
-// Authenticator finds the user who holds a token, as auth.Authenticator does.
+// Authenticator begins sessions, as auth.Authenticator does.
 type Authenticator interface {
-	LogIn(ctx context.Context, key string) (*auth.Login, error)
+	Authenticate(ctx context.Context, key string) (*auth.Session, error)
 }
 
 // Handler serves the endpoint, and the legacy system's 404 page for any other
@@ -126,10 +127,10 @@ func (h *Handler) respond(r *http.Request, buffer []byte) response {
 	if !ok {
 		return detailResponse(buffer, http.StatusNotAcceptable, "Could not satisfy the request Accept header.")
 	}
-	to := target{rt, h.options.MediaURL.For(r.Context(), host), accept, indentWidth(accepted)}
-	resp := h.authorize(r, to, buffer)
-	if !resp.page && resp.stored == nil {
-		resp.body = indent(resp.body, to.indent)
+	t := target{rt, h.options.MediaURL.For(r.Context(), host), accept, indentWidth(accepted)}
+	resp := h.authorize(r, t, buffer)
+	if !resp.page && resp.cached == nil {
+		resp.body = indent(resp.body, t.indent)
 	}
 	return resp
 }
@@ -142,44 +143,37 @@ type target struct {
 	indent  int // of the body, 0 if it is compact
 }
 
-// serve responds to GET and HEAD, from the cache if that has the response.
-func (h *Handler) serve(r *http.Request, to target, login *auth.Login, start time.Time, buffer []byte) response {
-	found, reading := h.lookUp(r, to, login)
-	if found != nil {
-		return response{status: http.StatusOK, body: buffer, stored: found}
-	}
-	defer reading.End()
-	ctx, cancel := context.WithTimeout(reading.Record(auth.WithViewer(r.Context(), login.Viewer)), h.options.Timeout-time.Since(start))
-	defer cancel()
-	resp := h.serveLink(ctx, to, buffer)
-	if resp.status == http.StatusOK && reading.IsWanted() {
-		reading.Store(&responsecache.Response{Body: slices.Clone(indent(resp.body, to.indent))})
+// lookUp responds to GET and HEAD from the cache, or else from the database.
+func (h *Handler) lookUp(r *http.Request, t target, viewer *db.User, barrier changefeed.Barrier, start time.Time, buffer []byte) (resp response) {
+	key := responsecache.KeyOf(nil, "rest", r.Method, r.RequestURI, t.baseURL, t.accept, auth.Rights(viewer))
+	cached := h.options.Cache.Do(r.Context(), key, barrier, func(ctx context.Context, fill *responsecache.Fill) {
+		ctx, cancel := context.WithTimeout(auth.WithViewer(ctx, viewer), h.options.Timeout-time.Since(start))
+		defer cancel()
+		if resp = h.serveLink(ctx, t, buffer); resp.status == http.StatusOK {
+			fill.Share(func() *responsecache.Response {
+				return &responsecache.Response{Body: slices.Clone(indent(resp.body, t.indent))}
+			})
+		}
+	})
+	if cached != nil {
+		return response{status: http.StatusOK, body: buffer, cached: cached}
 	}
 	return resp
 }
 
-// lookUp looks for the response in the cache.
-func (h *Handler) lookUp(r *http.Request, to target, login *auth.Login) (*responsecache.Response, *responsecache.Reading) {
-	if h.options.Cache == nil || login.Proof.Mark() == 0 {
-		return nil, nil
-	}
-	key := responsecache.KeyOf(nil, "rest", r.Method, r.RequestURI, to.baseURL, to.accept, auth.Rights(login.Viewer))
-	return h.options.Cache.Find(r.Context(), key, login.Proof)
-}
-
 // serveLink serves a link from the database.
-func (h *Handler) serveLink(ctx context.Context, to target, buffer []byte) response {
+func (h *Handler) serveLink(ctx context.Context, t target, buffer []byte) response {
 	var link *db.PortfolioLink
-	if !to.overflow {
+	if !t.overflow {
 		var err error
-		if link, err = h.find(ctx, to.route); err != nil {
+		if link, err = h.find(ctx, t.route); err != nil {
 			return h.failure(ctx, err, buffer)
 		}
 	}
 	if link == nil {
 		return detailResponse(buffer, http.StatusNotFound, "No PortfolioLink matches the given query.")
 	}
-	return response{status: http.StatusOK, body: appendLink(buffer, link, mediaURLs{to.baseURL, to.path})}
+	return response{status: http.StatusOK, body: appendLink(buffer, link, mediaURLs{t.baseURL, t.path})}
 }
 
 // find looks the link up while it holds a slot.
@@ -203,9 +197,9 @@ func (h *Handler) failure(ctx context.Context, err error, buffer []byte) respons
 	if limited, ok := errors.AsType[*auth.RateLimitError](err); ok {
 		return throttled(buffer, limited.RetryAfter)
 	}
-	for _, known := range unavailableErrors {
-		if errors.Is(err, known.err) {
-			if known.logged {
+	for _, unavailableError := range unavailableErrors {
+		if errors.Is(err, unavailableError.err) {
+			if unavailableError.logged {
 				telemetry.LogFailure(ctx, h.options.Log, err)
 			}
 			return unavailable(buffer, time.Second)

@@ -17,7 +17,7 @@ type response struct {
 	status     int
 	body       []byte
 	page       bool
-	stored     *responsecache.Response // whose body is sent, if set
+	cached     *responsecache.Response // whose body is sent, if set
 	retryAfter time.Duration           // for statuses 429 and 503
 }
 
@@ -81,8 +81,8 @@ func (resp response) write(w http.ResponseWriter, r *http.Request) {
 	header["X-Content-Type-Options"] = contentTypeOptions
 	header["Referrer-Policy"] = referrerPolicy
 	body := resp.body
-	if resp.stored != nil {
-		body, header["Content-Length"] = resp.stored.Body, resp.stored.ContentLength
+	if resp.cached != nil {
+		body, header["Content-Length"] = resp.cached.Body, resp.cached.ContentLength
 	} else {
 		header["Content-Length"] = []string{strconv.Itoa(len(body))}
 	}

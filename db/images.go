@@ -86,8 +86,8 @@ func (r *imageRow) read(id int64) (*Image, error) {
 // Image returns an image with its thumbnails, or ErrNotFound. It runs one
 // statement.
 func (db *DB) Image(ctx context.Context, id int64) (*Image, error) {
-	ctx, reads := scoped(ctx)
-	reads.add(ImageNode, id)
+	ctx, readSet := untracked(ctx)
+	readSet.add(ImageNode, id)
 	return queryOne(ctx, db, &db.imageByID, scanImage, id)
 }
 

@@ -65,13 +65,13 @@ func (db *DB) prepareLinkLookups() {
 // may be shared too: callers must not modify it. With a portfolioID, a link of
 // another portfolio is not found either.
 func (db *DB) PortfolioLink(ctx context.Context, portfolioID *int64, id int64) (*PortfolioLink, error) {
-	ctx, reads := scoped(ctx)
+	ctx, readSet := untracked(ctx)
 	link, err := db.lookUpLink(ctx, id)
 	if err != nil {
-		reads.addAll() // any portfolio may get the link
+		readSet.addAll() // any portfolio may get the link
 		return nil, err
 	}
-	reads.addLink(link)
+	readSet.addLink(link)
 	if portfolioID != nil && *portfolioID != link.PortfolioID {
 		return nil, ErrNotFound
 	}
@@ -143,7 +143,7 @@ func (db *DB) linkList(withImages bool) listSpec[*PortfolioLink] {
 		query: db.selectBareLinks, scan: scanBareLink,
 		parentColumn: "portfolio_id", parent: PortfolioNode,
 		parentOf: func(link *PortfolioLink) int64 { return link.PortfolioID },
-		record:   (*Reads).addLink,
+		record:   (*ReadSet).addLink,
 	}
 	if withImages {
 		spec.query, spec.scan = db.selectLinks, scanLink
@@ -212,8 +212,8 @@ func (db *DB) portfoliosOfPage(ctx context.Context, links []*PortfolioLink) (map
 		ids[i] = link.PortfolioID
 	}
 	slices.Sort(ids)
-	ctx, reads := scoped(ctx)
-	reads.add(PortfolioNode, ids...)
+	ctx, readSet := untracked(ctx)
+	readSet.add(PortfolioNode, ids...)
 	var portfolios []*Portfolio
 	byID := map[int64]*Portfolio{}
 	err := query(ctx, db, &db.portfoliosByID, []any{db.idTableArg(slices.Compact(ids))}, scanPortfolio, func(portfolio *Portfolio) {

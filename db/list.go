@@ -43,7 +43,7 @@ type listSpec[R sizer] struct {
 	scan         func(row) (R, error)
 	parentColumn string   // the column with the id of a row's parent, "" to list all rows
 	parent       NodeType // if set, a list depends on its parent alone, and on what record adds of each row
-	record       func(*Reads, R)
+	record       func(*ReadSet, R)
 	parentOf     func(R) int64 // its value
 }
 
@@ -98,10 +98,10 @@ func readPages[R sizer](ctx context.Context, db *DB, spec listSpec[R], list List
 	for _, id := range parents {
 		pages[id] = new(Page[R])
 	}
-	var reads *Reads
+	var readSet *ReadSet
 	if spec.parent != "" {
-		ctx, reads = scoped(ctx)
-		reads.add(spec.parent, parents...)
+		ctx, readSet = untracked(ctx)
+		readSet.add(spec.parent, parents...)
 	}
 	where := newWhere(db, spec, list.Filter, parents)
 	if list.WithTotal || list.WithPreceding && list.Cursor.Valid {
@@ -114,8 +114,8 @@ func readPages[R sizer](ctx context.Context, db *DB, spec listSpec[R], list List
 	}
 	q, args := rowQuery(db, spec, list, where, len(parents) > 1)
 	err := query(ctx, db, q, args, spec.scan, func(read R) {
-		if reads != nil {
-			spec.record(reads, read)
+		if readSet != nil {
+			spec.record(readSet, read)
 		}
 		page := pages[spec.parentOf(read)]
 		if page.HasMore = len(page.Rows) == list.Limit; !page.HasMore {

@@ -41,14 +41,14 @@ func (db *DB) neighboursOfPage(ctx context.Context, links []*PortfolioLink, whic
 	}
 	var rows []*PortfolioLink
 	found := make(map[int64]*PortfolioLink, len(links))
-	ctx, reads := scoped(ctx)
+	ctx, readSet := untracked(ctx)
 	for _, link := range links {
-		reads.add(PortfolioNode, link.PortfolioID)
+		readSet.add(PortfolioNode, link.PortfolioID)
 	}
 	scan := scanNeighbour(db.linkList(which.images).scan)
 	err := query(ctx, db, db.neighbourQuery(which), []any{db.idTableArg(ids)}, scan, func(n neighbour) {
 		n.portfolio = byID[n.linkID].portfolio
-		reads.addLink(n.PortfolioLink)
+		readSet.addLink(n.PortfolioLink)
 		rows, found[n.linkID] = append(rows, n.PortfolioLink), n.PortfolioLink
 	})
 	shareLinkPage(rows)

@@ -23,10 +23,10 @@ func recordQuery(ctx context.Context) {
 	if count, ok := ctx.Value(queryCountKey{}).(*atomic.Int64); ok {
 		count.Add(1)
 	}
-	readsFrom(ctx).addAll()
+	readSetFrom(ctx).addAll()
 }
 
-// queryCounter is the Bun hook behind WithQueryCounter, Reads and tryTransaction.
+// queryCounter is the Bun hook behind WithQueryCounter, ReadSet and tryTransaction.
 type queryCounter struct{}
 
 func (queryCounter) BeforeQuery(ctx context.Context, _ *bun.QueryEvent) context.Context {

@@ -22,8 +22,8 @@ func scanPortfolio(row row) (*Portfolio, error) {
 
 // Portfolio returns a portfolio, or ErrNotFound.
 func (db *DB) Portfolio(ctx context.Context, id int64) (*Portfolio, error) {
-	ctx, reads := scoped(ctx)
-	reads.add(PortfolioNode, id)
+	ctx, readSet := untracked(ctx)
+	readSet.add(PortfolioNode, id)
 	return queryOne(ctx, db, &db.portfolioByID, scanPortfolio, id)
 }
 

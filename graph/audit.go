@@ -32,7 +32,7 @@ func auditMutation(log *slog.Logger, resolve graphql.FieldMiddleware) graphql.Fi
 			default:
 				return payload, err
 			}
-			if viewer := auth.ViewerFrom(ctx); viewer != nil {
+			if viewer := auth.Identify(ctx); viewer != nil {
 				change.UserID, change.Username = viewer.ID, viewer.Username
 			}
 			audit.Log(ctx, log.Handler(), change)

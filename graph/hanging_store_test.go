@@ -51,7 +51,7 @@ func TestHangingStore(t *testing.T) {
 		service := images.NewService(store, maxUpload, 512<<20)
 		server := newUploadServer(t, dsn, store, service)
 		server.Client().Timeout = time.Minute
-		uploads := admission.NewThrottle(len(cases), 0, time.Minute)
+		uploads := admission.NewLimiter(len(cases), 0, time.Minute)
 		server.Config.Handler = graphtest.NewHandler(t, &graph.Resolver{DB: server.database, Images: service}, func(o *graphtest.Options) {
 			o.Admission.Uploads, o.UploadTimeout = uploads, 2*time.Second
 		})

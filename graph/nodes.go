@@ -57,7 +57,7 @@ func mayReadNode(ctx context.Context, id db.NodeID) bool {
 	if id.Type != db.UserNode && id.Type != db.TokenNode {
 		return true
 	}
-	return auth.HasPermission(ctx, auth.PermissionAdmin) || id == auth.ViewerFrom(ctx).NodeID()
+	return auth.HasPermission(ctx, auth.PermissionAdmin) || id == auth.Identify(ctx).NodeID()
 }
 
 func (e *inputErrors) nodeID(id db.NodeID, field ...any) {

@@ -359,7 +359,7 @@ func (r *queryResolver) Tokens(ctx context.Context, first *int, after *string, l
 
 // Viewer returns the user who sent the request, or nil if it is anonymous.
 func (r *queryResolver) Viewer(ctx context.Context) (*db.User, error) {
-	return auth.ViewerFrom(ctx), nil
+	return auth.Identify(ctx), nil
 }
 
 // PortfolioChanged returns the current state of a portfolio.

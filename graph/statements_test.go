@@ -132,7 +132,7 @@ func TestStatements(t *testing.T) {
 		t.Parallel()
 		loadLists(t, dsn)
 		database := dbtest.Open(t, dsn)
-		tokens := auth.NewAuthenticator(database, nil, auth.Options{Timeout: time.Minute, MaxAge: time.Minute})
+		tokens := auth.New(database, nil, auth.Options{Timeout: time.Minute, MaxAge: time.Minute})
 		handler := graphtest.NewHandler(t, &graph.Resolver{DB: database, Auth: tokens}, func(o *graphtest.Options) {
 			o.Limits.Cost = 1_000_000
 			o.Timeout = 10 * time.Minute // SQLite is up to 60 times slower with -race

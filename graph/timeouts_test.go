@@ -61,7 +61,7 @@ func newSlowServer(t *testing.T, dsn string, timeout time.Duration) *slowServer 
 	})
 	changefeedtest.Run(t, changes)
 	changefeedtest.Await(t, changes)
-	s.authenticator = auth.NewAuthenticator(s.database, changes, auth.Options{Timeout: timeout, MaxAge: time.Minute})
+	s.authenticator = auth.New(s.database, changes, auth.Options{Timeout: timeout, MaxAge: time.Minute})
 	resolver := &graph.Resolver{DB: s.database, Auth: s.authenticator}
 	graphQL := graphtest.NewHandler(t, resolver, func(o *graphtest.Options) {
 		o.Feed, o.Admission, o.Timeout, o.Log = changes, s.admitted, timeout, log
@@ -155,12 +155,12 @@ var waits = []struct {
 	{"connection, subscription", "subscription{portfolioChanged(portfolioId:1){name}}", func(t *testing.T, s *slowServer) { s.holdConnections(t) }},
 	{"connection for the viewer", "{__typename}", func(t *testing.T, s *slowServer) { s.changeUsers(t) }},
 	{"connection for the viewer, REST", "/api/portfolios/1/links/4", func(t *testing.T, s *slowServer) { s.changeUsers(t) }},
-	{"slot", "{__typename}", func(_ *testing.T, s *slowServer) { s.admitted.Lookups = admission.NewThrottle(0, 1, time.Minute) }},
-	{"slot, REST", "/api/portfolios/1/links/4", func(_ *testing.T, s *slowServer) { s.admitted.Lookups = admission.NewThrottle(0, 1, time.Minute) }},
-	{"heavy slot", "{portfolioLinks{totalCount}}", func(_ *testing.T, s *slowServer) { s.admitted.Heavy = admission.NewThrottle(0, 1, time.Minute) }},
+	{"slot", "{__typename}", func(_ *testing.T, s *slowServer) { s.admitted.Lookups = admission.NewLimiter(0, 1, time.Minute) }},
+	{"slot, REST", "/api/portfolios/1/links/4", func(_ *testing.T, s *slowServer) { s.admitted.Lookups = admission.NewLimiter(0, 1, time.Minute) }},
+	{"heavy slot", "{portfolioLinks{totalCount}}", func(_ *testing.T, s *slowServer) { s.admitted.Heavy = admission.NewLimiter(0, 1, time.Minute) }},
 	{"heavy slot for a large response", "{portfolioLink(id:4){description}}", func(t *testing.T, s *slowServer) {
 		dbtest.Exec(t, s.dsn, "UPDATE portfolio_links SET description = $1 WHERE id = 4", strings.Repeat("x", 1<<20))
-		s.admitted.Heavy = admission.NewThrottle(0, 1, time.Minute)
+		s.admitted.Heavy = admission.NewLimiter(0, 1, time.Minute)
 	}},
 	{"lock of a row", "mutation{updatePortfolio(input:{id:1,name:\\\"a\\\"}){portfolio{id}}}", func(t *testing.T, s *slowServer) { t.Cleanup(dbtest.Lock(t, s.dsn, "portfolios")) }},
 }
@@ -245,7 +245,7 @@ func TestUploadWaitsForMemory(t *testing.T) {
 			dbtest.EachURL(t, func(t *testing.T, dsn string) {
 				var logs bytes.Buffer
 				server := newUploadServer(t, dsn, storagetest.Directory(t), service)
-				uploads, timeout, want := admission.NewThrottle(1, 0, time.Minute), 300*time.Millisecond, 1
+				uploads, timeout, want := admission.NewLimiter(1, 0, time.Minute), 300*time.Millisecond, 1
 				if leaves {
 					timeout, want = time.Minute, 0
 				}
@@ -267,7 +267,7 @@ func TestUploadWaitsForMemory(t *testing.T) {
 }
 
 // leaveUpload sends an image, and closes the connection when that has a slot.
-func (s uploadServer) leaveUpload(t *testing.T, uploads *admission.Throttle, image string) {
+func (s uploadServer) leaveUpload(t *testing.T, uploads *admission.Limiter, image string) {
 	t.Helper()
 	ctx, leave := context.WithCancel(t.Context())
 	go func() {

@@ -288,7 +288,7 @@ func TestUploadKeepsItsSlot(t *testing.T) {
 	eachUploadServer(t, func(t *testing.T, server uploadServer) {
 		resolver := &graph.Resolver{DB: server.database, Images: images.NewService(server.store, maxUpload, 512<<20)}
 		server.Config.Handler = graphtest.NewHandler(t, resolver, func(o *graphtest.Options) {
-			o.Admission.Heavy = admission.NewThrottle(0, 0, time.Minute)
+			o.Admission.Heavy = admission.NewLimiter(0, 0, time.Minute)
 		})
 		operations := `{"query":"mutation($in: UpdatePortfolioLinkInput!) { updatePortfolioLink(input: $in) ` +
 			`{ portfolioLink { portfolio { links { totalCount } } } } }","variables":{"in":{"id":4,"image":null}}}`

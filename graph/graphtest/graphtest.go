@@ -41,10 +41,12 @@ const (
 // two levels below the root.
 const Recorded = "../../compat/testdata/fixtures.json"
 
+type documentOptions = document.Options
+
 // Options are the settings of a handler.
 type Options struct {
-	document.Options
-	graphqlhttp.Handler
+	documentOptions
+	graphqlhttp.Options
 	Schema graphql.ExecutableSchema // default: that of the resolver
 	Feed   *changefeed.Feed         // nil for none
 }
@@ -70,8 +72,8 @@ func DefaultLimits(t testing.TB) document.Limits {
 func NewHandler(t testing.TB, resolver *graph.Resolver, change func(*Options)) *graphqlhttp.Handler {
 	t.Helper()
 	o := Options{
-		Options: document.Options{Limits: DefaultLimits(t), Introspection: document.IntrospectionOn},
-		Handler: graphqlhttp.Handler{
+		documentOptions: document.Options{Limits: DefaultLimits(t), Introspection: document.IntrospectionOn},
+		Options: graphqlhttp.Options{
 			Admission: admission.New(256, 4, 8<<20, nil), MaxValues: 2000, MaxResponse: 8 << 20,
 			Timeout: time.Minute, UploadTimeout: time.Minute, StallTimeout: time.Minute, InitTimeout: time.Minute, KeepAlive: time.Minute,
 			Log: slog.New(slog.DiscardHandler),
@@ -85,21 +87,20 @@ func NewHandler(t testing.TB, resolver *graph.Resolver, change func(*Options)) *
 		change(&o)
 	}
 	if resolver.Auth == nil {
-		resolver.Auth = auth.NewAuthenticator(resolver.DB, o.Feed, auth.Options{Timeout: time.Minute, MaxAge: time.Minute})
+		resolver.Auth = auth.New(resolver.DB, o.Feed, auth.Options{Timeout: time.Minute, MaxAge: time.Minute})
 	}
 	o.Budget, o.CheckScalar = o.Admission.Documents, model.CheckScalar
-	documents, err := document.NewCache(o.Schema.Schema(), o.Options)
+	documents, err := document.NewCache(o.Schema.Schema(), o.documentOptions)
 	if err != nil {
 		t.Fatal(err)
 	}
-	h := &o.Handler
-	h.Execute, h.Documents, h.Auth = graph.NewExecutor(o.Schema, h.Log), documents, resolver.Auth
-	h.Authorize, h.PresentError = graph.Authorize, graph.PresentError(h.Log)
-	if h.Topics == nil {
-		h.Topics = livequery.New(livequery.Options{Feed: o.Feed, MaxAge: time.Minute, Limit: 10_000, Budget: h.Admission.Topics, Parts: admission.TopicParts})
-		t.Cleanup(h.Topics.Stop)
+	o.Execute, o.Documents, o.Auth = graph.NewExecutor(o.Schema, o.Log), documents, resolver.Auth
+	o.Authorize, o.PresentError = graph.Authorize, graph.PresentError(o.Log)
+	if o.Hub == nil {
+		o.Hub = livequery.New(livequery.Options{Feed: o.Feed, MaxAge: time.Minute, Limit: 10_000, Budget: o.Admission.LiveQueries, Parts: admission.SubscriptionParts})
+		t.Cleanup(o.Hub.Shutdown)
 	}
-	return h
+	return graphqlhttp.New(o.Options)
 }
 
 // NewCached is NewHandler with a feed and a cache.

@@ -6,19 +6,19 @@ import (
 	"time"
 )
 
-// Admission holds what requests share: a throttle for each kind of work, so that
+// Admission holds what requests share: a limiter for each kind of work, so that
 // none keeps another waiting, and budgets of bytes.
 type Admission struct {
-	Lookups *Throttle // decoding a request, and a few milliseconds of work
-	Heavy   *Throttle // searches, counts and large responses
-	Uploads *Throttle // image processing
+	Lookups *Limiter // decoding a request, and a few milliseconds of work
+	Heavy   *Limiter // searches, counts and large responses
+	Uploads *Limiter // image processing
 
 	AnonymousBodies *Budget // memory of request bodies that are read before a slot is acquired
 	Bodies          *Budget
 	Responses       *Budget // memory of large responses until they are sent
 	Events          *Shares // of Responses, for large events
 	Documents       *Budget // memory of cached documents
-	Topics          *Budget // memory of what is subscribed to
+	LiveQueries     *Budget // memory of live queries and their subscriptions
 	Files           *Budget // disk space of uploads
 }
 
@@ -32,14 +32,14 @@ const (
 	anonymousBodies = 16 << 20
 	bodies          = 48 << 20
 	documents       = 16 << 20
-	topics          = 64 << 20
+	liveQueries     = 64 << 20
 	files           = 1 << 30
 	largeResponses  = 4 // that may be held at a time
 )
 
-// TopicParts is the number of parts into which subscriptions and their memory are divided.
+// SubscriptionParts is the number of parts into which subscriptions and their memory are divided.
 // Each Owner may hold one part.
-const TopicParts = 4
+const SubscriptionParts = 4
 
 // New returns an Admission with the given number of slots for lookups. Heavy
 // requests take at most half of the database connections and as many CPUs as
@@ -57,15 +57,15 @@ func New(lookups, connections int, maxResponse int64, hold func(by int64)) *Admi
 	cpus := runtime.GOMAXPROCS(0)
 	responses := memory(largeResponses * maxResponse)
 	return &Admission{
-		Lookups:         NewThrottle(lookups, backlogFactor*lookups, maxWait),
-		Heavy:           NewThrottle(max(1, min(cpus, connections/2)), maxBacklog, maxWait),
-		Uploads:         NewThrottle(max(1, cpus-1), maxBacklog, maxUploadWait),
+		Lookups:         NewLimiter(lookups, backlogFactor*lookups, maxWait),
+		Heavy:           NewLimiter(max(1, min(cpus, connections/2)), maxBacklog, maxWait),
+		Uploads:         NewLimiter(max(1, cpus-1), maxBacklog, maxUploadWait),
 		AnonymousBodies: memory(anonymousBodies),
 		Bodies:          memory(bodies),
 		Responses:       responses,
 		Events:          NewShares(responses, largeResponses),
 		Documents:       memory(documents),
-		Topics:          memory(topics),
+		LiveQueries:     memory(liveQueries),
 		Files:           NewBudget(files, nil),
 	}
 }

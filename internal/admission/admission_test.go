@@ -8,22 +8,22 @@ import (
 	"time"
 )
 
-func TestThrottle(t *testing.T) {
+func TestLimiter(t *testing.T) {
 	const waiting = 16
-	throttle := NewThrottle(1, waiting, time.Hour)
+	limiter := NewLimiter(1, waiting, time.Hour)
 	var first, second Slot
-	if err := first.Move(t.Context(), throttle); err != nil {
+	if err := first.Acquire(t.Context(), limiter); err != nil {
 		t.Fatal(err)
 	}
 	gone, goAway := context.WithCancel(t.Context())
 	ended := make(chan error)
 	for range waiting {
-		go func() { ended <- throttle.Acquire(gone) }()
+		go func() { ended <- limiter.Acquire(gone) }()
 	}
-	for throttle.waiting.Load() < waiting {
+	for limiter.waiting.Load() < waiting {
 		runtime.Gosched() // they say nothing when they begin to wait
 	}
-	if err := second.Move(t.Context(), throttle); !errors.Is(err, ErrBusy) {
+	if err := second.Acquire(t.Context(), limiter); !errors.Is(err, ErrBusy) {
 		t.Errorf("one too many: %v", err)
 	}
 	goAway()
@@ -32,22 +32,22 @@ func TestThrottle(t *testing.T) {
 			t.Errorf("one that has gone: %v", err)
 		}
 	}
-	other := NewThrottle(1, 0, time.Hour)
-	if err := first.Move(t.Context(), other); err != nil {
+	other := NewLimiter(1, 0, time.Hour)
+	if err := first.Acquire(t.Context(), other); err != nil {
 		t.Error(err)
 	}
-	if err := second.Move(t.Context(), throttle); err != nil {
+	if err := second.Acquire(t.Context(), limiter); err != nil {
 		t.Errorf("a slot that was left: %v", err)
 	}
-	if err := second.Move(t.Context(), other); !errors.Is(err, ErrBusy) {
+	if err := second.Acquire(t.Context(), other); !errors.Is(err, ErrBusy) {
 		t.Errorf("a slot that is taken: %v", err)
 	}
 	second.Release() // has none any more
 	first.Release()
-	if len(throttle.slots)+len(other.slots) != 0 {
+	if len(limiter.slots)+len(other.slots) != 0 {
 		t.Error("slots were not given back")
 	}
-	if err := NewThrottle(0, 1, time.Nanosecond).Acquire(t.Context()); !errors.Is(err, ErrBusy) {
+	if err := NewLimiter(0, 1, time.Nanosecond).Acquire(t.Context()); !errors.Is(err, ErrBusy) {
 		t.Errorf("one that waited too long: %v", err)
 	}
 }
@@ -55,12 +55,12 @@ func TestThrottle(t *testing.T) {
 // TestMeterReleasesRows checks what a response holds while it is sent, and after.
 func TestMeterReleasesRows(t *testing.T) {
 	a := New(1, 1, 1<<20, nil)
-	meter := a.NewMeter(1<<20, new(Slot), true)
+	meter := a.NewMeter(1<<20, nil)
 	if err := errors.Join(meter.AddRow(100<<10), meter.AddEncoded(t.Context(), 200<<10)); err != nil {
 		t.Fatal(err)
 	}
 	for i, want := range []int64{300 << 10, 200 << 10, 0} {
-		if got := a.Responses.taken.Load(); got != want {
+		if got := a.Responses.reserved.Load(); got != want {
 			t.Errorf("step %d: %d bytes, want %d", i, got, want)
 		}
 		if i == 0 {
@@ -84,9 +84,9 @@ func TestBudget(t *testing.T) {
 	}{{6, true, 6}, {5, false, 6}, {4, true, 10}, {1, false, 10}, {-6, true, 4}, {6, true, 10}} {
 		ok := true
 		if step.take > 0 {
-			ok = budget.Take(step.take)
+			ok = budget.Reserve(step.take)
 		} else {
-			budget.Give(-step.take)
+			budget.Release(-step.take)
 		}
 		if ok != step.ok || told != step.told {
 			t.Errorf("step %d: %t, %d", i, ok, told)
@@ -98,8 +98,8 @@ func TestBudget(t *testing.T) {
 // database connection, does not wait while the response waits for a heavy slot.
 func TestMeterCountsRowsWhileItWaits(t *testing.T) {
 	a := New(1, 1, 4<<20, nil)
-	a.Heavy = NewThrottle(0, 2, 10*time.Second)
-	meter := a.NewMeter(4<<20, new(Slot), false)
+	a.Heavy = NewLimiter(0, 2, 10*time.Second)
+	meter := a.NewMeter(4<<20, new(Slot))
 	ctx, goAway := context.WithCancel(t.Context())
 	defer goAway()
 	encoded := make(chan error, 2)

@@ -16,8 +16,8 @@ const heavyResponse = 512 << 10 // bytes from which a response is heavy work
 // ErrTooLarge means that a response is above its limit.
 var ErrTooLarge = errors.New("the response is too large")
 
-// A Meter counts the bytes of a response while it is built: those of the rows
-// that it is made of, and those that are encoded.
+// A Meter counts the bytes of a response while it is built: the bytes of its rows, and the
+// encoded bytes.
 type Meter struct {
 	limit     int64 // of either
 	admission *Admission
@@ -25,19 +25,17 @@ type Meter struct {
 
 	rows, encoded atomic.Int64
 
-	moveSlot sync.Once // AddEncoded waits for it, AddRow does not
-	keepSlot bool
+	becomeHeavy sync.Once // AddEncoded waits for it, AddRow does not
 
 	mu    sync.Mutex // not held while waiting, since AddRow needs it
 	taken int64      // bytes of the budget of all responses
 	err   error
 }
 
-// NewMeter returns a meter for a response of at most limit bytes. If the response
-// grows large its request moves from slot to a heavy slot, unless keepSlot is
-// set.
-func (a *Admission) NewMeter(limit int64, slot *Slot, keepSlot bool) *Meter {
-	return &Meter{limit: limit, admission: a, slot: slot, keepSlot: keepSlot}
+// NewMeter returns a meter for a response of at most limit bytes. If the response grows
+// large, slot becomes a heavy slot, unless it is nil.
+func (a *Admission) NewMeter(limit int64, slot *Slot) *Meter {
+	return &Meter{limit: limit, admission: a, slot: slot}
 }
 
 // AddRow counts n bytes of a row. It does not wait, as its caller has a database
@@ -54,8 +52,8 @@ func (m *Meter) AddEncoded(ctx context.Context, n int) error {
 	if err != nil || total <= heavyResponse {
 		return err
 	}
-	if !m.keepSlot {
-		m.moveSlot.Do(func() { m.fail(m.slot.Move(ctx, m.admission.Heavy)) })
+	if m.slot != nil {
+		m.becomeHeavy.Do(func() { m.fail(m.slot.Acquire(ctx, m.admission.Heavy)) })
 	}
 	return m.Err()
 }
@@ -88,7 +86,7 @@ func (m *Meter) take(total int64) error {
 		return ErrTooLarge
 	}
 	if more := m.rows.Load() + m.encoded.Load() - m.taken; more > 0 {
-		if !m.admission.Responses.Take(more) {
+		if !m.admission.Responses.Reserve(more) {
 			return ErrBusy
 		}
 		m.taken += more
@@ -108,7 +106,7 @@ func (m *Meter) ReleaseRows() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if rows := m.taken - m.encoded.Load(); rows > 0 {
-		m.admission.Responses.Give(rows)
+		m.admission.Responses.Release(rows)
 		m.taken -= rows
 	}
 }
@@ -117,7 +115,7 @@ func (m *Meter) ReleaseRows() {
 func (m *Meter) Release() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.admission.Responses.Give(m.taken)
+	m.admission.Responses.Release(m.taken)
 	m.taken = 0
 }
 

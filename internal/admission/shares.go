@@ -34,14 +34,14 @@ func NewShares(total *Budget, parts int) *Shares {
 // Reserve reserves n of the budget for an owner. A negative n releases -n. The error is
 // ErrBusy if less than n is left, and ErrShare if the owner would exceed its share.
 func (s *Shares) Reserve(owner Owner, n int64) error {
-	if !s.total.Take(n) {
+	if !s.total.Reserve(n) {
 		return ErrBusy
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if n > 0 && s.held[owner]+n > s.share {
 		s.total.refused.Add(1)
-		s.total.Give(n)
+		s.total.Release(n)
 		return ErrShare
 	}
 	s.add(owner, n)
@@ -53,11 +53,11 @@ func (s *Shares) Release(owner Owner, n int64) {
 	s.mu.Lock()
 	s.add(owner, -n)
 	s.mu.Unlock()
-	s.total.Give(n)
+	s.total.Release(n)
 }
 
-// Move transfers n to another owner, even if the receiver exceeds its share.
-func (s *Shares) Move(n int64, sender, receiver Owner) {
+// Transfer transfers n to another owner, even if the receiver exceeds its share.
+func (s *Shares) Transfer(n int64, sender, receiver Owner) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.add(sender, -n)

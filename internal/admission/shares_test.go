@@ -31,7 +31,7 @@ func TestShares(t *testing.T) {
 		{reserve(nobody, 3, nil), 6},
 		{reserve(bob, 3, nil), 9},
 		{reserve(Owner{UserID: 3}, 3, ErrBusy), 9},
-		{func() { shares.Move(2, alice, bob) }, 9}, // who then has more than a share
+		{func() { shares.Transfer(2, alice, bob) }, 9}, // who then has more than a share
 		{reserve(bob, 1, ErrShare), 9},
 		{reserve(alice, 2, nil), 11},
 		{func() { shares.Release(bob, 5) }, 6},
@@ -39,7 +39,7 @@ func TestShares(t *testing.T) {
 		{func() { shares.Release(nobody, 3) }, 0},
 	} {
 		step.do()
-		if got := total.Stats().Taken; got != step.want {
+		if got := total.Stats().Reserved; got != step.want {
 			t.Errorf("step %d: got %d, want %d", i, got, step.want)
 		}
 	}

@@ -75,42 +75,43 @@ func Rights(user *db.User) string {
 
 type viewerKey struct{}
 
-type viewing struct {
-	viewer *db.User
-	asked  atomic.Bool // who it is
+type identity struct {
+	viewer    *db.User
+	isPrivate atomic.Bool
 }
 
 // WithViewer returns a context that carries the user who sent the request, nil if
 // it is anonymous.
 func WithViewer(ctx context.Context, viewer *db.User) context.Context {
-	return context.WithValue(ctx, viewerKey{}, &viewing{viewer: viewer})
+	return context.WithValue(ctx, viewerKey{}, &identity{viewer: viewer})
 }
 
-// ViewerFrom returns the user who sent the request, nil if it is anonymous. What is made
-// of it is not shared with other users. HasPermission is for what is.
-func ViewerFrom(ctx context.Context) *db.User {
-	v := viewingFrom(ctx)
-	v.asked.Store(true)
-	return v.viewer
+// Identify returns the user who sent the request, nil if it is anonymous, and makes the
+// response private to the user. Use HasPermission for responses that users with the same
+// permissions can share.
+func Identify(ctx context.Context) *db.User {
+	i := identityFrom(ctx)
+	i.isPrivate.Store(true)
+	return i.viewer
 }
 
-// IsForViewer reports whether ViewerFrom was called, so that users with the same
-// permissions may get different results.
-func IsForViewer(ctx context.Context) bool { return viewingFrom(ctx).asked.Load() }
+// IsPrivate reports whether Identify was called, so that users with the same permissions
+// may get different responses.
+func IsPrivate(ctx context.Context) bool { return identityFrom(ctx).isPrivate.Load() }
 
 // HasPermission reports whether the user who sent the request has the permission.
 func HasPermission(ctx context.Context, permission Permission) bool {
-	return Allowed(viewingFrom(ctx).viewer, permission)
+	return Allowed(identityFrom(ctx).viewer, permission)
 }
 
 // IsAnonymous reports whether the request has no user.
-func IsAnonymous(ctx context.Context) bool { return viewingFrom(ctx).viewer == nil }
+func IsAnonymous(ctx context.Context) bool { return identityFrom(ctx).viewer == nil }
 
-func viewingFrom(ctx context.Context) *viewing {
-	if v, ok := ctx.Value(viewerKey{}).(*viewing); ok {
-		return v
+func identityFrom(ctx context.Context) *identity {
+	if i, ok := ctx.Value(viewerKey{}).(*identity); ok {
+		return i
 	}
-	return new(viewing)
+	return new(identity)
 }
 
 // NewKey returns a random key for a new token in the legacy system's form, 40

@@ -1,7 +1,6 @@
 package auth
 
 import (
-	"context"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -29,12 +28,22 @@ func TestAllowed(t *testing.T) {
 	}
 }
 
-func TestViewerFrom(t *testing.T) {
-	if ViewerFrom(context.Background()) != nil {
-		t.Error("an empty context has a viewer")
+// TestIdentify_MakesResponsePrivate checks that a context carries the user, and whether the
+// user was asked for.
+func TestIdentify_MakesResponsePrivate(t *testing.T) {
+	t.Parallel()
+	if got := Identify(t.Context()); got != nil {
+		t.Errorf("empty context: got %v, want no user", got)
 	}
-	viewer := &db.User{ID: 1}
-	if ViewerFrom(WithViewer(context.Background(), viewer)) != viewer {
-		t.Error("the context has another viewer")
+	viewer := &db.User{ID: 1, IsAdmin: true}
+	ctx := WithViewer(t.Context(), viewer)
+	if !HasPermission(ctx, PermissionAdmin) || IsAnonymous(ctx) || IsPrivate(ctx) {
+		t.Error("a response is private before the user is identified")
+	}
+	if got := Identify(ctx); got != viewer {
+		t.Errorf("got %v, want %v", got, viewer)
+	}
+	if !IsPrivate(ctx) {
+		t.Error("a response is shared after the user is identified")
 	}
 }

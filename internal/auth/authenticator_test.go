@@ -8,13 +8,14 @@ import (
 
 	"portfolio/db"
 	"portfolio/db/dbtest"
+	"portfolio/internal/changefeed"
 )
 
 // fakeClock stands still until a test sets it.
 type fakeClock struct{ now time.Time }
 
 func newTestAuthenticator(database *db.DB, maxFailures int) (*Authenticator, *fakeClock) {
-	authenticator, clock := NewAuthenticator(database, nil, Options{Timeout: time.Minute, MaxAge: time.Minute, MaxFailures: maxFailures}), &fakeClock{time.Now()}
+	authenticator, clock := New(database, nil, Options{Timeout: time.Minute, MaxAge: time.Minute, MaxFailures: maxFailures}), &fakeClock{time.Now()}
 	authenticator.now = func() time.Time { return clock.now }
 	return authenticator, clock
 }
@@ -36,7 +37,7 @@ func createToken(t *testing.T, database *db.DB, user db.User, expires *db.Time) 
 	return key, token.ID
 }
 
-func TestViewer(t *testing.T) {
+func TestAuthenticator_AcceptsActiveUsers(t *testing.T) {
 	t.Parallel()
 	dbtest.Each(t, func(t *testing.T, database *db.DB) {
 		authenticator, clock := newTestAuthenticator(database, 0)
@@ -65,8 +66,9 @@ func TestViewer(t *testing.T) {
 	})
 }
 
-// TestCacheTTL checks when changes that Invalidate does not announce take effect.
-func TestCacheTTL(t *testing.T) {
+// TestAuthenticator_ReadsUsersAgainAfterTTL checks when changes by other processes take effect
+// without a feed.
+func TestAuthenticator_ReadsUsersAgainAfterTTL(t *testing.T) {
 	t.Parallel()
 	dbtest.EachURL(t, func(t *testing.T, dsn string) {
 		database := dbtest.Open(t, dsn)
@@ -102,12 +104,12 @@ func TestCacheTTL(t *testing.T) {
 	})
 }
 
-func TestCacheIsBounded(t *testing.T) {
+func TestAuthenticator_CachesLimitedUsers(t *testing.T) {
 	t.Parallel()
 	database := dbtest.Open(t, dbtest.SQLite(t))
 	authenticator, _ := newTestAuthenticator(database, 0)
 	for i := range maxCached {
-		authenticator.cache[[32]byte{byte(i), byte(i >> 8)}] = &cacheEntry{}
+		authenticator.cache[[32]byte{byte(i), byte(i >> 8)}] = &entry{}
 	}
 	key, _ := createToken(t, database, db.User{Username: "one more", IsActive: true}, nil)
 	if _, _, err := authenticator.Viewer(t.Context(), key); err != nil || len(authenticator.cache) > maxCached {
@@ -115,27 +117,26 @@ func TestCacheIsBounded(t *testing.T) {
 	}
 }
 
-// TestInvalidate checks that cached viewers are read again, and that the result of a
-// query that started before Invalidate is not cached.
-func TestInvalidate(t *testing.T) {
+// TestAuthenticator_ForgetsUsersWhenInvalidated checks that cached users are read again, and
+// that the result of a query that started before Invalidate is not used.
+func TestAuthenticator_ForgetsUsersWhenInvalidated(t *testing.T) {
 	t.Parallel()
 	dbtest.EachURL(t, func(t *testing.T, dsn string) {
 		database := dbtest.Open(t, dsn)
-		authenticator, clock := newTestAuthenticator(database, 0)
+		authenticator, _ := newTestAuthenticator(database, 0)
 		key, _ := createToken(t, database, db.User{Username: "staff", IsActive: true, IsStaff: true}, nil)
 		if _, _, err := authenticator.Viewer(t.Context(), key); err != nil {
 			t.Fatal(err)
 		}
-		generation := authenticator.generation
-		authenticator.Invalidate()
-		entry, err := authenticator.query(t.Context(), HashKey(key), 0, clock.now)
+		e, err := authenticator.query(t.Context(), HashKey(key), authenticator.wait(changefeed.Barrier{}))
 		if err != nil {
 			t.Fatal(err)
 		}
-		authenticator.store(HashKey(key), entry, generation)
+		authenticator.Invalidate()
+		authenticator.store(HashKey(key), e)
 		dbtest.Exec(t, dsn, "DELETE FROM user_permissions")
 		if viewer, _, err := authenticator.Viewer(t.Context(), key); err != nil || Allowed(viewer, PermissionPortfolioLink) {
-			t.Errorf("%+v, %v", viewer, err)
+			t.Errorf("got %+v, %v, want a user without the permission", viewer, err)
 		}
 	})
 }

@@ -60,7 +60,7 @@ func TestFeed_ForgetsReadsWhenCatalogsChange(t *testing.T) {
 			database, logged := dbtest.Open(t, dsn), new(log)
 			changes := start(t, database, "", slog.New(slog.NewTextHandler(logged, nil)))
 			changefeedtest.Await(t, changes)
-			mark := changes.Mark()
+			mark := changes.Sync()
 			session := dbtest.Session(t, dsn)
 			run := func(statements string) {
 				for statement := range strings.SplitSeq(statements, "; ") {
@@ -69,11 +69,11 @@ func TestFeed_ForgetsReadsWhenCatalogsChange(t *testing.T) {
 			}
 			run(c.statements)
 			waitFor(t, "earlier reads are stale", func() bool {
-				return !changes.Current(mark, changefeed.Tags{}) && !changes.UsersCurrent(mark) || changes.Mark() == 0
+				return !changes.IsCurrent(mark, changefeed.ReadSet{}) && !changes.AreUsersCurrent(mark) || changes.Sync() == 0
 			})
 			if c.want != nil {
 				waitFor(t, "logged", func() bool { return logged.contains(c.want.Error()) })
-				if got := changes.Mark(); got != 0 {
+				if got := changes.Sync(); got != 0 {
 					t.Errorf("mark %d though changes may not notify, want 0", got)
 				}
 			}
@@ -83,7 +83,7 @@ func TestFeed_ForgetsReadsWhenCatalogsChange(t *testing.T) {
 				t.Fatal(err)
 			}
 			changefeedtest.Await(t, changes)
-			if changes.Current(mark, changefeed.Tags{}) || changes.UsersCurrent(mark) {
+			if changes.IsCurrent(mark, changefeed.ReadSet{}) || changes.AreUsersCurrent(mark) {
 				t.Error("a read before the alteration is current")
 			}
 		})
@@ -123,16 +123,16 @@ func TestFeed_ForgetsReadsWhenPoolMoves(t *testing.T) {
 			database := dbtest.Open(t, through+"&application_name=moved")
 			changes := start(t, database, dsns[0], slog.New(slog.DiscardHandler))
 			changefeedtest.Await(t, changes)
-			mark := changes.Mark()
+			mark := changes.Sync()
 			redirect()
 			waitFor(t, "the pool has moved", func() bool {
 				portfolio, err := database.Portfolio(t.Context(), 1)
 				return err == nil && portfolio.Name == "server 1"
 			})
-			if name == "proxy" && changes.Mark() != 0 { // the pool has opened a connection
+			if name == "proxy" && changes.Sync() != 0 { // the pool has opened a connection
 				t.Error("proven by the listener of a server that the pool has left")
 			}
-			waitFor(t, "earlier reads are stale", func() bool { return changes.Mark() == 0 || !changes.Current(mark, changefeed.Tags{}) })
+			waitFor(t, "earlier reads are stale", func() bool { return changes.Sync() == 0 || !changes.IsCurrent(mark, changefeed.ReadSet{}) })
 			if _, err := database.Listen(t.Context(), urlOf(t, dsns[0]), func(db.Change) {}); err == nil {
 				t.Error("listening to a server that the pool has left")
 			}
@@ -177,14 +177,14 @@ func TestFeed_ForgetsReadsAfterOwnCommitWithoutNotification(t *testing.T) {
 			database := dbtest.Open(t, dsn)
 			changes := start(t, database, "", slog.New(slog.DiscardHandler))
 			changefeedtest.Await(t, changes)
-			mark := changes.Mark()
+			mark := changes.Sync()
 			for _, table := range []string{"portfolios", "portfolio_links", "users"} {
 				dbtest.Exec(t, dsn, "ALTER TABLE "+table+" DISABLE TRIGGER USER")
 			}
 			if err := change(t.Context(), database); err != nil {
 				t.Fatal(err)
 			}
-			if changes.Mark() != 0 && changes.Current(mark, changefeed.Tags{}) {
+			if changes.Sync() != 0 && changes.IsCurrent(mark, changefeed.ReadSet{}) {
 				t.Error("a read before the change is current")
 			}
 		})
@@ -256,19 +256,19 @@ func TestFeed_KeepsSessionWhenOthersNotify(t *testing.T) {
 	for _, payload := range []string{"off", "n x", "n ", "", "*", "u", "x", "p", "p x", "i 1 2 3", "p 99999999999999999999", "off off", strings.Repeat("p ", 3999)} {
 		for range 20 {
 			session("SELECT pg_notify('portfolio_changes', $1)", payload)
-			if changes.Mark() == 0 {
+			if changes.Sync() == 0 {
 				t.Fatalf("%.20q turns the feed off", payload)
 			}
 		}
 	}
-	mark := changes.Mark()
+	mark := changes.Sync()
 	for _, payload := range []string{"off", "n x"} {
 		session("SELECT pg_notify('portfolio_changes', $1)", payload)
-		if changes.Mark(); !changes.Current(mark, changefeed.Tags{}) {
+		if changes.Sync(); !changes.IsCurrent(mark, changefeed.ReadSet{}) {
 			t.Errorf("%q makes reads stale", payload)
 		}
 	}
-	if logged.contains("not heard") {
+	if logged.contains("change feed is down") {
 		t.Error(logged.text.String())
 	}
 }
@@ -316,18 +316,18 @@ func TestFeed_SurvivesManySubscribersAndChanges(t *testing.T) {
 	database, logged := dbtest.Open(t, dsn), new(log)
 	changes := start(t, database, "", slog.New(slog.NewTextHandler(logged, nil)))
 	changefeedtest.Await(t, changes)
-	mark := changes.Mark()
+	mark := changes.Sync()
 	var waiting sync.WaitGroup
 	var returns atomic.Int64
-	var tags [subscribers]changefeed.Tags
+	var tags [subscribers]changefeed.ReadSet
 	var errs [subscribers]error
 	ctx, cancel := context.WithCancel(t.Context())
 	for id := range subscribers {
-		reading, recorded := db.RecordReads(ctx)
+		reading, recorded := db.WithReadSet(ctx)
 		if _, err := database.Portfolio(reading, int64(id+1)); err != nil {
 			t.Fatal(err)
 		}
-		tags[id] = changes.Tags(recorded)
+		tags[id] = changes.Compact(recorded)
 		waiting.Go(func() {
 			errs[id] = changes.Wait(ctx, mark, tags[id])
 			returns.Add(1)
@@ -335,13 +335,13 @@ func TestFeed_SurvivesManySubscribersAndChanges(t *testing.T) {
 	}
 	waitFor(t, "all wait", func() bool { return changes.Waiting() == subscribers })
 	dbtest.Exec(t, dsn, fmt.Sprintf("DO 'BEGIN FOR i IN 1..%d LOOP UPDATE portfolios SET name = ''new'' WHERE id = i; END LOOP; END'", changed))
-	if changes.Mark() == 0 {
+	if changes.Sync() == 0 {
 		t.Error("the session has ended")
 	}
 	var want [subscribers]error
 	current := 0
 	for id := range subscribers {
-		if id >= changed && changes.Current(mark, tags[id]) { // no changed row shares its tag
+		if id >= changed && changes.IsCurrent(mark, tags[id]) { // no changed row shares its tag
 			want[id] = context.Canceled
 			current++
 		}
@@ -357,7 +357,7 @@ func TestFeed_SurvivesManySubscribersAndChanges(t *testing.T) {
 			t.Errorf("portfolio %d: got %v, want %v", id+1, errs[id], want[id])
 		}
 	}
-	if logged.contains("not heard") {
+	if logged.contains("change feed is down") {
 		t.Error(logged.text.String())
 	}
 }
@@ -406,7 +406,7 @@ func TestFeed_OpensReplacedFile(t *testing.T) {
 			if _, err := database.CreatePortfolio(t.Context(), "in the log of the old file"); err != nil {
 				t.Fatal(err)
 			}
-			mark := changes.Mark()
+			mark := changes.Sync()
 			replace(t, old, replacement)
 			waitFor(t, "the new file is read", func() bool {
 				canceled, cancel := context.WithCancel(t.Context())
@@ -423,7 +423,7 @@ func TestFeed_OpensReplacedFile(t *testing.T) {
 				return second.Name == "new"
 			})
 			changefeedtest.Await(t, changes)
-			if changes.Current(mark, changefeed.Tags{}) {
+			if changes.IsCurrent(mark, changefeed.ReadSet{}) {
 				t.Error("a read of the old file is current")
 			}
 			if page, err := database.Portfolios(t.Context(), list); err != nil || len(page.Rows) != 2 {

@@ -1,6 +1,3 @@
-// Package changefeed tracks committed changes, so that cached reads stay linearizable.
-// Before a cached value is served, a round trip on the notification connection proves
-// that every earlier commit has been received, like the ReadIndex of Raft.
 package changefeed
 
 import (
@@ -15,21 +12,21 @@ import (
 	"portfolio/db"
 )
 
-// Feed numbers the changes that it hears of, and knows the last one of each row. A nil
-// Feed hears of none.
+// Feed numbers the changes that it receives, and knows the last change of each row. A nil
+// Feed receives none.
 type Feed struct {
-	options Options
-	began   time.Time
-	seed    maphash.Seed
-	session atomic.Pointer[session] // nil while changes are not heard
-	tried   chan struct{}           // closed when Run has tried to listen
+	options   Options
+	created   time.Time
+	seed      maphash.Seed
+	session   atomic.Pointer[session] // nil while disconnected
+	attempted chan struct{}           // closed after the first attempt to connect
 
-	last  atomic.Uint64 // number of the last change
-	floor atomic.Uint64 // what was read before may have changed unheard
-	users atomic.Uint64 // last change of users, permissions or tokens
-	rows  atomic.Uint64 // last change of any other rows
-	all   atomic.Uint64 // last change that does not say which rows
-	nodes [1 << 16]atomic.Uint64
+	last   atomic.Uint64 // number of the last change
+	oldest atomic.Uint64 // oldest revision of the session: notifications before it may be lost
+	users  atomic.Uint64 // last change of users, permissions or tokens
+	rows   atomic.Uint64 // last change of any other rows
+	all    atomic.Uint64 // last change of unknown rows
+	nodes  [1 << 16]atomic.Uint64
 
 	mu      sync.Mutex
 	waiters waiters
@@ -38,33 +35,33 @@ type Feed struct {
 // Options configure a Feed.
 type Options struct {
 	// Listen opens a listener, such as that of db.DB.Listen.
-	Listen func(ctx context.Context, changed func(db.Change)) (db.Listener, error)
-	// MaxStaleness is how old an answer from memory may be. If it is 0, the answer has every
-	// change that was committed before the request.
+	Listen func(ctx context.Context, receive func(db.Change)) (db.Listener, error)
+	// MaxStaleness is the maximum age of changes that cached responses may lack. If it is 0,
+	// they lack none.
 	MaxStaleness time.Duration
 	Log          *slog.Logger
 }
 
-// session is a listener, with the start of its last round trip that succeeded.
+// session is the time of one listener.
 type session struct {
 	db.Listener
-	synced atomic.Int64 // as nanoseconds since Feed.began
+	synced atomic.Int64 // start of the last barrier that ended, in nanoseconds since Feed.created
 }
 
-// Mark is the number of the last change that was heard of before something was read. It
-// is 0 if changes are not heard.
-type Mark uint64
+// Revision is the number of the last change received. It is 0 while the feed is
+// disconnected.
+type Revision uint64
 
-// Tags are the rows that an answer was made from. Rows share tags, so an answer may seem
-// to have changed that has not.
-type Tags struct {
+// ReadSet is a db.ReadSet in compact form. Nodes are hashed and may collide, which only
+// causes a needless read.
+type ReadSet struct {
 	nodes []uint16
 	all   bool
 }
 
-// New returns a Feed that hears of changes while Run runs.
+// New returns a Feed that receives changes while Run runs.
 func New(options Options) *Feed {
-	f := &Feed{options: options, began: time.Now(), seed: maphash.MakeSeed(), tried: make(chan struct{}), waiters: newWaiters()}
+	f := &Feed{options: options, created: time.Now(), seed: maphash.MakeSeed(), attempted: make(chan struct{}), waiters: newWaiters()}
 	f.last.Store(1)
 	return f
 }
@@ -75,29 +72,28 @@ const (
 	retryDelay    = 500 * time.Millisecond
 )
 
-// Run hears of changes until ctx is canceled. It connects anew when the connection is
-// lost.
+// Run receives changes until ctx is canceled, and reconnects when the connection is lost.
 func (f *Feed) Run(ctx context.Context) {
-	problem := ""
-	tried := sync.OnceFunc(func() { close(f.tried) })
-	defer tried()
+	failure := ""
+	attempted := sync.OnceFunc(func() { close(f.attempted) })
+	defer attempted()
 	for {
-		err := f.listen(ctx, func() {
-			tried()
-			if problem != "" {
-				f.options.Log.InfoContext(ctx, "changes are heard again")
-				problem = ""
+		err := f.runSession(ctx, func() {
+			attempted()
+			if failure != "" {
+				f.options.Log.InfoContext(ctx, "change feed reconnected")
+				failure = ""
 			}
 		})
 		f.session.Store(nil)
 		if ctx.Err() != nil {
 			return
 		}
-		if err.Error() != problem {
-			problem = err.Error()
-			f.options.Log.WarnContext(ctx, "changes are not heard, so nothing is cached", "error", problem)
+		if err.Error() != failure {
+			failure = err.Error()
+			f.options.Log.WarnContext(ctx, "change feed is down, nothing is cached", "error", failure)
 		}
-		tried()
+		attempted()
 		select {
 		case <-ctx.Done():
 			return
@@ -106,18 +102,19 @@ func (f *Feed) Run(ctx context.Context) {
 	}
 }
 
-// Tried is closed when Run hears of changes or has failed to.
-func (f *Feed) Tried() <-chan struct{} { return f.tried }
+// Attempted is closed when Run has connected, or has failed to.
+func (f *Feed) Attempted() <-chan struct{} { return f.attempted }
 
-// listen hears of changes until it cannot, and returns why.
-func (f *Feed) listen(ctx context.Context, ready func()) error {
-	listener, err := f.options.Listen(ctx, f.changed)
+// runSession connects, calls connected, and receives changes until the listener ends. It
+// returns why.
+func (f *Feed) runSession(ctx context.Context, connected func()) error {
+	listener, err := f.options.Listen(ctx, f.receive)
 	if err != nil {
 		return err
 	}
 	defer listener.Close()
-	f.trust(listener)
-	ready()
+	f.reset(listener)
+	connected()
 	syncs, checks := time.NewTicker(idleSync), time.NewTicker(checkInterval)
 	defer syncs.Stop()
 	defer checks.Stop()
@@ -135,24 +132,25 @@ func (f *Feed) listen(ctx context.Context, ready func()) error {
 	}
 }
 
-// trust uses a new listener, which has not heard of earlier changes.
-func (f *Feed) trust(listener db.Listener) {
+// reset starts a session with a new listener. Earlier changes may have been missed, so
+// everything read so far is stale.
+func (f *Feed) reset(listener db.Listener) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.floor.Store(f.last.Add(1))
+	f.oldest.Store(f.last.Add(1))
 	f.session.Store(&session{Listener: listener})
 	f.waiters.wake(f.waiters.all)
 }
 
-// changed numbers a change, and wakes those who wait for it.
-func (f *Feed) changed(change db.Change) {
+// receive numbers a change, and wakes the calls that wait for it.
+func (f *Feed) receive(change db.Change) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	number := f.last.Add(1)
 	for _, node := range change.Nodes {
-		tag := f.tag(node)
-		f.nodes[tag].Store(number)
-		f.waiters.wake(f.waiters.byTag[tag])
+		hash := f.hash(node)
+		f.nodes[hash].Store(number)
+		f.waiters.wake(f.waiters.byNode[hash])
 	}
 	if change.All || change.Nodes != nil {
 		f.rows.Store(number)
@@ -169,97 +167,95 @@ func (f *Feed) changed(change db.Change) {
 	}
 }
 
-func (f *Feed) tag(node db.NodeID) uint16 { return uint16(maphash.Comparable(f.seed, node)) }
+func (f *Feed) hash(node db.NodeID) uint16 { return uint16(maphash.Comparable(f.seed, node)) }
 
-// Tags returns the tags of what was read.
-func (f *Feed) Tags(reads *db.Reads) Tags {
-	nodes, all := reads.Nodes()
-	tags := Tags{all: all}
+// Compact returns the compact form of a read set.
+func (f *Feed) Compact(set *db.ReadSet) ReadSet {
+	nodes, all := set.Nodes()
+	compact := ReadSet{all: all}
 	for _, node := range nodes {
-		tags.nodes = append(tags.nodes, f.tag(node))
+		compact.nodes = append(compact.nodes, f.hash(node))
 	}
-	slices.Sort(tags.nodes)
-	tags.nodes = slices.Compact(tags.nodes)
-	return tags
+	slices.Sort(compact.nodes)
+	compact.nodes = slices.Compact(compact.nodes)
+	return compact
 }
 
-// Size returns the approximate bytes of memory of the tags.
-func (t Tags) Size() int { return 2 * cap(t.nodes) }
+// Size returns the approximate bytes of memory of the read set.
+func (s ReadSet) Size() int { return 2 * cap(s.nodes) }
 
-// Proof proves that every change that was committed before it began, or with MaxStaleness that
-// long before, has been heard of. The zero Proof fails.
-type Proof struct {
-	feed  *Feed
-	heard *session
-	mark  Mark
-	began int64         // as nanoseconds since Feed.began, if MaxStaleness is set
-	trip  *db.RoundTrip // nil if none is needed
+// Barrier waits until every change committed before it began, or MaxStaleness earlier, has
+// been received. The zero Barrier fails.
+type Barrier struct {
+	feed     *Feed
+	session  *session
+	revision Revision
+	began    int64         // in nanoseconds since Feed.created, if MaxStaleness is set
+	trip     *db.RoundTrip // nil if none is needed
 }
 
-// Begin begins a proof.
-func (f *Feed) Begin() Proof {
+// NewBarrier begins a barrier, and does not wait for it.
+func (f *Feed) NewBarrier() Barrier {
 	if f == nil {
-		return Proof{}
+		return Barrier{}
 	}
-	heard := f.session.Load()
-	if heard == nil {
-		return Proof{}
+	current := f.session.Load()
+	if current == nil {
+		return Barrier{}
 	}
-	p := Proof{feed: f, heard: heard}
+	b := Barrier{feed: f, session: current}
 	maxStaleness := int64(f.options.MaxStaleness)
 	if maxStaleness > 0 {
-		p.began = int64(time.Since(f.began))
+		b.began = int64(time.Since(f.created))
 	}
-	if synced := heard.synced.Load(); synced == 0 || p.began-synced >= maxStaleness {
-		p.trip = heard.Sync()
+	if synced := current.synced.Load(); synced == 0 || b.began-synced >= maxStaleness {
+		b.trip = current.Sync()
 	}
-	p.mark = Mark(f.last.Load())
-	return p
+	b.revision = Revision(f.last.Load())
+	return b
 }
 
-// Mark returns the mark of what is read after the proof began. It is 0 if changes are not
-// heard.
-func (p Proof) Mark() Mark { return p.mark }
+// Revision returns the revision when the barrier began, which rows read since then have at
+// least. It is 0 if the feed was disconnected.
+func (b Barrier) Revision() Revision { return b.revision }
 
-// Wait waits until the proof has ended, which takes a second at most. It returns the mark
-// of what is read from now on, 0 if the proof failed.
-func (p Proof) Wait() Mark {
-	if p.feed == nil || p.trip != nil && p.trip.Wait() != nil {
+// Wait waits until the barrier has ended, which takes a second at most. It returns the
+// revision by then, 0 if the barrier failed.
+func (b Barrier) Wait() Revision {
+	if b.feed == nil || b.trip != nil && b.trip.Wait() != nil {
 		return 0
 	}
-	if p.trip != nil && p.began > 0 {
-		p.heard.synced.Store(p.began)
+	if b.trip != nil && b.began > 0 {
+		b.session.synced.Store(b.began)
 	}
-	return Mark(p.feed.last.Load())
+	return Revision(b.feed.last.Load())
 }
 
-// Mark is Begin and Wait.
-func (f *Feed) Mark() Mark { return f.Begin().Wait() }
+// Sync begins a barrier and waits for it.
+func (f *Feed) Sync() Revision { return f.NewBarrier().Wait() }
 
-// Heard returns the mark of what is read from now on, without a round trip: a change that was
-// committed before, but is heard of later, counts as one that follows. The mark is 0 if
-// changes are not heard.
-func (f *Feed) Heard() Mark {
+// Latest returns the revision without a barrier: a change that is still in flight counts as
+// a later one.
+func (f *Feed) Latest() Revision {
 	if !f.IsConnected() {
 		return 0
 	}
-	return Mark(f.last.Load())
+	return Revision(f.last.Load())
 }
 
 // IsConnected reports whether changes are received.
 func (f *Feed) IsConnected() bool { return f != nil && f.session.Load() != nil }
 
-// Current reports whether what was read at a mark has not changed, as far as changes
-// were heard of.
-func (f *Feed) Current(read Mark, tags Tags) bool {
-	since := uint64(read)
-	if since == 0 || since < f.floor.Load() || since < f.all.Load() {
+// IsCurrent reports whether the rows of a read set have not changed since a revision.
+func (f *Feed) IsCurrent(revision Revision, set ReadSet) bool {
+	since := uint64(revision)
+	if since == 0 || since < f.oldest.Load() || since < f.all.Load() {
 		return false
 	}
-	if tags.all {
+	if set.all {
 		return since >= f.rows.Load() && since >= f.users.Load()
 	}
-	for _, node := range tags.nodes {
+	for _, node := range set.nodes {
 		if since < f.nodes[node].Load() {
 			return false
 		}
@@ -267,24 +263,25 @@ func (f *Feed) Current(read Mark, tags Tags) bool {
 	return true
 }
 
-// UsersCurrent is Current for what was read of users, permissions and tokens.
-func (f *Feed) UsersCurrent(read Mark) bool {
-	since := uint64(read)
-	return since != 0 && since >= f.floor.Load() && since >= f.users.Load()
+// AreUsersCurrent reports whether users, permissions and tokens have not changed since a
+// revision.
+func (f *Feed) AreUsersCurrent(revision Revision) bool {
+	since := uint64(revision)
+	return since != 0 && since >= f.oldest.Load() && since >= f.users.Load()
 }
 
-// Wait returns when what was read at a mark, or users, permissions or tokens, may have
-// changed. Its error is that of ctx.
-func (f *Feed) Wait(ctx context.Context, read Mark, tags Tags) error {
+// Wait returns when rows of a read set, or users, permissions or tokens, may have changed
+// since a revision. Its error is that of ctx.
+func (f *Feed) Wait(ctx context.Context, revision Revision, set ReadSet) error {
 	f.mu.Lock()
-	if !f.Current(read, tags) || !f.UsersCurrent(read) {
+	if !f.IsCurrent(revision, set) || !f.AreUsersCurrent(revision) {
 		f.mu.Unlock()
 		return nil
 	}
-	w := f.waiters.add(tags)
+	w := f.waiters.add(set)
 	f.mu.Unlock()
 	select {
-	case <-w.changed:
+	case <-w.woken:
 		return nil
 	case <-ctx.Done():
 		f.mu.Lock()

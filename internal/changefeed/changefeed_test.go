@@ -84,9 +84,9 @@ var reading = []struct {
 
 var list = db.List{Order: db.NewOrderBy(), Limit: 9, WithRows: true, WithTotal: true, WithImages: true}
 
-// TestCurrent checks which rows each statement of another session is heard to have
-// changed. SQLite tells only that something was.
-func TestCurrent(t *testing.T) {
+// TestFeed_ReceivesChangedRows checks which rows each statement of another session makes
+// stale. SQLite does not say which rows have changed.
+func TestFeed_ReceivesChangedRows(t *testing.T) {
 	t.Parallel()
 	dbtest.EachURL(t, func(t *testing.T, dsn string) {
 		for _, statement := range []string{
@@ -134,21 +134,21 @@ func TestCurrent(t *testing.T) {
 // current anymore.
 func read(t *testing.T, database *db.DB, changes *changefeed.Feed) (stale func() string) {
 	t.Helper()
-	mark, tags := changes.Mark(), map[string]changefeed.Tags{}
+	mark, tags := changes.Sync(), map[string]changefeed.ReadSet{}
 	for _, of := range reading {
-		ctx, recorded := db.RecordReads(t.Context())
+		ctx, recorded := db.WithReadSet(t.Context())
 		of.read(ctx, database)
-		tags[of.name] = changes.Tags(recorded)
+		tags[of.name] = changes.Compact(recorded)
 	}
 	return func() string {
 		changefeedtest.Await(t, changes)
 		var names []string
 		for _, of := range reading {
-			if !changes.Current(mark, tags[of.name]) {
+			if !changes.IsCurrent(mark, tags[of.name]) {
 				names = append(names, of.name)
 			}
 		}
-		if !changes.UsersCurrent(mark) {
+		if !changes.AreUsersCurrent(mark) {
 			names = append(names, "users")
 		}
 		return strings.Join(names, ", ")
@@ -173,29 +173,29 @@ func (l *log) contains(text string) bool {
 	return strings.Contains(l.text.String(), text)
 }
 
-// TestLost checks that nothing read before a listener was lost is current, since a
-// change may not have been heard.
-func TestLost(t *testing.T) {
+// TestFeed_ForgetsReadsWhenConnectionIsLost checks that nothing read before a connection was
+// lost is current, since a notification may have been lost too.
+func TestFeed_ForgetsReadsWhenConnectionIsLost(t *testing.T) {
 	t.Parallel()
 	for name, lose := range map[string]func(t *testing.T, dsn string, proxy *dbtest.Proxy, changes *changefeed.Feed){
 		"terminated": func(t *testing.T, dsn string, _ *dbtest.Proxy, changes *changefeed.Feed) {
 			t.Helper()
 			dbtest.Exec(t, dsn, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'portfolio feed' AND datname = current_database()")
-			waitFor(t, "the listener is lost", func() bool { return changes.Mark() == 0 })
+			waitFor(t, "the listener is lost", func() bool { return changes.Sync() == 0 })
 		},
 		"disconnected": func(t *testing.T, _ string, proxy *dbtest.Proxy, changes *changefeed.Feed) {
 			t.Helper()
 			proxy.Disconnect()
-			waitFor(t, "the listener is lost", func() bool { return changes.Mark() == 0 })
+			waitFor(t, "the listener is lost", func() bool { return changes.Sync() == 0 })
 			proxy.Reconnect()
 		},
 		"stalled": func(t *testing.T, dsn string, proxy *dbtest.Proxy, changes *changefeed.Feed) {
 			t.Helper()
 			resume := proxy.Stall()
-			if changes.Mark() != 0 {
-				t.Error("proven through a network that forwards nothing")
+			if changes.Sync() != 0 {
+				t.Error("a barrier ended although the network forwards nothing")
 			}
-			dbtest.Exec(t, dsn, "UPDATE portfolios SET name = 'unheard'")
+			dbtest.Exec(t, dsn, "UPDATE portfolios SET name = 'lost'")
 			resume()
 		},
 	} {
@@ -207,22 +207,23 @@ func TestLost(t *testing.T) {
 			logged := new(log)
 			changes := start(t, database, through, slog.New(slog.NewTextHandler(logged, nil)))
 			changefeedtest.Await(t, changes)
-			mark := changes.Mark()
-			if !changes.Current(mark, changefeed.Tags{}) || !changes.UsersCurrent(mark) {
+			mark := changes.Sync()
+			if !changes.IsCurrent(mark, changefeed.ReadSet{}) || !changes.AreUsersCurrent(mark) {
 				t.Error("not current at first")
 			}
 			lose(t, dsn, proxy, changes)
 			changefeedtest.Await(t, changes)
-			if changes.Current(mark, changefeed.Tags{}) || changes.UsersCurrent(mark) {
-				t.Error("current after changes were not heard")
+			if changes.IsCurrent(mark, changefeed.ReadSet{}) || changes.AreUsersCurrent(mark) {
+				t.Error("reads are current after notifications were lost")
 			}
-			waitFor(t, "logged", func() bool { return logged.contains("changes are not heard") && logged.contains("heard again") })
+			waitFor(t, "logged", func() bool { return logged.contains("change feed is down") && logged.contains("change feed reconnected") })
 		})
 	}
 }
 
-// TestNotHeard checks that a listener that would not hear of changes is found out.
-func TestNotHeard(t *testing.T) {
+// TestFeed_RefusesUselessConnections checks that the feed does not trust a connection that
+// would receive no notifications.
+func TestFeed_RefusesUselessConnections(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
 		url  func(t *testing.T, dsn string) string
@@ -252,12 +253,12 @@ func TestNotHeard(t *testing.T) {
 			dsn := dbtest.Postgres(t)
 			logged := new(log)
 			changes := start(t, dbtest.Open(t, dsn), c.url(t, dsn), slog.New(slog.NewTextHandler(logged, nil)))
-			<-changes.Tried()
+			<-changes.Attempted()
 			if !logged.contains(c.want.Error()) {
 				t.Error("not logged")
 			}
-			if changes.Mark() != 0 {
-				t.Error("proven")
+			if changes.Sync() != 0 {
+				t.Error("a barrier ended, want an error")
 			}
 		})
 	}
@@ -275,8 +276,8 @@ func TestSetFeed(t *testing.T) {
 			if err := database.SetFeed(t.Context(), false); err != nil {
 				t.Fatal(err)
 			}
-			if heard := changes.Mark() != 0; heard == database.Postgres() {
-				t.Errorf("heard %t", heard)
+			if got, want := changes.Sync() != 0, !database.Postgres(); got != want {
+				t.Errorf("barrier ended: got %t, want %t", got, want)
 			}
 		}
 		for range 2 {
@@ -296,13 +297,13 @@ func TestWait(t *testing.T) {
 		database := dbtest.Open(t, dsn)
 		changes := start(t, database, "", slog.New(slog.DiscardHandler))
 		changefeedtest.Await(t, changes)
-		mark := changes.Mark()
-		ctx, recorded := db.RecordReads(t.Context())
+		mark := changes.Sync()
+		ctx, recorded := db.WithReadSet(t.Context())
 		if _, err := database.Portfolio(ctx, 1); err != nil {
 			t.Fatal(err)
 		}
 		ended := make(chan error)
-		wait := func(ctx context.Context) { ended <- changes.Wait(ctx, mark, changes.Tags(recorded)) }
+		wait := func(ctx context.Context) { ended <- changes.Wait(ctx, mark, changes.Compact(recorded)) }
 		canceled, cancel := context.WithCancel(t.Context())
 		go wait(canceled)
 		cancel()
@@ -352,7 +353,7 @@ func TestFeed_SharesProofsWithinMaxStaleness(t *testing.T) {
 			changefeedtest.Await(t, changes)
 			const marks = 100
 			for range marks {
-				if changes.Mark() == 0 {
+				if changes.Sync() == 0 {
 					t.Fatal("not proven")
 				}
 			}

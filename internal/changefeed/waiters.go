@@ -1,34 +1,34 @@
 package changefeed
 
-// waiters indexes the calls of Feed.Wait by tag, so that a change visits only the waiters
+// waiters indexes the calls of Feed.Wait by node, so that a change visits only the waiters
 // that it wakes. The caller holds the lock of the feed.
 type waiters struct {
 	all     waiterSet
-	anyRows waiterSet // who wait for all rows
-	byTag   map[uint16]waiterSet
+	anyRows waiterSet // of all rows
+	byNode  map[uint16]waiterSet
 }
 
 type waiterSet map[*waiter]struct{}
 
-// waiter waits for a change of its tags.
+// waiter waits for a change of its read set.
 type waiter struct {
-	tags    Tags
-	changed chan struct{}
+	set   ReadSet
+	woken chan struct{}
 }
 
 func newWaiters() waiters { return waiters{waiterSet{}, waiterSet{}, map[uint16]waiterSet{}} }
 
-func (s *waiters) add(tags Tags) *waiter {
-	w := &waiter{tags, make(chan struct{})}
+func (s *waiters) add(set ReadSet) *waiter {
+	w := &waiter{set, make(chan struct{})}
 	s.all[w] = struct{}{}
-	if tags.all {
+	if set.all {
 		s.anyRows[w] = struct{}{}
 	}
-	for _, tag := range tags.nodes {
-		if s.byTag[tag] == nil {
-			s.byTag[tag] = waiterSet{}
+	for _, node := range set.nodes {
+		if s.byNode[node] == nil {
+			s.byNode[node] = waiterSet{}
 		}
-		s.byTag[tag][w] = struct{}{}
+		s.byNode[node][w] = struct{}{}
 	}
 	return w
 }
@@ -36,10 +36,10 @@ func (s *waiters) add(tags Tags) *waiter {
 func (s *waiters) remove(w *waiter) {
 	delete(s.all, w)
 	delete(s.anyRows, w)
-	for _, tag := range w.tags.nodes {
-		delete(s.byTag[tag], w)
-		if len(s.byTag[tag]) == 0 {
-			delete(s.byTag, tag)
+	for _, node := range w.set.nodes {
+		delete(s.byNode[node], w)
+		if len(s.byNode[node]) == 0 {
+			delete(s.byNode, node)
 		}
 	}
 }
@@ -48,6 +48,6 @@ func (s *waiters) remove(w *waiter) {
 func (s *waiters) wake(set waiterSet) {
 	for w := range set {
 		s.remove(w)
-		close(w.changed)
+		close(w.woken)
 	}
 }

@@ -49,7 +49,7 @@ func Load(ctx context.Context, database *db.DB, store storage.Store, keyFile str
 			return "", err
 		}
 	}
-	if _, _, err := auth.NewAuthenticator(database, nil, auth.Options{Timeout: time.Minute, MaxAge: time.Minute}).Viewer(ctx, key); err != nil {
+	if _, _, err := auth.New(database, nil, auth.Options{Timeout: time.Minute, MaxAge: time.Minute}).Viewer(ctx, key); err != nil {
 		if errors.Is(err, auth.ErrInvalidToken) || errors.Is(err, auth.ErrInactiveUser) {
 			return "", nil
 		}

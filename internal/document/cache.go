@@ -85,7 +85,7 @@ func NewCache(schema *ast.Schema, options Options) (*Cache, error) {
 		persistedByID:           make(map[string]*Document, len(options.Persisted)),
 		persisted:               make(map[Hash]*Document, len(options.Persisted)),
 	}
-	c.sent, _ = simplelru.NewLRU(math.MaxInt, func(_ Hash, evicted *Document) { options.Budget.Give(evicted.memory) }) // fails only for a size below 1
+	c.sent, _ = simplelru.NewLRU(math.MaxInt, func(_ Hash, evicted *Document) { options.Budget.Release(evicted.memory) }) // fails only for a size below 1
 	for id, text := range options.Persisted {
 		parsed, errs := c.parse(text, nil)
 		if errs != nil {
@@ -187,7 +187,7 @@ func (c *Cache) add(hash Hash, parsed *Document) {
 	if c.sent.Contains(hash) { // another request added it
 		return
 	}
-	for !c.options.Budget.Take(parsed.memory) {
+	for !c.options.Budget.Reserve(parsed.memory) {
 		if _, _, ok := c.sent.RemoveOldest(); !ok {
 			return
 		}

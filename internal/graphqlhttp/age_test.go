@@ -18,7 +18,7 @@ func TestSubscriber_GetsEventsWithoutNotifications(t *testing.T) {
 	t.Parallel()
 	dsn := dbtest.Postgres(t)
 	server := serveSubscriptions(t, dsn, func(o *graphtest.Options) {
-		o.Topics = livequery.New(livequery.Options{Feed: o.Feed, MaxAge: time.Second, Limit: 10, Budget: admission.NewBudget(64<<20, nil)})
+		o.Hub = livequery.New(livequery.Options{Feed: o.Feed, MaxAge: time.Second, Limit: 10, Budget: admission.NewBudget(64<<20, nil)})
 	})
 	newToken(t, dsn, time.Time{})
 	stream := openStream(t, server, "Token "+newKey, "subscription{portfolioLinkChanged(id:4){name}}")

@@ -29,25 +29,25 @@ var bodies = sync.Pool{New: func() any { b := make([]byte, 0, minBody); return &
 
 // readBody reads up to limit bytes. A slow client takes no more of the budget
 // than it has sent.
-func readBody(from io.Reader, what string, limit int64, budget *admission.Budget) (*body, *requestError) {
-	if !budget.Take(minBody) {
+func readBody(r io.Reader, name string, limit int64, budget *admission.Budget) (*body, *requestError) {
+	if !budget.Reserve(minBody) {
 		return nil, errBusyReading
 	}
 	b := &body{content: (*bodies.Get().(*[]byte))[:0:minBody], budget: budget}
 	for {
-		n, err := from.Read(b.content[len(b.content):cap(b.content)])
+		n, err := r.Read(b.content[len(b.content):cap(b.content)])
 		b.content = b.content[:len(b.content)+n]
 		switch {
 		case int64(len(b.content)) > limit:
 			b.release()
-			return nil, tooLarge(what, limit)
+			return nil, tooLarge(name, limit)
 		case err == io.EOF:
 			return b, nil
 		case err != nil:
 			b.release()
-			return nil, readError(err, what)
+			return nil, readError(err, name)
 		case len(b.content) < cap(b.content):
-		case budget.Take(int64(cap(b.content))):
+		case budget.Reserve(int64(cap(b.content))):
 			b.content = append(make([]byte, 0, 2*cap(b.content)), b.content...)
 		default:
 			b.release()
@@ -58,18 +58,18 @@ func readBody(from io.Reader, what string, limit int64, budget *admission.Budget
 
 var errBusyReading = &requestError{status: http.StatusServiceUnavailable, err: errBusy}
 
-func readError(err error, what string) *requestError {
+func readError(err error, name string) *requestError {
 	if limit, ok := errors.AsType[*http.MaxBytesError](err); ok {
-		return tooLarge(what, limit.Limit)
+		return tooLarge(name, limit.Limit)
 	}
 	if errors.Is(err, os.ErrDeadlineExceeded) {
-		return newRequestError(http.StatusRequestTimeout, what+" took too long.")
+		return newRequestError(http.StatusRequestTimeout, name+" took too long.")
 	}
-	return badRequest(what + " is truncated.")
+	return badRequest(name + " is truncated.")
 }
 
-func tooLarge(what string, limit int64) *requestError {
-	return newRequestError(http.StatusRequestEntityTooLarge, what+" may have at most "+strconv.FormatInt(limit, 10)+" bytes.")
+func tooLarge(name string, limit int64) *requestError {
+	return newRequestError(http.StatusRequestEntityTooLarge, name+" may have at most "+strconv.FormatInt(limit, 10)+" bytes.")
 }
 
 // release returns the memory. The text must not be used afterwards.
@@ -77,7 +77,7 @@ func (b *body) release() {
 	if b == nil {
 		return
 	}
-	b.budget.Give(int64(cap(b.content)))
+	b.budget.Release(int64(cap(b.content)))
 	if cap(b.content) == minBody {
 		bodies.Put(&b.content)
 	}
@@ -85,6 +85,6 @@ func (b *body) release() {
 
 // shrink replaces the text by part, a smaller copy, and releases the difference.
 func (b *body) shrink(part []byte) {
-	b.budget.Give(int64(cap(b.content)) - int64(cap(part)))
+	b.budget.Release(int64(cap(b.content)) - int64(cap(part)))
 	b.content = part
 }

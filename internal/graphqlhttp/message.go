@@ -72,7 +72,21 @@ type message struct {
 	Type    string          `json:"type"`
 	Payload json.RawMessage `json:"payload"`
 
-	body *body // counts the memory of the payload
+	body    *body    // counts the memory of the payload
+	request *request // nil until it is decoded
+}
+
+// decode returns the request in the payload, and releases the payload.
+func (m *message) decode(maxValues int) (*request, *requestError) {
+	if m.request == nil {
+		parsed, reqErr := parseJSON(m.Payload, maxValues)
+		if reqErr != nil {
+			return nil, reqErr
+		}
+		m.request = parsed
+		m.release()
+	}
+	return m.request, nil
 }
 
 // release drops the payload and returns its memory.

@@ -1,11 +1,14 @@
 package graphqlhttp
 
 import (
-	"bytes"
 	"encoding/json"
 	"reflect"
 	"slices"
+	"strings"
 	"testing"
+
+	"github.com/99designs/gqlgen/graphql"
+	"github.com/vektah/gqlparser/v2/ast"
 )
 
 // FuzzMessage checks that a message is refused, or is what encoding/json reads, of a known
@@ -39,16 +42,18 @@ func FuzzMessage(f *testing.F) {
 // checkEncode checks that a request that is encoded to be executed later is the same.
 func checkEncode(t *testing.T, payload []byte) {
 	t.Helper()
-	h := &Handler{MaxValues: 2000}
-	read, refused := h.fromJSON(payload)
-	if refused != nil || read.Query == "" {
+	parsed, reqErr := parseJSON(payload, 2000)
+	if reqErr != nil || parsed.Query == "" {
 		return
 	}
-	again := &request{}
-	if err := again.decode(bytes.NewReader(read.encode(nil))); err != nil {
+	op := &operation{OperationContext: &graphql.OperationContext{
+		Operation: &ast.OperationDefinition{Name: parsed.OperationName}, Variables: parsed.Variables,
+	}}
+	decoded := new(request)
+	if err := decoded.decode(strings.NewReader(parsed.subscription(op))); err != nil {
 		t.Fatal(err)
 	}
-	if again.Query != read.Query || again.OperationName != read.OperationName || len(read.Variables) > 0 && !reflect.DeepEqual(again.Variables, read.Variables) {
-		t.Errorf("%+v became %+v", read, again)
+	if decoded.Query != parsed.Query || decoded.OperationName != parsed.OperationName || len(parsed.Variables) > 0 && !reflect.DeepEqual(decoded.Variables, parsed.Variables) {
+		t.Errorf("%+v became %+v", parsed, decoded)
 	}
 }

@@ -17,7 +17,6 @@ import (
 	"unicode/utf8"
 
 	"github.com/99designs/gqlgen/graphql"
-	"github.com/vektah/gqlparser/v2/ast"
 	"github.com/vektah/gqlparser/v2/gqlerror"
 
 	"portfolio/internal/apierror"
@@ -29,7 +28,6 @@ type request struct {
 	graphql.RawParams
 	documentID string        // of a persisted document
 	hash       document.Hash // Apollo's, of a document that the server may know
-	can        accepted      // what its client can receive
 }
 
 var (
@@ -39,42 +37,29 @@ var (
 
 var errNotUnicode = badRequest("The request must be UTF-8, without unpaired surrogates.")
 
-// refuse returns an error if the operation must not be executed by the method, or its
-// result is not what the client accepts.
-func (r *request) refuse(named *ast.OperationDefinition, method string) *requestError {
-	switch {
-	case named.Operation == ast.Subscription && (!r.can.events || method == http.MethodHead):
-		return errNotEvents
-	case named.Operation != ast.Subscription && r.can.events && r.can.json == "":
-		return errNotJSON
-	case named.Operation == ast.Mutation && method != http.MethodPost:
-		return methodNotAllowed("Only queries and subscriptions may be sent by GET.", http.MethodPost)
-	}
-	return nil
-}
-
-// encode returns the request as JSON, without its extensions. It has the text of a document
-// that only its hash names, which may be forgotten.
-func (r *request) encode(found *document.Document) []byte {
-	fields := map[string]any{"query": r.Query, "operationName": r.OperationName}
-	if len(r.Variables) > 0 {
-		fields["variables"] = r.Variables
+// subscription returns the request as JSON, with the coerced variables of its operation and
+// without extensions. If only its hash names the document, the text of the document is
+// included, since the server may forget the hash.
+func (r *request) subscription(op *operation) string {
+	fields := map[string]any{"query": r.Query, "operationName": op.Operation.Name}
+	if len(op.Variables) > 0 {
+		fields["variables"] = op.Variables
 	}
 	switch {
 	case r.Query != "":
 	case r.documentID != "":
 		fields["documentId"] = r.documentID
 	default:
-		fields["query"] = found.Text
+		fields["query"] = op.document.Text
 	}
 	text, err := json.Marshal(fields)
 	if err != nil {
 		panic(err) // it was decoded from JSON
 	}
-	return text
+	return string(text)
 }
 
-// requestError is a mistake in the HTTP request: there is nothing to execute.
+// requestError says why a request is malformed. There is nothing to execute.
 type requestError struct {
 	status int
 	err    *gqlerror.Error
@@ -89,8 +74,8 @@ func badRequest(message string) *requestError {
 	return newRequestError(http.StatusBadRequest, message)
 }
 
-// fromQuery reads the request of a query string.
-func (h *Handler) fromQuery(query string) (*request, *requestError) {
+// parseQuery parses a query string. Its JSON may have maxValues values.
+func parseQuery(query string, maxValues int) (*request, *requestError) {
 	values, err := url.ParseQuery(query)
 	if err != nil {
 		return nil, badRequest("The query string is malformed.")
@@ -103,29 +88,29 @@ func (h *Handler) fromQuery(query string) (*request, *requestError) {
 			return nil, errNotUnicode
 		}
 	}
-	read := &request{
+	parsed := &request{
 		RawParams:  graphql.RawParams{Query: values.Get("query"), OperationName: values.Get("operationName")},
 		documentID: values.Get("documentId"),
 	}
-	if err := h.decodeParameter(values, "variables", &read.Variables); err != nil {
+	if err := decodeParameter(values, "variables", &parsed.Variables, maxValues); err != nil {
 		return nil, err
 	}
-	if err := h.decodeParameter(values, "extensions", &read.Extensions); err != nil {
+	if err := decodeParameter(values, "extensions", &parsed.Extensions, maxValues); err != nil {
 		return nil, err
 	}
-	return validate(read)
+	return parsed.validate()
 }
 
 // decodeParameter decodes the JSON object of a parameter, if there is one.
-func (h *Handler) decodeParameter(values url.Values, name string, into *map[string]any) *requestError {
+func decodeParameter(values url.Values, name string, object *map[string]any, maxValues int) *requestError {
 	text := values.Get(name)
 	if text == "" {
 		return nil
 	}
-	if err := h.checkJSON([]byte(text)); err != nil {
+	if err := checkJSON([]byte(text), maxValues); err != nil {
 		return err
 	}
-	if decodeJSON(text, into) != nil {
+	if decodeJSON(text, object) != nil {
 		return badRequest("The parameter " + name + " must be a JSON object.")
 	}
 	return nil
@@ -146,19 +131,19 @@ func checkContentType(header http.Header) *requestError {
 	return nil
 }
 
-// fromJSON reads the request of a JSON object.
-func (h *Handler) fromJSON(text []byte) (*request, *requestError) {
+// parseJSON parses a JSON object of at most maxValues values.
+func parseJSON(text []byte, maxValues int) (*request, *requestError) {
 	if bytes.HasPrefix(bytes.TrimLeft(text, " \t\r\n"), []byte("[")) {
 		return nil, badRequest("Batching is not supported. Send one operation per request.")
 	}
-	if err := h.checkJSON(text); err != nil {
+	if err := checkJSON(text, maxValues); err != nil {
 		return nil, err
 	}
-	read := &request{}
-	if read.decode(bytes.NewReader(text)) != nil {
+	parsed := &request{}
+	if parsed.decode(bytes.NewReader(text)) != nil {
 		return nil, badRequest("The request must be one JSON object with a query, and may have operationName, variables and extensions.")
 	}
-	return validate(read)
+	return parsed.validate()
 }
 
 // decode reads one JSON object. The names of its members are case-sensitive, and
@@ -176,16 +161,16 @@ func (r *request) decode(text io.Reader) error {
 		if err != nil {
 			return err
 		}
-		into := r.member(name)
+		member := r.member(name)
 		switch {
-		case into == nil:
-			into = &json.RawMessage{} // unknown members are ignored
+		case member == nil:
+			member = &json.RawMessage{} // unknown members are ignored
 		case slices.Contains(seen, name):
 			return errNotOneObject
 		default:
 			seen = append(seen, name)
 		}
-		if err := decoder.Decode(into); err != nil {
+		if err := decoder.Decode(member); err != nil {
 			return err
 		}
 	}
@@ -215,30 +200,30 @@ var errNotOneObject = errors.New("not one JSON object")
 
 // validate reads Apollo's hash and returns an error if the request names no
 // document.
-func validate(read *request) (*request, *requestError) {
-	persisted, _ := read.Extensions["persistedQuery"].(map[string]any)
-	text, hashed := persisted["sha256Hash"].(string)
-	if hashed {
+func (r *request) validate() (*request, *requestError) {
+	persisted, _ := r.Extensions["persistedQuery"].(map[string]any)
+	text, hasHash := persisted["sha256Hash"].(string)
+	if hasHash {
 		hash, err := hex.DecodeString(text)
-		if err != nil || len(hash) != len(read.hash) {
+		if err != nil || len(hash) != len(r.hash) {
 			return nil, badRequest("extensions.persistedQuery.sha256Hash must be a SHA-256 hash in hexadecimal digits.")
 		}
-		copy(read.hash[:], hash)
-		if read.Query != "" && sha256.Sum256([]byte(read.Query)) != read.hash {
+		copy(r.hash[:], hash)
+		if r.Query != "" && sha256.Sum256([]byte(r.Query)) != r.hash {
 			return nil, badRequest("extensions.persistedQuery.sha256Hash is not the hash of the query.")
 		}
 	}
-	if read.Query == "" && read.documentID == "" && !hashed {
+	if r.Query == "" && r.documentID == "" && !hasHash {
 		return nil, badRequest("The request has no query.")
 	}
-	return read, nil
+	return r, nil
 }
 
 // decodeJSON reads exactly one JSON value. Numbers keep their text.
-func decodeJSON(text string, into any) error {
+func decodeJSON(text string, value any) error {
 	decoder := json.NewDecoder(strings.NewReader(text))
 	decoder.UseNumber()
-	if err := decoder.Decode(into); err != nil {
+	if err := decoder.Decode(value); err != nil {
 		return err
 	}
 	return expectEOF(decoder)
@@ -256,7 +241,7 @@ func expectEOF(decoder *json.Decoder) error {
 // checkJSON returns an error if a JSON text is not Unicode, or has too many values or
 // levels, before memory is allocated for them. It counts at least the values of the text,
 // and does not check its syntax.
-func (h *Handler) checkJSON(text []byte) *requestError {
+func checkJSON(text []byte, maxValues int) *requestError {
 	if !document.IsUnicode(text) {
 		return errNotUnicode
 	}
@@ -273,8 +258,8 @@ func (h *Handler) checkJSON(text []byte) *requestError {
 		case ',':
 			values++
 		}
-		if values > h.MaxValues {
-			return badRequest("The variables and extensions may have at most " + strconv.Itoa(h.MaxValues) + " values.")
+		if values > maxValues {
+			return badRequest("The variables and extensions may have at most " + strconv.Itoa(maxValues) + " values.")
 		}
 		if level > maxNesting {
 			return badRequest("The variables and extensions may have at most " + strconv.Itoa(maxNesting) + " levels.")
@@ -284,12 +269,13 @@ func (h *Handler) checkJSON(text []byte) *requestError {
 }
 
 // endOfString returns the index of the quote that ends a JSON string.
-func endOfString(text []byte, from int) int {
-	for from < len(text) && text[from] != '"' {
-		if text[from] == '\\' {
-			from++ // what is escaped
+func endOfString(text []byte, start int) int {
+	i := start
+	for i < len(text) && text[i] != '"' {
+		if text[i] == '\\' {
+			i++ // the escaped character
 		}
-		from++
+		i++
 	}
-	return from
+	return i
 }

@@ -20,29 +20,20 @@ import (
 
 // response is a response before it is written.
 type response struct {
-	status       int // 0 for the result of an operation
-	errors       gqlerror.List
-	data         []byte                  // nil if nothing was executed
+	result
+	status       int                     // 0 for the result of an operation
 	allow        string                  // methods, for http.StatusMethodNotAllowed
 	retryAfter   time.Duration           // for statuses 429 and 503
 	cacheControl string                  // "" if caches must not store the response
 	etag         string                  // set with cacheControl
-	stored       *responsecache.Response // if set, all the above is unset
-	meter        *admission.Meter        // nil if nothing was executed
+	cached       *responsecache.Response // if set, all fields but the meter and stallTimeout are unset
 	stallTimeout time.Duration           // for a client to read the next chunk
-	subscription string                  // what to subscribe to, "" unless that was requested
+	subscription string                  // text of the subscription, "" unless the client subscribes
 }
 
 // errorResponse returns the response to a request that was not executed.
 func errorResponse(status int, err *gqlerror.Error) response {
-	return response{status: status, errors: gqlerror.List{err}, retryAfter: time.Second}
-}
-
-// release returns the memory of a response that is written, or not needed.
-func (r response) release() {
-	if r.meter != nil {
-		r.meter.Release()
-	}
+	return response{result: result{errors: gqlerror.List{err}}, status: status, retryAfter: time.Second}
 }
 
 func (e *requestError) response() response {
@@ -56,12 +47,10 @@ func codeOf(errs gqlerror.List) apierror.Code {
 	return code
 }
 
-func isUnavailable(err *gqlerror.Error) bool { return apierror.Is(err, apierror.Unavailable) }
-
 // write writes a response of the media type that was negotiated.
 func (r response) write(w http.ResponseWriter, request *http.Request, mediaType string) {
-	if r.stored != nil {
-		r.writeStored(w, request, mediaType)
+	if r.cached != nil {
+		r.writeCached(w, request, mediaType)
 		return
 	}
 	if len(r.errors) > 0 {
@@ -111,8 +100,28 @@ func (r response) notModified(header http.Header, request *http.Request) bool {
 	return etagMatches(request.Header.Values("If-None-Match"), r.etag)
 }
 
+var contentTypes = map[string][]string{
+	jsonType:         {jsonType + "; charset=utf-8"},
+	responseJSONType: {responseJSONType + "; charset=utf-8"},
+}
+
+// writeCached writes a response of the cache.
+func (r response) writeCached(w http.ResponseWriter, request *http.Request, mediaType string) {
+	header := w.Header()
+	if r.cached.ETag != nil {
+		header["Cache-Control"], header["Etag"] = r.cached.CacheControl, r.cached.ETag
+		if etagMatches(request.Header.Values("If-None-Match"), r.cached.ETag[0]) {
+			w.WriteHeader(http.StatusNotModified)
+			return
+		}
+	}
+	header["Content-Type"], header["Content-Length"] = contentTypes[mediaType], r.cached.ContentLength
+	w.WriteHeader(http.StatusOK)
+	writeChunks(w, r.cached.Body, r.stallTimeout)
+}
+
 // prefix returns the JSON before the data, which may be large.
-func (r response) prefix() []byte {
+func (r result) prefix() []byte {
 	var prefix bytes.Buffer
 	prefix.WriteByte('{')
 	if len(r.errors) > 0 {
@@ -129,13 +138,13 @@ func (r response) prefix() []byte {
 }
 
 // encodeErrors writes errors as JSON.
-func encodeErrors(to *bytes.Buffer, errs gqlerror.List) {
-	encoder := json.NewEncoder(to)
+func encodeErrors(buffer *bytes.Buffer, errs gqlerror.List) {
+	encoder := json.NewEncoder(buffer)
 	encoder.SetEscapeHTML(false)
 	if err := encoder.Encode(apierror.Limit(errs, apierror.MaxErrors)); err != nil {
 		panic(err) // a path or extension that has no JSON form
 	}
-	to.Truncate(to.Len() - len("\n"))
+	buffer.Truncate(buffer.Len() - len("\n"))
 }
 
 const chunk = 64 << 10 // bytes

@@ -45,7 +45,7 @@ func (s *socket) ping(ctx context.Context) error {
 
 // send sends a message in parts. Its client must read it within StallTimeout.
 func (s *socket) send(ctx context.Context, parts ...[]byte) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.handler.StallTimeout)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.StallTimeout)
 	defer cancel()
 	err := s.sendParts(ctx, parts)
 	if ctx.Err() != nil {
@@ -58,14 +58,14 @@ func (s *socket) sendParts(ctx context.Context, parts [][]byte) error {
 	if len(parts) == 1 {
 		return s.connection.Write(ctx, websocket.MessageText, parts[0])
 	}
-	to, err := s.connection.Writer(ctx, websocket.MessageText)
+	w, err := s.connection.Writer(ctx, websocket.MessageText)
 	if err != nil {
 		return err
 	}
 	for _, part := range parts {
-		if _, err := to.Write(part); err != nil {
+		if _, err := w.Write(part); err != nil {
 			return err
 		}
 	}
-	return to.Close()
+	return w.Close()
 }

@@ -20,7 +20,7 @@ type shared struct {
 	*httptest.Server
 	t      *testing.T
 	dsn    string
-	topics *livequery.Topics
+	topics *livequery.Hub
 	memory *admission.Budget
 }
 
@@ -29,7 +29,7 @@ func serveShared(t *testing.T, dsn string, limit int, bytes int64) shared {
 	s := shared{t: t, dsn: dsn, memory: admission.NewBudget(bytes, nil)}
 	s.Server = serveSubscriptions(t, dsn, func(o *graphtest.Options) {
 		s.topics = livequery.New(livequery.Options{Feed: o.Feed, MaxAge: time.Minute, Limit: limit, Budget: s.memory, Parts: 4})
-		o.Topics = s.topics
+		o.Hub = s.topics
 	})
 	return s
 }
@@ -93,11 +93,11 @@ func TestSubscriber_DropsWhatIsNotExecuted(t *testing.T) {
 			if got := client.subscribe(i, payload); !strings.Contains(got, `"type":"next"`) {
 				t.Fatalf("%.200s: got %s", payload, got)
 			}
-			if got := server.topics.Stats().Topics; got != 1 {
+			if got := server.topics.Stats().Queries; got != 1 {
 				t.Errorf("%.200s: got %d topics, want 1", payload, got)
 			}
 		}
-		if got, want := server.memory.Stats().Taken, int64(30<<10); got > want {
+		if got, want := server.memory.Stats().Reserved, int64(30<<10); got > want {
 			t.Errorf("got %d bytes, want at most %d", got, want)
 		}
 	})
@@ -124,11 +124,11 @@ func TestSubscriber_CountsWhatIsKept(t *testing.T) {
 				}
 			}
 		}
-		if got, want := server.memory.Stats().Taken, int64(4*subscriptions*long); got < want {
+		if got, want := server.memory.Stats().Reserved, int64(4*subscriptions*long); got < want {
 			t.Errorf("got %d bytes, want at least %d", got, want)
 		}
 		_ = client.connection.CloseNow()
-		waitFor(t, "everything is given back", func() bool { return server.memory.Stats().Taken == 0 })
+		waitFor(t, "everything is given back", func() bool { return server.memory.Stats().Reserved == 0 })
 	})
 }
 
@@ -141,7 +141,7 @@ func TestEventStream_CountsRequest(t *testing.T) {
 		server := serveShared(t, dsn, 100, 64<<20)
 		open := func(method, query, body string, header http.Header) int64 {
 			t.Helper()
-			before := server.memory.Stats().Taken
+			before := server.memory.Stats().Reserved
 			request, err := http.NewRequestWithContext(t.Context(), method, server.URL+"/graphql"+query, strings.NewReader(body))
 			if err != nil {
 				t.Fatal(err)
@@ -158,7 +158,7 @@ func TestEventStream_CountsRequest(t *testing.T) {
 			if response.StatusCode != http.StatusOK {
 				t.Fatal(response.Status)
 			}
-			return server.memory.Stats().Taken - before
+			return server.memory.Stats().Reserved - before
 		}
 		open(http.MethodPost, "", nameOfLink, http.Header{})
 		least := open(http.MethodPost, "", nameOfLink, http.Header{})
@@ -216,9 +216,9 @@ func TestSubscriber_HasShare(t *testing.T) {
 				if got := other.subscribe(1, c.payload(97)); !strings.Contains(got, `"type":"next"`) {
 					t.Errorf("another user: got %.300s", got)
 				}
-				held := server.memory.Stats().Taken
+				held := server.memory.Stats().Reserved
 				client.send(`{"id":"0","type":"complete"}`)
-				waitFor(t, "what has ended gives back its memory", func() bool { return server.memory.Stats().Taken < held })
+				waitFor(t, "what has ended gives back its memory", func() bool { return server.memory.Stats().Reserved < held })
 				if got := client.subscribe(100, c.payload(0)); !strings.Contains(got, `"type":"next"`) {
 					t.Errorf("after one has ended: got %.300s", got)
 				}

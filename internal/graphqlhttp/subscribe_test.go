@@ -403,7 +403,7 @@ func TestEventStreamRefused(t *testing.T) {
 		for name, change := range map[string]func(*graphtest.Options){
 			"off": func(o *graphtest.Options) { o.Feed = nil },
 			"no slot left": func(o *graphtest.Options) {
-				o.Topics = livequery.New(livequery.Options{Feed: o.Feed, MaxAge: time.Minute, Budget: o.Admission.Topics})
+				o.Hub = livequery.New(livequery.Options{Feed: o.Feed, MaxAge: time.Minute, Budget: o.Admission.LiveQueries})
 			},
 		} {
 			refusing := serveLoaded(t, dsn, change)

@@ -120,7 +120,7 @@ func waitFor(t *testing.T, what string, condition func() bool) {
 
 // newTopics returns the topics of a server, with room for a number of subscriptions and
 // bytes.
-func newTopics(o *graphtest.Options, limit int, bytes int64) *livequery.Topics {
+func newTopics(o *graphtest.Options, limit int, bytes int64) *livequery.Hub {
 	return livequery.New(livequery.Options{Feed: o.Feed, MaxAge: time.Minute, Limit: limit, Budget: admission.NewBudget(bytes, nil)})
 }
 
@@ -130,10 +130,10 @@ func TestSlowSubscribers(t *testing.T) {
 	t.Parallel()
 	dbtest.EachURL(t, func(t *testing.T, dsn string) {
 		t.Parallel()
-		var subscribed *livequery.Topics
+		var subscribed *livequery.Hub
 		server := serveSubscriptions(t, dsn, func(o *graphtest.Options) {
 			subscribed = newTopics(o, 10, 64<<20)
-			o.Topics, o.StallTimeout, o.KeepAlive = subscribed, time.Second, time.Hour
+			o.Hub, o.StallTimeout, o.KeepAlive = subscribed, time.Second, time.Hour
 		})
 		const link = `{"query":"subscription{portfolioLinkChanged(id:4){description}}"}`
 		for range 2 {
@@ -181,7 +181,7 @@ func TestLimitsOfSubscriptions(t *testing.T) {
 		t.Run(what, func(t *testing.T) {
 			t.Parallel()
 			dbtest.EachURL(t, func(t *testing.T, dsn string) {
-				server := serveSubscriptions(t, dsn, func(o *graphtest.Options) { o.Topics = newTopics(o, c.limit, c.bytes) })
+				server := serveSubscriptions(t, dsn, func(o *graphtest.Options) { o.Hub = newTopics(o, c.limit, c.bytes) })
 				client := dialSocket(t, server, nil, "graphql-transport-ws")
 				script(opened).run(t, server, dsn, client.receive, client.send)
 				subscribe := func(id int, kind, payload string) {
@@ -236,20 +236,20 @@ func TestStopSubscriptions(t *testing.T) {
 	t.Parallel()
 	dbtest.EachURL(t, func(t *testing.T, dsn string) {
 		t.Parallel()
-		var subscribed *livequery.Topics
+		var subscribed *livequery.Hub
 		server := serveSubscriptions(t, dsn, func(o *graphtest.Options) {
 			subscribed = newTopics(o, 10, 1<<20)
-			o.Topics = subscribed
+			o.Hub = subscribed
 		})
 		client := dialSocket(t, server, nil, "graphql-transport-ws")
 		script(subscribedToLink).run(t, server, dsn, client.receive, client.send)
 		events := openStream(t, server, admin, "subscription{portfolioLinkChanged(id:4){name}}")
 		events.receive()
 		stats := subscribed.Stats()
-		if stats.Subscriptions != 2 || stats.Topics != 1 {
+		if stats.Subscriptions != 2 || stats.Queries != 1 {
 			t.Errorf("%+v", stats)
 		}
-		subscribed.Stop()
+		subscribed.Shutdown()
 		if got := client.receive(); got != "x 1001 Server is shutting down" {
 			t.Error(got)
 		}
@@ -263,7 +263,7 @@ func TestStopSubscriptions(t *testing.T) {
 		}
 		waitFor(t, "all have ended", func() bool {
 			stats := subscribed.Stats()
-			return stats.Subscriptions == 0 && stats.Topics == 0
+			return stats.Subscriptions == 0 && stats.Queries == 0
 		})
 		for _, header := range []map[string]string{
 			{"Accept": "text/event-stream", "Authorization": admin},
@@ -283,7 +283,7 @@ func TestBusySubscriptions(t *testing.T) {
 	t.Parallel()
 	dbtest.EachURL(t, func(t *testing.T, dsn string) {
 		t.Parallel()
-		slots := admission.NewThrottle(1, 0, time.Minute)
+		slots := admission.NewLimiter(1, 0, time.Minute)
 		server := serveSubscriptions(t, dsn, func(o *graphtest.Options) { o.Admission.Heavy = slots })
 		const heavy = "subscription{portfolioChanged(portfolioId:1){name links{totalCount}}}"
 		take := func() {

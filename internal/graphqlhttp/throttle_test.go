@@ -20,7 +20,7 @@ func TestBusy(t *testing.T) {
 	dbtest.Each(t, func(t *testing.T, database *db.DB) {
 		t.Parallel()
 		server := graphtest.Serve(t, database, func(o *graphtest.Options) {
-			o.Admission.Lookups = admission.NewThrottle(0, 0, time.Minute)
+			o.Admission.Lookups = admission.NewLimiter(0, 0, time.Minute)
 		})
 		for _, c := range []httpCase{
 			{name: "valid query", body: typename},
@@ -36,7 +36,7 @@ func TestBusy(t *testing.T) {
 // slot left.
 func TestSlotsByKind(t *testing.T) {
 	t.Parallel()
-	none := admission.NewThrottle(0, 0, time.Minute)
+	none := admission.NewLimiter(0, 0, time.Minute)
 	const (
 		lookup = `{portfolioLink(id:4){name imageData{thumbnails{id}}}}`
 		page   = `{portfolioLinks(first:100){nodes{id name imageData{id thumbnails{id url}}}}}`
@@ -66,7 +66,7 @@ func TestLargeResponseIsHeavy(t *testing.T) {
 		t.Parallel()
 		dbtest.LoadFile(t, dsn, graphtest.Recorded)
 		dbtest.Exec(t, dsn, "UPDATE portfolio_links SET description = $1 WHERE id = 4", strings.Repeat("x", 1<<20))
-		server := graphtest.Serve(t, dbtest.Open(t, dsn), func(o *graphtest.Options) { o.Admission.Heavy = admission.NewThrottle(0, 0, time.Minute) })
+		server := graphtest.Serve(t, dbtest.Open(t, dsn), func(o *graphtest.Options) { o.Admission.Heavy = admission.NewLimiter(0, 0, time.Minute) })
 		for query, want := range map[string]int{`{portfolioLink(id:4){name}}`: 200, `{portfolioLink(id:4){description}}`: 503} {
 			if response, body := graphtest.Query(t, server, admin, query, nil); response.StatusCode != want {
 				t.Errorf("%s: %d %.300s", query, response.StatusCode, body)
@@ -83,7 +83,7 @@ func TestMutationsKeepTheirSlot(t *testing.T) {
 		dbtest.LoadFile(t, dsn, graphtest.Recorded)
 		dbtest.Exec(t, dsn, "UPDATE portfolio_links SET description = $1 WHERE id = 4", strings.Repeat("x", 1<<20))
 		server := graphtest.Serve(t, dbtest.Open(t, dsn), func(o *graphtest.Options) {
-			o.Admission.Heavy = admission.NewThrottle(0, 0, time.Minute)
+			o.Admission.Heavy = admission.NewLimiter(0, 0, time.Minute)
 			o.MaxResponse = 2 << 20
 		})
 		const mutation = `mutation{updatePortfolioLink(input:{id:4,name:"%s"}){portfolioLink{name %s}}}`
@@ -121,12 +121,12 @@ func TestLargeCachedResponse(t *testing.T) {
 		for range 3 {
 			check(http.StatusOK, `{"data":{"portfolioLink":{"description":"xxx`)
 		}
-		admitted.Lookups, admitted.Heavy = admission.NewThrottle(0, 0, time.Minute), admission.NewThrottle(0, 0, time.Minute)
+		admitted.Lookups, admitted.Heavy = admission.NewLimiter(0, 0, time.Minute), admission.NewLimiter(0, 0, time.Minute)
 		check(http.StatusOK, `{"data":{"portfolioLink":{"description":"xxx`)
 		for budget := admitted.Responses; ; { // the last response gives its bytes back after it was received
-			if limit := budget.Stats().Limit; budget.Take(limit) {
+			if limit := budget.Stats().Limit; budget.Reserve(limit) {
 				check(http.StatusServiceUnavailable, `{"errors":[{"message":"The server is busy. Try again later."`)
-				budget.Give(limit)
+				budget.Release(limit)
 				break
 			}
 		}

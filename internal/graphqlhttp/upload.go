@@ -1,264 +1,226 @@
 package graphqlhttp
 
 import (
-	"errors"
+	"context"
 	"io"
 	"maps"
+	"mime"
 	"mime/multipart"
 	"net/http"
-	"os"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 
-	"github.com/99designs/gqlgen/graphql"
 	"github.com/vektah/gqlparser/v2/ast"
 	"github.com/vektah/gqlparser/v2/gqlerror"
 
+	"portfolio/db"
 	"portfolio/internal/admission"
 	"portfolio/internal/apierror"
-	"portfolio/internal/document"
+	"portfolio/internal/auth"
+	"portfolio/internal/storage"
+	"portfolio/internal/telemetry"
 )
 
-// progressReader reads a request body and extends the read deadline before each
-// chunk.
-type progressReader struct {
-	from       io.Reader
-	connection *http.ResponseController
-	timeout    time.Duration // for the next chunk
-	deadline   time.Time     // for all chunks
-	left       int           // bytes of the chunk
-}
-
-func (r *progressReader) Read(p []byte) (int, error) {
-	if r.left <= 0 {
-		r.left = chunk
-		deadline := time.Now().Add(r.timeout)
-		if deadline.After(r.deadline) {
-			deadline = r.deadline
-		}
-		_ = r.connection.SetReadDeadline(deadline) // a recorder in a test has none
-	}
-	n, err := r.from.Read(p)
-	r.left -= n
-	return n, err
-}
-
-// fileSet holds the files of one request.
-type fileSet struct {
-	budget   *admission.Budget
-	maxBytes int64             // of each file
-	unread   map[string][]file // not yet read, by the encoded name of the part
-	temps    []*os.File
-	taken    int64 // bytes of the budget
-}
-
-// file is a value of the variables. Its content is read after the variables
-// were checked.
-type file struct{ *upload }
-
-type upload struct {
-	content graphql.Upload
-	path    string // in the request, such as variables.input.image
-	field   []any  // in the arguments
-}
-
-// Upload returns the file for the resolver.
-func (f file) Upload() graphql.Upload { return f.content }
-
-// replaceNulls puts a file at every path of the map, each of which must be null
-// in the variables.
-func (s *fileSet) replaceNulls(variables map[string]any, parts map[string][]string) *requestError {
-	count := 0
-	s.unread = make(map[string][]file, len(parts))
-	for _, part := range slices.Sorted(maps.Keys(parts)) {
-		paths := parts[part]
-		if count += max(1, len(paths)); count > maxUploads {
-			return badRequest("The map may have at most " + strconv.Itoa(maxUploads) + " files.")
-		}
-		if len(paths) == 0 {
-			return badRequest("The map has a part without a path.")
-		}
-		for _, path := range paths {
-			set := findNull(variables, path)
-			if set == nil {
-				return badRequest("The map has a path that is not null in the variables, or has it twice.")
-			}
-			value := file{&upload{path: path}}
-			set(value)
-			name := encodeName(part)
-			s.unread[name] = append(s.unread[name], value)
-		}
-	}
-	return nil
-}
-
-// setFields sets the paths of the files in the arguments of the operation.
-func (s *fileSet) setFields(operation *ast.OperationDefinition) {
-	for _, files := range s.unread {
-		for _, file := range files {
-			names := strings.Split(file.path, ".")[1:]
-			var below []any
-			for _, name := range names[1:] {
-				if index, err := strconv.Atoi(name); err == nil {
-					below = append(below, index)
-				} else {
-					below = append(below, name)
-				}
-			}
-			file.field = document.FieldPath(operation, names[0], below...)
-		}
-	}
-}
-
-func (s *fileSet) close() {
-	for _, file := range s.temps {
-		_ = file.Close()
-	}
-	s.budget.Give(s.taken)
-}
-
-// findNull returns a function that replaces the null at a path such as
-// variables.input.images.0, or nil if there is none.
-func findNull(variables map[string]any, path string) (set func(file)) {
-	var at any = map[string]any{"variables": variables}
-	for name := range strings.SplitSeq(path, ".") {
-		switch inside := at.(type) {
-		case map[string]any:
-			value, ok := inside[name]
-			if !ok {
-				return nil
-			}
-			at, set = value, func(value file) { inside[name] = value }
-		case []any:
-			index, err := strconv.Atoi(name)
-			if err != nil || index < 0 || index >= len(inside) {
-				return nil
-			}
-			at, set = inside[index], func(value file) { inside[index] = value }
-		default:
-			return nil
-		}
-	}
-	if at != nil {
-		return nil
-	}
-	return set
-}
-
-// multipartReader reads part by part. It limits each step, as mime/multipart
-// would accept 10 MB of headers.
-type multipartReader struct {
-	body  *io.LimitedReader
-	parts *multipart.Reader
-}
-
-// next returns the next part, or nil after the last.
-func (f multipartReader) next() (*multipart.Part, *requestError) {
-	f.body.N = maxPartOverhead
-	part, err := f.parts.NextRawPart()
-	if err != nil && (err != io.EOF || f.body.N == 0) {
-		return nil, badRequest("The body is not well-formed multipart/form-data.")
-	}
-	return part, nil
-}
-
-func (f multipartReader) text(name string, limit int64, budget *admission.Budget) (*body, *requestError) {
-	part, err := f.next()
-	if err != nil {
-		return nil, err
-	}
-	if part == nil || part.FormName() != name {
-		return nil, badRequest("The parts must be operations, map and then the files, but " + name + " is missing.")
-	}
-	f.body.N = limit + maxPartOverhead
-	return readBody(part, "The part "+name, limit, budget)
-}
-
-// readFiles reads the files of the map.
-func (f multipartReader) readFiles(set *fileSet) *requestError {
-	for len(set.unread) > 0 {
-		part, err := f.next()
-		if err != nil {
-			return err
-		}
-		if part == nil {
-			return badRequest("A file of the map is missing.")
-		}
-		name, filename := namesOf(part)
-		targets, known := set.unread[name]
-		if !known {
-			return badRequest("Unexpected part: its name is not in the map, or it was already sent.")
-		}
-		delete(set.unread, name)
-		f.body.N = set.maxBytes + maxPartOverhead
-		temp, size, err := set.saveTemp(part, targets[0])
-		if err != nil {
-			return err
-		}
-		for _, target := range targets {
-			target.content = graphql.Upload{
-				File: io.NewSectionReader(temp, 0, size), Filename: filename, Size: size, ContentType: part.Header.Get("Content-Type"),
-			}
-		}
-	}
-	if part, err := f.next(); part != nil || err != nil {
-		return badRequest("Unexpected part after the files of the map.")
-	}
-	return nil
-}
-
-// encodeName encodes the name of a part as browsers do, by the multipart/form-data
-// encoding algorithm of the HTML standard. An encoded name stays the same.
-func encodeName(name string) string { return nameEncoder.Replace(name) }
-
-var (
-	nameEncoder = strings.NewReplacer("\r\n", "%0D%0A", "\r", "%0D%0A", "\n", "%0D%0A", `"`, "%22")
-	nameDecoder = strings.NewReplacer("%0D", "\r", "%0A", "\n", "%22", `"`)
+const (
+	multipartType   = "multipart/form-data"
+	maxUploads      = 10               // of one request
+	maxMap          = 16 << 10         // bytes
+	maxPartOverhead = 16 << 10         // bytes: headers and what is read ahead
+	receiveTimeout  = 10 * time.Minute // of all files
 )
 
-// fromBrowser matches the header Content-Disposition of a file as browsers write it.
-// Unlike RFC 2183 they escape nothing by a backslash.
-var fromBrowser = regexp.MustCompile(`^form-data; name="([^"]*)"; filename="([^"]*)"$`)
-
-// namesOf returns the encoded name of a part, and the name of its file.
-func namesOf(part *multipart.Part) (name, filename string) {
-	match := fromBrowser.FindStringSubmatch(part.Header.Get("Content-Disposition"))
-	if match == nil {
-		return encodeName(part.FormName()), part.FileName()
+func isMultipart(r *http.Request) bool {
+	contentType := r.Header.Get("Content-Type")
+	if contentType == jsonType { // of most clients
+		return false
 	}
-	return match[1], nameDecoder.Replace(match[2])
+	mediaType, _, err := mime.ParseMediaType(contentType)
+	return err == nil && mediaType == multipartType
 }
 
-// saveTemp writes a part to a temporary file. The file is unlinked before it is
-// written, so a crash leaves at most an empty file.
-func (s *fileSet) saveTemp(part io.Reader, target file) (*os.File, int64, *requestError) {
-	unavailable := &requestError{status: http.StatusServiceUnavailable, err: apierror.New(apierror.Unavailable, "The upload could not be stored. Try again later.")}
-	temp, err := os.CreateTemp("", "upload-")
+func (h *Handler) isUpload(r *http.Request) bool {
+	return r.Method == http.MethodPost && h.MaxUpload > 0 && isMultipart(r)
+}
+
+// serveUpload responds to a request as the GraphQL multipart request specification defines
+// it: the operation, a map from files to their places in the variables, and the files.
+func (h *Handler) serveUpload(w http.ResponseWriter, r *http.Request) {
+	accept := negotiate(r.Header.Values("Accept"))
+	if accept.json == "" {
+		errNotJSON.response().write(w, r, jsonType)
+		return
+	}
+	resp := h.respondToUpload(w, r)
+	defer resp.release()
+	resp.stallTimeout = h.StallTimeout
+	resp.write(w, r, accept.json)
+}
+
+// respondToUpload reads the files after it is known that the user may send them, and stores
+// them on disk until the request ends.
+func (h *Handler) respondToUpload(w http.ResponseWriter, r *http.Request) response {
+	if reqErr := h.checkLength(r); reqErr != nil {
+		return reqErr.response()
+	}
+	if isAnonymous(r) { // browsers send this type to other sites without a CORS preflight, but never with a token
+		return errorResponse(http.StatusUnauthorized, apierror.New(apierror.Unauthenticated, "Authentication is required."))
+	}
+	start := time.Now()
+	session, err := h.authenticate(r)
+	var viewer *db.User
+	if err == nil {
+		viewer, err = session.Refresh(r.Context())
+	}
 	if err != nil {
-		return nil, 0, unavailable
+		return h.unauthenticated(r.Context(), err)
 	}
-	s.temps = append(s.temps, temp)
-	if err := os.Remove(temp.Name()); err != nil {
-		return nil, 0, unavailable
+	telemetry.RequestFrom(r.Context()).UserID = viewer.ID
+	ctx := storage.WithBaseURL(auth.WithViewer(r.Context(), viewer), h.MediaURL.For(r.Context(), r.Host))
+	connection := http.NewResponseController(w)
+	defer func() { _ = connection.SetWriteDeadline(time.Now().Add(h.StallTimeout)) }() // receiving may have taken long
+	form := h.newForm(r, connection)
+	op, files, failure := h.readOperation(ctx, form, h.Timeout-time.Since(start))
+	if failure != nil {
+		return *failure
 	}
-	for size := int64(0); ; {
-		n, err := io.CopyN(temp, part, chunk)
-		size += n
-		if _, ours := errors.AsType[*os.PathError](err); ours || !s.budget.Take(n) {
-			return nil, 0, unavailable
+	defer files.close()
+	if reqErr := form.readFiles(files); reqErr != nil {
+		return reqErr.response()
+	}
+	ctx, cancel := context.WithTimeout(ctx, h.UploadTimeout)
+	defer cancel()
+	var slot admission.Slot
+	defer slot.Release()
+	op.limiter = h.Admission.Uploads
+	result, err := h.executor.execute(ctx, session, op, &slot)
+	if err != nil {
+		return h.unauthenticated(ctx, err)
+	}
+	resp := response{result: result}
+	if result.hasEffect {
+		resp.status = http.StatusOK // a client must not try again
+	}
+	return resp
+}
+
+// newForm returns a reader of the body of a request.
+func (h *Handler) newForm(r *http.Request, connection *http.ResponseController) multipartReader {
+	_, options, _ := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	body := &progressReader{body: r.Body, connection: connection, timeout: h.StallTimeout, deadline: time.Now().Add(receiveTimeout)}
+	form := multipartReader{body: &io.LimitedReader{R: body}}
+	form.parts = multipart.NewReader(form.body, options["boundary"])
+	return form
+}
+
+// readOperation reads the operation and the map, and prepares the operation in a slot. The
+// memory of both is released before the files are received.
+func (h *Handler) readOperation(ctx context.Context, form multipartReader, timeout time.Duration) (*operation, *fileSet, *response) {
+	operations, reqErr := form.text("operations", maxBody, h.Admission.Bodies)
+	if reqErr != nil {
+		return failUpload(reqErr.response())
+	}
+	defer operations.release()
+	paths, reqErr := form.text("map", maxMap, h.Admission.Bodies)
+	if reqErr != nil {
+		return failUpload(reqErr.response())
+	}
+	defer paths.release()
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	var slot admission.Slot
+	defer slot.Release()
+	if err := slot.Acquire(ctx, h.Admission.Lookups); err != nil {
+		return failUpload(response{result: h.executor.unavailable(ctx, err)})
+	}
+	return h.prepareUpload(ctx, operations.content, paths.content)
+}
+
+func failUpload(r response) (*operation, *fileSet, *response) { return nil, nil, &r }
+
+// prepareUpload checks the operation before its files are read: the viewer must
+// have the permissions of its fields, and its variables must have the files.
+func (h *Handler) prepareUpload(ctx context.Context, operations, paths []byte) (*operation, *fileSet, *response) {
+	request, reqErr := parseJSON(operations, h.MaxValues)
+	if reqErr != nil {
+		return failUpload(reqErr.response())
+	}
+	var parts map[string][]string
+	if reqErr := checkJSON(paths, h.MaxValues); reqErr != nil {
+		return failUpload(reqErr.response())
+	}
+	if decodeJSON(string(paths), &parts) != nil {
+		return failUpload(badRequest("The part map must be a JSON object of lists of paths.").response())
+	}
+	files := &fileSet{budget: h.Admission.Files, maxBytes: h.MaxUpload}
+	if reqErr := files.replaceNulls(request.Variables, parts); reqErr != nil {
+		return failUpload(reqErr.response())
+	}
+	op, errs := h.executor.resolve(ctx, request)
+	if errs != nil {
+		return failUpload(response{result: result{errors: errs}})
+	}
+	for _, path := range slices.Concat(slices.Collect(maps.Values(parts))...) {
+		if !h.takesFile(op.Operation, path) {
+			return failUpload(badRequest("The map has a path that is not a file of the operation.").response())
 		}
-		s.taken += n
-		switch {
-		case size > s.maxBytes:
-			err := apierror.Invalid("must have at most "+strconv.FormatInt(s.maxBytes, 10)+" bytes", target.field...).Present(&gqlerror.Error{})
-			return nil, 0, &requestError{status: http.StatusRequestEntityTooLarge, err: err}
-		case errors.Is(err, io.EOF):
-			return temp, size, nil
-		case err != nil:
-			return nil, 0, readError(err, target.path)
+	}
+	if op.kind() == ast.Subscription {
+		return failUpload(errNotEvents.response())
+	}
+	if errs := h.executor.prepare(ctx, op, request.Variables); errs != nil {
+		return failUpload(response{result: result{errors: errs}})
+	}
+	files.setFields(op.Operation)
+	for _, field := range rootFields(op.Operation.SelectionSet) {
+		if err := h.Authorize(ctx, field.Definition); err != nil {
+			return failUpload(response{result: result{errors: gqlerror.List{h.PresentError(ctx, err)}}})
 		}
 	}
+	return op, files, nil
+}
+
+// rootFields returns the root fields of an operation, even those that the
+// directives @skip and @include exclude.
+func rootFields(set ast.SelectionSet) []*ast.Field {
+	var fields []*ast.Field
+	for _, selection := range set {
+		switch selection := selection.(type) {
+		case *ast.Field:
+			fields = append(fields, selection)
+		case *ast.InlineFragment:
+			fields = append(fields, rootFields(selection.SelectionSet)...)
+		case *ast.FragmentSpread:
+			fields = append(fields, rootFields(selection.Definition.SelectionSet)...)
+		}
+	}
+	return fields
+}
+
+// takesFile reports whether the value at a path such as
+// variables.input.images.0 is of type Upload. A value that is not in a list is the
+// only element where a list is expected, section 3.11 of the specification.
+func (h *Handler) takesFile(operation *ast.OperationDefinition, path string) bool {
+	names := strings.Split(path, ".")
+	if len(names) < 2 {
+		return false
+	}
+	variable := operation.VariableDefinitions.ForName(names[1])
+	if variable == nil {
+		return false
+	}
+	valueType := variable.Type
+	for _, name := range names[2:] {
+		if _, err := strconv.Atoi(name); err == nil && valueType.Elem != nil {
+			valueType = valueType.Elem
+			continue
+		}
+		field := h.Documents.Schema.Types[valueType.Name()].Fields.ForName(name)
+		if field == nil {
+			return false
+		}
+		valueType = field.Type
+	}
+	return valueType.Name() == "Upload"
 }

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/coder/websocket"
+	"github.com/vektah/gqlparser/v2/ast"
 	"github.com/vektah/gqlparser/v2/gqlerror"
 	"golang.org/x/time/rate"
 
@@ -42,18 +43,18 @@ func isWebSocket(r *http.Request) bool {
 }
 
 // serveWebSocket begins to execute the operations that a client sends over a WebSocket,
-// whose origin was checked. It returns at once, since what serves a request takes more
-// memory than a WebSocket needs.
+// whose origin was checked. It returns immediately, so that the server can free the buffers
+// of the request.
 func (h *Handler) serveWebSocket(w http.ResponseWriter, r *http.Request) {
-	end := h.Topics.Begin()
-	if end == nil {
-		errorResponse(http.StatusServiceUnavailable, errStopping).write(w, r, jsonType)
+	done := h.Hub.Register()
+	if done == nil {
+		errorResponse(http.StatusServiceUnavailable, errShutdown).write(w, r, jsonType)
 		return
 	}
-	subscriber, refused := h.newSubscriber(r)
-	if refused != nil {
-		end()
-		refused.response().write(w, r, jsonType)
+	subscriber, reqErr := h.newSubscriber(r)
+	if reqErr != nil {
+		done()
+		reqErr.response().write(w, r, jsonType)
 		return
 	}
 	s := &socket{
@@ -64,10 +65,10 @@ func (h *Handler) serveWebSocket(w http.ResponseWriter, r *http.Request) {
 	ctx = auth.WithAddress(ctx, subscriber.owner.Address)
 	if !s.accept(ctx, w, r, cancel) {
 		cancel()
-		end() // it has responded
+		done() // it has responded
 		return
 	}
-	s.start(ctx, cancel, end)
+	s.start(ctx, cancel, done)
 }
 
 // accept upgrades the connection to a WebSocket, or else responds and returns false. It calls
@@ -95,22 +96,21 @@ func (s *socket) accept(ctx context.Context, w http.ResponseWriter, r *http.Requ
 	return true
 }
 
-// start begins to read messages and to send events. The function end is called when both
-// have ended.
-func (s *socket) start(ctx context.Context, cancel, end func()) {
+// start begins to read messages and to send events. It calls done when both have ended.
+func (s *socket) start(ctx context.Context, cancel, done func()) {
 	var serving sync.WaitGroup
 	serving.Go(func() {
 		defer cancel()
-		s.shut(s.guard(ctx, s.serve))
+		s.closeConnection(s.guard(ctx, s.serve))
 	})
 	go func() {
-		defer end()
+		defer done()
 		err := s.guard(ctx, s.sendEvents)
-		s.shut(err)
+		s.closeConnection(err)
 		cancel()
 		_ = s.connection.CloseNow()
 		serving.Wait()
-		s.close(err)
+		s.unsubscribeAll(err)
 	}()
 }
 
@@ -123,19 +123,19 @@ func (s *socket) allowControl(ctx context.Context) bool {
 // allowMessage counts a message for the rate limit of the client, and reports whether the
 // client may send it.
 func (s *socket) allowMessage(ctx context.Context) bool {
-	return s.handler.Allow == nil || s.handler.Allow(ctx, s.authorization)
+	return s.Allow == nil || s.Allow(ctx, s.authorization)
 }
 
 // guard calls a function and returns its error, or one that closes the connection if it
 // panics.
-func (s *socket) guard(ctx context.Context, do func(context.Context) error) (err error) {
+func (s *socket) guard(ctx context.Context, f func(context.Context) error) (err error) {
 	defer func() {
 		if value := recover(); value != nil {
-			s.handler.Log.ErrorContext(ctx, "panic", "value", value, "stack", string(debug.Stack()))
+			s.Log.ErrorContext(ctx, "panic", "value", value, "stack", string(debug.Stack()))
 			err = errSocketInternal
 		}
 	}()
-	return do(ctx)
+	return f(ctx)
 }
 
 // sendEvents sends events once the client is authenticated.
@@ -143,7 +143,7 @@ func (s *socket) sendEvents(ctx context.Context) error {
 	select {
 	case <-s.initiated:
 		return s.run(ctx, s)
-	case <-s.handler.Topics.Stopping():
+	case <-s.Hub.Done():
 		return errGoAway
 	case <-ctx.Done():
 		return ctx.Err()
@@ -159,21 +159,21 @@ func (s *socket) isInitiated() bool {
 	}
 }
 
-// shut closes the connection if the error says how.
-func (s *socket) shut(err error) {
-	why, ok := errors.AsType[*socketError](err)
+// closeConnection closes the connection if the error says how.
+func (s *socket) closeConnection(err error) {
+	reason, ok := errors.AsType[*socketError](err)
 	switch {
 	case errors.Is(err, errGoAway):
-		why = errSocketGoAway
+		reason = errSocketGoAway
 	case errors.Is(err, errRevoked):
-		why = errSocketForbidden
+		reason = errSocketForbidden
 	case errors.Is(err, errIdle):
-		why = errSocketIdle
+		reason = errSocketIdle
 	case !ok:
 		return
 	}
 	s.inflow.drain()
-	_ = s.connection.Close(why.code, why.reason)
+	_ = s.connection.Close(reason.code, reason.reason)
 }
 
 // serve reads messages until the connection is lost or must be closed.
@@ -181,7 +181,7 @@ func (s *socket) serve(ctx context.Context) error {
 	if s.connection.Subprotocol() == "" {
 		return errSocketNotAcceptable
 	}
-	init := time.AfterFunc(s.handler.InitTimeout, func() { s.shut(errSocketInitTimeout) })
+	init := time.AfterFunc(s.InitTimeout, func() { s.closeConnection(errSocketInitTimeout) })
 	defer init.Stop()
 	for {
 		received, err := s.read(ctx)
@@ -201,22 +201,22 @@ func (s *socket) serve(ctx context.Context) error {
 
 // read reads a message. A client that has not responded to a ping is gone.
 func (s *socket) read(ctx context.Context) (message, error) {
-	ctx, cancel := context.WithTimeout(ctx, 2*s.handler.KeepAlive)
+	ctx, cancel := context.WithTimeout(ctx, 2*s.KeepAlive)
 	defer cancel()
 	if !s.inflow.allow(s.limit + maxOverhead) {
 		return message{}, errInflow
 	}
-	kind, from, err := s.connection.Reader(ctx)
+	kind, reader, err := s.connection.Reader(ctx)
 	switch {
 	case err != nil:
 		return message{}, err
 	case kind != websocket.MessageText:
 		return message{}, errSocketInvalid
 	}
-	text, refused := readBody(from, "The message", s.limit, s.budget)
+	text, reqErr := readBody(reader, "The message", s.limit, s.budget)
 	switch {
-	case refused == nil:
-	case refused.status == http.StatusRequestEntityTooLarge:
+	case reqErr == nil:
+	case reqErr.status == http.StatusRequestEntityTooLarge:
 		return message{}, errSocketTooBig
 	default:
 		return message{}, errSocketBusy // or the connection is lost
@@ -252,7 +252,7 @@ func (s *socket) handleControl(ctx context.Context, received *message) error {
 	case received.Type == "pong" && s.awaitsPong.Swap(false):
 		return nil
 	case received.Type == "complete" && s.has(received.ID):
-		s.leave(received.ID)
+		s.unsubscribe(received.ID)
 		return nil
 	case !s.allowControl(ctx):
 		return errSocketFlood
@@ -282,13 +282,13 @@ func (s *socket) initiate(ctx context.Context, received *message) error {
 	s.authorization = cmp.Or(compactAuthorization(sent.Authorization), s.authorization)
 	viewer, _, err := s.viewer(ctx)
 	switch {
-	case isRefused(err):
+	case auth.IsRefusal(err):
 		return errSocketForbidden
 	case err != nil:
-		_ = s.handler.unauthenticated(ctx, err) // which logs it
+		_ = s.PresentError(ctx, err) // which logs it
 		return errSocketBusy
 	case viewer != nil:
-		s.limit, s.budget = maxBody, s.handler.Admission.Bodies
+		s.limit, s.budget = maxBody, s.Admission.Bodies
 	}
 	s.setOwner(viewer)
 	if err := s.send(ctx, frame("", "connection_ack", nil)); err != nil {
@@ -305,23 +305,27 @@ func (s *socket) execute(ctx context.Context, received *message) error {
 	if !allowed && !s.control.Allow() {
 		return errSocketFlood
 	}
-	ctx, end := s.observe(ctx)
-	record := telemetry.RequestFrom(ctx)
-	var viewer *db.User
-	r := response{errors: gqlerror.List{errRateLimited}}
+	ctx, done := s.observe(ctx)
+	outcome := messageResult{result: result{errors: gqlerror.List{errRateLimited}}}
 	if allowed {
-		r, viewer = s.executeMessage(ctx, received)
+		outcome = s.executeMessage(ctx, received)
 	}
 	received.release()
-	if r.subscription != "" {
-		refused := s.subscribe(ctx, viewer, id, r.subscription, len(id), end)
-		if refused == nil {
+	if outcome.subscription != "" {
+		err := s.subscribe(ctx, outcome.viewer, id, outcome.subscription, len(id), done)
+		if err == nil {
 			return nil
 		}
-		r.errors = gqlerror.List{refused}
+		outcome.errors = gqlerror.List{err}
 	}
-	defer end()
-	defer r.release()
+	defer done()
+	defer outcome.release()
+	return s.sendResult(ctx, id, outcome.result)
+}
+
+// sendResult sends the result of a query or mutation.
+func (s *socket) sendResult(ctx context.Context, id string, r result) error {
+	record := telemetry.RequestFrom(ctx)
 	if len(r.errors) > 0 {
 		record.Code = codeOf(r.errors)
 	}
@@ -334,42 +338,78 @@ func (s *socket) execute(ctx context.Context, received *message) error {
 	return s.send(ctx, frame(id, "complete", nil))
 }
 
-// executeMessage executes the request in the payload of a message, and releases the message
-// once the request is decoded. It also returns the viewer.
-func (s *socket) executeMessage(ctx context.Context, received *message) (response, *db.User) {
-	h := s.handler
-	viewer, _, err := s.viewer(ctx)
-	if err != nil {
-		return h.unauthenticated(ctx, err), nil
+// messageResult is the result of a message: that of a query or mutation, or the text of a
+// subscription and its viewer.
+type messageResult struct {
+	result
+	subscription string
+	viewer       *db.User
+}
+
+// executeMessage executes the request in the payload of a message for the current user, and
+// releases the message once the request is decoded.
+func (s *socket) executeMessage(ctx context.Context, received *message) (outcome messageResult) {
+	ctx, cancel := context.WithTimeout(ctx, s.Timeout)
+	defer cancel()
+	var session *auth.Session // nil if the connection is anonymous
+	var err error
+	if s.authorization != "" {
+		session, err = s.authenticate(ctx, s.authorization)
 	}
+	if err == nil {
+		err = session.Do(ctx, func(viewer *db.User) {
+			outcome.release()
+			outcome = s.executeFor(ctx, session, viewer, received)
+		})
+	}
+	if err != nil {
+		outcome.release()
+		return messageResult{result: s.unauthenticated(ctx, err)}
+	}
+	return outcome
+}
+
+// executeFor executes the request of a message for a viewer.
+func (s *socket) executeFor(ctx context.Context, session *auth.Session, viewer *db.User, received *message) messageResult {
 	if viewer != nil {
 		telemetry.RequestFrom(ctx).UserID = viewer.ID
 	}
-	ctx, cancel := context.WithTimeout(storage.WithBaseURL(auth.WithViewer(ctx, viewer), s.baseURL), h.Timeout)
-	defer cancel()
+	ctx = storage.WithBaseURL(auth.WithViewer(ctx, viewer), s.baseURL)
 	var slot admission.Slot
 	defer slot.Release()
-	if err := slot.Move(ctx, h.Admission.Lookups); err != nil {
-		return h.unavailable(ctx, err), viewer
+	if err := slot.Acquire(ctx, s.Admission.Lookups); err != nil {
+		return messageResult{result: s.unavailable(ctx, err)}
 	}
-	request, refused := h.fromJSON(received.Payload)
-	received.release()
-	if refused != nil {
-		return refused.response(), viewer
+	request, reqErr := received.decode(s.MaxValues)
+	if reqErr != nil {
+		return messageResult{result: result{errors: gqlerror.List{reqErr.err}}}
 	}
-	request.can = accepted{jsonType, true}
-	return h.run(ctx, client{}, http.MethodPost, request, &slot, nil), viewer
+	op, errs := s.resolve(ctx, request)
+	if errs == nil {
+		errs = s.prepare(ctx, op, request.Variables)
+	}
+	if errs != nil {
+		return messageResult{result: result{errors: errs}}
+	}
+	if op.kind() == ast.Subscription {
+		return messageResult{subscription: request.subscription(op), viewer: viewer}
+	}
+	executed, err := s.executor.execute(ctx, session, op, &slot)
+	if err != nil {
+		return messageResult{result: s.unauthenticated(ctx, err)}
+	}
+	return messageResult{result: executed}
 }
 
-// observe makes an operation known to log, metrics and traces, as a request of its own,
-// until end is called.
-func (s *socket) observe(ctx context.Context) (_ context.Context, end func()) {
-	h, connection, began := s.handler, telemetry.RequestFrom(ctx), time.Now()
+// observe logs, measures and traces an operation as a request of its own, until done is
+// called.
+func (s *socket) observe(ctx context.Context) (_ context.Context, done func()) {
+	connection, start := telemetry.RequestFrom(ctx), time.Now()
 	record := &telemetry.Request{ID: connection.ID, Method: connection.Method, Path: connection.Path, Client: connection.Client, API: telemetry.GraphQL}
-	ctx = db.WithQueryCounter(h.Watch.Begin(telemetry.WithRequest(ctx, record), nil, record), &record.Statements)
+	ctx = db.WithQueryCounter(s.Watch.Begin(telemetry.WithRequest(ctx, record), nil, record), &record.Statements)
 	return ctx, func() {
-		record.Duration = time.Since(began)
-		h.Watch.End(ctx, record)
-		record.Log(ctx, h.Log.Handler())
+		record.Duration = time.Since(start)
+		s.Watch.End(ctx, record)
+		record.Log(ctx, s.Log.Handler())
 	}
 }

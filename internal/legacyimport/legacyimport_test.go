@@ -121,7 +121,7 @@ func TestRecorded(t *testing.T) {
 			t.Errorf("%d runs changed something", m.changes)
 		}
 		resolver := &graph.Resolver{DB: database}
-		server := httptest.NewServer(compat.New(resolver.Query(), auth.NewAuthenticator(database, nil, auth.Options{Timeout: time.Minute, MaxAge: time.Minute}), compat.Options{
+		server := httptest.NewServer(compat.New(resolver.Query(), auth.New(database, nil, auth.Options{Timeout: time.Minute, MaxAge: time.Minute}), compat.Options{
 			Admission: admission.New(256, 4, 8<<20, nil), Timeout: time.Minute, Log: slog.New(slog.DiscardHandler),
 		}))
 		t.Cleanup(server.Close)

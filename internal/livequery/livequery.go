@@ -19,30 +19,29 @@ import (
 )
 
 const (
-	// executing is the number of events that are executed at a time. It is small, so
-	// that queries need not wait when a change concerns many topics.
-	executing = 8
-	// pause is the time between two events of a topic, so that one that changes all
+	// maxExecuting is the number of queries that are executed at a time. It is small, so
+	// that requests need not wait when a change affects many queries.
+	maxExecuting = 8
+	// pause is the time between two executions of a query, so that a query that changes all
 	// the time does not keep all its subscribers busy.
 	pause = 50 * time.Millisecond
-	// retryDelay is the least time between two executions that fail.
+	// retryDelay is the minimum time between two executions that fail.
 	retryDelay = 500 * time.Millisecond
 )
 
 // Errors of Subscribe.
 var (
-	ErrOff      = errors.New("subscriptions are off")
-	ErrNotHeard = errors.New("changes of the database are not heard")
-	ErrLimit    = errors.New("there are too many subscriptions")
-	ErrStopping = errors.New("the server is shutting down")
+	ErrOff          = errors.New("subscriptions are off")
+	ErrDisconnected = errors.New("the change feed is disconnected")
+	ErrLimit        = errors.New("there are too many subscriptions")
+	ErrShutdown     = errors.New("the server is shutting down")
 )
 
-// Key tells topics apart: by what is executed, and by all that its result depends on
-// besides the database.
+// Key identifies a query: its text, and everything on which its result depends besides the
+// database.
 type Key [32]byte
 
-// Result is the result of an execution: a response, or errors that end the
-// subscription.
+// Result is the result of an execution: a response, or errors that end the subscription.
 type Result struct {
 	Payload []byte
 	Errors  gqlerror.List // without a payload; nil if the server is busy
@@ -50,71 +49,72 @@ type Result struct {
 	Err     error         // admission.ErrShare if the payload does not fit into a share
 }
 
-// Options configure Topics.
+// Options configure a Hub.
 type Options struct {
 	Feed   *changefeed.Feed  // nil if subscriptions are off
-	MaxAge time.Duration     // of a result, whatever the feed proves
+	MaxAge time.Duration     // of a result, whatever the feed says
 	Limit  int               // subscriptions
-	Budget *admission.Budget // of the memory of topics, of their latest results and of their subscriptions
+	Budget *admission.Budget // of the memory of queries, of their latest results and of their subscriptions
 	Parts  int               // of Limit and Budget; an owner may hold one part; 0 means 1
 }
 
-// Topics holds what is subscribed to.
-type Topics struct {
+// Hub holds the active live queries.
+type Hub struct {
 	options   Options
-	ctx       context.Context //nolint:containedctx // of all topics, which no request outlives
-	stop      context.CancelFunc
+	ctx       context.Context //nolint:containedctx // of all queries, which no request outlives
+	cancel    context.CancelFunc
 	executing chan struct{}
 	running   sync.WaitGroup
 
 	subscriptions *admission.Shares // numbers
 	memory        *admission.Shares // bytes
 
-	mu      sync.Mutex
-	topics  map[Key]*topic
-	stopped bool
-	dropped atomic.Int64
+	mu       sync.Mutex
+	queries  map[Key]*query
+	shutdown bool
+	dropped  atomic.Int64
 }
 
-// New returns Topics without subscriptions.
-func New(options Options) *Topics {
-	t := &Topics{
-		options: options, executing: make(chan struct{}, executing), topics: map[Key]*topic{},
+// New returns a Hub without queries.
+func New(options Options) *Hub {
+	h := &Hub{
+		options: options, executing: make(chan struct{}, maxExecuting), queries: map[Key]*query{},
 		subscriptions: admission.NewShares(admission.NewBudget(int64(options.Limit), nil), options.Parts),
 		memory:        admission.NewShares(options.Budget, options.Parts),
 	}
-	t.ctx, t.stop = context.WithCancel(context.Background())
-	return t
+	h.ctx, h.cancel = context.WithCancel(context.Background())
+	return h
 }
 
-// Stopping is closed by Stop.
-func (t *Topics) Stopping() <-chan struct{} { return t.ctx.Done() }
+// Done is closed by Shutdown.
+func (h *Hub) Done() <-chan struct{} { return h.ctx.Done() }
 
-// Stop ends all topics, and with them their subscribers.
-func (t *Topics) Stop() {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.stopped = true
-	t.stop()
+// Shutdown ends all queries, and with them their subscribers. It does not wait.
+func (h *Hub) Shutdown() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.shutdown = true
+	h.cancel()
 }
 
-// Begin makes Wait wait until the caller calls the function that it returns, which is
-// nil after Stop.
-func (t *Topics) Begin() (end func()) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.stopped {
+// Register adds a connection for which Wait waits. It returns the function to call when the
+// connection is closed, or nil after Shutdown.
+func (h *Hub) Register() (done func()) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.shutdown {
 		return nil
 	}
-	t.running.Add(1)
-	return t.running.Done
+	h.running.Add(1)
+	return h.running.Done
 }
 
-// Wait waits until everything has ended after Stop. The error is that of ctx.
-func (t *Topics) Wait(ctx context.Context) error {
+// Wait waits until all queries and connections have ended after Shutdown. The error is that
+// of ctx.
+func (h *Hub) Wait(ctx context.Context) error {
 	ended := make(chan struct{})
 	go func() {
-		t.running.Wait()
+		h.running.Wait()
 		close(ended)
 	}()
 	select {
@@ -125,31 +125,31 @@ func (t *Topics) Wait(ctx context.Context) error {
 	}
 }
 
-// Stats is the state of Topics.
+// Stats is the state of a Hub.
 type Stats struct {
-	Subscriptions, Topics int
-	Limit                 int   // subscriptions
-	Dropped               int64 // subscriptions of clients that did not read
+	Subscriptions, Queries int
+	Limit                  int   // subscriptions
+	Dropped                int64 // subscriptions of clients that did not read
 }
 
 // Stats returns the state.
-func (t *Topics) Stats() Stats {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return Stats{int(t.subscriptions.Stats().Taken), len(t.topics), t.options.Limit, t.dropped.Load()}
+func (h *Hub) Stats() Stats {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return Stats{int(h.subscriptions.Stats().Reserved), len(h.queries), h.options.Limit, h.dropped.Load()}
 }
 
-// Dropped counts subscriptions of a client that did not read its events.
-func (t *Topics) Dropped(subscriptions int) { t.dropped.Add(int64(subscriptions)) }
+// CountDropped counts the subscriptions of a client that did not read its events.
+func (h *Hub) CountDropped(subscriptions int) { h.dropped.Add(int64(subscriptions)) }
 
-// topic is what several subscribers see. Its own goroutine executes it.
-type topic struct {
-	hub     *Topics
+// query is a live query. Its goroutine executes it, once for all its subscribers.
+type query struct {
+	hub     *Hub
 	key     Key
 	text    string
 	execute func(ctx context.Context, text string) Result
 	cancel  context.CancelFunc
-	latest  atomic.Pointer[state] // nil until it was executed
+	latest  atomic.Pointer[state] // nil until the first execution
 
 	// hub.mu guards the following fields.
 	subscribers map[*Subscription]struct{}
@@ -157,149 +157,149 @@ type topic struct {
 	size        int64           // bytes of memory that the holder holds
 }
 
-// state is what a topic was at a mark of the feed.
+// state is the result of a query at a revision.
 type state struct {
 	Result
-	number int // of the result, from 1
-	mark   changefeed.Mark
-	tags   changefeed.Tags
+	number   int // of the result, from 1
+	revision changefeed.Revision
+	readSet  changefeed.ReadSet
 }
 
 // Request describes a subscription and its owner.
 type Request struct {
 	Key     Key
-	Text    string                               // what is executed
+	Text    string                               // of the query
 	Execute func(context.Context, string) Result // executes the text
 	Notify  func()                               // must not block
 	Owner   admission.Owner                      // of the subscription
 	Size    int                                  // bytes of memory that the subscriber keeps with the subscription
 }
 
-// Subscription is the subscription of one subscriber to a topic.
+// Subscription is the subscription of one subscriber to a query.
 type Subscription struct {
-	topic  *topic
-	notify func()
-	owner  admission.Owner
-	size   int64 // bytes of memory
-	since  changefeed.Mark
-	seen   int // number of the last result
+	query    *query
+	notify   func()
+	owner    admission.Owner
+	size     int64               // bytes of memory
+	revision changefeed.Revision // when the subscription began
+	sent     int                 // number of the last result
 }
 
-// Subscribe subscribes to the topic of a key. If there is none yet it begins, and Execute
-// is called when what it read may have changed. Notify is called when there may be a new
-// result, and when the rights of viewers may have changed. The error is one of this
-// package, admission.ErrBusy or admission.ErrShare.
-func (t *Topics) Subscribe(r Request) (*Subscription, error) {
-	if t.options.Feed == nil {
+// Subscribe subscribes to the query of a key, and starts the query if there is none. It
+// calls Execute whenever rows of the query's read set may have changed, and Notify when
+// there may be a new result, or when the rights of users may have changed. The error is an
+// error of this package, admission.ErrBusy or admission.ErrShare.
+func (h *Hub) Subscribe(r Request) (*Subscription, error) {
+	if h.options.Feed == nil {
 		return nil, ErrOff
 	}
-	since := t.options.Feed.Mark()
-	if since == 0 {
-		return nil, ErrNotHeard
+	revision := h.options.Feed.Sync()
+	if revision == 0 {
+		return nil, ErrDisconnected
 	}
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.stopped {
-		return nil, ErrStopping
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.shutdown {
+		return nil, ErrShutdown
 	}
-	s := &Subscription{notify: r.Notify, owner: r.Owner, size: subscriptionOverhead + int64(r.Size), since: since}
-	if err := t.reserve(s); err != nil {
+	s := &Subscription{notify: r.Notify, owner: r.Owner, size: subscriptionOverhead + int64(r.Size), revision: revision}
+	if err := h.reserve(s); err != nil {
 		return nil, err
 	}
-	if s.topic = t.topics[r.Key]; s.topic == nil {
+	if s.query = h.queries[r.Key]; s.query == nil {
 		var err error
-		if s.topic, err = t.begin(r); err != nil {
-			t.release(s)
+		if s.query, err = h.start(r); err != nil {
+			h.release(s)
 			return nil, err
 		}
 	}
-	s.topic.subscribers[s] = struct{}{}
+	s.query.subscribers[s] = struct{}{}
 	return s, nil
 }
 
-// Text returns the text that the topic executes, which its subscribers share.
-func (s *Subscription) Text() string { return s.topic.text }
+// Text returns the text of the query, which its subscribers share.
+func (s *Subscription) Text() string { return s.query.text }
 
-// Next returns the latest result, unless it was returned before, or is older than the
-// subscription and not current: then there will be another one.
+// Next returns the latest result, or nil if it was returned before. It also returns nil if
+// the result is older than the subscription and stale: a newer result will follow.
 func (s *Subscription) Next() *Result {
-	latest := s.topic.latest.Load()
-	if latest == nil || latest.number == s.seen {
+	latest := s.query.latest.Load()
+	if latest == nil || latest.number == s.sent {
 		return nil
 	}
-	if s.seen == 0 && latest.Payload != nil && latest.mark < s.since && !s.topic.hub.options.Feed.Current(latest.mark, latest.tags) {
+	if s.sent == 0 && latest.Payload != nil && latest.revision < s.revision && !s.query.hub.options.Feed.IsCurrent(latest.revision, latest.readSet) {
 		return nil
 	}
-	s.seen = latest.number
+	s.sent = latest.number
 	return &latest.Result
 }
 
 // Repeat makes Next return the latest result once more.
-func (s *Subscription) Repeat() { s.seen = 0 }
+func (s *Subscription) Repeat() { s.sent = 0 }
 
-// Leave ends the subscription, unless it has ended.
-func (s *Subscription) Leave() {
-	t := s.topic.hub
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if _, ok := s.topic.subscribers[s]; !ok {
+// Unsubscribe ends the subscription, unless it has ended.
+func (s *Subscription) Unsubscribe() {
+	h := s.query.hub
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if _, ok := s.query.subscribers[s]; !ok {
 		return
 	}
-	t.release(s)
-	delete(s.topic.subscribers, s)
-	if len(s.topic.subscribers) == 0 {
-		s.topic.end()
+	h.release(s)
+	delete(s.query.subscribers, s)
+	if len(s.query.subscribers) == 0 {
+		s.query.close()
 		return
 	}
-	s.topic.replaceHolder(s.owner)
+	s.query.replaceHolder(s.owner)
 }
 
-// begin begins to execute a topic, which outlives the request of its first subscriber. The
-// caller holds the lock.
-func (t *Topics) begin(r Request) (*topic, error) {
-	newTopic := &topic{
-		hub: t, key: r.Key, text: r.Text, execute: r.Execute, subscribers: map[*Subscription]struct{}{},
-		holder: r.Owner, size: topicOverhead + int64(len(r.Text)),
+// start starts a query, which outlives the request of its first subscriber. The caller
+// holds the lock.
+func (h *Hub) start(r Request) (*query, error) {
+	q := &query{
+		hub: h, key: r.Key, text: r.Text, execute: r.Execute, subscribers: map[*Subscription]struct{}{},
+		holder: r.Owner, size: queryOverhead + int64(len(r.Text)),
 	}
-	if err := t.memory.Reserve(r.Owner, newTopic.size); err != nil {
+	if err := h.memory.Reserve(r.Owner, q.size); err != nil {
 		return nil, err
 	}
-	t.topics[r.Key] = newTopic
-	ctx, cancel := context.WithCancel(t.ctx)
-	newTopic.cancel = cancel
-	t.running.Go(func() { newTopic.run(ctx) })
-	return newTopic, nil
+	h.queries[r.Key] = q
+	ctx, cancel := context.WithCancel(h.ctx)
+	q.cancel = cancel
+	h.running.Go(func() { q.run(ctx) })
+	return q, nil
 }
 
-// end makes the next subscriber begin another topic. The caller holds hub.mu.
-func (t *topic) end() {
-	t.cancel()
-	if t.hub.topics[t.key] == t {
-		delete(t.hub.topics, t.key)
+// close ends the query. The next subscriber starts a new one. The caller holds hub.mu.
+func (q *query) close() {
+	q.cancel()
+	if q.hub.queries[q.key] == q {
+		delete(q.hub.queries, q.key)
 	}
 }
 
-// run executes the topic until it ends.
-func (t *topic) run(ctx context.Context) {
-	defer t.release()
+// run executes the query until it ends.
+func (q *query) run(ctx context.Context) {
+	defer q.release()
 	for {
-		next := t.next(ctx)
+		next := q.next(ctx)
 		if ctx.Err() != nil {
 			return
 		}
-		if err := t.resize(cap(next.Payload)); err != nil {
+		if err := q.resize(cap(next.Payload)); err != nil {
 			next.Result = Result{Failed: errors.Is(err, admission.ErrBusy), Err: err}
 		}
-		if next.Failed && t.latest.Load() != nil { // the subscribers need not know
+		if next.Failed && q.latest.Load() != nil { // the subscribers need not know
 			sleep(ctx, retryDelay+rand.N(retryDelay))
 			continue
 		}
-		t.publish(next)
+		q.publish(next)
 		if next.Payload == nil {
 			return
 		}
 		sleep(ctx, pause)
-		t.wait(ctx, next)
+		q.wait(ctx, next)
 		if ctx.Err() != nil {
 			return
 		}
@@ -307,46 +307,46 @@ func (t *topic) run(ctx context.Context) {
 }
 
 // wait returns when a result may have changed, or has reached its maximum age.
-func (t *topic) wait(ctx context.Context, result *state) {
-	ctx, cancel := context.WithTimeout(ctx, t.hub.options.MaxAge)
+func (q *query) wait(ctx context.Context, result *state) {
+	ctx, cancel := context.WithTimeout(ctx, q.hub.options.MaxAge)
 	defer cancel()
-	for result.mark == 0 && t.hub.options.Feed.Heard() == 0 && ctx.Err() == nil {
+	for result.revision == 0 && q.hub.options.Feed.Latest() == 0 && ctx.Err() == nil {
 		sleep(ctx, retryDelay)
 	}
-	if result.mark != 0 {
-		_ = t.hub.options.Feed.Wait(ctx, result.mark, result.tags)
+	if result.revision != 0 {
+		_ = q.hub.options.Feed.Wait(ctx, result.revision, result.readSet)
 	}
 }
 
-// next executes the topic once.
-func (t *topic) next(ctx context.Context) *state {
+// next executes the query once.
+func (q *query) next(ctx context.Context) *state {
 	select {
-	case t.hub.executing <- struct{}{}:
-		defer func() { <-t.hub.executing }()
+	case q.hub.executing <- struct{}{}:
+		defer func() { <-q.hub.executing }()
 	case <-ctx.Done():
 		return nil
 	}
-	mark := t.hub.options.Feed.Heard()
-	ctx, reads := db.RecordReads(ctx)
-	return &state{t.execute(ctx, t.text), 1, mark, t.hub.options.Feed.Tags(reads)}
+	revision := q.hub.options.Feed.Latest()
+	ctx, set := db.WithReadSet(ctx)
+	return &state{q.execute(ctx, q.text), 1, revision, q.hub.options.Feed.Compact(set)}
 }
 
-// publish notifies the subscribers of a result, and keeps it if it differs from the
-// last one. One without a payload ends the topic.
-func (t *topic) publish(next *state) {
-	if last := t.latest.Load(); last != nil {
+// publish notifies the subscribers of a result, and keeps the result if it differs from the
+// last one. A result without a payload ends the query.
+func (q *query) publish(next *state) {
+	if last := q.latest.Load(); last != nil {
 		next.number = last.number
 		if !bytes.Equal(next.Payload, last.Payload) {
 			next.number++
 		}
 	}
-	t.latest.Store(next)
-	t.hub.mu.Lock()
-	defer t.hub.mu.Unlock()
+	q.latest.Store(next)
+	q.hub.mu.Lock()
+	defer q.hub.mu.Unlock()
 	if next.Payload == nil {
-		t.end()
+		q.close()
 	}
-	for s := range t.subscribers {
+	for s := range q.subscribers {
 		s.notify()
 	}
 }

@@ -8,72 +8,72 @@ import (
 
 // Approximate memory in bytes.
 const (
-	topicOverhead        = 8 << 10 // of a topic without its texts
+	queryOverhead        = 8 << 10 // of a query without its texts
 	subscriptionOverhead = 1 << 10 // of a subscription, including its state in the subscriber
 )
 
 // reserve counts a subscription and its memory for its owner. The error is ErrLimit,
 // admission.ErrBusy or admission.ErrShare.
-func (t *Topics) reserve(s *Subscription) error {
-	err := t.subscriptions.Reserve(s.owner, 1)
+func (h *Hub) reserve(s *Subscription) error {
+	err := h.subscriptions.Reserve(s.owner, 1)
 	if errors.Is(err, admission.ErrBusy) {
 		return ErrLimit
 	}
 	if err != nil {
 		return err
 	}
-	if err := t.memory.Reserve(s.owner, s.size); err != nil {
-		t.subscriptions.Release(s.owner, 1)
+	if err := h.memory.Reserve(s.owner, s.size); err != nil {
+		h.subscriptions.Release(s.owner, 1)
 		return err
 	}
 	return nil
 }
 
 // release undoes reserve.
-func (t *Topics) release(s *Subscription) {
-	t.subscriptions.Release(s.owner, 1)
-	t.memory.Release(s.owner, s.size)
+func (h *Hub) release(s *Subscription) {
+	h.subscriptions.Release(s.owner, 1)
+	h.memory.Release(s.owner, s.size)
 }
 
 // resize reserves memory for a result of n bytes in place of the latest one. If the holder
 // has used up its share, the owner of another subscription becomes the holder.
-func (t *topic) resize(n int) error {
-	t.hub.mu.Lock()
-	defer t.hub.mu.Unlock()
-	budget, newSize := t.hub.memory, topicOverhead+int64(len(t.text)+n)
-	err := budget.Reserve(t.holder, newSize-t.size)
-	for s := range t.subscribers {
+func (q *query) resize(n int) error {
+	q.hub.mu.Lock()
+	defer q.hub.mu.Unlock()
+	budget, newSize := q.hub.memory, queryOverhead+int64(len(q.text)+n)
+	err := budget.Reserve(q.holder, newSize-q.size)
+	for s := range q.subscribers {
 		if !errors.Is(err, admission.ErrShare) {
 			break
 		}
 		if err = budget.Reserve(s.owner, newSize); err == nil {
-			budget.Release(t.holder, t.size)
-			t.holder, t.size = s.owner, newSize
+			budget.Release(q.holder, q.size)
+			q.holder, q.size = s.owner, newSize
 		}
 	}
 	if err == nil {
-		t.size = newSize
+		q.size = newSize
 	}
 	return err
 }
 
 // replaceHolder makes the owner of a remaining subscription the holder, if former, whose
 // subscription has ended, is the holder. The caller holds hub.mu.
-func (t *topic) replaceHolder(former admission.Owner) {
-	if t.holder != former {
+func (q *query) replaceHolder(former admission.Owner) {
+	if q.holder != former {
 		return
 	}
-	for s := range t.subscribers {
-		t.hub.memory.Move(t.size, t.holder, s.owner)
-		t.holder = s.owner
+	for s := range q.subscribers {
+		q.hub.memory.Transfer(q.size, q.holder, s.owner)
+		q.holder = s.owner
 		return
 	}
 }
 
-// release releases the memory of a topic that has ended.
-func (t *topic) release() {
-	t.hub.mu.Lock()
-	defer t.hub.mu.Unlock()
-	t.hub.memory.Release(t.holder, t.size)
-	t.size = 0
+// release releases the memory of a query that has ended.
+func (q *query) release() {
+	q.hub.mu.Lock()
+	defer q.hub.mu.Unlock()
+	q.hub.memory.Release(q.holder, q.size)
+	q.size = 0
 }

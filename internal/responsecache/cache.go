@@ -6,27 +6,25 @@ import (
 	"context"
 	"encoding/binary"
 	"math"
-	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/hashicorp/golang-lru/v2/simplelru"
 
-	"portfolio/db"
 	"portfolio/internal/changefeed"
 )
 
-// Response is a finished response. It is shared, so nothing of it may be modified.
+// Response is a complete response. Requests share it, so it must not be modified.
 type Response struct {
 	Body               []byte
 	ContentLength      []string // values of headers
 	ETag, CacheControl []string // nil if there are none
 	Type, Operation    string   // of GraphQL
 	Cost               float64  // of the operation
-	mark               changefeed.Mark
-	tags               changefeed.Tags
-	began              time.Time // when its rows began to be read
+	revision           changefeed.Revision
+	readSet            changefeed.ReadSet
+	start              time.Time // of its fill
 	size               int64
 }
 
@@ -38,205 +36,116 @@ type Cache struct {
 
 	hits, misses atomic.Int64
 
-	mu      sync.Mutex
-	stored  *simplelru.LRU[Key, *Response]
-	bytes   int64
-	reading map[Key]*Reading
-	seen    *[seenKeys]uint32
+	mu        sync.Mutex
+	responses *simplelru.LRU[Key, *Response]
+	bytes     int64
+	fills     map[Key]*Fill
+	seen      *[seenKeys]uint32
 }
 
 const (
-	// overhead is the memory of a response in bytes without its body and tags.
+	// overhead is the memory of a response in bytes without its body and read set.
 	overhead = 600
-	// maxShare of the cache is the size of the largest response that is stored.
+	// maxShare of the cache is the size of the largest response that is cached.
 	maxShare = 16
-	// heldFactor is the bytes of memory for a byte of the cache: what was removed is
+	// heldFactor is the bytes of memory for a byte of the cache: a removed response is
 	// garbage for a while.
 	heldFactor = 2
 )
 
 // Options configure a Cache.
 type Options struct {
-	Limit  int64          // bytes; 0 for no cache
-	MaxAge time.Duration  // of a response, whatever the feed proves
-	Hold   func(by int64) // called with each change of the memory in bytes, unless nil
+	Limit  int64         // bytes; 0 for no cache
+	MaxAge time.Duration // of a response, whatever the feed says
+	Hold   func(int64)   // called with each change of the memory in bytes, unless nil
 }
 
-// New returns a cache for responses made of rows whose changes are heard by the feed. It
-// returns nil if the limit is 0 or there is no feed.
+// New returns a cache for responses whose changes the feed receives. It returns nil if the
+// limit is 0 or there is no feed.
 func New(changes *changefeed.Feed, options Options) *Cache {
 	if changes == nil || options.Limit == 0 {
 		return nil
 	}
-	c := &Cache{feed: changes, options: options, reading: map[Key]*Reading{}, seen: new([seenKeys]uint32)}
-	c.stored, _ = simplelru.NewLRU(math.MaxInt, func(_ Key, removed *Response) { c.bytes -= removed.size }) // fails only for a size below 1
+	c := &Cache{feed: changes, options: options, fills: map[Key]*Fill{}, seen: new([seenKeys]uint32)}
+	c.responses, _ = simplelru.NewLRU(math.MaxInt, func(_ Key, removed *Response) { c.bytes -= removed.size }) // fails only for a size below 1
 	return c
 }
 
-// Find returns the response to requests with this key if the proof, which began when the
-// request came, proves that it is current. Otherwise the caller makes it, tells the
-// Reading, which is nil if the response cannot be stored, and ends it. If another request
-// is making the response, Find waits for that.
-func (c *Cache) Find(ctx context.Context, key Key, proof changefeed.Proof) (*Response, *Reading) {
-	if c == nil || proof.Mark() == 0 {
-		return nil, nil
+// Do returns the response for a key, if the cache has it, or another request is building
+// it, and the barrier, which the request began, proves it current. Otherwise Do calls fill,
+// which responds itself, and returns nil.
+func (c *Cache) Do(ctx context.Context, key Key, barrier changefeed.Barrier, fill func(context.Context, *Fill)) *Response {
+	if c == nil || barrier.Revision() == 0 {
+		fill(ctx, new(Fill))
+		return nil
 	}
 	c.mu.Lock()
-	found, _ := c.stored.Get(key)
+	cached, _ := c.responses.Get(key)
 	c.mu.Unlock()
-	if c.isProven(found, proof) {
+	if c.isProven(cached, barrier) {
 		c.hits.Add(1)
-		return found, nil
+		return cached
 	}
-	running, own := c.join(key, proof.Mark(), found != nil)
-	if running != nil {
-		select {
-		case <-running.done:
-		case <-ctx.Done():
-		}
-		if found = running.result.Load(); c.isProven(found, proof) {
+	f, inFlight := c.join(key, barrier.Revision(), cached != nil)
+	if inFlight != nil {
+		if cached = inFlight.wait(ctx); c.isProven(cached, barrier) {
 			c.hits.Add(1)
-			return found, nil
+			return cached
 		}
 	}
 	c.misses.Add(1)
-	return nil, own
+	defer f.end()
+	fill(f.track(ctx), f)
+	return nil
 }
 
-// isProven reports whether there is a response, which is current by a proof. It does not
-// wait for the proof if the response is known to be stale.
-func (c *Cache) isProven(r *Response, proof changefeed.Proof) bool {
-	return r != nil && c.isCurrent(r) && proof.Wait() != 0 && c.isCurrent(r)
+// isProven reports whether there is a response, which the barrier proves current. It does
+// not wait for the barrier if the response is known to be stale.
+func (c *Cache) isProven(r *Response, barrier changefeed.Barrier) bool {
+	return r != nil && c.isCurrent(r) && barrier.Wait() != 0 && c.isCurrent(r)
 }
 
 func (c *Cache) isCurrent(r *Response) bool {
-	return time.Since(r.began) < c.options.MaxAge && c.feed.Current(r.mark, r.tags)
+	return time.Since(r.start) < c.options.MaxAge && c.feed.IsCurrent(r.revision, r.readSet)
 }
 
-// join returns the reading of a key that another request has begun, or else begins one
-// unless its response cannot be stored. The response is stored at the second sight of its
-// key, so one that is asked for once costs no memory.
-func (c *Cache) join(key Key, mark changefeed.Mark, wasStored bool) (running, own *Reading) {
+// join returns a fill for a request, and the fill in flight for the same key, if any. The
+// response is not shared if a fill is in flight, or the key is forbidden. A key is cached on its second request, so one-off requests take no memory.
+func (c *Cache) join(key Key, revision changefeed.Revision, wasCached bool) (f, inFlight *Fill) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	before := c.see(key)
-	if before == refused {
-		return nil, nil
+	state := c.see(key)
+	if state == forbidden {
+		return new(Fill), nil
 	}
-	if running = c.reading[key]; running != nil {
-		if running.waiting++; running.waiting == 1 {
-			running.done = make(chan struct{})
+	if inFlight = c.fills[key]; inFlight != nil {
+		if inFlight.waiting++; inFlight.waiting == 1 {
+			inFlight.done = make(chan struct{})
 		}
-		return running, nil
+		return new(Fill), inFlight
 	}
-	own = &Reading{cache: c, key: key, mark: mark, began: time.Now(), store: wasStored || before == seen}
-	c.reading[key] = own
-	return nil, own
+	f = &Fill{cache: c, key: key, revision: revision, start: time.Now(), keep: wasCached || state == seen}
+	c.fills[key] = f
+	return f, nil
 }
 
-// Reading is a response that is being made, for which others may wait. A nil Reading is
-// one that nobody waits for and that is not stored.
-type Reading struct {
-	cache  *Cache
-	key    Key
-	mark   changefeed.Mark
-	began  time.Time
-	reads  *db.Reads
-	result atomic.Pointer[Response]
-
-	// Guarded by the cache's mutex.
-	store   bool // in the cache
-	waiting int
-	done    chan struct{} // nil if nobody has waited
-	ended   bool
-}
-
-// Record returns the context under which the rows of the response are read.
-func (r *Reading) Record(ctx context.Context) context.Context {
-	if r == nil {
-		return ctx
-	}
-	ctx, r.reads = db.RecordReads(ctx)
-	return ctx
-}
-
-// IsWanted reports whether anybody wants the response. If not, the reading ends.
-func (r *Reading) IsWanted() bool {
-	if r == nil {
-		return false
-	}
-	r.cache.mu.Lock()
-	defer r.cache.mu.Unlock()
-	if !r.store && r.waiting == 0 {
-		r.end()
-	}
-	return !r.ended
-}
-
-// Store gives the response to those who wait, and stores it unless what it was made of
-// has changed meanwhile.
-func (r *Reading) Store(made *Response) {
-	c := r.cache
-	made.mark, made.began, made.tags = r.mark, r.began, c.feed.Tags(r.reads)
-	made.ContentLength = []string{strconv.Itoa(len(made.Body))}
-	made.size = int64(overhead + cap(made.Body) + made.tags.Size() + len(made.Operation))
-	if c.isCurrent(made) {
-		c.add(r.key, made)
-	}
-	r.result.Store(made)
-	r.End()
-}
-
-// Refuse ends the reading, since the response to requests with this key must not be stored.
-func (r *Reading) Refuse() {
-	if r == nil {
-		return
-	}
-	r.cache.mu.Lock()
-	defer r.cache.mu.Unlock()
-	r.cache.refuse(r.key)
-	r.end()
-}
-
-// End ends the reading. Those who wait make the response themselves unless it was stored.
-func (r *Reading) End() {
-	if r == nil {
-		return
-	}
-	r.cache.mu.Lock()
-	defer r.cache.mu.Unlock()
-	r.end()
-}
-
-// end is End for a caller who holds the lock.
-func (r *Reading) end() {
-	if r.ended {
-		return
-	}
-	r.ended = true
-	delete(r.cache.reading, r.key)
-	if r.done != nil {
-		close(r.done)
-	}
-}
-
-// add stores a response in place of those that were used least recently.
-func (c *Cache) add(key Key, made *Response) {
-	if made.size > c.options.Limit/maxShare {
+// add caches a response in place of those that were used least recently.
+func (c *Cache) add(key Key, r *Response) {
+	if r.size > c.options.Limit/maxShare {
 		return
 	}
 	c.mu.Lock()
-	before := c.bytes
-	c.stored.Remove(key)
-	for c.bytes+made.size > c.options.Limit {
-		c.stored.RemoveOldest()
+	previous := c.bytes
+	c.responses.Remove(key)
+	for c.bytes+r.size > c.options.Limit {
+		c.responses.RemoveOldest()
 	}
-	c.stored.Add(key, made)
-	c.bytes += made.size
-	by := c.bytes - before
+	c.responses.Add(key, r)
+	c.bytes += r.size
+	change := c.bytes - previous
 	c.mu.Unlock()
-	if c.options.Hold != nil && by != 0 {
-		c.options.Hold(heldFactor * by)
+	if c.options.Hold != nil && change != 0 {
+		c.options.Hold(heldFactor * change)
 	}
 }
 
@@ -254,38 +163,38 @@ func (c *Cache) Stats() Stats {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return Stats{c.stored.Len(), c.bytes, c.options.Limit, c.hits.Load(), c.misses.Load()}
+	return Stats{c.responses.Len(), c.bytes, c.options.Limit, c.hits.Load(), c.misses.Load()}
 }
 
-// seenKeys is the number of keys that are remembered, in 256 KiB.
+// seenKeys is the number of keys whose state is kept, in 256 KiB.
 const seenKeys = 1 << 16
 
-// What is known of a key. A new key takes the place of another one.
+// States of a key. A new key takes the place of an older one.
 const (
 	unseen = iota
 	seen
-	refused // its response must not be stored
+	forbidden // its response must not be shared
 )
 
-// see remembers a key, and returns what was known of it.
+// see marks a key as seen, and returns its state until then.
 func (c *Cache) see(key Key) int {
-	at, print := place(key)
-	switch known := c.seen[at]; known {
+	slot, print := locate(key)
+	switch c.seen[slot] {
 	case print:
 		return seen
 	case print | 1:
-		return refused
+		return forbidden
 	}
-	c.seen[at] = print
+	c.seen[slot] = print
 	return unseen
 }
 
-func (c *Cache) refuse(key Key) {
-	at, print := place(key)
-	c.seen[at] = print | 1
+func (c *Cache) forbid(key Key) {
+	slot, print := locate(key)
+	c.seen[slot] = print | 1
 }
 
-// place returns where a key is remembered, and its fingerprint, which is even.
-func place(key Key) (at int, print uint32) {
+// locate returns the slot of a key's state, and the key's fingerprint, which is even.
+func locate(key Key) (slot int, print uint32) {
 	return int(binary.LittleEndian.Uint16(key[:])), binary.LittleEndian.Uint32(key[2:])&^1 | 2
 }

@@ -18,7 +18,7 @@ import (
 	"portfolio/internal/changefeed/changefeedtest"
 )
 
-// fixture is a cache of what is read from a database with two portfolios.
+// fixture is a cache for a database with two portfolios.
 type fixture struct {
 	*Cache
 	t        *testing.T
@@ -38,22 +38,20 @@ func each(t *testing.T, limit int64, test func(t *testing.T, f *fixture)) {
 	})
 }
 
-// get returns the name of a portfolio as a request gets it, from the cache or the database.
+// get returns the name of a portfolio, from the cache or the database.
 func (f *fixture) get(id int64) (name string, cached bool) {
 	f.t.Helper()
-	found, reading := f.Find(f.t.Context(), keyOf(id), f.changes.Begin())
-	if found != nil {
-		return string(found.Body), true
-	}
-	defer reading.End()
-	name = f.read(reading.Record(f.t.Context()), id)
-	if reading.IsWanted() {
-		reading.Store(&Response{Body: []byte(name)})
+	response := f.Do(f.t.Context(), keyOf(id), f.changes.NewBarrier(), func(ctx context.Context, fill *Fill) {
+		name = f.readName(ctx, id)
+		fill.Share(func() *Response { return &Response{Body: []byte(name)} })
+	})
+	if response != nil {
+		return string(response.Body), true
 	}
 	return name, false
 }
 
-func (f *fixture) read(ctx context.Context, id int64) string {
+func (f *fixture) readName(ctx context.Context, id int64) string {
 	f.t.Helper()
 	portfolio, err := f.database.Portfolio(ctx, id)
 	if err != nil {
@@ -64,9 +62,9 @@ func (f *fixture) read(ctx context.Context, id int64) string {
 
 func keyOf(id int64) Key { return KeyOf(nil, strconv.FormatInt(id, 10)) }
 
-// TestSecondSight checks when a response is stored, and that it is not found after a
-// change of its rows.
-func TestSecondSight(t *testing.T) {
+// TestCache_StoresOnSecondRequest checks when a response is cached, and that it is not
+// served after a change of its rows.
+func TestCache_StoresOnSecondRequest(t *testing.T) {
 	t.Parallel()
 	each(t, 1<<20, func(t *testing.T, f *fixture) {
 		for i, step := range []struct {
@@ -82,221 +80,245 @@ func TestSecondSight(t *testing.T) {
 			{"UPDATE portfolios SET name = 'new' WHERE id = 1", 1, "new", false},
 			{"", 1, "new", true}, // the key was known
 			{"UPDATE portfolios SET name = 'two' WHERE id = 2", 2, "two", false},
-			{"", 1, "new", f.database.Postgres()}, // SQLite does not tell what changed
+			{"", 1, "new", f.database.Postgres()}, // SQLite does not say which rows changed
 			{"", 2, "two", true},
 		} {
 			if step.statement != "" {
 				dbtest.Exec(t, f.dsn, step.statement)
-				f.changes.Mark() // what is read before the change is heard of would not be stored
+				f.changes.Sync() // rows read before the notification would not be cached
 			}
 			if name, cached := f.get(step.id); name != step.want || cached != step.cached {
-				t.Errorf("step %d: %s, cached %t", i, name, cached)
+				t.Errorf("step %d: got %s, cached %t, want %s, cached %t", i, name, cached, step.want, step.cached)
 			}
 		}
 		if stats := f.Stats(); stats.Hits+stats.Misses != 9 || stats.Entries != 2 {
-			t.Errorf("%+v", stats)
+			t.Errorf("got %+v, want 9 requests and 2 entries", stats)
 		}
 	})
 }
 
-// TestReadAcrossCommit checks that what was read before a commit is not found after it,
-// neither by those who waited for it.
-func TestReadAcrossCommit(t *testing.T) {
-	t.Parallel()
-	each(t, 1<<20, func(t *testing.T, f *fixture) {
-		f.get(1)
-		_, reading := f.Find(t.Context(), keyOf(1), f.changes.Begin())
-		old := f.read(reading.Record(t.Context()), 1)
-		early := f.wait(t.Context(), 1, 1)
-		dbtest.Exec(t, f.dsn, "UPDATE portfolios SET name = 'new' WHERE id = 1")
-		late := f.wait(t.Context(), 1, 1)
-		if !reading.IsWanted() {
-			t.Error("not wanted")
-		}
-		reading.Store(&Response{Body: []byte(old)})
-		if got := <-late; got != "" {
-			t.Errorf("who came after the commit got %q", got)
-		}
-		<-early // may get either
-		if name, cached := f.get(1); name != "new" || cached {
-			t.Errorf("%q, cached %t", name, cached)
-		}
-	})
-}
-
-// wait calls Find and returns when it waits for a reading, together with others. The
-// channel receives what it finds, or nothing.
-func (f *fixture) wait(ctx context.Context, id int64, others int) chan string {
+// startFill starts a request whose fill has called begin with its context, and ends when
+// the function it returns is called with what the fill does last.
+func (f *fixture) startFill(id int64, begin func(context.Context)) (finish func(func(*Fill))) {
 	f.t.Helper()
-	proof, found, already := f.changes.Begin(), make(chan string, others), f.waiting(id)
-	for range others {
+	began, last, done := make(chan struct{}), make(chan func(*Fill)), make(chan struct{})
+	barrier := f.changes.NewBarrier()
+	go func() {
+		defer close(done)
+		f.Do(f.t.Context(), keyOf(id), barrier, func(ctx context.Context, fill *Fill) {
+			begin(ctx)
+			close(began)
+			(<-last)(fill)
+		})
+	}()
+	<-began
+	return func(end func(*Fill)) {
+		last <- end
+		<-done
+	}
+}
+
+// wait starts requests, and returns when they wait for a fill. The channel receives what
+// each gets: a body, or "" if it fills the response itself.
+func (f *fixture) wait(ctx context.Context, id int64, requests int) chan string {
+	f.t.Helper()
+	barrier, bodies, waiting := f.changes.NewBarrier(), make(chan string, requests), f.waiting(id)
+	for range requests {
 		go func() {
-			response, reading := f.Find(ctx, keyOf(id), proof)
-			switch {
-			case reading != nil:
-				found <- "not waited"
-			case response != nil:
-				found <- string(response.Body)
-			default:
-				found <- ""
+			response := f.Do(ctx, keyOf(id), barrier, func(_ context.Context, fill *Fill) {
+				if fill.cache != nil {
+					f.t.Error("a request did not wait for the fill in progress")
+				}
+			})
+			if response == nil {
+				response = new(Response)
 			}
+			bodies <- string(response.Body)
 		}()
 	}
-	for f.waiting(id) < already+others {
+	for f.waiting(id) < waiting+requests {
 		runtime.Gosched() // they say nothing when they begin to wait
 	}
-	return found
+	return bodies
 }
 
-// waiting returns how many wait for a reading.
+// waiting returns the number of requests that wait for a fill.
 func (f *fixture) waiting(id int64) int {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if running := f.reading[keyOf(id)]; running != nil {
+	if running := f.fills[keyOf(id)]; running != nil {
 		return running.waiting
 	}
 	return 0
 }
 
-// TestShared checks that what several requests miss is read once, and what they get if
-// that fails.
-func TestShared(t *testing.T) {
+// TestCache_ServesNothingReadBeforeCommit checks that rows read before a commit are not
+// served after it, neither to requests that waited for them.
+func TestCache_ServesNothingReadBeforeCommit(t *testing.T) {
+	t.Parallel()
+	each(t, 1<<20, func(t *testing.T, f *fixture) {
+		f.get(1)
+		var name string
+		finish := f.startFill(1, func(ctx context.Context) { name = f.readName(ctx, 1) })
+		early := f.wait(t.Context(), 1, 1)
+		dbtest.Exec(t, f.dsn, "UPDATE portfolios SET name = 'new' WHERE id = 1")
+		late := f.wait(t.Context(), 1, 1)
+		finish(func(fill *Fill) { fill.Share(func() *Response { return &Response{Body: []byte(name)} }) })
+		if got := <-late; got != "" {
+			t.Errorf("a request after the commit got %q, want nothing", got)
+		}
+		<-early // may get either
+		if name, cached := f.get(1); name != "new" || cached {
+			t.Errorf("got %q, cached %t, want new from the database", name, cached)
+		}
+	})
+}
+
+// TestCache_FillsOnceForAllRequests checks that several requests share one fill, and what
+// they get if it fails.
+func TestCache_FillsOnceForAllRequests(t *testing.T) {
 	t.Parallel()
 	const requests = 50
 	for name, c := range map[string]struct {
-		end  func(*Reading)
+		end  func(*Fill)
 		want string
 	}{
-		"stored": {func(r *Reading) {
-			if r.IsWanted() {
-				r.Store(&Response{Body: []byte("one")})
-			}
-		}, "one"},
-		"failed":  {(*Reading).End, ""},
-		"refused": {(*Reading).Refuse, ""},
+		"shared":    {func(fill *Fill) { fill.Share(func() *Response { return &Response{Body: []byte("one")} }) }, "one"},
+		"failed":    {func(*Fill) {}, ""},
+		"forbidden": {(*Fill).Forbid, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			each(t, 1<<20, func(t *testing.T, f *fixture) {
-				_, reading := f.Find(t.Context(), keyOf(1), f.changes.Begin())
-				reading.Record(t.Context())
-				found := f.wait(t.Context(), 1, requests)
-				c.end(reading)
-				reading.End() // for the second time
+				finish := f.startFill(1, func(context.Context) {})
+				bodies := f.wait(t.Context(), 1, requests)
+				finish(c.end)
 				for range requests {
-					if got := <-found; got != c.want {
-						t.Fatalf("%q", got)
+					if got := <-bodies; got != c.want {
+						t.Fatalf("got %q, want %q", got, c.want)
 					}
 				}
-				_, again := f.Find(t.Context(), keyOf(1), f.changes.Begin())
-				if (again != nil) != (name == "failed") {
-					t.Errorf("may be stored: %t", again != nil)
+				f.changes.Sync()
+				response := f.Do(t.Context(), keyOf(1), changefeed.Barrier{}, func(context.Context, *Fill) {})
+				if response != nil {
+					t.Error("got a response without a barrier")
 				}
-				again.End()
+				f.Do(t.Context(), keyOf(1), f.changes.NewBarrier(), func(_ context.Context, fill *Fill) {
+					if got, want := fill.cache != nil, name != "forbidden"; got != want {
+						t.Errorf("the next fill may be shared: got %t, want %t", got, want)
+					}
+				})
 			})
 		})
 	}
 }
 
-// TestGivesUp checks that a request that has gone does not wait.
-func TestGivesUp(t *testing.T) {
+// TestCache_WaitsNotForCanceledRequests checks that a canceled request does not wait.
+func TestCache_WaitsNotForCanceledRequests(t *testing.T) {
 	t.Parallel()
 	each(t, 1<<20, func(t *testing.T, f *fixture) {
-		_, reading := f.Find(t.Context(), keyOf(1), f.changes.Begin())
-		defer reading.End()
+		finish := f.startFill(1, func(context.Context) {})
+		defer finish(func(*Fill) {})
 		ctx, cancel := context.WithCancel(t.Context())
-		found := f.wait(ctx, 1, 1)
+		bodies := f.wait(ctx, 1, 1)
 		cancel()
-		if got := <-found; got != "" {
-			t.Errorf("%q", got)
+		if got := <-bodies; got != "" {
+			t.Errorf("got %q, want nothing", got)
 		}
 	})
 }
 
-// TestNotHeard checks that nothing is stored or found while changes are not heard.
-func TestNotHeard(t *testing.T) {
+// TestCache_IsOffWithoutBarrier checks that nothing is cached or served while the feed is
+// disconnected, or without a cache.
+func TestCache_IsOffWithoutBarrier(t *testing.T) {
 	t.Parallel()
+	checkUnshared := func(t *testing.T, c *Cache) {
+		t.Helper()
+		filled := false
+		response := c.Do(t.Context(), keyOf(1), changefeed.Barrier{}, func(ctx context.Context, fill *Fill) {
+			filled = true
+			if ctx != t.Context() {
+				t.Error("the read set of a response that is not shared is recorded")
+			}
+			fill.Forbid()
+			fill.Share(func() *Response { t.Error("a response is built that nobody needs"); return nil })
+		})
+		if response != nil || !filled {
+			t.Errorf("got %v, filled %t, want a fill", response, filled)
+		}
+	}
 	each(t, 1<<20, func(t *testing.T, f *fixture) {
 		for range 3 {
 			f.get(1)
 		}
-		if found, reading := f.Find(t.Context(), keyOf(1), changefeed.Proof{}); found != nil || reading != nil {
-			t.Error("found without a mark")
-		}
+		checkUnshared(t, f.Cache)
 	})
 	if New(nil, Options{Limit: 1}) != nil || New(new(changefeed.Feed), Options{}) != nil {
-		t.Error("a cache without a feed, or of no bytes")
+		t.Error("got a cache without a feed, or of no bytes")
 	}
-	var none *Cache
-	if found, reading := none.Find(t.Context(), keyOf(1), changefeed.Proof{}); found != nil || reading != nil || none.Stats() != (Stats{}) {
-		t.Error("found in no cache")
-	}
-	var nothing *Reading
-	nothing.Refuse()
-	nothing.End()
-	if nothing.IsWanted() || nothing.Record(t.Context()) != t.Context() {
-		t.Error("no reading is wanted")
+	checkUnshared(t, nil)
+	if got := (*Cache)(nil).Stats(); got != (Stats{}) {
+		t.Errorf("got %+v of no cache", got)
 	}
 }
 
-// TestBound checks that the bytes never exceed the limit, that those that are told are
-// those that are held, and that a large response is not stored.
-func TestBound(t *testing.T) {
+// request shares a response of some bytes.
+func request(t *testing.T, c *Cache, key Key, barrier changefeed.Barrier, build func() *Response) *Response {
+	t.Helper()
+	return c.Do(t.Context(), key, barrier, func(_ context.Context, fill *Fill) { fill.Share(build) })
+}
+
+// TestCache_IsBounded checks that the bytes never exceed the limit, that Hold gets all
+// changes, and that a large response is not cached.
+func TestCache_IsBounded(t *testing.T) {
 	t.Parallel()
 	const limit, writers = 1 << 20, 16
 	changes := changefeedtest.Start(t, dbtest.Open(t, dbtest.SQLite(t)))
-	var told atomic.Int64
-	c := New(changes, Options{Limit: limit, MaxAge: time.Minute, Hold: func(by int64) { told.Add(by) }})
-	store := func(key Key, bytes int) {
+	var held atomic.Int64
+	c := New(changes, Options{Limit: limit, MaxAge: time.Minute, Hold: func(change int64) { held.Add(change) }})
+	fill := func(key Key, bytes int) {
 		for range 2 {
-			if _, reading := c.Find(t.Context(), key, changes.Begin()); reading != nil {
-				reading.Record(t.Context())
-				if reading.IsWanted() {
-					reading.Store(&Response{Body: make([]byte, bytes)})
-				}
-			}
+			request(t, c, key, changes.NewBarrier(), func() *Response { return &Response{Body: make([]byte, bytes)} })
 		}
 	}
 	var all sync.WaitGroup
 	for range writers {
 		all.Go(func() {
-			for range 2000 {
-				store(keyOf(rand.Int64N(1000)), rand.IntN(limit/8))
+			for range 500 {
+				fill(keyOf(rand.Int64N(1000)), rand.IntN(limit/8))
 				if stats := c.Stats(); stats.Bytes > limit || stats.Bytes < 0 {
-					t.Errorf("%d bytes", stats.Bytes)
+					t.Errorf("got %d bytes, want at most %d", stats.Bytes, limit)
 				}
 			}
 		})
 	}
 	all.Wait()
 	stats := c.Stats()
-	if told.Load() != heldFactor*stats.Bytes || stats.Bytes < limit/2 || stats.Limit != limit {
-		t.Errorf("told %d, %+v", told.Load(), stats)
+	if held.Load() != heldFactor*stats.Bytes || stats.Bytes < limit/2 || stats.Limit != limit {
+		t.Errorf("held %d bytes, %+v", held.Load(), stats)
 	}
-	store(keyOf(-1), limit/maxShare)
-	if found, _ := c.Find(t.Context(), keyOf(-1), changes.Begin()); found != nil {
-		t.Error("a large response was stored")
+	fill(keyOf(-1), limit/maxShare)
+	if got := request(t, c, keyOf(-1), changes.NewBarrier(), func() *Response { return new(Response) }); got != nil {
+		t.Error("a large response is cached")
 	}
 }
 
-// TestOverhead checks that small responses take no more memory than is counted.
-func TestOverhead(t *testing.T) {
+// TestCache_CountsOverhead checks that small responses take no more memory than is counted.
+func TestCache_CountsOverhead(t *testing.T) {
 	changes := changefeedtest.Start(t, dbtest.Open(t, dbtest.SQLite(t)))
 	const limit = 16 << 20
 	c := New(changes, Options{Limit: limit, MaxAge: time.Minute})
-	proof := changes.Begin()
-	before := heap()
+	barrier := changes.NewBarrier()
+	unused := heap()
 	for i := range int64(limit / overhead) {
 		for range 2 {
-			_, reading := c.Find(t.Context(), keyOf(i), proof)
-			reading.Record(t.Context())
-			if reading.IsWanted() {
-				reading.Store(&Response{Type: "query", Operation: strings.Clone("Name"), ETag: []string{strings.Clone(`W/"0384bd78b8b987171b0ce4f29e771044"`)}, CacheControl: []string{"private"}})
-			}
+			request(t, c, keyOf(i), barrier, func() *Response {
+				return &Response{Type: "query", Operation: strings.Clone("Name"), ETag: []string{strings.Clone(`W/"0384bd78b8b987171b0ce4f29e771044"`)}, CacheControl: []string{"private"}}
+			})
 		}
 	}
-	if took, counted := heap()-before, c.Stats().Bytes; took > counted {
-		t.Errorf("%d responses took %d bytes, %d counted", c.Stats().Entries, took, counted)
+	if took, counted := heap()-unused, c.Stats().Bytes; took > counted {
+		t.Errorf("%d responses took %d bytes, counted %d", c.Stats().Entries, took, counted)
 	}
 	runtime.KeepAlive(c)
 }
@@ -308,7 +330,8 @@ func heap() int64 {
 	return int64(stats.HeapAlloc)
 }
 
-func TestKeyOf(t *testing.T) {
+// TestKeyOf_SeparatesFields checks that different requests have different keys.
+func TestKeyOf_SeparatesFields(t *testing.T) {
 	t.Parallel()
 	keys := map[Key]string{}
 	for _, request := range []struct {
@@ -321,8 +344,8 @@ func TestKeyOf(t *testing.T) {
 	} {
 		for range 2 {
 			key, text := KeyOf([]byte(request.content), request.fields...), fmt.Sprintf("%.20q", request)
-			if other, ok := keys[key]; ok && other != text {
-				t.Errorf("%s and %s have the same key", text, other)
+			if known, ok := keys[key]; ok && known != text {
+				t.Errorf("%s and %s have the same key", text, known)
 			}
 			keys[key] = text
 		}

@@ -22,7 +22,7 @@ type watched struct {
 	authenticator *auth.Authenticator
 	limiter       *middleware.RateLimiter
 	documents     *document.Cache
-	subscribed    *livequery.Topics
+	hub           *livequery.Hub
 	images        *images.Service
 	responses     *responsecache.Cache // may be nil
 	changes       *changefeed.Feed     // may be nil
@@ -65,10 +65,10 @@ func (p watched) measure(m *telemetry.Metrics) {
 		}
 		return 0
 	})
-	m.Gauge("subscriptions", "Open subscriptions.", nil, func() float64 { return float64(p.subscribed.Stats().Subscriptions) })
-	m.Gauge("subscriptions_limit", "Maximum open subscriptions.", nil, func() float64 { return float64(p.subscribed.Stats().Limit) })
-	m.Gauge("live_queries", "Distinct live queries. Identical subscriptions share one.", nil, func() float64 { return float64(p.subscribed.Stats().Topics) })
-	m.Counter("subscriptions_dropped_total", "Subscriptions of clients that did not read their events.", nil, func() float64 { return float64(p.subscribed.Stats().Dropped) })
+	m.Gauge("subscriptions", "Open subscriptions.", nil, func() float64 { return float64(p.hub.Stats().Subscriptions) })
+	m.Gauge("subscriptions_limit", "Maximum open subscriptions.", nil, func() float64 { return float64(p.hub.Stats().Limit) })
+	m.Gauge("live_queries", "Distinct live queries. Identical subscriptions share one.", nil, func() float64 { return float64(p.hub.Stats().Queries) })
+	m.Counter("subscriptions_dropped_total", "Subscriptions of clients that did not read their events.", nil, func() float64 { return float64(p.hub.Stats().Dropped) })
 
 	m.Gauge("image_memory_bytes", "Memory that is reserved for rendering images.", nil, func() float64 {
 		reserved, _ := p.images.Memory()
@@ -110,7 +110,7 @@ func (p watched) measureDatabase(m *telemetry.Metrics) {
 }
 
 func (p watched) measureAdmission(m *telemetry.Metrics) {
-	for name, queue := range map[string]*admission.Throttle{
+	for name, queue := range map[string]*admission.Limiter{
 		"lookups": p.admitted.Lookups, "heavy": p.admitted.Heavy, "uploads": p.admitted.Uploads,
 	} {
 		labels := prometheus.Labels{"queue": name}
@@ -122,10 +122,10 @@ func (p watched) measureAdmission(m *telemetry.Metrics) {
 	}
 	for name, budget := range map[string]*admission.Budget{
 		"anonymous_bodies": p.admitted.AnonymousBodies, "bodies": p.admitted.Bodies, "responses": p.admitted.Responses,
-		"documents": p.admitted.Documents, "topics": p.admitted.Topics, "files": p.admitted.Files,
+		"documents": p.admitted.Documents, "live_queries": p.admitted.LiveQueries, "files": p.admitted.Files,
 	} {
 		labels := prometheus.Labels{"budget": name}
-		m.Gauge("budget_bytes", "Bytes that are held for a purpose by all requests.", labels, func() float64 { return float64(budget.Stats().Taken) })
+		m.Gauge("budget_bytes", "Bytes that are held for a purpose by all requests.", labels, func() float64 { return float64(budget.Stats().Reserved) })
 		m.Gauge("budget_limit_bytes", "Maximum bytes that are held for a purpose.", labels, func() float64 { return float64(budget.Stats().Limit) })
 		m.Counter("budget_refused_total", "Times that bytes were refused. For documents, times that others were removed from the cache instead.", labels,
 			func() float64 { return float64(budget.Stats().Refused) })

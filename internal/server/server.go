@@ -45,7 +45,7 @@ type Server struct {
 	watch       telemetry.Watch
 	changes     *changefeed.Feed // nil if off
 	checker     *health.Checker
-	subscribed  *livequery.Topics
+	hub         *livequery.Hub
 	connections *middleware.ConnectionLimiter
 	handler     http.Handler // of all paths
 }
@@ -94,7 +94,7 @@ func (s *Server) Listen(ctx context.Context) (*middleware.Listener, error) {
 // listener, ends the subscriptions and waits for the requests in progress.
 func (s *Server) Serve(ctx context.Context, listener *middleware.Listener) error {
 	server := newHTTPServer(s.settings, s.connections.Handler(s), s.connections, s.log)
-	server.RegisterOnShutdown(s.subscribed.Stop)
+	server.RegisterOnShutdown(s.hub.Shutdown)
 	failed := make(chan error, 1)
 	go func() { failed <- server.Serve(listener) }()
 	select {
@@ -114,7 +114,7 @@ func (s *Server) Serve(ctx context.Context, listener *middleware.Listener) error
 	}
 	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTimeout)
 	defer cancel()
-	if err := cmp.Or(server.Shutdown(drain), s.subscribed.Wait(drain)); err != nil {
+	if err := cmp.Or(server.Shutdown(drain), s.hub.Wait(drain)); err != nil {
 		return fmt.Errorf("requests were still in progress after %s: %w", shutdownTimeout, errors.Join(err, server.Close()))
 	}
 	return nil
@@ -126,8 +126,8 @@ func newFeed(settings *config.Server, database *db.DB, log *slog.Logger) *change
 		return nil
 	}
 	return changefeed.New(changefeed.Options{
-		Listen: func(ctx context.Context, changed func(db.Change)) (db.Listener, error) {
-			return database.Listen(ctx, settings.ChangeFeedURL, changed)
+		Listen: func(ctx context.Context, receive func(db.Change)) (db.Listener, error) {
+			return database.Listen(ctx, settings.ChangeFeedURL, receive)
 		},
 		MaxStaleness: settings.CacheMaxStaleness, Log: log,
 	})
@@ -142,7 +142,7 @@ func (s *Server) StartFeed(ctx context.Context) (stop func()) {
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx)) // also while the server shuts down
 	var running sync.WaitGroup
 	running.Go(func() { s.changes.Run(ctx) })
-	<-s.changes.Tried()
+	<-s.changes.Attempted()
 	return func() {
 		cancel()
 		running.Wait()
@@ -177,7 +177,7 @@ func tuneMemory(database *db.DB) *admission.Memory {
 func (s *Server) build(database *db.DB, store storage.Store, memory *admission.Memory, o Options) error {
 	c := s.settings
 	admitted := admission.New(c.Clients.MaxConcurrent, database.Connections(), int64(c.Clients.MaxResponse), memory.Hold)
-	authenticator := auth.NewAuthenticator(database, s.changes, auth.Options{
+	authenticator := auth.New(database, s.changes, auth.Options{
 		Timeout: c.Clients.RequestTimeout, MaxAge: c.AuthMaxAge, MaxFailures: c.Clients.FailedLogins,
 	})
 	limiter := middleware.NewRateLimiter(middleware.Limit{PerSecond: c.Clients.RateLimit, Burst: c.Clients.RateBurst}, authenticator.WasValid)
@@ -193,15 +193,17 @@ func (s *Server) build(database *db.DB, store storage.Store, memory *admission.M
 	}
 	resolver := &graph.Resolver{DB: database, Auth: authenticator, Images: service}
 	responses := responsecache.New(s.changes, responsecache.Options{Limit: c.CacheBytes, MaxAge: c.CacheMaxAge, Hold: memory.Hold})
-	graphql, err := newGraphQL(c, resolver, admitted, responses, o.Log)
+	s.hub = livequery.New(livequery.Options{
+		Feed: s.changes, MaxAge: c.CacheMaxAge, Limit: c.Clients.MaxSubscriptions, Budget: admitted.LiveQueries, Parts: admission.SubscriptionParts,
+	})
+	graphql, err := newGraphQL(c, resolver, graphqlhttp.Options{
+		Admission: admitted, Cache: responses, Hub: s.hub, Watch: s.watch, Allow: limiter.Allow, Log: o.Log,
+	})
 	if err != nil {
 		return fmt.Errorf("PERSISTED_DOCUMENTS: %w", err)
 	}
-	graphql.Topics = livequery.New(livequery.Options{Feed: s.changes, MaxAge: c.CacheMaxAge, Limit: c.Clients.MaxSubscriptions, Budget: admitted.Topics, Parts: admission.TopicParts})
-	graphql.Watch, graphql.Allow = s.watch, limiter.Allow
-	s.subscribed = graphql.Topics
 	if s.watch.Metrics != nil {
-		watched{database, admitted, authenticator, limiter, graphql.Documents, graphql.Topics, service, responses, s.changes}.measure(s.watch.Metrics)
+		watched{database, admitted, authenticator, limiter, graphql.Documents, s.hub, service, responses, s.changes}.measure(s.watch.Metrics)
 		measureConnections(s.watch.Metrics, s.connections, c.Clients.MaxConnections)
 	}
 	legacy := compat.New(resolver.Query(), authenticator, compat.Options{
@@ -227,7 +229,8 @@ func (s *Server) build(database *db.DB, store storage.Store, memory *admission.M
 	return nil
 }
 
-func newGraphQL(c *config.Server, resolver *graph.Resolver, admitted *admission.Admission, responses *responsecache.Cache, log *slog.Logger) (*graphqlhttp.Handler, error) {
+// newGraphQL returns a handler with the options that depend on settings and resolvers added.
+func newGraphQL(c *config.Server, resolver *graph.Resolver, o graphqlhttp.Options) (*graphqlhttp.Handler, error) {
 	persisted := map[string]string{}
 	if c.PersistedDocuments != "" {
 		var err error
@@ -237,17 +240,17 @@ func newGraphQL(c *config.Server, resolver *graph.Resolver, admitted *admission.
 	}
 	schema := graph.NewSchema(resolver)
 	documents, err := document.NewCache(schema.Schema(), document.Options{
-		Limits: c.Limits, Introspection: c.Introspection, Persisted: persisted, OnlyPersisted: c.OnlyPersisted, Budget: admitted.Documents,
+		Limits: c.Limits, Introspection: c.Introspection, Persisted: persisted, OnlyPersisted: c.OnlyPersisted, Budget: o.Admission.Documents,
 		CheckScalar: model.CheckScalar,
 	})
 	if err != nil {
 		return nil, err
 	}
-	return &graphqlhttp.Handler{
-		Execute: graph.NewExecutor(schema, log), Documents: documents, Auth: resolver.Auth, Admission: admitted, Cache: responses,
-		Authorize: graph.Authorize, PresentError: graph.PresentError(log),
-		MediaURL: c.MediaURL, MaxUpload: resolver.Images.MaxBytes(), MaxValues: c.Clients.MaxValues, MaxResponse: c.Clients.MaxResponse,
-		Timeout: c.Clients.RequestTimeout, UploadTimeout: c.Clients.UploadTimeout, StallTimeout: c.Clients.StallTimeout,
-		InitTimeout: c.Clients.HeaderTimeout, KeepAlive: keepAlive, Log: log,
-	}, nil
+	o.Execute, o.Documents, o.Auth = graph.NewExecutor(schema, o.Log), documents, resolver.Auth
+	o.Authorize, o.PresentError = graph.Authorize, graph.PresentError(o.Log)
+	o.MediaURL, o.MaxUpload = c.MediaURL, resolver.Images.MaxBytes()
+	o.MaxValues, o.MaxResponse = c.Clients.MaxValues, c.Clients.MaxResponse
+	o.Timeout, o.UploadTimeout, o.StallTimeout = c.Clients.RequestTimeout, c.Clients.UploadTimeout, c.Clients.StallTimeout
+	o.InitTimeout, o.KeepAlive = c.Clients.HeaderTimeout, keepAlive
+	return graphqlhttp.New(o), nil
 }

@@ -85,8 +85,8 @@ func (r *Request) Log(ctx context.Context, handler slog.Handler) {
 func (r *Request) LogValue() slog.Value {
 	attrs := []slog.Attr{
 		slog.String("api", string(r.API)),
-		slog.String("method", Shorten(r.Method)),
-		slog.String("path", Shorten(r.Path)),
+		slog.String("method", Truncate(r.Method)),
+		slog.String("path", Truncate(r.Path)),
 		slog.Int("status", r.status()),
 		slog.String("code", string(r.Outcome())),
 		slog.Float64("duration_ms", milliseconds(r.Duration)),
@@ -95,7 +95,7 @@ func (r *Request) LogValue() slog.Value {
 		slog.String("client", r.Client.String()),
 	}
 	if r.Type != "" {
-		attrs = append(attrs, slog.String("type", r.Type), slog.String("operation", Shorten(r.Operation)), slog.Float64("cost", r.Cost))
+		attrs = append(attrs, slog.String("type", r.Type), slog.String("operation", Truncate(r.Operation)), slog.Float64("cost", r.Cost))
 	}
 	if r.UserID != 0 {
 		attrs = append(attrs, slog.Int64("user_id", r.UserID))
@@ -119,8 +119,8 @@ func (h LogHandler) writeRequest(record slog.Record, r *Request) error {
 	b = append(record.Time.AppendFormat(b, time.RFC3339Nano), `","level":"`...)
 	b = append(append(b, record.Level.String()...), `","msg":"request"`...)
 	b = appendText(b, "api", string(r.API))
-	b = appendText(b, "method", Shorten(r.Method))
-	b = appendText(b, "path", Shorten(r.Path))
+	b = appendText(b, "method", Truncate(r.Method))
+	b = appendText(b, "path", Truncate(r.Path))
 	b = strconv.AppendInt(appendKey(b, "status"), int64(r.status()), 10)
 	b = appendText(b, "code", string(r.Outcome()))
 	b = strconv.AppendFloat(appendKey(b, "duration_ms"), milliseconds(r.Duration), 'f', -1, 64)
@@ -128,7 +128,7 @@ func (h LogHandler) writeRequest(record slog.Record, r *Request) error {
 	b = strconv.AppendInt(appendKey(b, "statements"), r.Statements.Load(), 10)
 	b = append(r.Client.AppendTo(append(appendKey(b, "client"), '"')), '"')
 	if r.Type != "" {
-		b = appendText(appendText(b, "type", r.Type), "operation", Shorten(r.Operation))
+		b = appendText(appendText(b, "type", r.Type), "operation", Truncate(r.Operation))
 		b = strconv.AppendFloat(appendKey(b, "cost"), r.Cost, 'f', -1, 64)
 	}
 	if r.UserID != 0 {

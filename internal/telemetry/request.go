@@ -76,7 +76,7 @@ func Detach(ctx context.Context) (context.Context, context.CancelFunc) {
 	r, span := RequestFrom(ctx), trace.SpanContextFromContext(ctx)
 	detached, cancel := context.WithCancel(context.Background())
 	detached = WithRequest(detached, &Request{
-		Method: strings.Clone(r.Method), Path: strings.Clone(Shorten(r.Path)), Client: r.Client, ID: strings.Clone(r.ID), API: r.API,
+		Method: strings.Clone(r.Method), Path: strings.Clone(Truncate(r.Path)), Client: r.Client, ID: strings.Clone(r.ID), API: r.API,
 	})
 	if !span.IsValid() {
 		return detached, cancel

@@ -146,7 +146,7 @@ func (e *loggedExporter) ExportSpans(ctx context.Context, spans []sdktrace.ReadO
 	defer e.mu.Unlock()
 	e.lost += len(spans)
 	if time.Since(e.logged) > time.Minute {
-		e.log.WarnContext(ctx, "spans were not exported", "spans", e.lost, "error", Shorten(err.Error()))
+		e.log.WarnContext(ctx, "spans were not exported", "spans", e.lost, "error", Truncate(err.Error()))
 		e.lost, e.logged = 0, time.Now()
 	}
 	return nil
@@ -183,7 +183,7 @@ func (t *Tracing) end(ctx context.Context, told *Request) {
 	}
 	span.SetName(strings.TrimSpace(name + " " + routes[told.API]))
 	span.SetAttributes(
-		semconv.HTTPRequestMethodKey.String(method), semconv.URLPath(Shorten(told.Path)), semconv.HTTPResponseStatusCode(status),
+		semconv.HTTPRequestMethodKey.String(method), semconv.URLPath(Truncate(told.Path)), semconv.HTTPResponseStatusCode(status),
 		attribute.String("portfolio.request_id", told.ID), attribute.String("portfolio.code", string(told.Outcome())),
 	)
 	if route := routes[told.API]; route != "" {
@@ -204,7 +204,7 @@ func StartOperation(ctx context.Context) (context.Context, func(failed bool)) {
 	}
 	told := RequestFrom(ctx)
 	ctx, span := parent.TracerProvider().Tracer("portfolio").Start(ctx, told.Type, trace.WithAttributes(
-		semconv.GraphQLOperationTypeKey.String(told.Type), semconv.GraphQLOperationName(Shorten(told.Operation))))
+		semconv.GraphQLOperationTypeKey.String(told.Type), semconv.GraphQLOperationName(Truncate(told.Operation))))
 	return ctx, func(failed bool) {
 		if failed {
 			span.SetStatus(codes.Error, "")

@@ -29,7 +29,7 @@ func (w Watch) Close(ctx context.Context, log *slog.Logger) {
 		return
 	}
 	if err := w.Tracing.close(ctx); err != nil {
-		log.WarnContext(ctx, "spans were not exported", "error", Shorten(err.Error()))
+		log.WarnContext(ctx, "spans were not exported", "error", Truncate(err.Error()))
 	}
 }
 
@@ -84,8 +84,8 @@ func (w Watch) ImageStep(ctx context.Context, step string, began time.Time, pixe
 
 const maxText = 200 // bytes of what a client chose
 
-// Shorten returns the beginning of what a client chose.
-func Shorten(text string) string {
+// Truncate returns the beginning of what a client chose.
+func Truncate(text string) string {
 	if len(text) <= maxText {
 		return text
 	}

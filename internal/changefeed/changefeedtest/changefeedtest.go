@@ -11,7 +11,7 @@ import (
 	"portfolio/internal/changefeed"
 )
 
-// Start runs a feed of a database until the test ends, and waits until it hears of changes.
+// Start runs a feed of a database until the test ends, and waits until it is connected.
 func Start(t testing.TB, database *db.DB) *changefeed.Feed {
 	t.Helper()
 	changes := changefeed.New(changefeed.Options{
@@ -40,12 +40,12 @@ func Run(t testing.TB, changes *changefeed.Feed) {
 	})
 }
 
-// Await waits until a feed hears of changes.
+// Await waits until a feed is connected.
 func Await(t testing.TB, changes *changefeed.Feed) {
 	t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); changes.Mark() == 0; time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(20 * time.Second); changes.Sync() == 0; time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
-			t.Fatal("changes are not heard")
+			t.Fatal("the change feed is disconnected")
 		}
 	}
 }

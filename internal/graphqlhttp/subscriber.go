@@ -35,15 +35,15 @@ const (
 
 var (
 	errSubscriptionsOff = apierror.New(apierror.Unavailable, "Subscriptions are off.")
-	errNotHeard         = apierror.New(apierror.Unavailable, "Changes are not heard at the moment. Try again later.")
-	errManyTopics       = apierror.New(apierror.Unavailable, "The server has too many subscriptions. Try again later.")
+	errDisconnected     = apierror.New(apierror.Unavailable, "Subscriptions are temporarily unavailable. Try again later.")
+	errManyQueries      = apierror.New(apierror.Unavailable, "The server has too many subscriptions. Try again later.")
 	errShare            = apierror.New(apierror.RateLimited, "You have too many subscriptions, or too large ones. End some first.")
-	errStopping         = apierror.New(apierror.Unavailable, "The server is shutting down. Try again later.")
+	errShutdown         = apierror.New(apierror.Unavailable, "The server is shutting down. Try again later.")
 	errManySubscribed   = apierror.BadInput("A connection may have at most %d subscriptions.", maxSubscriptions)
 )
 
-// sink is where a subscriber's events are sent to.
-type sink interface {
+// eventWriter writes the events of a subscriber.
+type eventWriter interface {
 	next(ctx context.Context, record *telemetry.Request, id string, payload []byte) error
 	fail(ctx context.Context, id string, errs gqlerror.List) error // ends the subscription
 	ping(ctx context.Context) error
@@ -52,7 +52,7 @@ type sink interface {
 // subscriber is a client with subscriptions on one connection. It is small, and refers to
 // nothing of the request that opened the connection.
 type subscriber struct {
-	handler       *Handler
+	*executor
 	authorization string          // compact, "" if the connection is anonymous
 	baseURL       string          // of files
 	owner         admission.Owner // of the subscriptions
@@ -62,13 +62,13 @@ type subscriber struct {
 	subscriptions map[string]*subscription // by the IDs that the client chose
 }
 
-// subscription is a subscription to the topic of what its viewer may see.
+// subscription is a subscription to a live query with the rights of its viewer.
 type subscription struct {
 	*livequery.Subscription
 	record *telemetry.Request
 	size   int // bytes of memory that the connection keeps for it
 	rights string
-	end    func() // unless nil, called at its end
+	done   func() // unless nil, called when the subscription ends
 }
 
 // newSubscriber returns a subscriber for the sender of a request. It fails if the Host is too
@@ -78,7 +78,7 @@ func (h *Handler) newSubscriber(r *http.Request) (*subscriber, *requestError) {
 		return nil, errLongHost
 	}
 	return &subscriber{
-		handler: h, authorization: compactAuthorization(r.Header.Get("Authorization")),
+		executor: h.executor, authorization: compactAuthorization(r.Header.Get("Authorization")),
 		baseURL: strings.Clone(h.MediaURL.For(r.Context(), r.Host)), owner: admission.Owner{Address: auth.AddressFrom(r.Context())},
 		wake: make(chan struct{}, 1), subscriptions: map[string]*subscription{},
 	}, nil
@@ -129,7 +129,7 @@ func (s *subscriber) viewer(ctx context.Context) (*db.User, *db.Time, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	return s.handler.Auth.Viewer(ctx, key)
+	return s.Auth.Viewer(ctx, key)
 }
 
 // rightsOf returns a text that differs if viewers may see different things.
@@ -141,17 +141,17 @@ func rightsOf(viewer *db.User) string {
 }
 
 // subscribe adds a subscription. The connection keeps size bytes of memory for it. The
-// function end, unless nil, is called at its end.
-func (s *subscriber) subscribe(ctx context.Context, viewer *db.User, id, text string, size int, end func()) *gqlerror.Error {
+// function done, unless nil, is called when it ends.
+func (s *subscriber) subscribe(ctx context.Context, viewer *db.User, id, text string, size int, done func()) *gqlerror.Error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if len(s.subscriptions) >= maxSubscriptions {
 		return errManySubscribed
 	}
 	record := telemetry.RequestFrom(ctx)
-	record.Operation = strings.Clone(telemetry.Shorten(record.Operation)) // it refers to the document
-	added := &subscription{record: record, size: size, end: end}
-	if err := s.join(added, viewer, text); err != nil { //nolint:contextcheck // a topic outlives its first subscriber
+	record.Operation = strings.Clone(telemetry.Truncate(record.Operation)) // it refers to the document
+	added := &subscription{record: record, size: size, done: done}
+	if err := s.join(added, viewer, text); err != nil { //nolint:contextcheck // a live query outlives its first subscriber
 		return err
 	}
 	s.subscriptions[id] = added
@@ -159,39 +159,40 @@ func (s *subscriber) subscribe(ctx context.Context, viewer *db.User, id, text st
 	return nil
 }
 
-// join subscribes to the topic of what a viewer may see.
+// join subscribes to the live query with the rights of a viewer.
 func (s *subscriber) join(added *subscription, viewer *db.User, text string) *gqlerror.Error {
-	h, base, id := s.handler, s.baseURL, added.record.ID
+	baseURL, id := s.baseURL, added.record.ID
 	added.rights = rightsOf(viewer)
 	hash := sha256.New()
-	for _, part := range []string{added.rights, base, text} {
+	for _, part := range []string{added.rights, baseURL, text} {
 		_, _ = fmt.Fprintf(hash, "%d %s", len(part), part) // never fails
 	}
-	joined, err := h.Topics.Subscribe(livequery.Request{
+	e := s.executor // not s, which the query outlives
+	joined, err := e.Hub.Subscribe(livequery.Request{
 		Key: livequery.Key(hash.Sum(nil)), Text: text, Notify: s.notify, Owner: s.owner, Size: added.size,
 		Execute: func(ctx context.Context, text string) livequery.Result {
 			ctx = telemetry.WithRequest(ctx, &telemetry.Request{ID: id})
-			return h.executeEvent(storage.WithBaseURL(auth.WithViewer(ctx, viewer), base), text)
+			return e.executeEvent(storage.WithBaseURL(auth.WithViewer(ctx, viewer), baseURL), text)
 		},
 	})
 	if err != nil {
-		return topicsError(err)
+		return subscribeError(err)
 	}
 	added.Subscription = joined
 	return nil
 }
 
-// topicsError returns the error that clients see for an error of package topics.
-func topicsError(err error) *gqlerror.Error {
+// subscribeError returns the error that clients see for an error of the hub.
+func subscribeError(err error) *gqlerror.Error {
 	switch {
 	case errors.Is(err, livequery.ErrOff):
 		return errSubscriptionsOff
-	case errors.Is(err, livequery.ErrNotHeard):
-		return errNotHeard
-	case errors.Is(err, livequery.ErrStopping):
-		return errStopping
+	case errors.Is(err, livequery.ErrDisconnected):
+		return errDisconnected
+	case errors.Is(err, livequery.ErrShutdown):
+		return errShutdown
 	case errors.Is(err, livequery.ErrLimit):
-		return errManyTopics
+		return errManyQueries
 	case errors.Is(err, admission.ErrShare):
 		return errShare
 	}
@@ -199,60 +200,64 @@ func topicsError(err error) *gqlerror.Error {
 }
 
 // executeEvent executes a subscription once, as a query is executed.
-func (h *Handler) executeEvent(ctx context.Context, text string) (result livequery.Result) {
+func (e *executor) executeEvent(ctx context.Context, text string) (event livequery.Result) {
 	defer func() {
 		if value := recover(); value != nil {
-			h.Log.ErrorContext(ctx, "panic", "value", value, "stack", string(debug.Stack()))
-			result = livequery.Result{Errors: gqlerror.List{apierror.New(apierror.Internal, "Internal error.")}}
+			e.Log.ErrorContext(ctx, "panic", "value", value, "stack", string(debug.Stack()))
+			event = livequery.Result{Errors: gqlerror.List{apierror.New(apierror.Internal, "Internal error.")}}
 		}
 	}()
-	ctx, cancel := context.WithTimeout(ctx, h.Timeout)
+	ctx, cancel := context.WithTimeout(ctx, e.Timeout)
 	defer cancel()
 	var slot admission.Slot
 	defer slot.Release()
-	if err := slot.Move(ctx, h.Admission.Lookups); err != nil {
-		return h.unavailable(ctx, err).event()
+	if err := slot.Acquire(ctx, e.Admission.Lookups); err != nil {
+		return e.unavailable(ctx, err).event()
 	}
-	request := &request{can: accepted{events: true}}
+	request := new(request)
 	if err := request.decode(strings.NewReader(text)); err != nil {
 		panic(err) // it was encoded
 	}
-	found, refused := h.resolve(ctx, request)
-	if refused != nil {
-		return refused.event()
+	op, errs := e.resolve(ctx, request)
+	if errs == nil {
+		errs = e.prepare(ctx, op, request.Variables)
 	}
-	operation, refused := h.prepare(ctx, found, request, "")
-	if refused != nil {
-		return refused.event()
+	if errs != nil {
+		return result{errors: errs}.event()
 	}
-	response := h.runPrepared(ctx, operation, &slot)
-	defer response.release()
-	return response.event()
+	executed, err := e.execute(ctx, nil, op, &slot)
+	if err != nil {
+		panic(err) // only a mutation refreshes a session
+	}
+	defer executed.release()
+	return executed.event()
 }
 
-// event returns a response as the result of a topic.
-func (r response) event() livequery.Result {
+// event returns the result of a live query.
+func (r result) event() livequery.Result {
 	if r.data == nil || slices.ContainsFunc(r.errors, isUnavailable) {
 		return livequery.Result{Errors: r.errors, Failed: slices.ContainsFunc(r.errors, isUnavailable)}
 	}
 	return livequery.Result{Payload: slices.Concat(r.prefix(), r.data, []byte("}"))}
 }
 
-// leave ends a subscription at the wish of its client.
-func (s *subscriber) leave(id string) {
+// unsubscribe ends a subscription, unless there is none.
+func (s *subscriber) unsubscribe(id string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if left := s.subscriptions[id]; left != nil {
-		s.remove(id, left)
-	}
+	s.unsubscribeLocked(id)
 }
 
-// remove ends a subscription. The caller holds the lock.
-func (s *subscriber) remove(id string, left *subscription) {
-	left.Leave()
+// unsubscribeLocked is unsubscribe for a caller who holds the lock.
+func (s *subscriber) unsubscribeLocked(id string) {
+	ended := s.subscriptions[id]
+	if ended == nil {
+		return
+	}
+	ended.Unsubscribe()
 	delete(s.subscriptions, id)
-	if left.end != nil {
-		left.end()
+	if ended.done != nil {
+		ended.done()
 	}
 }
 
@@ -268,15 +273,15 @@ func (s *subscriber) isIdle() bool {
 	return len(s.subscriptions) == 0
 }
 
-// close ends all subscriptions. The error is that of writing to the client.
-func (s *subscriber) close(err error) {
+// unsubscribeAll ends all subscriptions. The error is that of writing to the client.
+func (s *subscriber) unsubscribeAll(err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if errors.Is(err, errSlow) {
-		s.handler.Topics.Dropped(len(s.subscriptions))
+		s.Hub.CountDropped(len(s.subscriptions))
 	}
-	for id, left := range s.subscriptions {
-		s.remove(id, left)
+	for id := range s.subscriptions {
+		s.unsubscribeLocked(id)
 	}
 }
 
@@ -289,83 +294,83 @@ var (
 )
 
 // run sends events until ctx is canceled or it returns why it cannot go on.
-func (s *subscriber) run(ctx context.Context, to sink) error {
-	pings := time.NewTicker(s.handler.KeepAlive)
+func (s *subscriber) run(ctx context.Context, events eventWriter) error {
+	pings := time.NewTicker(s.KeepAlive)
 	defer pings.Stop()
-	timer := time.NewTimer(s.handler.KeepAlive)
+	timer := time.NewTimer(s.KeepAlive)
 	defer timer.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
-		case <-s.handler.Topics.Stopping():
+		case <-s.Hub.Done():
 			return errGoAway
 		case <-pings.C:
-			if err := to.ping(ctx); err != nil {
+			if err := events.ping(ctx); err != nil {
 				return err
 			}
 			continue
 		case <-s.wake:
 		case <-timer.C:
 		}
-		again, err := s.deliver(ctx, to)
+		delay, err := s.deliver(ctx, events)
 		if err != nil {
 			return err
 		}
-		timer.Reset(again)
+		timer.Reset(delay)
 	}
 }
 
-// deliver sends the results that there are, if the viewer may see them, and returns the
-// time until it must be called again.
-func (s *subscriber) deliver(ctx context.Context, to sink) (again time.Duration, err error) {
+// deliver sends the new results, if the viewer may see them, and returns the time until it
+// must be called again.
+func (s *subscriber) deliver(ctx context.Context, events eventWriter) (delay time.Duration, err error) {
 	viewer, expires, err := s.viewer(ctx)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {
-	case isRefused(err):
-		for id, ended := range s.subscriptions {
-			if err := s.failOne(ctx, to, id, ended, gqlerror.List{s.handler.PresentError(ctx, err)}); err != nil {
+	case auth.IsRefusal(err):
+		for id, revoked := range s.subscriptions {
+			if err := s.sendError(ctx, events, id, revoked, gqlerror.List{s.PresentError(ctx, err)}); err != nil {
 				return 0, err
 			}
 		}
 		return 0, errRevoked
 	case err != nil:
-		return viewerDelay, nil //nolint:nilerr // what there is to send is sent later
+		return viewerDelay, nil //nolint:nilerr // the results are sent later
 	}
-	again = time.Hour
+	delay = time.Hour
 	if expires != nil {
-		again = max(0, time.Until(expires.Time))
+		delay = max(0, time.Until(expires.Time))
 	}
-	for id, subscribed := range s.subscriptions {
-		err := s.deliverOne(ctx, to, id, subscribed, viewer)
+	for id, active := range s.subscriptions {
+		err := s.deliverOne(ctx, events, id, active, viewer)
 		if errors.Is(err, errNoRoom) {
-			again = min(again, eventDelay)
+			delay = min(delay, eventDelay)
 		} else if err != nil {
 			return 0, err
 		}
 	}
-	return again, nil
+	return delay, nil
 }
 
-func (s *subscriber) deliverOne(ctx context.Context, to sink, id string, subscribed *subscription, viewer *db.User) error {
-	if rightsOf(viewer) != subscribed.rights {
-		subscribed.Leave()
-		if err := s.join(subscribed, viewer, subscribed.Text()); err != nil { //nolint:contextcheck // a topic outlives its first subscriber
-			return s.failOne(ctx, to, id, subscribed, gqlerror.List{err})
+func (s *subscriber) deliverOne(ctx context.Context, events eventWriter, id string, active *subscription, viewer *db.User) error {
+	if rightsOf(viewer) != active.rights {
+		active.Unsubscribe()
+		if err := s.join(active, viewer, active.Text()); err != nil { //nolint:contextcheck // a live query outlives its first subscriber
+			return s.sendError(ctx, events, id, active, gqlerror.List{err})
 		}
 	}
-	switch result := subscribed.Next(); {
+	switch result := active.Next(); {
 	case result == nil:
 		return nil
 	case result.Payload == nil:
 		errs := result.Errors
 		if errs == nil {
-			errs = gqlerror.List{topicsError(result.Err)}
+			errs = gqlerror.List{subscribeError(result.Err)}
 		}
-		return s.failOne(ctx, to, id, subscribed, errs)
+		return s.sendError(ctx, events, id, active, errs)
 	default:
-		return s.sendEvent(ctx, to, id, subscribed, result.Payload)
+		return s.sendEvent(ctx, events, id, active, result.Payload)
 	}
 }
 
@@ -373,27 +378,22 @@ func (s *subscriber) deliverOne(ctx context.Context, to sink, id string, subscri
 var errNoRoom = errors.New("there is no memory for the event")
 
 // sendEvent sends an event. A large event counts for its owner until the client has read it:
-// the topic may hold a newer result by then.
-func (s *subscriber) sendEvent(ctx context.Context, to sink, id string, subscribed *subscription, payload []byte) error {
+// the live query may hold a newer result by then.
+func (s *subscriber) sendEvent(ctx context.Context, events eventWriter, id string, active *subscription, payload []byte) error {
 	if len(payload) > maxFrame {
-		size := int64(min(len(payload), s.handler.MaxResponse))
-		if s.handler.Admission.Events.Reserve(s.owner, size) != nil {
-			subscribed.Repeat()
+		size := int64(min(len(payload), s.MaxResponse))
+		if s.Admission.Events.Reserve(s.owner, size) != nil {
+			active.Repeat()
 			return errNoRoom
 		}
-		defer s.handler.Admission.Events.Release(s.owner, size)
+		defer s.Admission.Events.Release(s.owner, size)
 	}
-	return to.next(ctx, subscribed.record, id, payload)
+	return events.next(ctx, active.record, id, payload)
 }
 
-// failOne ends a subscription with errors.
-func (s *subscriber) failOne(ctx context.Context, to sink, id string, ended *subscription, errs gqlerror.List) error {
-	ended.record.Code = codeOf(errs)
-	s.remove(id, ended)
-	return to.fail(ctx, id, errs)
-}
-
-// isRefused reports whether the error of looking up a viewer is that of the token.
-func isRefused(err error) bool {
-	return errors.Is(err, auth.ErrInvalidToken) || errors.Is(err, auth.ErrInactiveUser)
+// sendError ends a subscription with errors.
+func (s *subscriber) sendError(ctx context.Context, events eventWriter, id string, active *subscription, errs gqlerror.List) error {
+	active.record.Code = codeOf(errs)
+	s.unsubscribeLocked(id)
+	return events.fail(ctx, id, errs)
 }

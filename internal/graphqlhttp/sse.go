@@ -21,25 +21,25 @@ type events struct {
 	r          *http.Request
 	connection *http.ResponseController
 	timeout    time.Duration // for the client to read an event
-	begun      bool
+	hasStarted bool
 }
 
-// serveEvents sends a subscription until it ends or its client goes away. Its frames on
-// the stack are small, since there may be many.
+// serveEvents sends a subscription until it ends or its client disconnects. It keeps its
+// stack frame small, because thousands may be open.
 func (h *Handler) serveEvents(w http.ResponseWriter, r *http.Request, text string) {
-	if subscriber, to := h.beginEvents(w, r, text); subscriber != nil {
-		subscriber.close(subscriber.run(r.Context(), to))
+	if subscriber, events := h.openEvents(w, r, text); subscriber != nil {
+		subscriber.unsubscribeAll(subscriber.run(r.Context(), events))
 	}
 }
 
-// beginEvents returns a subscriber with one subscription, or nil if it was refused. The
+// openEvents returns a subscriber with one subscription, or responds and returns nil. The
 // memory that the request still takes counts for the subscription.
-func (h *Handler) beginEvents(w http.ResponseWriter, r *http.Request, text string) (*subscriber, *events) {
-	to := &events{w: w, r: r, connection: http.NewResponseController(w), timeout: h.StallTimeout}
-	_ = to.connection.SetReadDeadline(time.Time{}) // nothing more is read, and the deadline would cancel the context
-	subscriber, refused := h.newSubscriber(r)
-	if refused != nil {
-		refused.response().write(w, r, jsonType)
+func (h *Handler) openEvents(w http.ResponseWriter, r *http.Request, text string) (*subscriber, *events) {
+	stream := &events{w: w, r: r, connection: http.NewResponseController(w), timeout: h.StallTimeout}
+	_ = stream.connection.SetReadDeadline(time.Time{}) // nothing more is read, and the deadline would cancel the context
+	subscriber, reqErr := h.newSubscriber(r)
+	if reqErr != nil {
+		reqErr.response().write(w, r, jsonType)
 		return nil, nil
 	}
 	viewer, _, err := subscriber.viewer(r.Context())
@@ -49,10 +49,10 @@ func (h *Handler) beginEvents(w http.ResponseWriter, r *http.Request, text strin
 	}
 	subscriber.setOwner(viewer)
 	if err := subscriber.subscribe(r.Context(), viewer, "", text, dropHeader(r), nil); err != nil {
-		_ = to.fail(r.Context(), "", gqlerror.List{err})
+		_ = stream.fail(r.Context(), "", gqlerror.List{err})
 		return nil, nil
 	}
-	return subscriber, to
+	return subscriber, stream
 }
 
 // fieldSize is the approximate memory in bytes of a removed header field.
@@ -83,7 +83,7 @@ var errEnded = errors.New("the subscription has ended")
 // fail sends the errors as the last result. If nothing was sent yet, and clients may try
 // again, it responds with a status instead.
 func (e *events) fail(_ context.Context, _ string, errs gqlerror.List) error {
-	if status := retryStatus(errs[0]); !e.begun && status != 0 {
+	if status := retryStatus(errs[0]); !e.hasStarted && status != 0 {
 		errorResponse(status, errs[0]).write(e.w, e.r, jsonType)
 		return errEnded
 	}
@@ -109,20 +109,20 @@ func retryStatus(err *gqlerror.Error) int {
 // ping sends a comment, so that proxies keep the connection open.
 func (e *events) ping(context.Context) error { return e.write(":", nil, "\n\n") }
 
-func (e *events) write(before string, payload []byte, after string) error {
-	if !e.begun {
-		e.begun = true
+func (e *events) write(prefix string, payload []byte, suffix string) error {
+	if !e.hasStarted {
+		e.hasStarted = true
 		header := e.w.Header()
 		header.Set("Content-Type", eventsType+"; charset=utf-8")
 		header.Set("X-Accel-Buffering", "no") // proxies such as nginx must not wait for more
 	}
 	_ = e.connection.SetWriteDeadline(time.Now().Add(e.timeout)) // a recorder in a test has none
-	_, err := e.w.Write([]byte(before))
+	_, err := e.w.Write([]byte(prefix))
 	if err == nil {
 		_, err = e.w.Write(payload)
 	}
 	if err == nil {
-		_, err = e.w.Write([]byte(after))
+		_, err = e.w.Write([]byte(suffix))
 	}
 	if err == nil {
 		err = e.connection.Flush()

@@ -1,7 +1,6 @@
 package auth
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"regexp"
@@ -9,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
 
 	"portfolio/db"
 	"portfolio/db/dbtest"
@@ -36,15 +37,15 @@ func TestAuthenticator_ForgetsRefusalOfEarlierQuery(t *testing.T) {
 					if withFeed {
 						changes = changefeedtest.Start(t, database)
 					}
-					authenticator := NewAuthenticator(database, changes, Options{Timeout: time.Minute, MaxAge: time.Minute})
+					authenticator := New(database, changes, Options{Timeout: time.Minute, MaxAge: time.Minute})
 					key, id := createToken(t, database, c.user, nil)
 					hash := HashKey(key)
 					if errors.Is(c.want, ErrInvalidToken) {
 						dbtest.Exec(t, dsn, "UPDATE tokens SET key_hash = $1", []byte("another"))
 					}
 					read, release := make(chan struct{}), make(chan struct{})
-					earlier := authenticator.queries.DoChan("0 "+string(hash[:]), func() (any, error) {
-						entry, err := authenticator.query(t.Context(), hash, changes.Mark(), time.Now())
+					earlier := authenticator.queries.DoChan(string(hash[:]), func() (any, error) {
+						entry, err := authenticator.query(t.Context(), hash, authenticator.wait(changes.NewBarrier()))
 						close(read)
 						<-release
 						return entry, err
@@ -64,8 +65,8 @@ func TestAuthenticator_ForgetsRefusalOfEarlierQuery(t *testing.T) {
 					}
 					close(release)
 					result := <-earlier
-					if entry := result.Val.(*cacheEntry); !errors.Is(entry.err, c.want) || !result.Shared {
-						t.Errorf("earlier query: got %v, shared %t, want %v, shared with the later request", entry.err, result.Shared, c.want)
+					if e := result.Val.(*entry); !errors.Is(e.refusal, c.want) || !result.Shared {
+						t.Errorf("earlier query: got %v, shared %t, want %v, shared with the later request", e.refusal, result.Shared, c.want)
 					}
 					if err := <-later; err != nil {
 						t.Errorf("later request: got %v, want no error", err)
@@ -97,7 +98,7 @@ func TestAuthenticator_ReadsAgainAtMaxAge(t *testing.T) {
 	dbtest.Each(t, func(t *testing.T, database *db.DB) {
 		const maxAge = 5 * time.Second
 		clock := &fakeClock{time.Now()}
-		authenticator := NewAuthenticator(database, changefeedtest.Start(t, database), Options{Timeout: time.Minute, MaxAge: maxAge})
+		authenticator := New(database, changefeedtest.Start(t, database), Options{Timeout: time.Minute, MaxAge: maxAge})
 		authenticator.now = func() time.Time { return clock.now }
 		key, _ := createToken(t, database, db.User{Username: "staff", IsActive: true}, nil)
 		for _, step := range []struct {
@@ -112,45 +113,66 @@ func TestAuthenticator_ReadsAgainAtMaxAge(t *testing.T) {
 				t.Errorf("%s later: %d misses, want %d", step.later, got, step.misses)
 			}
 		}
-		session, err := authenticator.LogIn(t.Context(), key)
+		session, err := authenticator.Authenticate(t.Context(), key)
 		if err != nil {
 			t.Fatal(err)
 		}
 		clock.now = clock.now.Add(maxAge)
-		if err := database.Load(t.Context(), &db.UserPermission{UserID: session.Viewer.ID, Code: PortfolioLinkCode}); err != nil {
+		if err := database.Load(t.Context(), &db.UserPermission{UserID: session.entry.viewer.ID, Code: PortfolioLinkCode}); err != nil {
 			t.Fatal(err)
 		}
-		if changed, err := session.Confirm(t.Context()); !changed || err != nil {
-			t.Errorf("confirmed after the maximum age: changed %t, %v; want true", changed, err)
+		if changed, err := session.revalidate(t.Context()); !changed || err != nil {
+			t.Errorf("revalidated after the maximum age: changed %t, %v; want true", changed, err)
 		}
 	})
 }
 
-// TestLogin_IsFinalAfterConfirmNow checks that ConfirmNow reads the viewer anew each time, and
-// that Confirm does not afterwards.
-func TestLogin_IsFinalAfterConfirmNow(t *testing.T) {
+// TestSession_ServesCurrentUser checks that Do calls serve again if the user has changed
+// since the session began, but not after Refresh, and that Refresh returns the user as of now.
+func TestSession_ServesCurrentUser(t *testing.T) {
 	t.Parallel()
 	dbtest.Each(t, func(t *testing.T, database *db.DB) {
-		authenticator := NewAuthenticator(database, changefeedtest.Start(t, database), Options{Timeout: time.Minute, MaxAge: time.Minute})
+		authenticator := New(database, changefeedtest.Start(t, database), Options{Timeout: time.Minute, MaxAge: time.Minute})
 		key, _ := createToken(t, database, db.User{Username: "staff", IsActive: true}, nil)
-		login, err := authenticator.LogIn(t.Context(), key)
-		if err != nil {
-			t.Fatal(err)
+		grant := func(session *Session, code int) {
+			t.Helper()
+			if err := database.Load(t.Context(), &db.UserPermission{UserID: session.entry.viewer.ID, Code: code}); err != nil {
+				t.Fatal(err)
+			}
+			authenticator.feed.Sync()
 		}
 		for i, step := range []struct {
-			confirm func(context.Context) (bool, error)
-			code    int // that the viewer gets first, 0 for none
-			changed bool
+			grant   int // code granted after Authenticate, 0 for none
+			refresh int // code granted before Refresh in serve, 0 for no Refresh
+			want    [][]int
 		}{
-			{login.ConfirmNow, 1, true}, {login.Confirm, 2, false}, {login.ConfirmNow, 0, true}, {login.ConfirmNow, 0, false},
+			{0, 0, [][]int{nil}},
+			{1, 0, [][]int{nil, {1}}},
+			{2, 3, [][]int{{1}, {1, 2, 3}}},
+			{0, 0, [][]int{{1, 2, 3, 1000}}},
 		} {
-			if step.code != 0 {
-				if err := database.Load(t.Context(), &db.UserPermission{UserID: login.Viewer.ID, Code: step.code}); err != nil {
-					t.Fatal(err)
-				}
+			session, err := authenticator.Authenticate(t.Context(), key)
+			if err != nil {
+				t.Fatal(err)
 			}
-			if changed, err := step.confirm(t.Context()); changed != step.changed || err != nil {
-				t.Errorf("step %d: changed %t, %v, want %t", i, changed, err, step.changed)
+			if step.grant != 0 {
+				grant(session, step.grant)
+			}
+			var got [][]int
+			err = session.Do(t.Context(), func(viewer *db.User) {
+				got = append(got, viewer.Codes)
+				if step.refresh != 0 {
+					grant(session, step.refresh)
+					viewer, err := session.Refresh(t.Context())
+					if err != nil {
+						t.Fatal(err)
+					}
+					got = append(got, viewer.Codes)
+					grant(session, 1000)
+				}
+			})
+			if diff := cmp.Diff(step.want, got); diff != "" || err != nil {
+				t.Errorf("step %d: %v, -want +got:\n%s", i, err, diff)
 			}
 		}
 	})

@@ -39,10 +39,9 @@ func AddressFrom(ctx context.Context) netip.Addr {
 // that are remembered.
 const maxRemembered = 1 << 15
 
-// logins limits the different invalid keys that each address may send. It
-// counts a key once, and never limits one that it has seen before: repeating a
-// key is not guessing.
-type logins struct {
+// attempts limits the different invalid keys that each address may send. It counts a key
+// once, and never limits a key that it has seen before: repeating a key is not guessing.
+type attempts struct {
 	perMinute int // 0 disables the limit
 
 	failures, refused atomic.Int64
@@ -53,54 +52,54 @@ type logins struct {
 	limiters *simplelru.LRU[netip.Addr, *rate.Limiter] // of addresses with failures
 }
 
-func newLogins(perMinute int) *logins {
+func newAttempts(perMinute int) *attempts {
 	valid, _ := simplelru.NewLRU[tokenHash, struct{}](maxRemembered, nil) // fails only if the size is not positive
 	invalid, _ := simplelru.NewLRU[tokenHash, struct{}](maxRemembered, nil)
 	limiters, _ := simplelru.NewLRU[netip.Addr, *rate.Limiter](maxRemembered, nil)
-	return &logins{perMinute: perMinute, valid: valid, invalid: invalid, limiters: limiters}
+	return &attempts{perMinute: perMinute, valid: valid, invalid: invalid, limiters: limiters}
 }
 
 // check returns a *RateLimitError if the address has no failures left and the
 // key was not seen before.
-func (l *logins) check(address netip.Addr, hash tokenHash, now time.Time) error {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	limiter, _ := l.limiters.Get(address)
-	if limiter == nil || l.valid.Contains(hash) || l.invalid.Contains(hash) {
+func (a *attempts) check(address netip.Addr, hash tokenHash, now time.Time) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	limiter, _ := a.limiters.Get(address)
+	if limiter == nil || a.valid.Contains(hash) || a.invalid.Contains(hash) {
 		return nil
 	}
 	if left := limiter.TokensAt(now); left < 1 {
-		l.refused.Add(1)
+		a.refused.Add(1)
 		return &RateLimitError{time.Duration((1 - left) / float64(limiter.Limit()) * float64(time.Second))}
 	}
 	return nil
 }
 
-func (l *logins) succeeded(hash tokenHash) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.valid.Add(hash, struct{}{})
+func (a *attempts) succeeded(hash tokenHash) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.valid.Add(hash, struct{}{})
 }
 
-func (l *logins) failed(address netip.Addr, hash tokenHash, now time.Time) {
-	l.failures.Add(1)
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.valid.Remove(hash)
-	if _, seen := l.invalid.Get(hash); seen || l.perMinute == 0 {
+func (a *attempts) failed(address netip.Addr, hash tokenHash, now time.Time) {
+	a.failures.Add(1)
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.valid.Remove(hash)
+	if _, seen := a.invalid.Get(hash); seen || a.perMinute == 0 {
 		return
 	}
-	l.invalid.Add(hash, struct{}{})
-	limiter, ok := l.limiters.Get(address)
+	a.invalid.Add(hash, struct{}{})
+	limiter, ok := a.limiters.Get(address)
 	if !ok {
-		limiter = rate.NewLimiter(rate.Limit(float64(l.perMinute)/time.Minute.Seconds()), l.perMinute)
-		l.limiters.Add(address, limiter)
+		limiter = rate.NewLimiter(rate.Limit(float64(a.perMinute)/time.Minute.Seconds()), a.perMinute)
+		a.limiters.Add(address, limiter)
 	}
 	limiter.AllowN(now, 1)
 }
 
-func (l *logins) wasValid(hash tokenHash) bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.valid.Contains(hash)
+func (a *attempts) wasValid(hash tokenHash) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.valid.Contains(hash)
 }

@@ -1,0 +1,131 @@
+package auth
+
+import (
+	"context"
+	"reflect"
+	"time"
+
+	"portfolio/db"
+	"portfolio/internal/changefeed"
+)
+
+// Session is an authenticated client. Its user may come from memory while a read barrier is
+// under way, so only Do and Refresh pass the user on. A nil Session is that of an anonymous
+// client.
+type Session struct {
+	authenticator *Authenticator
+	key           string
+	start         time.Time
+	barrier       changefeed.Barrier
+	entry         *entry
+	refreshed     bool
+}
+
+// Authenticate begins a session of the active user who holds the key. The error is
+// ErrInvalidToken if the key is unknown or expired, ErrInactiveUser, a *RateLimitError or an
+// error of the database. The client's address is taken from the context.
+func (a *Authenticator) Authenticate(ctx context.Context, key string) (*Session, error) {
+	s := &Session{authenticator: a, key: key, start: a.now(), barrier: a.feed.NewBarrier()}
+	if s.entry = a.cached(HashKey(key), s.barrier, s.start); s.entry != nil {
+		a.hits.Add(1)
+		return s, nil
+	}
+	a.misses.Add(1)
+	return s, s.read(ctx)
+}
+
+// NewSession returns a session of a user who is current by definition.
+func NewSession(viewer *db.User) *Session { return &Session{entry: &entry{viewer: viewer}} }
+
+// Barrier returns the read barrier that began with the session.
+func (s *Session) Barrier() changefeed.Barrier {
+	if s == nil {
+		return changefeed.Barrier{}
+	}
+	return s.barrier
+}
+
+// Do calls serve with the user of the session, nil if it is anonymous, and waits until that
+// user is known to be current. If the user has changed, Do calls serve again. So serve must
+// send nothing, and call Refresh before it changes anything. The errors are those of
+// Authenticate.
+func (s *Session) Do(ctx context.Context, serve func(viewer *db.User)) error {
+	if s == nil {
+		serve(nil)
+		return nil
+	}
+	serve(s.entry.viewer)
+	if s.refreshed || s.authenticator == nil {
+		return nil
+	}
+	changed, err := s.revalidate(ctx)
+	if changed && err == nil {
+		serve(s.entry.viewer)
+	}
+	return err
+}
+
+// Refresh returns the user who holds the key now, nil if the session is anonymous. The
+// errors are those of Authenticate.
+func (s *Session) Refresh(ctx context.Context) (*db.User, error) {
+	if s == nil {
+		return nil, nil
+	}
+	if s.authenticator == nil {
+		return s.entry.viewer, nil
+	}
+	s.start = s.authenticator.now()
+	s.barrier = s.authenticator.feed.NewBarrier()
+	s.refreshed = true
+	if _, err := s.revalidate(ctx); err != nil {
+		return nil, err
+	}
+	return s.entry.viewer, nil
+}
+
+// revalidate reads the user again unless it is current, and reports whether it has changed.
+func (s *Session) revalidate(ctx context.Context) (changed bool, err error) {
+	if s.isCurrent() {
+		return false, nil
+	}
+	ctx, cancel := context.WithDeadline(ctx, s.start.Add(s.authenticator.timeout))
+	defer cancel()
+	viewer := s.entry.viewer
+	err = s.read(ctx)
+	return !reflect.DeepEqual(viewer, s.entry.viewer), err
+}
+
+// isCurrent waits for the barrier, and reports whether the user is current. If the barrier
+// fails, a user who was read for this session is current.
+func (s *Session) isCurrent() bool {
+	a := s.authenticator
+	latest := a.wait(s.barrier)
+	if latest == 0 {
+		return !s.entry.start.Before(s.start) && a.now().Sub(s.entry.start) < a.maxAge
+	}
+	return a.isCurrent(s.entry, latest, a.now())
+}
+
+// read reads the user from the database.
+func (s *Session) read(ctx context.Context) error {
+	a, address, hash, now := s.authenticator, AddressFrom(ctx), HashKey(s.key), s.authenticator.now()
+	if err := a.attempts.check(address, hash, now); err != nil {
+		return err
+	}
+	e, err := a.load(ctx, hash, s.barrier, now)
+	if err == nil {
+		err = e.refusal
+	}
+	if err == nil && e.isExpired(now) {
+		err = ErrInvalidToken
+	}
+	if err != nil {
+		if IsRefusal(err) {
+			a.attempts.failed(address, hash, now)
+		}
+		return err
+	}
+	a.attempts.succeeded(hash)
+	s.entry = e
+	return nil
+}

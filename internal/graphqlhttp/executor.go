@@ -1,0 +1,195 @@
+package graphqlhttp
+
+import (
+	"context"
+	"errors"
+	"slices"
+
+	"github.com/99designs/gqlgen/graphql"
+	"github.com/vektah/gqlparser/v2/ast"
+	"github.com/vektah/gqlparser/v2/gqlerror"
+
+	"portfolio/internal/admission"
+	"portfolio/internal/apierror"
+	"portfolio/internal/auth"
+	"portfolio/internal/document"
+	"portfolio/internal/telemetry"
+)
+
+// executor executes operations. It knows no transport.
+type executor struct{ *Options }
+
+// operation is an operation that is ready to be executed.
+type operation struct {
+	*graphql.OperationContext
+	document *document.Document
+	cost     document.Cost
+	limiter  *admission.Limiter // whose slot it needs; nil if a slot of Lookups will do
+}
+
+func (o *operation) kind() ast.Operation { return o.Operation.Operation }
+
+// result is the result of an operation, or the errors for which it was not executed.
+type result struct {
+	errors    gqlerror.List
+	data      []byte           // nil if nothing was executed
+	meter     *admission.Meter // nil if nothing was executed
+	hasEffect bool             // whether a mutation may have changed something although it was unavailable
+}
+
+// release releases the memory of a result that is sent, or not needed.
+func (r result) release() {
+	if r.meter != nil {
+		r.meter.Release()
+	}
+}
+
+// authenticate begins a session by an Authorization header.
+func (e *executor) authenticate(ctx context.Context, header string) (*auth.Session, error) {
+	key, err := parseAuthorization(header)
+	if err != nil {
+		return nil, err
+	}
+	return e.Auth.Authenticate(ctx, key)
+}
+
+// unauthenticated returns the result for a token that is invalid or could not be looked up.
+func (e *executor) unauthenticated(ctx context.Context, err error) result {
+	if _, ok := errors.AsType[*auth.RateLimitError](err); ok {
+		return result{errors: gqlerror.List{errRateLimited}}
+	}
+	return result{errors: gqlerror.List{e.PresentError(ctx, err)}}
+}
+
+// parseAuthorization returns the key of a token.
+func parseAuthorization(header string) (key string, err error) {
+	scheme, key, err := auth.ParseHeader(header)
+	if err != nil || scheme != "token" && scheme != "bearer" {
+		return "", auth.ErrInvalidToken
+	}
+	return key, nil
+}
+
+// resolve returns the operation that a request names.
+func (e *executor) resolve(ctx context.Context, request *request) (*operation, gqlerror.List) {
+	resolved, errs := e.Documents.Resolve(document.Request{Text: request.Query, ID: request.documentID, Hash: request.hash}, !auth.IsAnonymous(ctx))
+	if errs != nil {
+		return nil, errs
+	}
+	named := resolved.Operations.ForName(request.OperationName)
+	if named == nil {
+		return nil, gqlerror.List{noOperation(resolved)}
+	}
+	record := telemetry.RequestFrom(ctx)
+	record.Type, record.Operation = string(named.Operation), named.Name
+	return &operation{OperationContext: &graphql.OperationContext{Doc: resolved.QueryDocument, Operation: named}, document: resolved}, nil
+}
+
+// prepare coerces the variables of an operation, and prices it.
+func (e *executor) prepare(ctx context.Context, op *operation, variables map[string]any) (errs gqlerror.List) {
+	if op.Variables, errs = e.Documents.CoerceVariables(op.Operation, variables); errs != nil {
+		return errs
+	}
+	cost, err := e.Documents.Cost(op.Operation, op.Variables)
+	telemetry.RequestFrom(ctx).Cost = cost.Fields
+	if err != nil {
+		return gqlerror.List{err}
+	}
+	op.cost = cost
+	if cost.Heavy() {
+		op.limiter = e.Admission.Heavy
+	}
+	return nil
+}
+
+// noOperation returns the error of a request that does not say which operation to execute.
+// It has the locations of the operations.
+func noOperation(resolved *document.Document) *gqlerror.Error {
+	err := apierror.BadInput("Unknown operation name, or operationName is required because the document has several operations.")
+	for _, operation := range resolved.Operations[:min(len(resolved.Operations), maxLocations)] {
+		err.Locations = append(err.Locations, gqlerror.Location{Line: operation.Position.Line, Column: operation.Position.Column})
+	}
+	return err
+}
+
+const maxLocations = 10 // of an error
+
+// execute executes an operation. A mutation is executed for the user who holds the token
+// now; the error is that of auth.Session.Refresh. A query may acquire a heavy slot when its
+// response grows large. A mutation does not: it must not wait after its commit.
+func (e *executor) execute(ctx context.Context, session *auth.Session, op *operation, slot *admission.Slot) (result, error) {
+	mayWait := op.limiter == nil && op.kind() != ast.Mutation
+	if op.limiter != nil {
+		if err := slot.Acquire(ctx, op.limiter); err != nil {
+			return e.unavailable(ctx, err), nil
+		}
+	}
+	if op.kind() == ast.Mutation {
+		viewer, err := session.Refresh(ctx)
+		if err != nil {
+			return result{}, err
+		}
+		ctx = auth.WithViewer(ctx, viewer)
+	}
+	if err := ctx.Err(); err != nil {
+		return e.unavailable(ctx, err), nil
+	}
+	if !mayWait {
+		slot = nil
+	}
+	return e.run(ctx, op, e.Admission.NewMeter(int64(e.MaxResponse), slot)), nil
+}
+
+// run calls the resolvers.
+func (e *executor) run(ctx context.Context, op *operation, meter *admission.Meter) result {
+	traced, end := telemetry.StartOperation(ctx)
+	executed := e.Execute(admission.WithMeter(traced, meter), op.OperationContext)
+	end(len(executed.Errors) > 0)
+	if err := meter.Err(); err != nil {
+		meter.Release()
+		return e.incomplete(ctx, op, err)
+	}
+	meter.ReleaseRows()
+	data := []byte(executed.Data)
+	if data == nil && op.kind() != ast.Subscription {
+		data = []byte("null")
+	}
+	return result{errors: executed.Errors, data: data, meter: meter, hasEffect: hasEffect(op, executed.Errors)}
+}
+
+// hasEffect reports whether an operation may have changed something although it was
+// unavailable: a field of a mutation succeeded, or only its selections are missing.
+func hasEffect(op *operation, errs gqlerror.List) bool {
+	if op.kind() != ast.Mutation || !slices.ContainsFunc(errs, isUnavailable) {
+		return false
+	}
+	failed := map[ast.PathElement]bool{} // an input may have several errors
+	for _, err := range errs {
+		if len(err.Path) == 1 && apierror.IsRefusal(err) {
+			failed[err.Path[0]] = true
+		}
+	}
+	return len(failed) < len(graphql.CollectFields(op.OperationContext, op.Operation.SelectionSet, []string{"Mutation"}))
+}
+
+func isUnavailable(err *gqlerror.Error) bool { return apierror.Is(err, apierror.Unavailable) }
+
+// incomplete returns the result of an operation whose response could not be built.
+func (e *executor) incomplete(ctx context.Context, op *operation, err error) result {
+	executed := ""
+	if op.kind() == ast.Mutation {
+		executed = "The mutation was executed, but its response is not available. "
+	}
+	switch {
+	case errors.Is(err, admission.ErrTooLarge):
+		return result{errors: gqlerror.List{apierror.BadInput("%sThe response would have more than %d bytes. Ask for smaller pages or fewer fields.", executed, e.MaxResponse)}}
+	case executed != "" && errors.Is(err, admission.ErrBusy):
+		return result{errors: gqlerror.List{apierror.New(apierror.Internal, executed+"The server is busy.")}, hasEffect: true}
+	}
+	return e.unavailable(ctx, err)
+}
+
+// unavailable returns the result of an operation that ran out of time, or got no slot.
+func (e *executor) unavailable(ctx context.Context, err error) result {
+	return result{errors: gqlerror.List{e.PresentError(ctx, err)}}
+}

@@ -1,0 +1,110 @@
+package responsecache
+
+import (
+	"context"
+	"strconv"
+	"sync/atomic"
+	"time"
+
+	"portfolio/db"
+	"portfolio/internal/changefeed"
+)
+
+// Fill is a response that a request is building. Other requests may wait for it.
+type Fill struct {
+	cache    *Cache // nil if the response is not shared
+	key      Key
+	revision changefeed.Revision
+	start    time.Time
+	readSet  *db.ReadSet
+	response atomic.Pointer[Response]
+
+	// Guarded by the cache's mutex.
+	keep    bool // in the cache
+	waiting int
+	done    chan struct{} // nil if nobody has waited
+	ended   bool
+}
+
+// track returns the context under which the rows of the response are read.
+func (f *Fill) track(ctx context.Context) context.Context {
+	if f.cache == nil {
+		return ctx
+	}
+	ctx, f.readSet = db.WithReadSet(ctx)
+	return ctx
+}
+
+// wait returns the response once it is built, nil if there is none.
+func (f *Fill) wait(ctx context.Context) *Response {
+	select {
+	case <-f.done:
+	case <-ctx.Done():
+	}
+	return f.response.Load()
+}
+
+// Share gives the response to the requests that wait for it, and caches it unless its rows
+// have changed since. It builds the response only if it is needed.
+func (f *Fill) Share(build func() *Response) {
+	if !f.isNeeded() {
+		return
+	}
+	c, r := f.cache, build()
+	r.revision, r.start, r.readSet = f.revision, f.start, c.feed.Compact(f.readSet)
+	r.ContentLength = []string{strconv.Itoa(len(r.Body))}
+	r.size = int64(overhead + cap(r.Body) + r.readSet.Size() + len(r.Operation))
+	if c.isCurrent(r) {
+		c.add(f.key, r)
+	}
+	f.response.Store(r)
+	f.end()
+}
+
+// isNeeded reports whether a request waits for the response, or the cache keeps it. If not,
+// the fill ends.
+func (f *Fill) isNeeded() bool {
+	if f.cache == nil {
+		return false
+	}
+	f.cache.mu.Lock()
+	defer f.cache.mu.Unlock()
+	if !f.keep && f.waiting == 0 {
+		f.endLocked()
+	}
+	return !f.ended
+}
+
+// Forbid ends the fill: responses with this key must not be shared. The requests that wait
+// build their own.
+func (f *Fill) Forbid() {
+	if f.cache == nil {
+		return
+	}
+	f.cache.mu.Lock()
+	defer f.cache.mu.Unlock()
+	f.cache.forbid(f.key)
+	f.endLocked()
+}
+
+// end ends the fill. The requests that wait build their own responses, unless it was shared.
+func (f *Fill) end() {
+	if f.cache == nil {
+		return
+	}
+	f.cache.mu.Lock()
+	defer f.cache.mu.Unlock()
+	f.endLocked()
+}
+
+// endLocked is end for a caller who holds the lock of the cache.
+func (f *Fill) endLocked() {
+	if f.ended {
+		return
+	}
+	f.ended = true
+	delete(f.cache.fills, f.key)
+	if f.done != nil {
+		close(f.done)
+	}
+}
