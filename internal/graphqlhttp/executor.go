@@ -31,10 +31,12 @@ func (o *operation) kind() ast.Operation { return o.Operation.Operation }
 
 // result is the result of an operation, or the errors for which it was not executed.
 type result struct {
-	errors    gqlerror.List
-	data      []byte           // nil if nothing was executed
-	meter     *admission.Meter // nil if nothing was executed
-	hasEffect bool             // whether a mutation may have changed something although it was unavailable
+	operation    *operation // nil if there is none
+	errors       gqlerror.List
+	data         []byte           // nil if nothing was executed
+	meter        *admission.Meter // nil if nothing was executed
+	hasEffect    bool             // whether a mutation may have changed something although it was unavailable
+	subscription string           // text of the subscription, "" unless the client subscribes
 }
 
 // release releases the memory of a result that is sent, or not needed.
@@ -44,8 +46,12 @@ func (r result) release() {
 	}
 }
 
-// authenticate begins a session by an Authorization header.
+// authenticate begins a session by an Authorization header. The session is nil if the header
+// is empty.
 func (e *executor) authenticate(ctx context.Context, header string) (*auth.Session, error) {
+	if header == "" {
+		return nil, nil
+	}
 	key, err := parseAuthorization(header)
 	if err != nil {
 		return nil, err
@@ -68,6 +74,26 @@ func parseAuthorization(header string) (key string, err error) {
 		return "", auth.ErrInvalidToken
 	}
 	return key, nil
+}
+
+// execute executes the operation of a request in a slot. The result of a subscription is
+// only its text. The function accept, called with the kind of operation before anything is
+// executed, may refuse it. The errors are those of accept and auth.Session.Refresh.
+func (e *executor) execute(ctx context.Context, session *auth.Session, request *request, slot *admission.Slot, accept func(ast.Operation) error) (result, error) {
+	op, errs := e.resolve(ctx, request)
+	if errs != nil {
+		return result{errors: errs}, nil
+	}
+	if err := accept(op.kind()); err != nil {
+		return result{}, err
+	}
+	if errs := e.prepare(ctx, op, request.Variables); errs != nil {
+		return result{errors: errs}, nil
+	}
+	if op.kind() == ast.Subscription {
+		return result{operation: op, subscription: request.subscription(op)}, nil
+	}
+	return e.run(ctx, session, op, slot)
 }
 
 // resolve returns the operation that a request names.
@@ -114,17 +140,19 @@ func noOperation(resolved *document.Document) *gqlerror.Error {
 
 const maxLocations = 10 // of an error
 
-// execute executes an operation. A mutation is executed for the user who holds the token
-// now; the error is that of auth.Session.Refresh. A query may acquire a heavy slot when its
-// response grows large. A mutation does not: it must not wait after its commit.
-func (e *executor) execute(ctx context.Context, session *auth.Session, op *operation, slot *admission.Slot) (result, error) {
-	mayWait := op.limiter == nil && op.kind() != ast.Mutation
+// run runs a prepared operation. A mutation runs for the user who holds the token now; the
+// error is that of auth.Session.Refresh. A query may acquire a heavy slot when its response
+// grows large. A mutation does not: it must not wait after its commit.
+func (e *executor) run(ctx context.Context, session *auth.Session, op *operation, slot *admission.Slot) (result, error) {
+	growing := slot
 	if op.limiter != nil {
+		growing = nil
 		if err := slot.Acquire(ctx, op.limiter); err != nil {
 			return e.unavailable(ctx, err), nil
 		}
 	}
 	if op.kind() == ast.Mutation {
+		growing = nil
 		viewer, err := session.Refresh(ctx)
 		if err != nil {
 			return result{}, err
@@ -134,27 +162,20 @@ func (e *executor) execute(ctx context.Context, session *auth.Session, op *opera
 	if err := ctx.Err(); err != nil {
 		return e.unavailable(ctx, err), nil
 	}
-	if !mayWait {
-		slot = nil
-	}
-	return e.run(ctx, op, e.Admission.NewMeter(int64(e.MaxResponse), slot)), nil
-}
-
-// run calls the resolvers.
-func (e *executor) run(ctx context.Context, op *operation, meter *admission.Meter) result {
+	meter := e.Admission.NewMeter(int64(e.MaxResponse), growing)
 	traced, end := telemetry.StartOperation(ctx)
 	executed := e.Execute(admission.WithMeter(traced, meter), op.OperationContext)
 	end(len(executed.Errors) > 0)
 	if err := meter.Err(); err != nil {
 		meter.Release()
-		return e.incomplete(ctx, op, err)
+		return e.incomplete(ctx, op, err), nil
 	}
 	meter.ReleaseRows()
 	data := []byte(executed.Data)
 	if data == nil && op.kind() != ast.Subscription {
 		data = []byte("null")
 	}
-	return result{errors: executed.Errors, data: data, meter: meter, hasEffect: hasEffect(op, executed.Errors)}
+	return result{operation: op, errors: executed.Errors, data: data, meter: meter, hasEffect: hasEffect(op, executed.Errors)}, nil
 }
 
 // hasEffect reports whether an operation may have changed something although it was

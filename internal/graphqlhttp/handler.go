@@ -7,7 +7,6 @@ package graphqlhttp
 
 import (
 	"cmp"
-	"errors"
 	"log/slog"
 	"net/http"
 	"time"
@@ -79,16 +78,23 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	header := w.Header()
 	header["Vary"] = append(header["Vary"], "Accept, Authorization")
 	header["Cache-Control"] = noStore // unless the response says otherwise
-	switch {
-	case isWebSocket(r):
+	if isWebSocket(r) {
 		h.serveWebSocket(w, r)
-	case h.isUpload(r):
-		h.serveUpload(w, r)
-	default:
-		if text := h.serveJSON(w, r); text != "" {
-			h.serveEvents(w, r, text)
-		}
+		return
 	}
+	accept := negotiate(r.Header.Values("Accept"))
+	resp := h.respond(w, r, accept)
+	if resp.subscription != "" {
+		h.serveEvents(w, r, resp.subscription)
+		return
+	}
+	defer resp.release()
+	if accept.json == "" && resp.status == 0 {
+		h.writeRefusal(w, r, resp.errors)
+		return
+	}
+	resp.stallTimeout = h.StallTimeout
+	resp.write(w, r, cmp.Or(accept.json, jsonType))
 }
 
 // Header values that all responses share. They must not be modified.
@@ -103,51 +109,4 @@ func (h *Handler) Reject(w http.ResponseWriter, r *http.Request, status int, ret
 		err = errRateLimited
 	}
 	response{result: result{errors: gqlerror.List{err}}, status: status, retryAfter: retryAfter}.write(w, r, mediaType)
-}
-
-// authenticate begins the session of the sender of a request, nil if it is anonymous.
-func (h *Handler) authenticate(r *http.Request) (*auth.Session, error) {
-	if isAnonymous(r) {
-		return nil, nil
-	}
-	return h.executor.authenticate(r.Context(), r.Header.Get("Authorization"))
-}
-
-func isAnonymous(r *http.Request) bool { return r.Header.Get("Authorization") == "" }
-
-// checkLength returns an error if the body is declared too large.
-func (h *Handler) checkLength(r *http.Request) *requestError {
-	if limit := h.bodyLimit(r); r.ContentLength > limit {
-		return tooLarge("The body", limit)
-	}
-	return nil
-}
-
-// bodyLimit returns the maximum size of the body in bytes.
-func (h *Handler) bodyLimit(r *http.Request) int64 {
-	switch {
-	case isAnonymous(r):
-		return maxAnonymousBody
-	case h.isUpload(r):
-		return maxBody + maxMap + maxUploads*h.MaxUpload + (maxUploads+2)*maxPartOverhead
-	}
-	return maxBody
-}
-
-// unauthenticated returns the response to a token that is invalid or could not
-// be looked up.
-func (h *Handler) unauthenticated(ctx context.Context, err error) response {
-	resp := response{result: h.executor.unauthenticated(ctx, err), status: http.StatusInternalServerError, retryAfter: time.Second}
-	if limited, ok := errors.AsType[*auth.RateLimitError](err); ok {
-		resp.retryAfter = limited.RetryAfter
-	}
-	switch codeOf(resp.errors) {
-	case apierror.RateLimited:
-		resp.status = http.StatusTooManyRequests
-	case apierror.Unauthenticated:
-		resp.status = http.StatusUnauthorized
-	case apierror.Unavailable:
-		resp.status = http.StatusServiceUnavailable
-	}
-	return resp
 }

@@ -1,7 +1,6 @@
 package graphqlhttp
 
 import (
-	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -20,28 +19,6 @@ import (
 	"portfolio/internal/telemetry"
 )
 
-// serveJSON responds in JSON. If the client subscribes, it returns the subscription's text
-// instead.
-func (h *Handler) serveJSON(w http.ResponseWriter, r *http.Request) (subscription string) {
-	accept := negotiate(r.Header.Values("Accept"))
-	if accept.json == "" && !accept.events {
-		errNotJSON.response().write(w, r, jsonType)
-		return ""
-	}
-	resp := h.respond(w, r, accept)
-	if resp.subscription != "" {
-		return resp.subscription
-	}
-	defer resp.release()
-	if accept.json == "" && resp.status == 0 {
-		h.writeRefusal(w, r, resp.errors)
-		return ""
-	}
-	resp.stallTimeout = h.StallTimeout
-	resp.write(w, r, cmp.Or(accept.json, jsonType))
-	return ""
-}
-
 // exchange is a request in JSON, or in a query string, that is being responded to.
 type exchange struct {
 	*Handler
@@ -55,18 +32,23 @@ type exchange struct {
 	request *request // nil until it is decoded
 }
 
-// respond authenticates the client, reads the body, and responds to the current user.
+// respond responds to a request. The response to a subscription is only its text.
 func (h *Handler) respond(w http.ResponseWriter, r *http.Request, accept accepted) (resp response) {
-	if r.Method != http.MethodGet && r.Method != http.MethodHead && r.Method != http.MethodPost {
+	isUpload := h.isUpload(r)
+	switch {
+	case accept.json == "" && (!accept.events || isUpload):
+		return errNotJSON.response()
+	case isUpload:
+		return h.respondToUpload(w, r)
+	case r.Method != http.MethodGet && r.Method != http.MethodHead && r.Method != http.MethodPost:
 		return methodNotAllowed("Send GET or POST.", "GET, HEAD, POST").response()
-	}
-	if reqErr := h.checkLength(r); reqErr != nil {
-		return reqErr.response()
+	case r.ContentLength > bodyLimit(r):
+		return tooLarge("The body", bodyLimit(r)).response()
 	}
 	start := time.Now()
-	session, err := h.authenticate(r)
+	session, err := h.executor.authenticate(r.Context(), r.Header.Get("Authorization"))
 	if err != nil {
-		return h.unauthenticated(r.Context(), err)
+		return h.failureResponse(r.Context(), err)
 	}
 	timeout := h.Timeout - time.Since(start)
 	x := exchange{Handler: h, r: r, accept: accept, session: session, baseURL: h.MediaURL.For(r.Context(), r.Host)}
@@ -86,9 +68,19 @@ func (h *Handler) respond(w http.ResponseWriter, r *http.Request, accept accepte
 	})
 	if err != nil {
 		resp.release()
-		return h.unauthenticated(r.Context(), err)
+		return h.failureResponse(r.Context(), err)
 	}
 	return resp
+}
+
+func isAnonymous(r *http.Request) bool { return r.Header.Get("Authorization") == "" }
+
+// bodyLimit returns the maximum size of a body in bytes, unless it has files.
+func bodyLimit(r *http.Request) int64 {
+	if isAnonymous(r) {
+		return maxAnonymousBody
+	}
+	return maxBody
 }
 
 func methodNotAllowed(message, allow string) *requestError {
@@ -105,7 +97,7 @@ func (x *exchange) readBody(w http.ResponseWriter) (err *requestError) {
 	if err := checkContentType(x.r.Header); err != nil {
 		return err
 	}
-	limit, budget := x.bodyLimit(x.r), x.Admission.Bodies
+	limit, budget := bodyLimit(x.r), x.Admission.Bodies
 	if isAnonymous(x.r) {
 		budget = x.Admission.AnonymousBodies
 	}
@@ -166,32 +158,18 @@ func (x *exchange) execute(ctx context.Context, viewer *db.User, fill *responsec
 	if reqErr := x.decode(); reqErr != nil {
 		return reqErr.response()
 	}
-	op, errs := x.executor.resolve(ctx, x.request)
-	if errs != nil {
-		return response{result: result{errors: errs}}
-	}
-	if reqErr := x.refuse(op); reqErr != nil {
-		return reqErr.response()
-	}
-	if errs := x.executor.prepare(ctx, op, x.request.Variables); errs != nil {
-		return response{result: result{errors: errs}}
-	}
-	if op.kind() != ast.Query {
-		fill.Forbid()
-	}
-	if op.kind() == ast.Subscription {
-		return response{subscription: x.request.subscription(op)}
-	}
-	result, err := x.executor.execute(ctx, x.session, op, &slot)
+	executed, err := x.executor.execute(ctx, x.session, x.request, &slot, func(kind ast.Operation) error {
+		if kind != ast.Query {
+			fill.Forbid()
+		}
+		return x.checkKind(kind)
+	})
 	if err != nil {
-		return x.unauthenticated(ctx, err)
+		return x.failureResponse(ctx, err)
 	}
-	resp := response{result: result}
-	if result.hasEffect {
-		resp.status = http.StatusOK // a client must not try again
-	}
-	x.setCacheControl(&resp, op)
-	x.share(ctx, resp, op, fill)
+	resp := executed.response()
+	x.setCacheControl(&resp)
+	x.share(ctx, resp, fill)
 	return resp
 }
 
@@ -211,27 +189,27 @@ func (x *exchange) decode() (reqErr *requestError) {
 	return reqErr
 }
 
-// refuse returns an error if the operation must not be executed by the method of the
-// request, or its result is not what the client accepts.
-func (x *exchange) refuse(op *operation) *requestError {
+// checkKind returns an error if operations of a kind must not be executed by the method of
+// the request, or the client does not accept their results.
+func (x *exchange) checkKind(kind ast.Operation) error {
 	switch {
-	case op.kind() == ast.Subscription && (!x.accept.events || x.r.Method == http.MethodHead):
+	case kind == ast.Subscription && (!x.accept.events || x.r.Method == http.MethodHead):
 		return errNotEvents
-	case op.kind() != ast.Subscription && x.accept.events && x.accept.json == "":
+	case kind != ast.Subscription && x.accept.events && x.accept.json == "":
 		return errNotJSON
-	case op.kind() == ast.Mutation && x.r.Method != http.MethodPost:
+	case kind == ast.Mutation && x.r.Method != http.MethodPost:
 		return methodNotAllowed("Only queries and subscriptions may be sent by GET.", http.MethodPost)
 	}
 	return nil
 }
 
-// setCacheControl lets caches store the response to a GET request.
-func (x *exchange) setCacheControl(resp *response, op *operation) {
-	if x.r.Method == http.MethodPost || len(resp.errors) > 0 {
+// setCacheControl lets caches store the result of a query that was sent by GET.
+func (x *exchange) setCacheControl(resp *response) {
+	if x.r.Method == http.MethodPost || len(resp.errors) > 0 || resp.data == nil {
 		return
 	}
 	resp.cacheControl = "private, no-cache"
-	if x.Documents.IsPublic(op.document) {
+	if x.Documents.IsPublic(resp.operation.document) {
 		resp.cacheControl = "public, no-cache"
 	}
 	hash := sha256.Sum256(resp.data)
@@ -239,7 +217,7 @@ func (x *exchange) setCacheControl(resp *response, op *operation) {
 }
 
 // share shares the response with other requests, unless it has errors or is private.
-func (x *exchange) share(ctx context.Context, resp response, op *operation, fill *responsecache.Fill) {
+func (x *exchange) share(ctx context.Context, resp response, fill *responsecache.Fill) {
 	if auth.IsPrivate(ctx) {
 		fill.Forbid()
 		return
@@ -248,15 +226,16 @@ func (x *exchange) share(ctx context.Context, resp response, op *operation, fill
 		return
 	}
 	fill.Share(func() *responsecache.Response {
-		shared := &responsecache.Response{
+		op := resp.operation
+		copied := &responsecache.Response{
 			Body: make([]byte, 0, len(beforeData)+len(resp.data)+len("}")),
 			Type: string(op.kind()), Operation: strings.Clone(op.Operation.Name), Cost: op.cost.Fields,
 		}
-		shared.Body = append(append(append(shared.Body, beforeData...), resp.data...), '}')
+		copied.Body = append(append(append(copied.Body, beforeData...), resp.data...), '}')
 		if resp.cacheControl != "" {
-			shared.CacheControl, shared.ETag = []string{resp.cacheControl}, []string{resp.etag}
+			copied.CacheControl, copied.ETag = []string{resp.cacheControl}, []string{resp.etag}
 		}
-		return shared
+		return copied
 	})
 }
 

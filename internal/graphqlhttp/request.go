@@ -66,6 +66,9 @@ type requestError struct {
 	allow  string // methods, for http.StatusMethodNotAllowed
 }
 
+// Error implements error.
+func (e *requestError) Error() string { return e.err.Message }
+
 func newRequestError(status int, message string) *requestError {
 	return &requestError{status: status, err: apierror.New(apierror.BadUserInput, message)}
 }

@@ -2,7 +2,9 @@ package graphqlhttp
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
+	"errors"
 	"io"
 	"net/http"
 	"slices"
@@ -14,6 +16,7 @@ import (
 
 	"portfolio/internal/admission"
 	"portfolio/internal/apierror"
+	"portfolio/internal/auth"
 	"portfolio/internal/responsecache"
 	"portfolio/internal/telemetry"
 )
@@ -28,7 +31,15 @@ type response struct {
 	etag         string                  // set with cacheControl
 	cached       *responsecache.Response // if set, all fields but the meter and stallTimeout are unset
 	stallTimeout time.Duration           // for a client to read the next chunk
-	subscription string                  // text of the subscription, "" unless the client subscribes
+}
+
+// response returns the response with a result.
+func (r result) response() response {
+	resp := response{result: r}
+	if r.hasEffect {
+		resp.status = http.StatusOK // a client must not try again
+	}
+	return resp
 }
 
 // errorResponse returns the response to a request that was not executed.
@@ -40,6 +51,27 @@ func (e *requestError) response() response {
 	r := errorResponse(e.status, e.err)
 	r.allow = e.allow
 	return r
+}
+
+// failureResponse returns the response to a request that was refused by its transport, or
+// whose token is invalid or could not be looked up.
+func (h *Handler) failureResponse(ctx context.Context, err error) response {
+	if reqErr, ok := errors.AsType[*requestError](err); ok {
+		return reqErr.response()
+	}
+	resp := response{result: h.executor.unauthenticated(ctx, err), status: http.StatusInternalServerError, retryAfter: time.Second}
+	if limited, ok := errors.AsType[*auth.RateLimitError](err); ok {
+		resp.retryAfter = limited.RetryAfter
+	}
+	switch codeOf(resp.errors) {
+	case apierror.RateLimited:
+		resp.status = http.StatusTooManyRequests
+	case apierror.Unauthenticated:
+		resp.status = http.StatusUnauthorized
+	case apierror.Unavailable:
+		resp.status = http.StatusServiceUnavailable
+	}
+	return resp
 }
 
 func codeOf(errs gqlerror.List) apierror.Code {

@@ -44,7 +44,7 @@ func (h *Handler) openEvents(w http.ResponseWriter, r *http.Request, text string
 	}
 	viewer, _, err := subscriber.viewer(r.Context())
 	if err != nil {
-		h.unauthenticated(r.Context(), err).write(w, r, jsonType)
+		h.failureResponse(r.Context(), err).write(w, r, jsonType)
 		return nil, nil
 	}
 	subscriber.setOwner(viewer)

@@ -225,7 +225,7 @@ func (e *executor) executeEvent(ctx context.Context, text string) (event liveque
 	if errs != nil {
 		return result{errors: errs}.event()
 	}
-	executed, err := e.execute(ctx, nil, op, &slot)
+	executed, err := e.run(ctx, nil, op, &slot)
 	if err != nil {
 		panic(err) // only a mutation refreshes a session
 	}

@@ -44,37 +44,28 @@ func (h *Handler) isUpload(r *http.Request) bool {
 	return r.Method == http.MethodPost && h.MaxUpload > 0 && isMultipart(r)
 }
 
-// serveUpload responds to a request as the GraphQL multipart request specification defines
-// it: the operation, a map from files to their places in the variables, and the files.
-func (h *Handler) serveUpload(w http.ResponseWriter, r *http.Request) {
-	accept := negotiate(r.Header.Values("Accept"))
-	if accept.json == "" {
-		errNotJSON.response().write(w, r, jsonType)
-		return
-	}
-	resp := h.respondToUpload(w, r)
-	defer resp.release()
-	resp.stallTimeout = h.StallTimeout
-	resp.write(w, r, accept.json)
-}
-
-// respondToUpload reads the files after it is known that the user may send them, and stores
-// them on disk until the request ends.
+// respondToUpload responds to a request as the GraphQL multipart request specification
+// defines it: the operation, a map from files to their places in the variables, and the
+// files. It reads the files after it is known that the user may send them, and stores them on
+// disk until the request ends.
 func (h *Handler) respondToUpload(w http.ResponseWriter, r *http.Request) response {
-	if reqErr := h.checkLength(r); reqErr != nil {
-		return reqErr.response()
-	}
-	if isAnonymous(r) { // browsers send this type to other sites without a CORS preflight, but never with a token
+	limit := maxBody + maxMap + maxUploads*h.MaxUpload + (maxUploads+2)*maxPartOverhead
+	switch {
+	case isAnonymous(r) && r.ContentLength > maxAnonymousBody:
+		return tooLarge("The body", maxAnonymousBody).response()
+	case isAnonymous(r): // browsers send this type to other sites without a CORS preflight, but never with a token
 		return errorResponse(http.StatusUnauthorized, apierror.New(apierror.Unauthenticated, "Authentication is required."))
+	case r.ContentLength > limit:
+		return tooLarge("The body", limit).response()
 	}
 	start := time.Now()
-	session, err := h.authenticate(r)
+	session, err := h.executor.authenticate(r.Context(), r.Header.Get("Authorization"))
 	var viewer *db.User
 	if err == nil {
 		viewer, err = session.Refresh(r.Context())
 	}
 	if err != nil {
-		return h.unauthenticated(r.Context(), err)
+		return h.failureResponse(r.Context(), err)
 	}
 	telemetry.RequestFrom(r.Context()).UserID = viewer.ID
 	ctx := storage.WithBaseURL(auth.WithViewer(r.Context(), viewer), h.MediaURL.For(r.Context(), r.Host))
@@ -94,15 +85,11 @@ func (h *Handler) respondToUpload(w http.ResponseWriter, r *http.Request) respon
 	var slot admission.Slot
 	defer slot.Release()
 	op.limiter = h.Admission.Uploads
-	result, err := h.executor.execute(ctx, session, op, &slot)
+	executed, err := h.executor.run(ctx, session, op, &slot)
 	if err != nil {
-		return h.unauthenticated(ctx, err)
+		return h.failureResponse(ctx, err)
 	}
-	resp := response{result: result}
-	if result.hasEffect {
-		resp.status = http.StatusOK // a client must not try again
-	}
-	return resp
+	return executed.response()
 }
 
 // newForm returns a reader of the body of a request.

@@ -306,21 +306,21 @@ func (s *socket) execute(ctx context.Context, received *message) error {
 		return errSocketFlood
 	}
 	ctx, done := s.observe(ctx)
-	outcome := messageResult{result: result{errors: gqlerror.List{errRateLimited}}}
+	executed, viewer := result{errors: gqlerror.List{errRateLimited}}, (*db.User)(nil)
 	if allowed {
-		outcome = s.executeMessage(ctx, received)
+		executed, viewer = s.executeMessage(ctx, received)
 	}
 	received.release()
-	if outcome.subscription != "" {
-		err := s.subscribe(ctx, outcome.viewer, id, outcome.subscription, len(id), done)
+	if executed.subscription != "" {
+		err := s.subscribe(ctx, viewer, id, executed.subscription, len(id), done)
 		if err == nil {
 			return nil
 		}
-		outcome.errors = gqlerror.List{err}
+		executed.errors = gqlerror.List{err}
 	}
 	defer done()
-	defer outcome.release()
-	return s.sendResult(ctx, id, outcome.result)
+	defer executed.release()
+	return s.sendResult(ctx, id, executed)
 }
 
 // sendResult sends the result of a query or mutation.
@@ -338,39 +338,28 @@ func (s *socket) sendResult(ctx context.Context, id string, r result) error {
 	return s.send(ctx, frame(id, "complete", nil))
 }
 
-// messageResult is the result of a message: that of a query or mutation, or the text of a
-// subscription and its viewer.
-type messageResult struct {
-	result
-	subscription string
-	viewer       *db.User
-}
-
-// executeMessage executes the request in the payload of a message for the current user, and
-// releases the message once the request is decoded.
-func (s *socket) executeMessage(ctx context.Context, received *message) (outcome messageResult) {
+// executeMessage executes the request in the payload of a message for the current user, whom
+// it returns too. It releases the payload once it is decoded.
+func (s *socket) executeMessage(ctx context.Context, received *message) (executed result, viewer *db.User) {
 	ctx, cancel := context.WithTimeout(ctx, s.Timeout)
 	defer cancel()
-	var session *auth.Session // nil if the connection is anonymous
-	var err error
-	if s.authorization != "" {
-		session, err = s.authenticate(ctx, s.authorization)
-	}
+	session, err := s.authenticate(ctx, s.authorization)
 	if err == nil {
-		err = session.Do(ctx, func(viewer *db.User) {
-			outcome.release()
-			outcome = s.executeFor(ctx, session, viewer, received)
+		err = session.Do(ctx, func(current *db.User) {
+			executed.release()
+			viewer = current
+			executed = s.executeFor(ctx, session, viewer, received)
 		})
 	}
 	if err != nil {
-		outcome.release()
-		return messageResult{result: s.unauthenticated(ctx, err)}
+		executed.release()
+		return s.unauthenticated(ctx, err), nil
 	}
-	return outcome
+	return executed, viewer
 }
 
 // executeFor executes the request of a message for a viewer.
-func (s *socket) executeFor(ctx context.Context, session *auth.Session, viewer *db.User, received *message) messageResult {
+func (s *socket) executeFor(ctx context.Context, session *auth.Session, viewer *db.User, received *message) result {
 	if viewer != nil {
 		telemetry.RequestFrom(ctx).UserID = viewer.ID
 	}
@@ -378,27 +367,17 @@ func (s *socket) executeFor(ctx context.Context, session *auth.Session, viewer *
 	var slot admission.Slot
 	defer slot.Release()
 	if err := slot.Acquire(ctx, s.Admission.Lookups); err != nil {
-		return messageResult{result: s.unavailable(ctx, err)}
+		return s.unavailable(ctx, err)
 	}
 	request, reqErr := received.decode(s.MaxValues)
 	if reqErr != nil {
-		return messageResult{result: result{errors: gqlerror.List{reqErr.err}}}
+		return result{errors: gqlerror.List{reqErr.err}}
 	}
-	op, errs := s.resolve(ctx, request)
-	if errs == nil {
-		errs = s.prepare(ctx, op, request.Variables)
-	}
-	if errs != nil {
-		return messageResult{result: result{errors: errs}}
-	}
-	if op.kind() == ast.Subscription {
-		return messageResult{subscription: request.subscription(op), viewer: viewer}
-	}
-	executed, err := s.executor.execute(ctx, session, op, &slot)
+	executed, err := s.executor.execute(ctx, session, request, &slot, func(ast.Operation) error { return nil })
 	if err != nil {
-		return messageResult{result: s.unauthenticated(ctx, err)}
+		return s.unauthenticated(ctx, err)
 	}
-	return messageResult{result: executed}
+	return executed
 }
 
 // observe logs, measures and traces an operation as a request of its own, until done is

@@ -90,8 +90,6 @@ func (l *RateLimiter) Allow(ctx context.Context, authorization string) bool {
 	return false
 }
 
-// Refused returns the number of requests that were refused.
-func (l *RateLimiter) Refused() int64 { return l.refused.Load() }
 
 // allow counts a request, sets the RateLimit headers and reports whether the
 // request is within the limit.

@@ -78,8 +78,8 @@ func TestAllow(t *testing.T) {
 	request, response := httptest.NewRequest(http.MethodGet, "/", nil), httptest.NewRecorder()
 	request.Header.Set("Authorization", "Token a")
 	handler.ServeHTTP(response, request)
-	if !limiter.Allow(t.Context(), "Token a") || limiter.Allow(t.Context(), "Bearer a") || !limiter.Allow(t.Context(), "Token b") || limiter.Refused() != 1 {
-		t.Errorf("%d refused", limiter.Refused())
+	if !limiter.Allow(t.Context(), "Token a") || limiter.Allow(t.Context(), "Bearer a") || !limiter.Allow(t.Context(), "Token b") || limiter.refused.Load() != 1 {
+		t.Errorf("%d refused", limiter.refused.Load())
 	}
 	if unlimited := NewRateLimiter(Limit{}, nil); !unlimited.Allow(t.Context(), "") {
 		t.Error("refused without a limit")

@@ -203,8 +203,8 @@ func (s *Server) build(database *db.DB, store storage.Store, memory *admission.M
 		return fmt.Errorf("PERSISTED_DOCUMENTS: %w", err)
 	}
 	if s.watch.Metrics != nil {
-		watched{database, admitted, authenticator, limiter, graphql.Documents, s.hub, service, responses, s.changes}.measure(s.watch.Metrics)
-		measureConnections(s.watch.Metrics, s.connections, c.Clients.MaxConnections)
+		s.watch.Metrics.KnowOperations(graphql.Documents.Operations())
+		s.watch.Metrics.Register(databaseMetrics{database}, admitted, authenticator, limiter, graphql.Documents, s.hub, service, responses, s.changes, s.connections)
 	}
 	legacy := compat.New(resolver.Query(), authenticator, compat.Options{
 		MediaURL: c.MediaURL, Admission: admitted, Cache: responses, Timeout: c.Clients.RequestTimeout, Log: o.Log,

@@ -6,6 +6,8 @@ import (
 	"sync"
 	"time"
 
+	"portfolio/internal/metric"
+
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
@@ -45,32 +47,31 @@ func NewMetrics(version, commit string) *Metrics {
 		costs:      newHistogram("operation_cost", "Estimated cost of a GraphQL operation.", costBuckets, "operation"),
 		statements: newHistogram("statement_duration_seconds", "Time of an SQL statement, including the wait for a connection and reading the rows.", statementBuckets, "query"),
 		imageSteps: newHistogram("image_step_duration_seconds", "Time of a step of storing an image.", imageBuckets, "step"),
-		pixels:     prometheus.NewCounter(prometheus.CounterOpts{Namespace: namespace, Name: "image_pixels_total", Help: "Pixels of the images that were rendered."}),
+		pixels:     prometheus.NewCounter(prometheus.CounterOpts{Namespace: metric.Namespace, Name: "image_pixels_total", Help: "Pixels of the images that were rendered."}),
 	}
 	m.registry.MustRegister(
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 		m.requests, m.lives, m.costs, m.statements, m.imageSteps, m.pixels,
 	)
-	m.Gauge("build_info", "Version of the server, as labels of the value 1.", prometheus.Labels{"version": version, "commit": commit, "go": runtime.Version()},
-		func() float64 { return 1 })
+	m.Register(buildInfo{version, commit})
 	return m
 }
 
-const namespace = "portfolio"
+// buildInfo writes the version of the server.
+type buildInfo struct{ version, commit string }
+
+// WriteMetrics implements metric.Source.
+func (b buildInfo) WriteMetrics(w metric.Writer) {
+	w.Gauge("build_info", "Version of the server, as labels of the value 1.", 1, "version", b.version, "commit", b.commit, "go", runtime.Version())
+}
 
 func newHistogram(name, help string, buckets []float64, labels ...string) *prometheus.HistogramVec {
-	return prometheus.NewHistogramVec(prometheus.HistogramOpts{Namespace: namespace, Name: name, Help: help, Buckets: buckets}, labels)
+	return prometheus.NewHistogramVec(prometheus.HistogramOpts{Namespace: metric.Namespace, Name: name, Help: help, Buckets: buckets}, labels)
 }
 
-// Gauge adds a metric that read returns. Metrics of one name have different values
-// of the same labels.
-func (m *Metrics) Gauge(name, help string, labels prometheus.Labels, read func() float64) {
-	m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Namespace: namespace, Name: name, Help: help, ConstLabels: labels}, read))
-}
-
-// Counter adds a metric like Gauge whose value never decreases.
-func (m *Metrics) Counter(name, help string, labels prometheus.Labels, read func() float64) {
-	m.registry.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{Namespace: namespace, Name: name, Help: help, ConstLabels: labels}, read))
+// Register adds the metrics of parts of the server.
+func (m *Metrics) Register(sources ...metric.Source) {
+	m.registry.MustRegister(metric.Collector(sources...))
 }
 
 // Handler serves the metrics in the formats of Prometheus.
