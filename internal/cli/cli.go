@@ -201,7 +201,7 @@ func (f *globalFlags) open(ctx context.Context, migrate bool, log *slog.Logger) 
 			log.Info("migrated the database", "applied", applied)
 		}
 		if err == nil && len(applied) > 0 {
-			err = logProblems(ctx, log, database.TimeProblems) // not always: it scans all tables
+			err = logProblems(ctx, log, database.RowProblems) // not always: it scans all tables
 		}
 	} else if err = database.CheckTables(ctx); err == nil {
 		err = database.CheckSchema(ctx)
