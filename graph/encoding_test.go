@@ -102,3 +102,37 @@ func TestNames_ThatAreNotUTF8ArePaged(t *testing.T) {
 		}
 	}
 }
+
+// TestTexts_ThatAreNotUTF8AreListed reads, filters and changes rows of SQLite whose texts are not
+// UTF-8. Every response is JSON without errors.
+func TestTexts_ThatAreNotUTF8AreListed(t *testing.T) {
+	t.Parallel()
+	dsn := dbtest.SQLite(t)
+	dbtest.LoadFile(t, dsn, "../compat/testdata/fixtures.json")
+	for _, statement := range []string{
+		"INSERT INTO portfolios (id, name) VALUES (7900, CAST(x'61ff62' AS text))",
+		"INSERT INTO images (id, type, name, path, size, mode, mime_type, placeholder, alt) VALUES (7900, CAST(x'ff' AS text), CAST(x'61ff62' AS text), CAST(x'2f00ff2e706e67' AS text), 1, CAST(x'ff' AS text), CAST(x'ff' AS text), CAST(x'ff00' AS text), CAST(x'ff' AS text))",
+		"INSERT INTO thumbnails (id, image_id, path, size, width, height, file_size) VALUES (7900, 7900, CAST(x'61ff2000620a' AS text), 8, 8, 8, 8), (7901, 7900, CAST(x'c3' AS text), 9, 9, 9, 9)",
+		"INSERT INTO portfolio_links (id, portfolio_id, image_id, name, url) VALUES (7900, 7900, 7900, CAST(x'61ff62' AS text), CAST(x'687474703a2f2fff' AS text))",
+		"INSERT INTO users (id, username) VALUES (7900, CAST(x'ff75' AS text)), (7901, CAST(x'fe75' AS text))",
+		"INSERT INTO tokens (id, user_id, key_hash, label) VALUES (-1, 7900, 'h', CAST(x'ff00' AS text))",
+	} {
+		dbtest.Exec(t, dsn, statement)
+	}
+	server := graphtest.Serve(t, dbtest.Open(t, dsn), nil)
+	for _, c := range []struct{ query, want string }{
+		{`{portfolios(filter:{search:"a"},last:1){nodes{name links{nodes{name url imageData{name url thumbnails{url size}}}}}}}`, `"size":9`},
+		{`{portfolioLinks(filter:{search:"a",imageId:7900}){totalCount nodes{name}}}`, `"name":"a` + "\ufffd" + `b"`},
+		{`{image(id:7900){type mode mimeType placeholder alt srcset path:url}}`, `"mode":"` + "\ufffd" + `"`},
+		{`{images(filter:{type:"\ufffd"}){totalCount}}`, `{"totalCount":0}`},
+		{`{portfolios(filter:{name:"a\ufffdb"}){totalCount}}`, `{"totalCount":0}`},
+		{`{users(last:2){nodes{username}}}`, `"username":"` + "\ufffd" + `u"`},
+		{`mutation{updatePortfolioLink(input:{id:7900,name:"x"}){portfolioLink{name url}}}`, `"name":"x"`},
+		{`mutation{updatePortfolio(input:{id:7900,name:"y"}){portfolio{name}}}`, `"name":"y"`},
+		{`mutation{revokeToken(input:{id:-1}){token{label username}}}`, `"username":"` + "\ufffd" + `u"`},
+	} {
+		if _, got := graphtest.Query(t, server, "Token "+graphtest.Admin, c.query, nil); !json.Valid([]byte(got)) || !utf8.ValidString(got) || strings.Contains(got, `"errors"`) || !strings.Contains(got, c.want) {
+			t.Errorf("%s: got %q, want %s", c.query, got, c.want)
+		}
+	}
+}
