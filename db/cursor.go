@@ -1,5 +1,7 @@
 package db
 
+import "unicode/utf8"
+
 // Cursor is the position of a row in a list, whether or not the row still
 // exists. Only the fields by which the list is ordered matter.
 type Cursor struct {
@@ -46,14 +48,18 @@ func (u *User) Cursor() Cursor { return Cursor{ID: u.ID} }
 // Cursor returns the position of the token in a list.
 func (t *Token) Cursor() Cursor { return Cursor{ID: t.ID} }
 
-// truncateText returns the characters of a text that an index holds.
+// truncateText returns the characters of a text that an index holds. Of texts that are not
+// UTF-8 it returns what substr of SQLite does: continuation bytes belong to the preceding byte
+// unless that is ASCII, and NUL ends the text.
 func truncateText(s string) string {
-	n := maxTextKey
-	for i := range s {
-		if n == 0 {
-			return s[:i]
+	end := 0
+	for range maxTextKey {
+		if end == len(s) || s[end] == 0 {
+			break
 		}
-		n--
+		ascii := s[end] < utf8.RuneSelf
+		for end++; !ascii && end < len(s) && !utf8.RuneStart(s[end]); end++ {
+		}
 	}
-	return s
+	return s[:end]
 }

@@ -9,6 +9,7 @@ import (
 	"net"
 	"slices"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
@@ -22,6 +23,9 @@ var (
 	ErrNoAnchor       = errors.New("no such link to move to")
 	ErrOtherPortfolio = errors.New("the link to move to is in another portfolio")
 	ErrUnavailable    = errors.New("the database is unavailable")
+	// ErrCommitUnknown means that the database has not confirmed a COMMIT, so that the change
+	// may have been stored. It wraps ErrUnavailable.
+	ErrCommitUnknown = fmt.Errorf("%w: it has not confirmed the commit", ErrUnavailable)
 )
 
 // MissingReference is a reference of a new or changed link to a row that does
@@ -84,6 +88,19 @@ func isUnreachable(err error) bool {
 
 // unsuited are the errors of servers that do not suit target_session_attrs, as in a failover.
 var unsuited = []error{pgconn.ErrReadOnlyConnection, pgconn.ErrReadWriteConnection, pgconn.ErrPrimaryConnection, pgconn.ErrStandbyConnection}
+
+// isRolledBack reports whether the error of a COMMIT says that the transaction was rolled back,
+// or that COMMIT was not sent. A fatal error ends the connection, maybe after the commit. pgx
+// reports a connection that breaks before the response as one that was closed before.
+func isRolledBack(err error) bool {
+	if refused, ok := errors.AsType[*pgconn.PgError](err); ok {
+		return refused.SeverityUnlocalized == "ERROR" && refused.Code[:2] != "08" // the latter is a pooler's
+	}
+	if lite, ok := errors.AsType[*sqlite.Error](err); ok {
+		return lite.Code()&0xff != sqlite3.SQLITE_IOERR // such as that of fsync
+	}
+	return errors.Is(err, pgx.ErrTxCommitRollback) || errors.Is(err, sql.ErrTxDone) || pgconn.SafeToRetry(err) && !errors.Is(err, pgconn.ErrConnClosed)
+}
 
 func isNetworkError(err error) bool {
 	_, ok := errors.AsType[net.Error](err)

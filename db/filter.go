@@ -99,6 +99,9 @@ func (db *DB) addFilter(where *whereClause, filter Filter, table string, searche
 // addCursor adds the condition that rows follow a cursor in the order of the
 // keys. With inclusive, a row at the cursor meets it too.
 func (db *DB) addCursor(where *whereClause, keys []Order, cursor Cursor, inclusive bool) {
+	if db.Postgres() && !CanStoreText(cursor.Name) { // no row has such a name
+		cursor.Name = strings.ReplaceAll(strings.ToValidUTF8(cursor.Name, "\uFFFD"), "\x00", "")
+	}
 	first := keys[0]
 	mixed := slices.ContainsFunc(keys, func(key Order) bool { return key.Direction != first.Direction })
 	expression := first.Field == OrderByName || first.Field == OrderByPosition

@@ -16,11 +16,12 @@ import (
 // imageColumns selects what imageRow reads, NULL or zero if there is no image.
 // Thumbnails are encoded as one text, so that an image is one row of one
 // statement: "ID SIZE WIDTH HEIGHT BYTES LENGTH PATH" for each. SIZE may be
-// empty, and so may the next three together; LENGTH counts the bytes of PATH.
+// empty, and so may the next three together; LENGTH counts the bytes of PATH. Numbers are
+// cast because SQLite may store other values.
 const imageColumns = `coalesce(image.type, ''), coalesce(image.name, ''), coalesce(image.path, ''), coalesce(image.size, 0),
 	image.width, image.height, image.mode, image.mime_type, image.placeholder, image.alt, image.created_at,
-	(SELECT string_agg(t.id || ' ' || coalesce(CAST(t.size AS text), '') || ' ' ||
-			coalesce(t.width || ' ' || t.height || ' ' || t.file_size, '  ') || ' ' || octet_length(t.path) || ' ' || t.path, '' ORDER BY t.id)
+	(SELECT string_agg(t.id || ' ' || coalesce(CAST(CAST(t.size AS integer) AS text), '') || ' ' ||
+			coalesce(CAST(t.width AS integer) || ' ' || CAST(t.height AS integer) || ' ' || CAST(t.file_size AS bigint), '  ') || ' ' || octet_length(t.path) || ' ' || t.path, '' ORDER BY t.id)
 		FROM thumbnails AS t WHERE t.image_id = image.id)`
 
 func (db *DB) imageList() listSpec[*Image] {

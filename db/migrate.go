@@ -114,6 +114,9 @@ func (db *DB) Migrate(ctx context.Context) (names []string, err error) {
 	if err := checkKnown(before, known); err != nil {
 		return nil, err
 	}
+	if err := db.checkTables(ctx, db.write); err != nil {
+		return nil, err
+	}
 	group, err := migrator.Migrate(ctx)
 	applied := group.Migrations
 	if err != nil {

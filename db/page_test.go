@@ -102,3 +102,21 @@ func TestFilterOfLongTexts(t *testing.T) {
 		}
 	})
 }
+
+// TestCursor_OfAnyName reads from cursors whose names the database may not be able to store.
+func TestCursor_OfAnyName(t *testing.T) {
+	t.Parallel()
+	dbtest.Each(t, func(t *testing.T, database *db.DB) {
+		for _, name := range []string{"\xff", "a\x00b", strings.Repeat("\xe2\x82", 300), "\xed\xa0\x80"} {
+			for _, direction := range []db.Direction{db.Ascending, db.Descending} {
+				list := db.List{
+					Order: db.NewOrderBy(db.Order{Field: db.OrderByName, Direction: direction}), Limit: 3, WithRows: true, WithPreceding: true,
+					Cursor: sql.Null[db.Cursor]{V: db.Cursor{Name: name, ID: 1}, Valid: true},
+				}
+				if _, err := database.Portfolios(t.Context(), list); err != nil {
+					t.Errorf("%q %s: %v", name, direction, err)
+				}
+			}
+		}
+	})
+}

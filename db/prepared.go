@@ -45,7 +45,7 @@ type row interface{ Scan(dest ...any) error }
 func query[R sizer](ctx context.Context, db *DB, q *preparedQuery, args []any, scan func(row) (R, error), each func(R)) error {
 	meter := meterFrom(ctx)
 	return db.runObserved(ctx, q, args, func(row row) error {
-		scanned, err := scan(row)
+		scanned, err := scanStored(db, row, scan)
 		if err == nil {
 			err = meter.count(scanned)
 		}

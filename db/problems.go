@@ -16,10 +16,17 @@ const maxProblems = 10
 // Problems describes what is wrong with a database whose schema is current, and does not
 // keep a server from starting.
 func (db *DB) Problems(ctx context.Context) ([]string, error) {
-	times, timesErr := db.TimeProblems(ctx)
+	rows, rowsErr := db.RowProblems(ctx)
 	searches, searchesErr := db.SearchProblems(ctx)
 	orphans, orphansErr := db.orphanProblems(ctx)
-	return slices.Concat(times, searches, orphans), errors.Join(timesErr, searchesErr, orphansErr)
+	return slices.Concat(rows, searches, orphans), errors.Join(rowsErr, searchesErr, orphansErr)
+}
+
+// RowProblems describes values of SQLite that the API cannot show. It scans all tables.
+func (db *DB) RowProblems(ctx context.Context) ([]string, error) {
+	times, timesErr := db.timeProblems(ctx)
+	values, valuesErr := db.valueProblems(ctx)
+	return slices.Concat(times, values), errors.Join(timesErr, valuesErr)
 }
 
 // orphanProblems describes rows of SQLite that refer to rows which do not exist. Programs
@@ -46,9 +53,9 @@ var timeColumns = []struct{ table, column string }{
 	{"images", "created_at"}, {"portfolio_links", "created_at"}, {"portfolio_links", "updated_at"},
 }
 
-// TimeProblems describes times of SQLite that cannot be read. They were stored before there
+// timeProblems describes times of SQLite that cannot be read. They were stored before there
 // were triggers that refuse them. It scans all tables, by the condition of these triggers.
-func (db *DB) TimeProblems(ctx context.Context) (problems []string, err error) {
+func (db *DB) timeProblems(ctx context.Context) (problems []string, err error) {
 	if db.Postgres() {
 		return nil, nil
 	}

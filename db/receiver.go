@@ -108,11 +108,11 @@ type pendingTxKey struct{}
 func (db *DB) tryTransaction(ctx context.Context, do func(context.Context, bun.Tx) error) error {
 	r := db.receiver.Load()
 	if r == nil {
-		return db.write.RunInTx(ctx, nil, do)
+		return db.runTx(ctx, do)
 	}
 	var pending *pendingTx
 	defer func() { r.unregister(pending) }()
-	err := db.write.RunInTx(ctx, nil, func(ctx context.Context, tx bun.Tx) error {
+	err := db.runTx(ctx, func(ctx context.Context, tx bun.Tx) error {
 		sender, err := db.sender(ctx, tx)
 		if err != nil {
 			return err

@@ -17,15 +17,48 @@ import (
 // maxTrigrams bounds the trigrams of a search that are looked up in an index.
 const maxTrigrams = 8
 
-// searchForms returns the search as given, composed and decomposed.
+// searchForms returns the search as given, decomposed, and composed in its own case, in lower
+// case and in upper case: U+0130 has no composed form in lower case, and U+01F0 none in upper.
+// It leaves out forms that differ from others in case only.
 func searchForms(search string) []string {
+	decomposed := norm.NFD.String(search)
 	forms := []string{search}
-	for _, form := range []string{norm.NFC.String(search), norm.NFD.String(search)} {
-		if !slices.Contains(forms, form) {
+	for _, form := range []string{
+		norm.NFC.String(search), decomposed,
+		norm.NFC.String(inCase(decomposed, unicode.ToLower)), norm.NFC.String(inCase(decomposed, unicode.ToUpper)),
+	} {
+		if !slices.ContainsFunc(forms, func(known string) bool { return strings.EqualFold(known, form) }) {
 			forms = append(forms, form)
 		}
 	}
 	return forms
+}
+
+// inCase converts the characters of a text that a search folds to the result.
+func inCase(text string, convert func(rune) rune) string {
+	return strings.Map(func(r rune) rune {
+		if converted := convert(r); r != iotaSubscript && strings.EqualFold(string(converted), string(r)) {
+			return converted
+		}
+		return r
+	}, text)
+}
+
+// iotaSubscript is a mark of Greek vowels. Unicode folds it to the letter iota, as which it is
+// written in upper case; then a vowel would find two letters, but not the reverse.
+const iotaSubscript = '\u0345'
+
+// nextCase returns the next of the characters that differ from r in case only. It begins again
+// after the last one.
+func nextCase(r rune) rune {
+	if r == iotaSubscript {
+		return r
+	}
+	next := unicode.SimpleFold(r)
+	if next == iotaSubscript {
+		next = unicode.SimpleFold(next)
+	}
+	return next
 }
 
 // trigrams returns at most maxTrigrams trigrams, spread over the text.
@@ -153,14 +186,14 @@ func regexPattern(text string) string {
 func casePattern(text string, quote func(rune) string) string {
 	var pattern strings.Builder
 	for _, r := range text {
-		folded := unicode.SimpleFold(r)
+		folded := nextCase(r)
 		if folded == r {
 			pattern.WriteString(quote(r))
 			continue
 		}
 		pattern.WriteByte('[')
 		pattern.WriteRune(r)
-		for ; folded != r; folded = unicode.SimpleFold(folded) {
+		for ; folded != r; folded = nextCase(folded) {
 			pattern.WriteRune(folded)
 		}
 		pattern.WriteByte(']')

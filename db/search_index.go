@@ -25,24 +25,37 @@ var searchIndexes = []searchIndex{
 // createExtension creates the extension whose operator class the indexes use.
 const createExtension = "CREATE EXTENSION IF NOT EXISTS pg_trgm"
 
+// elements returns the columns of the index, each with an operator class.
+func (i searchIndex) elements(operatorClass string) string {
+	return strings.Join(i.columns, " "+operatorClass+", ") + " " + operatorClass
+}
+
 // create returns the statements that create the index. It may exist and be invalid, after an
 // interrupted CREATE INDEX CONCURRENTLY. The operator class may be in a schema that is not in
 // the search path.
 func (i searchIndex) create(operatorClass string) string {
-	columns := make([]string, len(i.columns))
-	for n, column := range i.columns {
-		columns[n] = column + " " + operatorClass
-	}
-	return fmt.Sprintf("DROP INDEX IF EXISTS %[1]s; CREATE INDEX %[1]s ON %[2]s USING gin (%[3]s)", i.name, i.table, strings.Join(columns, ", "))
+	return fmt.Sprintf("DROP INDEX IF EXISTS %[1]s; CREATE INDEX %[1]s ON %[2]s USING gin (%[3]s)", i.name, i.table, i.elements(operatorClass))
 }
 
-// missingSearchIndexes returns the indexes that do not exist or are invalid.
-func (db *DB) missingSearchIndexes(ctx context.Context) ([]searchIndex, error) {
-	var existing []string
-	err := db.read.NewSelect().TableExpr("pg_index AS i").Join("JOIN pg_class AS c ON c.oid = i.indexrelid").ColumnExpr("c.relname").
-		Where("i.indisvalid AND i.indrelid IN (to_regclass('portfolios'), to_regclass('portfolio_links'), to_regclass('images'))").Scan(ctx, &existing)
-	missing := slices.DeleteFunc(slices.Clone(searchIndexes), func(index searchIndex) bool { return slices.Contains(existing, index.name) })
-	return missing, wrap(err)
+// missingSearchIndexes returns the indexes that do not exist or are invalid, as are those of
+// the same name that have other columns or are of another kind.
+func (db *DB) missingSearchIndexes(ctx context.Context) (missing []searchIndex, err error) {
+	for _, index := range searchIndexes {
+		var columns []string
+		err := db.read.NewSelect().TableExpr("pg_index AS i").Join("JOIN pg_class AS c ON c.oid = i.indexrelid").Join("JOIN pg_am AS m ON m.oid = c.relam").
+			Join("CROSS JOIN unnest(i.indkey::int2[], i.indclass::oid[]) WITH ORDINALITY AS k (attnum, opclass, position)").
+			Join("LEFT JOIN pg_attribute AS a ON a.attrelid = i.indrelid AND a.attnum = k.attnum").Join("JOIN pg_opclass AS o ON o.oid = k.opclass").
+			ColumnExpr("concat(a.attname, ' ', o.opcname)").
+			Where("i.indisvalid AND i.indisready AND i.indpred IS NULL AND m.amname = 'gin'").
+			Where("c.relname = ? AND i.indrelid = to_regclass(?)", index.name, index.table).OrderExpr("k.position").Scan(ctx, &columns)
+		if err != nil {
+			return nil, wrap(err)
+		}
+		if strings.Join(columns, ", ") != index.elements("gin_trgm_ops") {
+			missing = append(missing, index)
+		}
+	}
+	return missing, nil
 }
 
 // operatorClass returns the qualified name of the operator class of the extension, or "" if
@@ -50,7 +63,7 @@ func (db *DB) missingSearchIndexes(ctx context.Context) ([]searchIndex, error) {
 func (db *DB) operatorClass(ctx context.Context) (string, error) {
 	var names []string
 	err := db.read.NewSelect().TableExpr("pg_opclass AS o").Join("JOIN pg_namespace AS n ON n.oid = o.opcnamespace").
-		ColumnExpr("quote_ident(n.nspname) || '.gin_trgm_ops'").Where("o.opcname = 'gin_trgm_ops'").Order("n.nspname").Limit(1).Scan(ctx, &names)
+		ColumnExpr("quote_ident(n.nspname) || '.gin_trgm_ops'").Where("o.opcname = 'gin_trgm_ops'").OrderExpr("has_schema_privilege(n.oid, 'USAGE') DESC, n.nspname").Limit(1).Scan(ctx, &names)
 	return strings.Join(names, ""), wrap(err)
 }
 
@@ -96,12 +109,29 @@ func (db *DB) SearchProblems(ctx context.Context) (problems []string, err error)
 		return nil, err
 	}
 	class, err := db.operatorClass(ctx)
+	if err != nil {
+		return nil, err
+	}
+	grants, err := db.missingGrants(ctx, class)
 	for _, index := range missing {
-		remedy := index.create(class)
+		remedy := grants + index.create(class)
 		if class == "" {
 			remedy = "the database lacks the extension pg_trgm: " + createExtension + "; and then migrate"
 		}
 		problems = append(problems, fmt.Sprintf("searches of %s read every row: the index %s is missing or invalid: %s", index.table, index.name, remedy))
 	}
 	return problems, err
+}
+
+// missingGrants returns the statements that grant the privileges on schemas which the role
+// needs to create an index.
+func (db *DB) missingGrants(ctx context.Context, operatorClass string) (string, error) {
+	var grants []string
+	schema := strings.TrimSuffix(operatorClass, ".gin_trgm_ops")
+	err := db.read.NewSelect().TableExpr("pg_namespace AS n").Join("CROSS JOIN (VALUES ('USAGE'), ('CREATE')) AS p (privilege)").
+		ColumnExpr("concat('GRANT ', privilege, ' ON SCHEMA ', quote_ident(n.nspname), ' TO ', quote_ident(current_user), '; ')").
+		Where("NOT has_schema_privilege(n.oid, privilege)").
+		Where("quote_ident(n.nspname) = ? AND privilege = 'USAGE' OR n.oid IN (SELECT relnamespace FROM pg_class WHERE oid = to_regclass('portfolios'))", schema).
+		OrderExpr("privilege DESC").Scan(ctx, &grants)
+	return strings.Join(grants, ""), wrap(err)
 }

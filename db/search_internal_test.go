@@ -3,9 +3,13 @@ package db
 import (
 	"database/sql"
 	"path/filepath"
+	"regexp"
 	"slices"
+	"strings"
 	"testing"
 	"unicode"
+
+	"golang.org/x/text/unicode/norm"
 )
 
 // TestVariants checks for every character with several cases that FTS5 folds
@@ -58,5 +62,42 @@ func TestVariants(t *testing.T) {
 				t.Errorf("%U is not found by %U", r, search)
 			}
 		}
+	}
+}
+
+// TestSearch_IsSymmetric checks for every letter that each of its forms finds all others: in
+// either case, composed and decomposed.
+func TestSearch_IsSymmetric(t *testing.T) {
+	t.Parallel()
+	const last = 0x1ffff // later characters have one case and no decomposition of letters
+	letters := 0
+	for r := rune(1); r <= last; r++ {
+		decomposed := norm.NFD.String(string(r))
+		if !unicode.IsLetter(r) || unicode.Is(unicode.Hangul, r) || unicode.SimpleFold(r) == r && decomposed == string(r) {
+			continue
+		}
+		letters++
+		forms := []string{}
+		for _, form := range []string{string(r), decomposed, inCase(decomposed, unicode.ToLower), inCase(decomposed, unicode.ToUpper)} {
+			forms = append(forms, norm.NFC.String(form), norm.NFD.String(form))
+		}
+		for variant := nextCase(r); variant != r; variant = nextCase(variant) {
+			forms = append(forms, norm.NFC.String(string(variant)), norm.NFD.String(string(variant)))
+		}
+		for _, search := range forms {
+			patterns := []string{}
+			for _, form := range searchForms("x" + search + "y") {
+				patterns = append(patterns, regexPattern(form))
+			}
+			pattern := regexp.MustCompile(strings.Join(patterns, "|"))
+			for _, text := range forms {
+				if !pattern.MatchString("x" + text + "y") {
+					t.Errorf("%+q does not find %+q", search, text)
+				}
+			}
+		}
+	}
+	if letters < 3400 {
+		t.Errorf("got %d letters, want 3400", letters)
 	}
 }

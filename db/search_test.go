@@ -17,20 +17,38 @@ import (
 	"portfolio/db/dbtest"
 )
 
-// fold maps texts that differ in case only to the same text.
+// fold maps texts that differ in case only to the same text. The iota subscript is a mark.
 func fold(text string) string {
 	return strings.Map(func(r rune) rune {
 		folded := r
+		if r == '\u0345' {
+			return r
+		}
 		for other := unicode.SimpleFold(r); other != r; other = unicode.SimpleFold(other) {
-			folded = min(folded, other)
+			if other != '\u0345' {
+				folded = min(folded, other)
+			}
 		}
 		return folded
 	}, text)
 }
 
-// matches reports whether a search finds a text.
+// matches reports whether a search finds a text. Some letters are composed in one case only.
 func matches(text, search string) bool {
-	for _, form := range []string{search, norm.NFC.String(search), norm.NFD.String(search)} {
+	decomposed := norm.NFD.String(search)
+	upper := strings.Map(func(r rune) rune {
+		if upper := unicode.ToUpper(r); fold(string(upper)) == fold(string(r)) {
+			return upper
+		}
+		return r
+	}, decomposed)
+	lower := strings.Map(func(r rune) rune {
+		if lower := unicode.ToLower(r); fold(string(lower)) == fold(string(r)) {
+			return lower
+		}
+		return r
+	}, decomposed)
+	for _, form := range []string{search, norm.NFC.String(search), decomposed, norm.NFC.String(lower), norm.NFC.String(upper)} {
 		if strings.Contains(fold(text), fold(form)) {
 			return true
 		}
@@ -45,7 +63,7 @@ func FuzzSearch(f *testing.F) {
 		{"Demo", "dEMO"}, {"100%", "%"}, {"a_b", "_"}, {"axb", "a_b"}, {`a\b`, `\`}, {`\d`, `\D`}, {"5", `\d`}, {"[a]", "[A]"}, {"^a$", "^A$"}, {"a.b", "a.B"}, {"ab", "a.b"},
 		{"***:x", "***:X"}, {"(?i)x", "(?I)X"}, {"a\nb", "\nB"}, {"\u212a", "k"}, {"ſ", "S"}, {"Σίσυφος", "σΊΣΥΦΟΣ"}, {"İı", "i"}, {"ß", "ẞ"}, {"😀", "😀"}, {"دمو", "مو"}, {"é", "e\u0301"},
 		{"a{2}", "A{2}"}, {"aa", "a{2}"}, {"a|b", "A|B"}, {"b", "a|b"}, {"]", "]"}, {"a-c", "A-C"}, {"b", "[a-c]"}, {"xe\u0301y", "X\u00c9Y"}, {"x\u00e9y", "xe\u0301y"}, {"вот", "В\u1c82\u1c84"}, {"\u1c90\u1c91\u1c92", "\u10d0\u10d1\u10d2"}, {"\u13a0\u13a1\u13a2", "\uab70\uab71\uab72"},
-		{`say "quote" AND`, `"QUOTE" and`}, {"a NEAR b", "near b"}, {"aaaaaaaaaaaaaaaaaaaab0", "AAAAAAAAAAAAAAAAB0"}, {"دمو پروژه", "پروژه"}, {"😀😀😀", "😀😀😀"}, {"100%__", "%__"}, {"\x7f", "\x7f"}, {"Ǆ", "ǆ"}, {"x", ""},
+		{`say "quote" AND`, `"QUOTE" and`}, {"a NEAR b", "near b"}, {"aaaaaaaaaaaaaaaaaaaab0", "AAAAAAAAAAAAAAAAB0"}, {"دمو پروژه", "پروژه"}, {"😀😀😀", "😀😀😀"}, {"100%__", "%__"}, {"\x7f", "\x7f"}, {"Ǆ", "ǆ"}, {"x", ""}, {"İSTANBUL", "i\u0307stanbul"}, {"i\u0307stanbul", "İSTANBUL"}, {"ǰe", "J\u030ce"},
 	} {
 		f.Add(seed[0], seed[1])
 	}
@@ -246,12 +264,38 @@ func TestSearchExtensionLater(t *testing.T) {
 		"searches of images read every row: the index images_search"+lacking)
 	dbtest.Exec(t, dsn, "CREATE SCHEMA extensions")
 	dbtest.Exec(t, dsn, "CREATE EXTENSION pg_trgm SCHEMA extensions")
-	const hidden = " is missing or invalid: DROP INDEX IF EXISTS "
+	hidden := " is missing or invalid: GRANT USAGE ON SCHEMA extensions TO " + role + "; DROP INDEX IF EXISTS "
 	check("searches of portfolios read every row: the index portfolios_search"+hidden+"portfolios_search; CREATE INDEX portfolios_search ON portfolios USING gin (name extensions.gin_trgm_ops)",
 		"searches of portfolio_links read every row: the index portfolio_links_search"+hidden+"portfolio_links_search; CREATE INDEX portfolio_links_search ON portfolio_links USING gin (name extensions.gin_trgm_ops, description extensions.gin_trgm_ops)",
 		"searches of images read every row: the index images_search"+hidden+"images_search; CREATE INDEX images_search ON images USING gin (name extensions.gin_trgm_ops, alt extensions.gin_trgm_ops)")
 	dbtest.Exec(t, dsn, "GRANT USAGE ON SCHEMA extensions TO "+role)
 	check()
+}
+
+// TestSearchIndexes_OfOtherKindsAreReplaced creates indexes that have the name of a search index
+// and do not support searches.
+func TestSearchIndexes_OfOtherKindsAreReplaced(t *testing.T) {
+	t.Parallel()
+	dsn := dbtest.Postgres(t)
+	database := dbtest.Open(t, dsn)
+	for _, definition := range []string{
+		"ON images (name, alt)", "ON images USING gin (name gin_trgm_ops)", "ON images USING gin (alt gin_trgm_ops, name gin_trgm_ops)",
+		"ON images USING gin (name gin_trgm_ops, mode gin_trgm_ops)", "ON images USING gin (name gin_trgm_ops, alt gin_trgm_ops) WHERE alt <> ''",
+		"ON images USING gin (name gin_trgm_ops, lower(alt) gin_trgm_ops)", "ON images USING gist (name gist_trgm_ops, alt gist_trgm_ops)",
+		"ON portfolio_links USING gin (name gin_trgm_ops, description gin_trgm_ops)", "ON images USING hash (name)",
+	} {
+		dbtest.Exec(t, dsn, "DROP INDEX images_search")
+		dbtest.Exec(t, dsn, "CREATE INDEX images_search "+definition)
+		if problems, err := database.Problems(t.Context()); err != nil || len(problems) != 1 || !strings.Contains(problems[0], "the index images_search is missing or invalid: DROP INDEX") {
+			t.Errorf("%s: got problems %q, %v, want one", definition, problems, err)
+		}
+		if names, err := database.Migrate(t.Context()); err != nil || len(names) > 0 {
+			t.Fatal(names, err)
+		}
+		if problems, err := database.Problems(t.Context()); err != nil || len(problems) > 0 {
+			t.Errorf("%s: got problems %q, %v after migrate, want none", definition, problems, err)
+		}
+	}
 }
 
 // TestSearchFindsEveryLetter searches for each letter that has cases, by the index.
@@ -278,7 +322,7 @@ func TestSearchFindsEveryLetter(t *testing.T) {
 			}
 		}
 		dbtest.Exec(t, dsn, "INSERT INTO portfolios (id, name) VALUES (-1, 'aus İstanbul')")
-		for search, want := range map[string]int{"İstanbul": 1, "AUS İSTANBUL": 1, "stanbul": 1, "istanbul": 0, "Istanbul": 0} {
+		for search, want := range map[string]int{"İstanbul": 1, "AUS İSTANBUL": 1, "i\u0307stanbul": 1, "I\u0307STANBUL": 1, "stanbul": 1, "istanbul": 0, "Istanbul": 0} {
 			page, err := database.Portfolios(t.Context(), db.List{Filter: db.Filter{Search: search}, Order: db.NewOrderBy(), Limit: 10, WithRows: true})
 			if err != nil || len(page.Rows) != want {
 				t.Errorf("%s: %d rows, %v", search, len(page.Rows), err)

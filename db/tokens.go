@@ -2,6 +2,7 @@ package db
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"slices"
@@ -75,8 +76,18 @@ func scanToken(row row) (*Token, error) {
 // AllTokens returns every token with its user, oldest first.
 func (db *DB) AllTokens(ctx context.Context) ([]*Token, error) {
 	var tokens []*Token
-	err := db.read.NewSelect().Model(&tokens).Relation("User").Order("t.id").Scan(ctx)
+	err := db.scanTokens(ctx, func() *bun.SelectQuery { return db.read.NewSelect().Model(&tokens).Order("t.id") })
 	return tokens, wrap(err)
+}
+
+// scanTokens scans tokens with their users. If SQLite stores values of users that cannot be
+// scanned, it scans only their names.
+func (db *DB) scanTokens(ctx context.Context, tokens func() *bun.SelectQuery) error {
+	err := tokens().Relation("User").Scan(ctx)
+	if err != nil && !errors.Is(err, sql.ErrNoRows) && !db.Postgres() {
+		err = tokens().Relation("User", func(user *bun.SelectQuery) *bun.SelectQuery { return user.Column("id", "username") }).Scan(ctx)
+	}
+	return err
 }
 
 // RevokeToken deletes a token and returns it with its user, or ErrNotFound.
@@ -84,7 +95,8 @@ func (db *DB) RevokeToken(ctx context.Context, id int64) (*Token, error) {
 	var token Token
 	err := db.transaction(ctx, func(ctx context.Context, tx bun.Tx) error {
 		token = Token{}
-		if err := tx.NewSelect().Model(&token).Relation("User").Where("t.id = ?", id).Scan(ctx); err != nil {
+		err := db.scanTokens(ctx, func() *bun.SelectQuery { return tx.NewSelect().Model(&token).Where("t.id = ?", id) })
+		if err != nil {
 			return err
 		}
 		result, err := tx.NewDelete().Model(&token).WherePK().Exec(ctx)

@@ -26,7 +26,10 @@ func (db *DB) transaction(ctx context.Context, do func(context.Context, bun.Tx) 
 		if err == nil && ctx.Err() != nil {
 			// A server that waits for its standbys reports a canceled COMMIT as
 			// successful, but loses it if it fails before they have it.
-			return fmt.Errorf("%w: commit: %w", ErrUnavailable, ctx.Err())
+			return fmt.Errorf("%w: %w", ErrCommitUnknown, ctx.Err())
+		}
+		if errors.Is(err, ErrCommitUnknown) {
+			return err
 		}
 		refused, ok := errors.AsType[*pgconn.PgError](err)
 		if !ok || try == maxTries {
@@ -43,6 +46,23 @@ func (db *DB) transaction(ctx context.Context, do func(context.Context, bun.Tx) 
 			return wrap(err)
 		}
 	}
+}
+
+// runTx runs do in a transaction. The error wraps ErrCommitUnknown if the outcome is unknown.
+func (db *DB) runTx(ctx context.Context, do func(context.Context, bun.Tx) error) error {
+	committing := false
+	err := db.write.RunInTx(ctx, nil, func(ctx context.Context, tx bun.Tx) error {
+		err := do(ctx, tx)
+		if err == nil {
+			err = ctx.Err() // of which COMMIT would fail
+		}
+		committing = err == nil
+		return err
+	})
+	if err != nil && committing && !isRolledBack(err) {
+		return fmt.Errorf("%w: %w", ErrCommitUnknown, err)
+	}
+	return err
 }
 
 // maxGenerated bounds generated ids. A row may be loaded with the largest id

@@ -3,7 +3,6 @@ package db
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -30,11 +29,9 @@ func scanUserInto(user *User, row row, more ...any) error {
 		return err
 	}
 	for word := range strings.SplitSeq(*codes, " ") {
-		code, err := strconv.Atoi(word)
-		if err != nil {
-			return fmt.Errorf("permission code: %w", err)
+		if code, err := strconv.Atoi(word); err == nil { // SQLite may store other values, which grant nothing
+			user.Codes = append(user.Codes, code)
 		}
-		user.Codes = append(user.Codes, code)
 	}
 	return nil
 }
@@ -61,7 +58,7 @@ func (db *DB) AllUsers(ctx context.Context) ([]*User, error) {
 	defer func() { _ = rows.Close() }()
 	var users []*User
 	for rows.Next() {
-		user, err := scanUser(rows)
+		user, err := scanStored(db, rows, scanUser)
 		if err != nil {
 			return nil, wrap(err)
 		}

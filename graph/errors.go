@@ -80,6 +80,10 @@ func PresentError(log *slog.Logger) graphql.ErrorPresenterFunc {
 		if missing, ok := errors.AsType[*notFoundError](err); ok {
 			return apierror.Wrap(located, apierror.NotFound, missing.Error())
 		}
+		if errors.Is(err, db.ErrCommitUnknown) {
+			telemetry.LogFailure(ctx, log, err)
+			return apierror.UnknownOutcome(located)
+		}
 		for _, public := range publicErrors {
 			if errors.Is(err, public.err) {
 				if public.logged {

@@ -70,8 +70,8 @@ func (c *CursorCodec) Decode(text string) (db.Cursor, bool) {
 			cursor.Position = math.Float64frombits(rest.uvarint())
 		}
 	}
-	storable := db.CanStoreText(cursor.Name) && db.CanStoreTime(cursor.CreatedAt.Time) && db.CanStoreTime(cursor.UpdatedAt.Time) &&
-		db.CanStorePosition(cursor.Position)
+	storable := db.CanStoreTime(cursor.CreatedAt.Time) && db.CanStoreTime(cursor.UpdatedAt.Time) &&
+		db.CanStorePosition(cursor.Position) // SQLite may have any bytes as a name
 	return cursor, storable && c.encode(cursor) == text
 }
 

@@ -75,8 +75,19 @@ func Wrap(err *gqlerror.Error, code Code, message string) *gqlerror.Error {
 // Is reports whether err has the code.
 func Is(err *gqlerror.Error, code Code) bool { return err.Extensions["code"] == code }
 
-// IsRefusal reports whether the code of err means that nothing was changed.
+// UnknownOutcome returns the error of a change that may or may not have been stored, with the
+// path and locations of err.
+func UnknownOutcome(err *gqlerror.Error) *gqlerror.Error {
+	unknown := Wrap(err, Unavailable, "It is not known whether the change was stored. Read the data before you try again.")
+	unknown.Extensions["outcome"] = "unknown"
+	return unknown
+}
+
+// IsRefusal reports whether err means that nothing was changed.
 func IsRefusal(err *gqlerror.Error) bool {
+	if err.Extensions["outcome"] != nil {
+		return false
+	}
 	switch err.Extensions["code"] {
 	case Unauthenticated, Forbidden, BadUserInput, NotFound, Conflict, Unavailable:
 		return true

@@ -138,6 +138,9 @@ func (c *checkCommand) checkDatabase(ctx context.Context, url db.URL, report *re
 	if err == nil && current {
 		problems, err = database.Problems(ctx)
 	}
+	if tablesErr := database.CheckTables(ctx); tablesErr != nil {
+		err = tablesErr // the schema may be behind for this reason
+	}
 	if err == nil {
 		err = database.CheckWritable(ctx)
 	}

@@ -201,9 +201,12 @@ func (f *globalFlags) open(ctx context.Context, migrate bool, log *slog.Logger) 
 			log.Info("migrated the database", "applied", applied)
 		}
 		if err == nil && len(applied) > 0 {
-			err = logProblems(ctx, log, database.TimeProblems) // not always: it scans all tables
+			err = logProblems(ctx, log, database.RowProblems) // not always: it scans all tables
 		}
-	} else if err = database.CheckSchema(ctx); errors.Is(err, db.ErrSchemaBehind) {
+	} else if err = database.CheckTables(ctx); err == nil {
+		err = database.CheckSchema(ctx)
+	}
+	if errors.Is(err, db.ErrSchemaBehind) {
 		err = fmt.Errorf("%w: run \"portfolio migrate\" first", err)
 	}
 	if err != nil {

@@ -64,6 +64,60 @@ func blockUpdates(t *testing.T, dsn string) {
 	dbtest.Exec(t, dsn, `CREATE TRIGGER refuse BEFORE UPDATE ON portfolio_links BEGIN SELECT count(*) FROM endless; END`)
 }
 
+// TestMutation_OfUnknownOutcomeIsNotToBeRetried interrupts COMMIT. If PostgreSQL has said that
+// it rolled back, clients are asked to try again, and otherwise they are not.
+func TestMutation_OfUnknownOutcomeIsNotToBeRetried(t *testing.T) {
+	t.Parallel()
+	const (
+		create  = `mutation{createPortfolio(input:{name:"new"}){portfolio{name}}}`
+		twice   = `mutation{updatePortfolio(input:{id:99,name:"x"}){portfolio{name}}createPortfolio(input:{name:"new"}){portfolio{name}}}`
+		unknown = `"message":"It is not known whether the change was stored. Read the data before you try again."`
+		known   = `"message":"The database is unavailable. Try again later."`
+	)
+	for name, c := range map[string]struct {
+		query     string
+		atCommit  string // in PL/pgSQL
+		interrupt func(proxy *dbtest.Proxy, exec func(string, ...any))
+		status    int
+		message   string
+	}{
+		"connection lost": {twice, "PERFORM pg_advisory_xact_lock(7)", func(proxy *dbtest.Proxy, _ func(string, ...any)) { proxy.Disconnect() }, http.StatusOK, unknown},
+		"canceled":        {create, "PERFORM pg_advisory_xact_lock(7)", func(*dbtest.Proxy, func(string, ...any)) {}, http.StatusServiceUnavailable, known},
+		"backend terminated": {create, "PERFORM pg_advisory_xact_lock(7)", func(_ *dbtest.Proxy, exec func(string, ...any)) {
+			exec("SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND objid = 7 AND NOT granted AND database = (SELECT oid FROM pg_database WHERE datname = current_database())")
+		}, http.StatusOK, unknown},
+		"rolled back": {create, "RAISE EXCEPTION 'stopping' USING ERRCODE = '57P01'", nil, http.StatusServiceUnavailable, known},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			dsn := dbtest.Postgres(t)
+			dbtest.LoadFile(t, dsn, graphtest.Recorded)
+			dbtest.Exec(t, dsn, "CREATE FUNCTION at_commit() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "+c.atCommit+"; RETURN NULL; END $$")
+			dbtest.Exec(t, dsn, "CREATE CONSTRAINT TRIGGER at_commit AFTER INSERT ON portfolios DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION at_commit()")
+			proxy, proxied := dbtest.NewProxy(t, dsn)
+			server := graphtest.Serve(t, dbtest.Open(t, proxied), func(o *graphtest.Options) { o.Timeout = 5 * time.Second })
+			if c.interrupt != nil {
+				exec := dbtest.Session(t, dsn)
+				exec("SELECT pg_advisory_lock(7)")
+				go func() {
+					exec(awaitCommit)
+					c.interrupt(proxy, exec)
+				}()
+			}
+			response, body := graphtest.Query(t, server, admin, c.query, nil)
+			retry := response.Header.Get("Retry-After")
+			if response.StatusCode != c.status || (retry != "") != (c.status == http.StatusServiceUnavailable) || !strings.Contains(body, c.message) {
+				t.Errorf("%d, Retry-After %q, %s\nwant %d and %s", response.StatusCode, retry, body, c.status, c.message)
+			}
+		})
+	}
+}
+
+// awaitCommit waits until a transaction waits for the advisory lock 7.
+const awaitCommit = `DO $$ BEGIN
+	WHILE NOT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND objid = 7 AND NOT granted AND database = (SELECT oid FROM pg_database WHERE datname = current_database())) LOOP PERFORM pg_sleep(0.01); END LOOP;
+END $$`
+
 // TestMutation_IsExecutedOnce checks that a mutation that changes the viewer, who is in
 // memory, is not executed again for the changed viewer.
 func TestMutation_IsExecutedOnce(t *testing.T) {

@@ -111,12 +111,15 @@ func (c *client) upload(image []byte) (id string, err error) {
 func decode(status int, body []byte, data any) error {
 	var response struct {
 		Data   json.RawMessage
-		Errors []struct{ Extensions struct{ Code string } }
+		Errors []struct {
+			Extensions struct{ Code, Outcome string }
+		}
 	}
 	if err := json.Unmarshal(body, &response); err != nil {
 		return fmt.Errorf("%d %s: %w", status, body, err)
 	}
-	if status == http.StatusServiceUnavailable && len(response.Errors) > 0 {
+	uncertain := len(response.Errors) > 0 && response.Errors[0].Extensions.Outcome == "unknown" // has another status, lest clients try again
+	if status == http.StatusServiceUnavailable && len(response.Errors) > 0 || uncertain {
 		for _, failed := range response.Errors {
 			if failed.Extensions.Code != "UNAVAILABLE" {
 				return fmt.Errorf("%d %s", status, body)

@@ -1,3 +1,59 @@
+DROP TRIGGER users_values_insert;
+
+--bun:split
+
+DROP TRIGGER users_values_update;
+
+--bun:split
+
+DROP TRIGGER user_permissions_values_insert;
+
+--bun:split
+
+DROP TRIGGER user_permissions_values_update;
+
+--bun:split
+
+DROP TRIGGER tokens_values_insert;
+
+--bun:split
+
+DROP TRIGGER tokens_values_update;
+
+--bun:split
+
+DROP TRIGGER portfolios_values_insert;
+
+--bun:split
+
+DROP TRIGGER portfolios_values_update;
+
+--bun:split
+
+DROP TRIGGER images_values_insert;
+
+--bun:split
+
+DROP TRIGGER images_values_update;
+
+--bun:split
+
+DROP TRIGGER thumbnails_values_insert;
+
+--bun:split
+
+DROP TRIGGER thumbnails_values_update;
+
+--bun:split
+
+DROP TRIGGER portfolio_links_values_insert;
+
+--bun:split
+
+DROP TRIGGER portfolio_links_values_update;
+
+--bun:split
+
 DROP TRIGGER users_times_insert;
 
 --bun:split

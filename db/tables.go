@@ -1,0 +1,88 @@
+package db
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/uptrace/bun"
+)
+
+// ErrForeignTable means that a table of this program is missing, or that another program has
+// created one of that name.
+var ErrForeignTable = errors.New("the database has tables of another program")
+
+// createdColumns are the columns with which migrations create each table.
+var createdColumns = []struct {
+	table   string
+	columns []string
+}{
+	{"users", []string{"id", "username", "is_active", "is_staff", "is_admin", "created_at"}},
+	{"user_permissions", []string{"user_id", "code"}},
+	{"tokens", []string{"id", "user_id", "key_hash", "created_at", "label", "expires_at"}},
+	{"portfolios", []string{"id", "name", "created_at", "updated_at"}},
+	{"images", []string{"id", "type", "name", "path", "size", "width", "height", "mode", "created_at", "mime_type", "placeholder", "source_hash"}},
+	{"thumbnails", []string{"id", "image_id", "path", "size", "width", "height", "file_size"}},
+	{"portfolio_links", []string{"id", "portfolio_id", "image_id", "name", "url", "description", "created_at", "updated_at"}},
+	{"moved_rows", []string{"kind", "key", "hash"}},
+}
+
+// CheckTables returns an error that wraps ErrForeignTable unless the tables that exist are
+// those of this program.
+func (db *DB) CheckTables(ctx context.Context) error { return db.checkTables(ctx, db.read) }
+
+func (db *DB) checkTables(ctx context.Context, on *bun.DB) error {
+	columns, err := db.existingColumns(ctx, on)
+	if err != nil {
+		return wrap(err)
+	}
+	migrator, _, err := db.migrator(on)
+	if err != nil {
+		return err
+	}
+	applied, err := migrator.AppliedMigrations(ctx)
+	if err := wrap(err); errors.Is(err, ErrUnavailable) || ctx.Err() != nil {
+		return err
+	}
+	migrated := len(applied) > 0 // no table of migrations has none
+	var problems []string
+	for _, created := range createdColumns {
+		existing := columns[created.table]
+		lacking := slices.DeleteFunc(slices.Clone(created.columns), func(column string) bool { return slices.Contains(existing, column) })
+		switch {
+		case existing == nil && migrated && created.table != "moved_rows": // which a later migration creates
+			problems = append(problems, created.table+" does not exist")
+		case existing != nil && len(lacking) > 0:
+			problems = append(problems, created.table+" lacks the columns "+strings.Join(lacking, ", "))
+		case existing != nil && !migrated:
+			problems = append(problems, created.table+" exists, and no migration has created it")
+		}
+	}
+	if problems != nil {
+		return fmt.Errorf("%w: %s", ErrForeignTable, strings.Join(problems, "; "))
+	}
+	return nil
+}
+
+// existingColumns returns the columns of the tables of this program that exist.
+func (db *DB) existingColumns(ctx context.Context, on *bun.DB) (map[string][]string, error) {
+	var names []string
+	for _, created := range createdColumns {
+		names = append(names, created.table)
+	}
+	query := on.NewSelect().TableExpr("sqlite_master AS m").Join("JOIN pragma_table_info(m.name) AS c").ColumnExpr("lower(m.name) AS name, c.name AS column_name").
+		Where("m.type IN ('table', 'view') AND lower(m.name) IN (?)", bun.In(names))
+	if db.Postgres() {
+		query = on.NewSelect().TableExpr("pg_attribute AS a").Join("JOIN pg_class AS c ON c.oid = a.attrelid").ColumnExpr("c.relname AS name, a.attname AS column_name").
+			Where("a.attnum > 0 AND NOT a.attisdropped AND c.relname IN (?) AND c.oid = to_regclass(quote_ident(c.relname))", bun.In(names))
+	}
+	var rows []struct{ Name, ColumnName string }
+	err := query.Scan(ctx, &rows)
+	columns := map[string][]string{}
+	for _, row := range rows {
+		columns[row.Name] = append(columns[row.Name], row.ColumnName)
+	}
+	return columns, err
+}
