@@ -80,15 +80,11 @@ func printBackup(ctx context.Context, env environment, name string) error {
 }
 
 func withArchive(name string, fn func(*backup.Archive) error) error {
-	file, err := os.Open(name)
+	file, info, err := files.OpenRegular(files.OS, name)
 	if err != nil {
 		return err
 	}
 	defer func() { _ = file.Close() }()
-	info, err := file.Stat()
-	if err != nil {
-		return err
-	}
 	archive, err := backup.Read(file, info.Size())
 	if err != nil {
 		return err

@@ -3,6 +3,7 @@ package legacyimport_test
 import (
 	"bytes"
 	"compress/gzip"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -13,6 +14,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -391,5 +393,23 @@ func TestLargeFile(t *testing.T) {
 	defer func() { _ = file.Close() }()
 	if stored, err := io.ReadAll(file); err != nil || !bytes.Equal(stored, content) {
 		t.Errorf("%d bytes, %v", len(stored), err)
+	}
+}
+
+// TestDirectory_NamedPipe checks that an import does not wait for the writer of a pipe.
+func TestDirectory_NamedPipe(t *testing.T) {
+	t.Parallel()
+	server := httptest.NewServer(hostile{})
+	defer server.Close()
+	directory := t.TempDir()
+	if err := errors.Join(os.Mkdir(filepath.Join(directory, "a"), 0o700), syscall.Mkfifo(filepath.Join(directory, "a/b.png"), 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	m, o := newTarget(t, dbtest.Open(t, dbtest.SQLite(t))), endpointOptions(t, server.URL)
+	if err := o.Media.UnmarshalText([]byte(directory)); err != nil {
+		t.Fatal(err)
+	}
+	if _, text := m.run(o); !strings.Contains(text, "not a regular file") {
+		t.Errorf("report: %s, want not a regular file", text)
 	}
 }
