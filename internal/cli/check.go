@@ -17,6 +17,7 @@ import (
 	"portfolio/db"
 	"portfolio/internal/config"
 	"portfolio/internal/files"
+	"portfolio/internal/images"
 	"portfolio/internal/printable"
 	"portfolio/internal/server"
 	"portfolio/internal/storage"
@@ -136,7 +137,7 @@ func (c *checkCommand) checkDatabase(ctx context.Context, url db.URL, report *re
 	}
 	var problems []string
 	if err == nil && current {
-		problems, err = database.Problems(ctx)
+		problems, err = findProblems(ctx, database)
 	}
 	if err == nil {
 		err = database.CheckWritable(ctx)
@@ -146,6 +147,14 @@ func (c *checkCommand) checkDatabase(ctx context.Context, url db.URL, report *re
 		report.warn("database", problem)
 	}
 	return database
+}
+
+// findProblems describes what is wrong with a database and does not keep a server from
+// starting.
+func findProblems(ctx context.Context, database *db.DB) ([]string, error) {
+	rows, rowsErr := database.Problems(ctx)
+	keys, keysErr := images.KeyProblems(ctx, database)
+	return slices.Concat(rows, keys), errors.Join(rowsErr, keysErr)
 }
 
 // checkServer builds a server that serves nothing.
