@@ -27,13 +27,14 @@ import (
 // directory is a Store in a directory of the file system.
 type directory struct {
 	name    string
+	private []string // files that are not served
 	root    *os.Root
 	sync    func(*os.File) error // (*os.File).Sync; tests replace it
 	durable sync.Map             // fs.FileInfo of directories that survive a loss of power, by name
 	making  singleflight.Group   // of directories, by name
 }
 
-func openDirectory(ctx context.Context, name string) (Store, error) {
+func openDirectory(ctx context.Context, name string, private ...string) (Store, error) {
 	if err := files.MakeDirectories(files.OS, name); err != nil {
 		return nil, fmt.Errorf("create the directory: %w", files.Explain("", err))
 	}
@@ -41,7 +42,7 @@ func openDirectory(ctx context.Context, name string) (Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open the directory: %w", files.Explain("", err))
 	}
-	d := &directory{name: name, root: root, sync: (*os.File).Sync}
+	d := &directory{name: name, private: private, root: root, sync: (*os.File).Sync}
 	if err := d.Check(ctx); err != nil {
 		return nil, errors.Join(fmt.Errorf("write to the directory %s: %w", name, err), root.Close())
 	}
@@ -325,6 +326,9 @@ func isMissing(err error) bool {
 
 // open opens a file. If it does not exist the error wraps fs.ErrNotExist.
 func (d *directory) open(key string) (*os.File, fs.FileInfo, error) {
+	if d.isPrivate(key) {
+		return nil, nil, fs.ErrNotExist
+	}
 	file, info, err := files.OpenRegular(d.root, key)
 	if isMissing(err) {
 		err = fs.ErrNotExist
@@ -333,4 +337,17 @@ func (d *directory) open(key string) (*os.File, fs.FileInfo, error) {
 		}
 	}
 	return file, info, err
+}
+
+// isPrivate reports whether a key is a hard link to a private file. Such a file is not even
+// opened: to close it would release the locks that SQLite has on it.
+func (d *directory) isPrivate(key string) bool {
+	return slices.ContainsFunc(d.private, func(name string) bool {
+		private, err := os.Stat(name)
+		if err != nil || !files.HasOtherNames(private) {
+			return false
+		}
+		info, err := d.root.Stat(key)
+		return err == nil && os.SameFile(private, info)
+	})
 }
