@@ -344,29 +344,6 @@ func TestMediaStore_MustNotContainDatabase(t *testing.T) {
 	}
 }
 
-// TestMediaStore_ServesNoLinksToDatabase checks that no link in the media directory publishes
-// what the server keeps elsewhere, and that a file with a link elsewhere is served.
-func TestMediaStore_ServesNoLinksToDatabase(t *testing.T) {
-	t.Chdir(t.TempDir())
-	server := startServer(t)
-	const image = "core_media/2025/12/02/technology.png"
-	for name, file := range map[string]string{"database.png": "portfolio.db", "wal.png": "portfolio.db-wal", "token.png": "demo-token"} {
-		if err := errors.Join(os.Link("data/"+file, "data/media/"+name), os.Symlink("../"+file, "data/media/symbolic-"+name)); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if err := os.Link("data/media/"+image, "data/snapshot.png"); err != nil { // as cp --link does
-		t.Fatal(err)
-	}
-	for path, want := range map[string]int{
-		"database.png": 404, "wal.png": 404, "token.png": 404, "symbolic-database.png": 404, "symbolic-token.png": 404, image: 200,
-	} {
-		if status, body := server.get("/media/" + path); status != want {
-			t.Errorf("%s: %d, want %d: %.20q", path, status, want, body)
-		}
-	}
-}
-
 // TestMediaStore_MustNotBeFileOfServer checks stores whose directory would have the name of a
 // file that the server creates, and that nothing is created.
 func TestMediaStore_MustNotBeFileOfServer(t *testing.T) {
