@@ -21,6 +21,7 @@ USER 65532:65532
 VOLUME /data
 WORKDIR /data
 EXPOSE 8000
-HEALTHCHECK --interval=10s --timeout=6s --start-period=1m CMD ["/portfolio", "healthcheck"]
+# Whether the process is alive: to replace it does not bring back a database or a disk.
+HEALTHCHECK --interval=10s --timeout=6s --start-period=1m CMD ["/portfolio", "healthcheck", "--path=/healthz"]
 ENTRYPOINT ["/portfolio"]
 CMD ["serve"]

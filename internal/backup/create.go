@@ -22,6 +22,8 @@ type Source struct {
 	Database *db.DB // SQLite
 	Media    string // the directory of the files
 	Program  string // for Info
+
+	beforeCopy func(key string) // nil, or a test waits in it
 }
 
 // Create writes a backup to a new file. Others may change the database and the
@@ -43,7 +45,7 @@ func Create(ctx context.Context, source Source, file string) (missing int64, err
 	defer snapshot.Close()
 
 	archive := filepath.Join(work, "backup.tar")
-	b := &backup{directory: source.Media, snapshot: snapshot, work: work}
+	b := &backup{directory: source.Media, snapshot: snapshot, work: work, beforeCopy: source.beforeCopy}
 	defer b.closeMedia()
 	if missing, err = b.write(ctx, archive, source.Program); err != nil {
 		return 0, err
@@ -62,6 +64,8 @@ type backup struct {
 	work      string // directory of temporary files
 	writer    writer
 	copied    int64 // files
+
+	beforeCopy func(key string) // that of Source
 }
 
 func (b *backup) closeMedia() {
@@ -168,17 +172,17 @@ func (b *backup) copyFile(ctx context.Context, key string) (found bool, err erro
 			return false, err
 		}
 	}
-	file, err := b.media.Open(key)
-	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) || errors.Is(err, syscall.ENAMETOOLONG) {
+	if b.beforeCopy != nil {
+		b.beforeCopy(key)
+	}
+	file, _, err := files.OpenRegular(b.media, key)
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, files.ErrIrregular) || errors.Is(err, syscall.ENOTDIR) || errors.Is(err, syscall.ENAMETOOLONG) {
 		return false, nil
 	}
 	if err != nil {
 		return false, err
 	}
 	defer func() { _ = file.Close() }()
-	if info, err := file.Stat(); err != nil || !info.Mode().IsRegular() {
-		return false, err
-	}
 	return true, b.writer.add(ctx, mediaPrefix+key, file)
 }
 

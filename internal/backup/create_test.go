@@ -5,7 +5,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"syscall"
 	"testing"
@@ -23,17 +22,17 @@ type result struct {
 }
 
 // create starts a backup.
-func create(t *testing.T, source Target, name string) <-chan result {
+func create(t *testing.T, source Target, name string, p pauses) <-chan result {
 	t.Helper()
 	database, done := openDatabase(t, source), make(chan result, 1)
 	go func() {
-		missing, err := Create(t.Context(), Source{Database: database, Media: source.Media}, name)
+		missing, err := Create(t.Context(), Source{Database: database, Media: source.Media, beforeCopy: p.wait}, name)
 		done <- result{missing, err}
 	}()
 	return done
 }
 
-// makeFIFO creates a file at which a backup waits for passFIFO.
+// makeFIFO creates a named pipe, which nobody writes.
 func makeFIFO(t *testing.T, source Target, key string) {
 	t.Helper()
 	if err := syscall.Mkfifo(filepath.Join(source.Media, key), 0o600); err != nil {
@@ -41,24 +40,34 @@ func makeFIFO(t *testing.T, source Target, key string) {
 	}
 }
 
-// passFIFO waits until the backup is at the FIFO, and lets it go on.
-func passFIFO(t *testing.T, source Target, key string, done <-chan result) {
+// pauses lets a backup wait before it copies files.
+type pauses map[string]pause // by key
+
+type pause struct{ reached, proceed chan struct{} }
+
+func newPauses(keys ...string) pauses {
+	p := pauses{}
+	for _, key := range keys {
+		p[key] = pause{make(chan struct{}), make(chan struct{})}
+	}
+	return p
+}
+
+// await waits until the backup is at a file.
+func (p pauses) await(t *testing.T, key string, done <-chan result) {
 	t.Helper()
-	for {
-		file, err := os.OpenFile(filepath.Join(source.Media, key), os.O_WRONLY|syscall.O_NONBLOCK, 0)
-		if err == nil {
-			_ = file.Close()
-			return
-		}
-		if !errors.Is(err, syscall.ENXIO) { // which means that nobody reads
-			t.Fatal(err)
-		}
-		select {
-		case got := <-done:
-			t.Fatalf("the backup ended early: %v", got.err)
-		default:
-			runtime.Gosched()
-		}
+	select {
+	case got := <-done:
+		t.Fatalf("the backup ended early: %v", got.err)
+	case <-p[key].reached:
+	}
+}
+
+// wait waits in the backup until the channel proceed of a file is closed.
+func (p pauses) wait(key string) {
+	if pause, ok := p[key]; ok {
+		close(pause.reached)
+		<-pause.proceed
 	}
 }
 
@@ -79,8 +88,9 @@ func TestCreate(t *testing.T) {
 		dbtest.Exec(t, dsn, statement)
 	}
 	name := filepath.Join(t.TempDir(), "backup.tar")
-	done := create(t, source, name)
-	passFIFO(t, source, "b/1", done)
+	p := newPauses("b/1", "b/2")
+	done := create(t, source, name, p)
+	p.await(t, "b/1", done)
 	for _, key := range []string{"a/copied and deleted.png", "c/deleted.png", "f/deleted too.png"} {
 		dbtest.Exec(t, dsn, "DELETE FROM images WHERE path = '/"+key+"'")
 		removeFile(t, source, key)
@@ -89,7 +99,9 @@ func TestCreate(t *testing.T) {
 	writeFile(t, source, "a/added.png", "added")
 	dbtest.Exec(t, dsn, "INSERT INTO images (type, name, path, size) VALUES ('image', 'added', 'a/added.png', 5)")
 	dbtest.Exec(t, dsn, "UPDATE images SET name = 'changed' WHERE path = '/d/kept.png'")
-	passFIFO(t, source, "b/2", done)
+	close(p["b/1"].proceed)
+	p.await(t, "b/2", done)
+	close(p["b/2"].proceed)
 	if got := <-done; got.err != nil || got.missing != 7 { // b/1, b/2, e/lost.png and four strange paths
 		t.Errorf("%d files are missing, %v", got.missing, got.err)
 	}
@@ -164,7 +176,7 @@ func TestCreate_NeedsNoDirectoryWithoutFiles(t *testing.T) {
 			t.Fatalf("%s: the directory exists: %v", name, err)
 		}
 		backup := filepath.Join(t.TempDir(), "backup.tar")
-		if got := <-create(t, source, backup); got.err != nil || got.missing != 0 {
+		if got := <-create(t, source, backup, nil); got.err != nil || got.missing != 0 {
 			t.Errorf("%s: got %d missing files and %v, want none", name, got.missing, got.err)
 			continue
 		}

@@ -6,12 +6,14 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"strings"
 
 	"portfolio/db"
 	"portfolio/internal/backup"
 	"portfolio/internal/buildinfo"
 	"portfolio/internal/config"
 	"portfolio/internal/files"
+	"portfolio/internal/images"
 	"portfolio/internal/printable"
 	"portfolio/internal/storage"
 )
@@ -63,7 +65,14 @@ func (c *backupCommand) Run(ctx context.Context, flags *globalFlags, env environ
 	if missing > 0 {
 		_, _ = fmt.Fprintf(env.stderr, "portfolio: %d files of rows do not exist: \"portfolio media sweep\" lists them\n", missing)
 	}
-	return printBackup(ctx, env, c.File)
+	if err := printBackup(ctx, env, c.File); err != nil {
+		return err
+	}
+	problems, err := images.KeyProblems(ctx, database)
+	if err != nil || len(problems) == 0 {
+		return err
+	}
+	return fmt.Errorf("the backup was written, but lacks files: %s", strings.Join(problems, "; "))
 }
 
 // printBackup checks a backup and prints what it has.
@@ -80,15 +89,11 @@ func printBackup(ctx context.Context, env environment, name string) error {
 }
 
 func withArchive(name string, fn func(*backup.Archive) error) error {
-	file, err := os.Open(name)
+	file, info, err := files.OpenRegular(files.OS, name)
 	if err != nil {
 		return err
 	}
 	defer func() { _ = file.Close() }()
-	info, err := file.Stat()
-	if err != nil {
-		return err
-	}
 	archive, err := backup.Read(file, info.Size())
 	if err != nil {
 		return err

@@ -7,16 +7,20 @@ import (
 	"io"
 	"io/fs"
 	"log/slog"
+	"net"
 	"os"
 	"reflect"
 	"slices"
 	"strings"
+	"syscall"
+	"time"
 
 	"github.com/alecthomas/kong"
 
 	"portfolio/db"
 	"portfolio/internal/config"
 	"portfolio/internal/files"
+	"portfolio/internal/images"
 	"portfolio/internal/printable"
 	"portfolio/internal/server"
 	"portfolio/internal/storage"
@@ -101,6 +105,7 @@ func (c *checkCommand) Run(ctx context.Context, flags *globalFlags, env environm
 	if store != nil {
 		defer func() { _ = store.Close() }()
 	}
+	c.checkAddresses(ctx, valid, report)
 	if len(settings) == 0 && database != nil && store != nil {
 		c.checkServer(ctx, database, store, env.log, report)
 	}
@@ -136,7 +141,7 @@ func (c *checkCommand) checkDatabase(ctx context.Context, url db.URL, report *re
 	}
 	var problems []string
 	if err == nil && current {
-		problems, err = database.Problems(ctx)
+		problems, err = findProblems(ctx, database)
 	}
 	if tablesErr := database.CheckTables(ctx); tablesErr != nil {
 		err = tablesErr // the schema may be behind for this reason
@@ -150,6 +155,43 @@ func (c *checkCommand) checkDatabase(ctx context.Context, url db.URL, report *re
 	}
 	return database
 }
+
+// findProblems describes what is wrong with a database and does not keep a server from
+// starting.
+func findProblems(ctx context.Context, database *db.DB) ([]string, error) {
+	rows, rowsErr := database.Problems(ctx)
+	keys, keysErr := images.KeyProblems(ctx, database)
+	return slices.Concat(rows, keys), errors.Join(rowsErr, keysErr)
+}
+
+// checkAddresses listens where serve does. An address at which a server responds is right: it
+// is the one to be replaced.
+func (c *checkCommand) checkAddresses(ctx context.Context, valid func(...string) bool, report *report) {
+	ports := map[string]bool{} // that this check holds
+	for _, a := range []struct {
+		setting string
+		address config.Address
+	}{{"ADDR", c.Addr}, {"ADMIN_ADDR", c.AdminAddr}} {
+		if a.address == "" || !valid(a.setting) {
+			continue
+		}
+		_, port, _ := net.SplitHostPort(string(a.address))
+		listener, err := new(net.ListenConfig).Listen(ctx, "tcp", string(a.address))
+		alive := healthcheckCommand{Addr: a.address, Path: "/healthz", Timeout: aliveTimeout}
+		switch {
+		case err == nil:
+			defer func() { _ = listener.Close() }()
+			ports[port] = true
+		case !errors.Is(err, syscall.EADDRINUSE) || ports[port]:
+			report.line(a.setting, err, "")
+		case alive.Run(ctx) != nil:
+			report.warn(a.setting, string(a.address)+" is in use, and no server responds there: serve cannot start while another program has it")
+		}
+	}
+}
+
+// aliveTimeout bounds the wait for what listens at the address of the server.
+const aliveTimeout = 2 * time.Second
 
 // checkServer builds a server that serves nothing.
 func (c *checkCommand) checkServer(ctx context.Context, database *db.DB, store storage.Store, log *slog.Logger, report *report) {

@@ -15,16 +15,17 @@ import (
 
 type healthcheckCommand struct {
 	Addr    config.Address `env:"ADDR" default:"127.0.0.1:8000" placeholder:"HOST:PORT" help:"Address of the server (${default})."`
-	URL     string         `name:"url" placeholder:"URL" help:"URL to request. Unset: /readyz at ADDR."`
+	URL     string         `name:"url" placeholder:"URL" help:"URL to request. Unset: the path at ADDR."`
+	Path    string         `default:"/readyz" placeholder:"PATH" help:"Path to request at ADDR (${default}). /healthz: whether the process is alive."`
 	Timeout time.Duration  `default:"5s" help:"Time limit (${default})."`
 }
 
-// Run requests /readyz and returns an error unless the server is ready.
+// Run requests a path of the server and returns an error unless the status is 200.
 func (c *healthcheckCommand) Run(ctx context.Context) error {
 	url := c.URL
 	if url == "" {
 		host, port, _ := net.SplitHostPort(string(c.Addr))
-		url = "http://" + net.JoinHostPort(localHost(host), port) + "/readyz"
+		url = "http://" + net.JoinHostPort(localHost(host), port) + c.Path
 	}
 	ctx, cancel := context.WithTimeout(ctx, c.Timeout)
 	defer cancel()

@@ -292,13 +292,14 @@ type Store struct {
 	MediaStore storage.Location `env:"MEDIA_STORE" placeholder:"STORE" help:"Where files are stored: file:PATH, or s3://BUCKET?endpoint=URL&region=NAME with keys from AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY. Unset: the directory media in DATA_DIR."`
 }
 
-// Location returns the location of the media store.
+// Location returns the location of the media store, which does not serve the files that the
+// server keeps elsewhere.
 func (s *Store) Location(global *Global) storage.Location {
-	if s.MediaStore.String() != "" {
-		return s.MediaStore
+	location := s.MediaStore
+	if location.String() == "" {
+		_, location = global.DataDir.locations() // valid
 	}
-	_, media := global.DataDir.locations() // valid
-	return media
+	return location.Hide(append(db.SQLiteFiles(global.Database().SQLitePath()), global.DemoKeyFile())...)
 }
 
 // Check returns an error if the files of the store include the database, since they are public,

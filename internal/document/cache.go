@@ -197,7 +197,7 @@ func (c *Cache) add(hash Hash, parsed *Document) {
 
 // parse checks the limits before validation, whose rules take quadratic time.
 func (c *Cache) parse(text string, introspectionErr *gqlerror.Error) (*Document, gqlerror.List) {
-	query, syntaxErr := parseQuery(text, c.options.Limits.Tokens)
+	query, source, syntaxErr := parseQuery(text, c.options.Limits.Tokens)
 	if syntaxErr != nil {
 		return nil, gqlerror.List{syntaxErr}
 	}
@@ -216,6 +216,7 @@ func (c *Cache) parse(text string, introspectionErr *gqlerror.Error) (*Document,
 		ruleset = c.rulesWithoutSuggestions
 	}
 	if errs := validator.ValidateWithRules(c.Schema, query, ruleset); errs != nil {
+		errs = source.correct(errs)
 		for i, err := range errs {
 			if err.Extensions == nil { // not one of scalarRule
 				errs[i] = apierror.Wrap(err, apierror.BadUserInput, err.Message)

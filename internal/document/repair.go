@@ -15,6 +15,15 @@ func (s *source) repair(query *ast.QueryDocument) *gqlerror.Error {
 	if s.err != nil {
 		return s.err
 	}
+	for _, operation := range query.Operations {
+		for _, variable := range operation.VariableDefinitions {
+			named := variable.Type
+			for named.Elem != nil {
+				named = named.Elem
+			}
+			s.names[locationOf(variable.Position)] = locationOf(named.Position)
+		}
+	}
 	for _, fragment := range query.Fragments {
 		if fragment.VariableDefinition != nil {
 			return at(fragment.VariableDefinition[0].Position, apierror.BadInput("A fragment cannot have variables."))

@@ -42,7 +42,7 @@ func FuzzBlockStrings(f *testing.F) {
 		f.Add(text)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
-		if _, err := parseQuery(text, 1000); err != nil && strings.Contains(err.Message, "block string") {
+		if _, _, err := parseQuery(text, 1000); err != nil && strings.Contains(err.Message, "block string") {
 			t.Errorf("%q: %v", text, err)
 		}
 	})

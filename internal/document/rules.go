@@ -7,7 +7,6 @@ import (
 
 	"github.com/vektah/gqlparser/v2/ast"
 	"github.com/vektah/gqlparser/v2/gqlerror"
-	"github.com/vektah/gqlparser/v2/validator"
 	"github.com/vektah/gqlparser/v2/validator/core"
 	"github.com/vektah/gqlparser/v2/validator/rules"
 
@@ -21,34 +20,36 @@ func newRules(checkScalar func(name string, value any) *apierror.InputError) *ru
 	set.AddRule("Literals", checkLiterals)
 	set.AddRule("Scalars", scalarRule{checkScalar}.check)
 	set.AddRule("TypenameIsNotNull", setTypeOfTypename)
+	set.ReplaceRule(rules.KnownArgumentNamesRule.Name, argumentNames(suggest))
+	set.ReplaceRule(rules.ValuesOfCorrectTypeRule.Name, oncePerLiteral(rules.ValuesOfCorrectTypeRule.RuleFunc))
 	set.ReplaceRule(rules.SingleFieldSubscriptionsRule.Name, checkSubscriptions)
 	return set
 }
 
 // withoutSuggestions removes "Did you mean", which would disclose the schema.
 func withoutSuggestions(set *rules.Rules) *rules.Rules {
-	for name, replacement := range map[string]validator.Rule{
-		rules.FieldsOnCorrectTypeRule.Name: rules.FieldsOnCorrectTypeRuleWithoutSuggestions,
-		rules.KnownArgumentNamesRule.Name:  rules.KnownArgumentNamesRuleWithoutSuggestions,
-		rules.KnownTypeNamesRule.Name:      rules.KnownTypeNamesRuleWithoutSuggestions,
-		rules.ScalarLeafsRule.Name:         rules.ScalarLeafsRuleWithoutSuggestions,
-		rules.ValuesOfCorrectTypeRule.Name: rules.ValuesOfCorrectTypeRuleWithoutSuggestions,
+	for name, replacement := range map[string]core.RuleFunc{
+		rules.FieldsOnCorrectTypeRule.Name: rules.FieldsOnCorrectTypeRuleWithoutSuggestions.RuleFunc,
+		rules.KnownArgumentNamesRule.Name:  argumentNames(suggestNothing),
+		rules.KnownTypeNamesRule.Name:      rules.KnownTypeNamesRuleWithoutSuggestions.RuleFunc,
+		rules.ScalarLeafsRule.Name:         rules.ScalarLeafsRuleWithoutSuggestions.RuleFunc,
+		rules.ValuesOfCorrectTypeRule.Name: oncePerLiteral(rules.ValuesOfCorrectTypeRuleWithoutSuggestions.RuleFunc),
 	} {
-		set.ReplaceRule(name, replacement.RuleFunc)
+		set.ReplaceRule(name, replacement)
 	}
 	return set
 }
 
-// checkLiterals is a rule for what gqlparser's ValuesOfCorrectType accepts: {} for an
-// enum or scalar, and an Int of more than 32 bits.
+// checkLiterals is a rule for what gqlparser's ValuesOfCorrectType accepts, or refuses for each
+// field: an object for an enum or scalar, and an Int of more than 32 bits.
 func checkLiterals(events *core.Events, addError core.AddErrFunc) {
 	events.OnValue(func(_ *core.Walker, value *ast.Value) {
 		if value.Definition == nil {
 			return
 		}
 		switch n, err := strconv.ParseInt(value.Raw, 10, 64); {
-		case isEmptyObject(value) && value.Definition.IsLeafType():
-			addError(core.Message(`Expected value of type "%s", found {}.`, value.ExpectedType), core.At(value.Position))
+		case value.Kind == ast.ObjectValue && value.Definition.IsLeafType():
+			addError(core.Message(`Expected value of type "%s", found %s.`, value.ExpectedType, value), core.At(value.Position))
 		case value.Kind == ast.IntValue && value.Definition.Name == "Int" && err == nil && n != int64(int32(n)):
 			addError(core.Message("Int cannot represent non 32-bit signed integer value: %d", n), core.At(value.Position))
 		}

@@ -18,7 +18,7 @@ import (
 
 // parseQuery parses a document. It corrects what gqlparser's lexer gets wrong: values of
 // block strings, locations, and texts that are not GraphQL.
-func parseQuery(text string, maxTokens int) (*ast.QueryDocument, *gqlerror.Error) {
+func parseQuery(text string, maxTokens int) (*ast.QueryDocument, *source, *gqlerror.Error) {
 	source := scan(text, maxTokens)
 	query, err := parser.ParseQueryWithTokenLimit(&ast.Source{Input: source.text}, maxTokens)
 	if syntaxErr, ok := errors.AsType[*gqlerror.Error](err); ok {
@@ -26,14 +26,14 @@ func parseQuery(text string, maxTokens int) (*ast.QueryDocument, *gqlerror.Error
 			syntaxErr.Locations[i] = source.locate(at)
 		}
 		if source.err != nil && source.isFirst(syntaxErr.Locations) {
-			return nil, source.err
+			return nil, nil, source.err
 		}
-		return nil, apierror.Wrap(syntaxErr, apierror.BadUserInput, syntaxErr.Message)
+		return nil, nil, apierror.Wrap(syntaxErr, apierror.BadUserInput, syntaxErr.Message)
 	}
 	if source.err == nil {
 		source.err = source.repair(query)
 	}
-	return query, source.err
+	return query, source, source.err
 }
 
 // source is the text of a document, and what gqlparser does not know of it.
@@ -41,6 +41,7 @@ type source struct {
 	text    string                                  // as gqlparser gets it
 	strings map[gqlerror.Location]gqlerror.Location // of strings, by the location that gqlparser gives them
 	starts  map[gqlerror.Location]gqlerror.Location // of directives and spreads, by the location that gqlparser gives them
+	names   map[gqlerror.Location]gqlerror.Location // of the types and fragments that fragments, spreads and variables name, by the location of these
 	blocks  map[gqlerror.Location]string            // values of block strings by their locations
 	err     *gqlerror.Error                         // the first mistake that gqlparser accepts
 	errAt   gqlerror.Location                       // of the token that has it
@@ -111,6 +112,12 @@ type scanner struct {
 	tokenStart gqlerror.Location // of the current token
 	sigil      gqlerror.Location // of the @ or ... before the current token, if there is one
 	adjacent   []span            // block strings that a quote follows
+	last       [3]token          // the newest first
+}
+
+type token struct {
+	text     string
+	location gqlerror.Location
 }
 
 // span is a part of the text, in bytes.
@@ -119,7 +126,7 @@ type span struct{ start, end int }
 func newScanner(text string) *scanner {
 	s := &scanner{source: &source{text: text}, location: gqlerror.Location{Line: 1, Column: 1}}
 	s.strings, s.starts = map[gqlerror.Location]gqlerror.Location{}, map[gqlerror.Location]gqlerror.Location{}
-	s.blocks = map[gqlerror.Location]string{}
+	s.names, s.blocks = map[gqlerror.Location]gqlerror.Location{}, map[gqlerror.Location]string{}
 	if !utf8.ValidString(text) {
 		s.err = apierror.BadInput("The document is not UTF-8.")
 	}
@@ -138,9 +145,27 @@ func (s *scanner) run(maxTokens int) {
 				s.starts[s.location], s.sigil = s.sigil, gqlerror.Location{}
 			}
 			s.tokenStart = s.location
+			start := s.offset
 			s.token(c)
+			s.recordName(token{s.text[start:s.offset], s.tokenStart})
 			tokens++
 		}
+	}
+}
+
+// recordName records a token that is the type or the name in ...F, ... on T or
+// fragment F on T.
+func (s *scanner) recordName(current token) {
+	last := s.last
+	s.last = [3]token{current, last[0], last[1]}
+	switch {
+	case !isNameStart(current.text[0]):
+	case last[0].text == "..." && current.text != "on":
+		s.names[last[0].location] = current.location
+	case last[0].text == "on" && last[1].text == "...":
+		s.names[last[1].location] = current.location
+	case last[0].text == "on" && last[2].text == "fragment":
+		s.names[last[2].location] = current.location
 	}
 }
 

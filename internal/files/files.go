@@ -53,6 +53,30 @@ func Create(fsys System, name string) (*os.File, error) {
 	return file, err
 }
 
+// ErrIrregular means that a name is that of a directory, a named pipe, a socket or a device.
+var ErrIrregular = errors.New("not a regular file")
+
+// OpenRegular opens a regular file for reading. It does not wait for the writer of a named
+// pipe.
+func OpenRegular(fsys System, name string) (*os.File, fs.FileInfo, error) {
+	file, err := fsys.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	if errors.Is(err, syscall.ENXIO) || errors.Is(err, syscall.ENODEV) { // a socket, or a device without its driver
+		return nil, nil, &fs.PathError{Op: "open", Path: name, Err: ErrIrregular}
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	info, err := file.Stat()
+	if err == nil && !info.Mode().IsRegular() {
+		err = &fs.PathError{Op: "open", Path: name, Err: ErrIrregular}
+	}
+	if err != nil {
+		_ = file.Close()
+		return nil, nil, err
+	}
+	return file, info, nil
+}
+
 // MakeDirectories creates a directory and its parents, unless they exist.
 func MakeDirectories(fsys System, name string) error {
 	if isDirectory(fsys, name) {

@@ -37,3 +37,9 @@ func CheckWritable(name string) error {
 	}
 	return nil
 }
+
+// HasOtherNames reports whether hard links give a file more than one name.
+func HasOtherNames(info fs.FileInfo) bool {
+	stat, ok := info.Sys().(*syscall.Stat_t)
+	return ok && stat.Nlink > 1
+}

@@ -135,6 +135,9 @@ func literalCases() []httpCase {
 		documentCase("name for a URL", `{portfolioLinks(filter:{url:NAME}){nodes{id}}}`),
 		documentCase("number for a URL", `{portfolioLinks(filter:{url:1}){nodes{id}}}`),
 		documentCase("list for a URL", `{portfolioLinks(filter:{url:["http://a.example"]}){nodes{id}}}`),
+		documentCase("numbers out of range", `{portfolios(orderBy:[{field:99999999999999999999}],filter:{name:99999999999999999999}){nodes{id}} portfolio(id:99999999999999999999){id}}`),
+		documentCase("objects for an enum and a number", `{portfolios(first:{a:1,b:2},orderBy:{field:{a:1}}){nodes{id}}}`),
+		documentCase("literal in a fragment of two operations", `query A{...F} query B{...F} fragment F on Query{portfolios(first:"x"){nodes{id}}}`),
 		documentCase("default of a variable", `query($t:DateTime="now",$i:[ID!]=[1,"y"]){nodes(nodeIds:$i){nodeId} portfolios(filter:{createdAt:{from:$t}}){nodes{id}}}`),
 		documentCase("text for a file", `mutation{uploadImage(input:{image:"x"}){image{id}}}`),
 		documentCase("valid literals", `{portfolio(id:"UG9ydGZvbGlvOjE="){id} portfolioLinks(filter:{url:"""x""",createdAt:{from:"2026-01-13T10:05:43Z"},imageId:null}){nodes{id}}}`),
@@ -190,6 +193,9 @@ func locationCases() []httpCase {
 		documentCase("location of a block string that is not expected", "{viewer{ \"\"\"a\nb\"\"\" }}"),
 		documentCase("location of spreads", "{viewer{... on Portfolio{id} ...F\n ... # x\n G ...H}} fragment F on Image{id}"),
 		documentCase("location of a cycle", "{viewer{...F}} fragment F on User{id ...G} fragment G on User{\n  ...F}"),
+		documentCase("location of unknown arguments", "{viewer @skip(iff:true, if:false){id}\n portfolios(first:1, fist:1, lst:2){nodes{id}}}"),
+		documentCase("location of unknown types", "query($x:[Nothing!]!, $y:Image){... # on X\n on Nothing{id} ...F ...on String{__typename}} fragment F on None{id}"),
+		documentCase("location of unknown fragments", "{viewer{... # x\n F ...G @skip(if:true)}}"),
 		{name: "location of operations", body: `{"query":"query A{__typename} query B{__typename}"}`},
 	}
 }

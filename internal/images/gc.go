@@ -90,13 +90,18 @@ func (c *GarbageCollector) collectRow(ctx context.Context, row db.FileRef) error
 	if err != nil || found {
 		return err
 	}
-	table, id := "image", db.NodeID{Type: db.ImageNode, ID: row.ImageID}
-	if row.ThumbnailID != nil {
-		table, id = "thumbnail", db.NodeID{Type: db.ThumbnailNode, ID: *row.ThumbnailID}
-	}
-	_, _ = fmt.Fprintf(c.Output, "row without a file: %s %d, %s\n", table, id.ID, printable.Quote(string(row.Path)))
+	name, id := describeRow(row)
+	_, _ = fmt.Fprintf(c.Output, "row without a file: %s %d, %s\n", name, id.ID, printable.Quote(string(row.Path)))
 	if !c.Delete {
 		return nil
 	}
 	return c.deleted(c.Database.DeleteFileRef(ctx, row), audit.Node(id))
+}
+
+// describeRow returns the name and the ID of a row.
+func describeRow(row db.FileRef) (name string, id db.NodeID) {
+	if row.ThumbnailID != nil {
+		return "thumbnail", db.NodeID{Type: db.ThumbnailNode, ID: *row.ThumbnailID}
+	}
+	return "image", db.NodeID{Type: db.ImageNode, ID: row.ImageID}
 }

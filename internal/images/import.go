@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"path/filepath"
 	"runtime"
 	"sync"
@@ -16,6 +15,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"portfolio/db"
+	"portfolio/internal/files"
 	"portfolio/internal/printable"
 )
 
@@ -23,18 +23,18 @@ import (
 // skips those that were saved before. It prints a line for each file: to stdout
 // its row, to stderr its error and, on a terminal, the progress. It calls created,
 // possibly concurrently, for each row that is stored.
-func Import(ctx context.Context, service *Service, database *db.DB, files []string, created func(db.NodeID), stdout, stderr io.Writer) error {
+func Import(ctx context.Context, service *Service, database *db.DB, names []string, created func(db.NodeID), stdout, stderr io.Writer) error {
 	progress := mpb.NewWithContext(ctx, mpb.WithOutput(stderr)) // draws on a terminal only
-	bar := progress.AddBar(int64(len(files)),
+	bar := progress.AddBar(int64(len(names)),
 		mpb.PrependDecorators(decor.CountersNoUnit("%d of %d files ")),
 		mpb.AppendDecorators(decor.AverageETA(decor.ET_STYLE_GO)))
 	importer := importer{service: service, database: database, contents: map[[sha256.Size]byte]*importedContent{}}
-	images, errs := make([]*db.Image, len(files)), make([]error, len(files))
+	images, errs := make([]*db.Image, len(names)), make([]error, len(names))
 	var group errgroup.Group
 	group.SetLimit(runtime.GOMAXPROCS(0) + 1) // one does I/O while the others decode
-	for i, file := range files {
+	for i, name := range names {
 		group.Go(func() error {
-			images[i], errs[i] = importer.save(ctx, file)
+			images[i], errs[i] = importer.save(ctx, name)
 			if images[i] != nil {
 				created(images[i].NodeID())
 			}
@@ -45,8 +45,8 @@ func Import(ctx context.Context, service *Service, database *db.DB, files []stri
 	_ = group.Wait()
 	progress.Wait()
 	failed := 0
-	for i, file := range files {
-		name := printable.Quote(file)
+	for i, name := range names {
+		name = printable.Quote(name)
 		switch {
 		case errs[i] != nil:
 			failed++
@@ -58,7 +58,7 @@ func Import(ctx context.Context, service *Service, database *db.DB, files []stri
 		}
 	}
 	if failed > 0 {
-		return fmt.Errorf("%d of %d files were not stored", failed, len(files))
+		return fmt.Errorf("%d of %d files were not stored", failed, len(names))
 	}
 	return nil
 }
@@ -93,7 +93,7 @@ func (i *importer) save(ctx context.Context, name string) (*db.Image, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	file, err := os.Open(name)
+	file, _, err := files.OpenRegular(files.OS, name)
 	if err != nil {
 		return nil, err
 	}

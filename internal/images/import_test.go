@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"testing"
 
 	"portfolio/db"
@@ -68,4 +69,18 @@ func TestImport_DuplicateOfFailedFile(t *testing.T) {
 			}
 		}
 	})
+}
+
+// TestImport_RefusesNamedPipes checks that an import does not wait for the writer of a pipe.
+func TestImport_RefusesNamedPipes(t *testing.T) {
+	t.Parallel()
+	database, pipe := dbtest.Open(t, dbtest.SQLite(t)), filepath.Join(t.TempDir(), "pipe.png")
+	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var stdout, stderr bytes.Buffer
+	err := images.Import(t.Context(), images.NewService(storagetest.Directory(t), maxBytes, maxMemory), database, []string{pipe}, func(db.NodeID) {}, &stdout, &stderr)
+	if err == nil || !strings.HasSuffix(stderr.String(), "open "+pipe+": not a regular file\n") {
+		t.Errorf("import: %v, printed %s%s", err, stdout.String(), stderr.String())
+	}
 }

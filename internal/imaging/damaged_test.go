@@ -57,6 +57,9 @@ func damagedPNGs(t testing.TB) (files []damagedFile) {
 		damagedFile{"animation without an end.png", animated[:len(animated)-12], ""},
 		damagedFile{"animation without its second frame.png", animated[:second+100], ""},
 		damagedFile{"IEND with a wrong CRC.png", withWrongCRC(scene, "IEND"), ""},
+		damagedFile{"data after the end.png", slices.Concat(scene, []byte("PK\x03\x04"), scene), ""},
+		damagedFile{"more pixel data than pixels.png", withPixelData(paletted, deflate(strings.Repeat("\x00", 1<<20))), corrupt},
+		damagedFile{"data after the pixel data.png", withPixelData(paletted, chunkOf(paletted, "IDAT")+"x"), ""},
 		damagedFile{"palette of true color with a wrong CRC.png", withWrongCRC(withChunk(scene, "PLTE", "abc"), "PLTE"), ""},
 		damagedFile{"palette of gray.png", withChunk(readFile(t, "gray.png"), "PLTE", "abc"), ""},
 		damagedFile{"transparency of another length.png", withChunk(scene, "tRNS", "\x00"), ""},
@@ -87,6 +90,12 @@ func withWrongCRC(png []byte, name string) []byte {
 	at := bytes.Index(png, []byte(name))
 	png[at+4+int(binary.BigEndian.Uint32(png[at-4:]))] ^= 0xff
 	return png
+}
+
+// withPixelData replaces the pixel data of a PNG that has one chunk of them.
+func withPixelData(png []byte, data string) []byte {
+	at := bytes.Index(png, []byte("IDAT")) - 4
+	return appendChunk(appendChunk(slices.Clone(png[:at]), "IDAT", data), "IEND", "")
 }
 
 // withTransparency inserts a chunk after the palette.

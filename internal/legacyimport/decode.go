@@ -16,6 +16,7 @@ import (
 	"github.com/jackc/pgx/v5/pgtype"
 
 	"portfolio/db"
+	"portfolio/internal/document"
 )
 
 // field is a field of a document. It tells null from a field that is not there.
@@ -29,6 +30,9 @@ type field[T any] struct {
 // field can be told.
 func (f *field[T]) UnmarshalJSON(text []byte) error {
 	f.set, f.err = true, decodeStrict(text, &f.value)
+	if f.err == nil && text[0] == '"' && !document.IsUnicode(text) { // which decoders replace
+		f.value, f.err = nil, errors.New("must be UTF-8 without unpaired surrogates")
+	}
 	return nil
 }
 

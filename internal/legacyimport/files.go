@@ -16,6 +16,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"portfolio/db"
+	datafiles "portfolio/internal/files"
 	"portfolio/internal/storage"
 )
 
@@ -97,23 +98,17 @@ type directoryFetcher struct {
 func (f *directoryFetcher) close() { _ = f.root.Close() }
 
 func (f *directoryFetcher) open(_ context.Context, path string) (*content, error) {
-	file, err := f.root.Open(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, errors.New("there is no such file")
-	}
-	if err != nil {
-		return nil, err
-	}
-	info, err := file.Stat()
+	file, info, err := datafiles.OpenRegular(f.root, path)
 	switch {
-	case err == nil && !info.Mode().IsRegular():
-		err = errors.New("not a regular file")
-	case err == nil && info.Size() > f.limit:
-		err = errTooLarge
-	}
-	if err != nil {
-		_ = file.Close()
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, errors.New("there is no such file")
+	case errors.Is(err, datafiles.ErrIrregular):
+		return nil, datafiles.ErrIrregular
+	case err != nil:
 		return nil, err
+	case info.Size() > f.limit:
+		_ = file.Close()
+		return nil, errTooLarge
 	}
 	head := make([]byte, min(info.Size(), sniffed))
 	if _, err := file.ReadAt(head, 0); err != nil {

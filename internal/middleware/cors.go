@@ -69,13 +69,10 @@ func checkWebSockets(policy *cors.Cors, next http.Handler) http.Handler {
 	})
 }
 
-// isSameOrigin reports whether a page of an origin is one of the host that its request
+// isSameOrigin reports whether an http or https origin has the host that the request
 // names. Browsers leave out the default port of the scheme; others may write it.
 func isSameOrigin(origin, host string) bool {
-	parsed, err := url.Parse(origin)
-	if err != nil {
-		return false
-	}
-	port := map[string]string{"http": ":80", "https": ":443"}[parsed.Scheme]
-	return strings.EqualFold(strings.TrimSuffix(parsed.Host, port), strings.TrimSuffix(host, port))
+	scheme, page, _ := strings.Cut(origin, "://")
+	port, isWeb := map[string]string{"http": ":80", "https": ":443"}[scheme]
+	return isWeb && page != "" && strings.EqualFold(strings.TrimSuffix(page, port), strings.TrimSuffix(host, port))
 }

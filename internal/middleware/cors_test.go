@@ -80,6 +80,13 @@ func TestWebSocketOrigins_DefaultPort(t *testing.T) {
 		{"https://example.com:8443", "example.com", http.StatusForbidden},
 		{"https://evil.test", "example.com:443", http.StatusForbidden},
 		{"https://example.com:443.evil.test", "example.com:443", http.StatusForbidden},
+		{"ftp://example.com", "example.com", http.StatusForbidden},
+		{"chrome-extension://example", "example", http.StatusForbidden},
+		{"//example.com", "example.com", http.StatusForbidden},
+		{"https://user@example.com", "example.com", http.StatusForbidden},
+		{"https://example.com/page", "example.com", http.StatusForbidden},
+		{"null", "", http.StatusForbidden}, // of a client of HTTP/1.0
+		{"https://", "", http.StatusForbidden},
 	} {
 		request, response := httptest.NewRequest(http.MethodGet, "/graphql", nil), httptest.NewRecorder()
 		request.Host = c.host

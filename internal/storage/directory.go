@@ -27,13 +27,14 @@ import (
 // directory is a Store in a directory of the file system.
 type directory struct {
 	name    string
+	private []string // files that are not served
 	root    *os.Root
 	sync    func(*os.File) error // (*os.File).Sync; tests replace it
 	durable sync.Map             // fs.FileInfo of directories that survive a loss of power, by name
 	making  singleflight.Group   // of directories, by name
 }
 
-func openDirectory(ctx context.Context, name string) (Store, error) {
+func openDirectory(ctx context.Context, name string, private ...string) (Store, error) {
 	if err := files.MakeDirectories(files.OS, name); err != nil {
 		return nil, fmt.Errorf("create the directory: %w", files.Explain("", err))
 	}
@@ -41,7 +42,7 @@ func openDirectory(ctx context.Context, name string) (Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open the directory: %w", files.Explain("", err))
 	}
-	d := &directory{name: name, root: root, sync: (*os.File).Sync}
+	d := &directory{name: name, private: private, root: root, sync: (*os.File).Sync}
 	if err := d.Check(ctx); err != nil {
 		return nil, errors.Join(fmt.Errorf("write to the directory %s: %w", name, err), root.Close())
 	}
@@ -49,6 +50,26 @@ func openDirectory(ctx context.Context, name string) (Store, error) {
 }
 
 func (d *directory) Close() error { return d.root.Close() }
+
+// checkPlace returns an error if the directory no longer has its name: it was moved, deleted,
+// replaced or unmounted since it was opened. A file that it lacks may then exist.
+func (d *directory) checkPlace() error {
+	opened, err := d.root.Stat(".")
+	if err != nil {
+		return err
+	}
+	named, err := os.Stat(d.name)
+	if errors.Is(err, fs.ErrPermission) { // to look it up again: nothing is known of a move
+		return nil
+	}
+	if err == nil && !os.SameFile(opened, named) {
+		err = errors.New("it is not the directory that was opened: put that back, or restart the server")
+	}
+	if err != nil {
+		return fmt.Errorf("the directory %s was moved, deleted or replaced: %v", d.name, err) //nolint:errorlint // a file that does not exist is another error
+	}
+	return nil
+}
 
 const (
 	tempPrefix = ".new-" // of the names of files that are being written
@@ -62,7 +83,10 @@ func (d *directory) Create(_ context.Context, key string, content io.Reader, _ i
 		return fmt.Errorf("%w: %q", errInvalidKey, key)
 	}
 	parent := path.Dir(key)
-	err := d.makeDirectory(parent)
+	err := d.checkPlace()
+	if err == nil {
+		err = d.makeDirectory(parent)
+	}
 	if errors.Is(err, fs.ErrExist) { // as a file
 		return fmt.Errorf("%w: %w", errInvalidKey, err)
 	}
@@ -119,6 +143,9 @@ func (d *directory) publish(temp, name string) error {
 
 // Check writes a small file where files are stored today, and removes it.
 func (d *directory) Check(context.Context) error {
+	if err := d.checkPlace(); err != nil {
+		return err
+	}
 	today := DirectoryOf(time.Now())
 	last := ""
 	for _, name := range []string{today, path.Join(today, ThumbnailDirectory)} {
@@ -189,7 +216,11 @@ func (d *directory) syncDirectory(name string) error {
 }
 
 func (d *directory) Open(_ context.Context, key string) (io.ReadCloser, error) {
-	return d.root.Open(key)
+	file, _, err := d.open(key)
+	if err != nil {
+		return nil, err
+	}
+	return file, nil
 }
 
 func (d *directory) Exists(_ context.Context, key string) (bool, error) {
@@ -198,7 +229,7 @@ func (d *directory) Exists(_ context.Context, key string) (bool, error) {
 	}
 	info, err := d.root.Stat(key)
 	if isMissing(err) {
-		return false, nil
+		return false, d.checkPlace()
 	}
 	return err == nil && info.Mode().IsRegular(), err
 }
@@ -206,6 +237,9 @@ func (d *directory) Exists(_ context.Context, key string) (bool, error) {
 func (d *directory) Remove(_ context.Context, key string) error {
 	if path.Clean(key) != key || !filepath.IsLocal(key) {
 		return nil
+	}
+	if err := d.checkPlace(); err != nil {
+		return err
 	}
 	err := d.root.Remove(key)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -216,26 +250,34 @@ func (d *directory) Remove(_ context.Context, key string) error {
 
 func (d *directory) Files(ctx context.Context) iter.Seq2[File, error] {
 	return func(yield func(File, error) bool) {
-		err := fs.WalkDir(unvalidatedFS{d.root}, ".", func(key string, entry fs.DirEntry, err error) error {
-			if err != nil || entry.IsDir() {
-				return err
-			}
-			info, err := entry.Info()
-			if errors.Is(err, fs.ErrNotExist) { // removed since it was listed
-				return nil
-			}
-			if err == nil {
-				err = ctx.Err()
-			}
-			if err == nil && !yield(File{key, info.ModTime()}, nil) {
-				return fs.SkipAll
-			}
-			return err
-		})
+		err := d.checkPlace()
+		if err == nil {
+			err = d.walk(ctx, func(file File) bool { return yield(file, nil) })
+		}
 		if err != nil {
 			yield(File{}, err)
 		}
 	}
+}
+
+// walk calls visit with each file until it returns false.
+func (d *directory) walk(ctx context.Context, visit func(File) bool) error {
+	return fs.WalkDir(unvalidatedFS{d.root}, ".", func(key string, entry fs.DirEntry, err error) error {
+		if kind := entry.Type(); err != nil || !kind.IsRegular() && kind != fs.ModeSymlink {
+			return err
+		}
+		info, err := entry.Info()
+		if errors.Is(err, fs.ErrNotExist) { // removed since it was listed
+			return nil
+		}
+		if err == nil {
+			err = ctx.Err()
+		}
+		if err == nil && !visit(File{key, info.ModTime()}) {
+			return fs.SkipAll
+		}
+		return err
+	})
 }
 
 // unvalidatedFS is the file system of a directory whose names need not be UTF-8, as those of
@@ -251,7 +293,7 @@ func (d *directory) Handler(log *slog.Logger) http.Handler {
 			return
 		}
 		file, info, err := d.open(key)
-		if isMissing(err) {
+		if errors.Is(err, fs.ErrNotExist) {
 			http.NotFound(w, r)
 			return
 		}
@@ -270,7 +312,7 @@ func (d *directory) Handler(log *slog.Logger) http.Handler {
 }
 
 // isMissing reports whether err says that there is no such file. A link that leads out of the
-// directory has an error without a number.
+// directory has an error without a number, and so has what is no regular file.
 func isMissing(err error) bool {
 	number, ok := errors.AsType[syscall.Errno](err)
 	switch {
@@ -282,18 +324,30 @@ func isMissing(err error) bool {
 	return slices.Contains([]syscall.Errno{syscall.ENOENT, syscall.ENOTDIR, syscall.ENAMETOOLONG, syscall.ELOOP}, number)
 }
 
+// open opens a file. If it does not exist the error wraps fs.ErrNotExist.
 func (d *directory) open(key string) (*os.File, fs.FileInfo, error) {
-	file, err := d.root.Open(key)
-	if err != nil {
-		return nil, nil, err
+	if d.isPrivate(key) {
+		return nil, nil, fs.ErrNotExist
 	}
-	info, err := file.Stat()
-	if err == nil && !info.Mode().IsRegular() {
+	file, info, err := files.OpenRegular(d.root, key)
+	if isMissing(err) {
 		err = fs.ErrNotExist
+		if moved := d.checkPlace(); moved != nil {
+			err = moved
+		}
 	}
-	if err != nil {
-		_ = file.Close()
-		return nil, nil, err
-	}
-	return file, info, nil
+	return file, info, err
+}
+
+// isPrivate reports whether a key is a hard link to a private file. Such a file is not even
+// opened: to close it would release the locks that SQLite has on it.
+func (d *directory) isPrivate(key string) bool {
+	return slices.ContainsFunc(d.private, func(name string) bool {
+		private, err := os.Stat(name)
+		if err != nil || !files.HasOtherNames(private) {
+			return false
+		}
+		info, err := d.root.Stat(key)
+		return err == nil && os.SameFile(private, info)
+	})
 }

@@ -4,12 +4,15 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"io/fs"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"portfolio/internal/storage"
@@ -245,4 +248,98 @@ func TestDirectoryHandler_Unreadable(t *testing.T) {
 			t.Errorf("%s: logged %q, want one error", path, text)
 		}
 	}
+}
+
+// TestDirectory_ChecksPlace checks that a directory which was moved, deleted or replaced is
+// not taken for one without files, and that no file is stored in it.
+func TestDirectory_ChecksPlace(t *testing.T) {
+	t.Parallel()
+	move := func(directory string) error { return os.Rename(directory, directory+".away") }
+	for name, displace := range map[string]func(directory string) error{
+		"moved":    move,
+		"deleted":  os.RemoveAll,
+		"replaced": func(directory string) error { return errors.Join(move(directory), os.Mkdir(directory, 0o700)) },
+		"a link to another directory": func(directory string) error {
+			return errors.Join(move(directory), os.Symlink(filepath.Dir(directory), directory))
+		},
+		"a file":         func(directory string) error { return errors.Join(move(directory), os.WriteFile(directory, nil, 0o600)) },
+		"parent renamed": func(directory string) error { return move(filepath.Dir(directory)) },
+	} {
+		store, directory := openNew(t)
+		if err := create(t, store, "a/b.png", "x"); err != nil {
+			t.Fatal(err)
+		}
+		if err := displace(directory); err != nil {
+			t.Fatal(err)
+		}
+		if err := create(t, store, "c.png", "x"); !errors.Is(err, storage.ErrUnavailable) {
+			t.Errorf("%s: create: %v, want %v", name, err, storage.ErrUnavailable)
+		}
+		if err := store.Check(t.Context()); err == nil || errors.Is(err, fs.ErrNotExist) || !strings.Contains(err.Error(), directory+" was moved, deleted or replaced: ") {
+			t.Errorf("%s: check: %v", name, err)
+		}
+		if exists, err := store.Exists(t.Context(), "none.png"); err == nil {
+			t.Errorf("%s: a file exists: %t without an error", name, exists)
+		}
+		if _, err := read(t, store, "none.png"); err == nil || errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("%s: read: %v, want an error that is not %v", name, err, fs.ErrNotExist)
+		}
+		if err := store.Remove(t.Context(), "none.png"); err == nil {
+			t.Errorf("%s: a file was removed", name)
+		}
+		for _, err := range store.Files(t.Context()) {
+			if err == nil {
+				t.Errorf("%s: files were listed", name)
+			}
+			break
+		}
+		if status, body := get(t, store, "/media/none.png"); status != http.StatusServiceUnavailable {
+			t.Errorf("%s: GET: %d %q, want 503", name, status, body)
+		}
+	}
+}
+
+// TestDirectory_PutBack checks that a directory is used again when it has its name again.
+func TestDirectory_PutBack(t *testing.T) {
+	t.Parallel()
+	store, directory := openNew(t)
+	if err := os.Rename(directory, directory+".away"); err != nil {
+		t.Fatal(err)
+	}
+	if err := store.Check(t.Context()); err == nil {
+		t.Error("moved: the store is ready")
+	}
+	if err := os.Rename(directory+".away", directory); err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(store.Check(t.Context()), create(t, store, "a.png", "x")); err != nil {
+		t.Errorf("moved back: %v", err)
+	}
+}
+
+// TestDirectory_OpensRegularFilesOnly checks that nothing waits for the writer of a named pipe,
+// and that what is no regular file is no file.
+func TestDirectory_OpensRegularFilesOnly(t *testing.T) {
+	t.Parallel()
+	store, directory := openNew(t)
+	socket, err := net.Listen("unix", filepath.Join(directory, "socket.png"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = socket.Close() }()
+	if err := errors.Join(syscall.Mkfifo(filepath.Join(directory, "pipe.png"), 0o600), os.Symlink("pipe.png", filepath.Join(directory, "link.png")), os.Mkdir(filepath.Join(directory, "directory.png"), 0o700)); err != nil {
+		t.Fatal(err)
+	}
+	for _, key := range []string{"pipe.png", "link.png", "socket.png", "directory.png"} {
+		if status, body := get(t, store, "/media/"+key); status != http.StatusNotFound {
+			t.Errorf("%s: GET: %d %q, want 404", key, status, body)
+		}
+		if _, err := read(t, store, key); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("%s: read: %v, want %v", key, err, fs.ErrNotExist)
+		}
+		if exists, err := store.Exists(t.Context(), key); exists || err != nil {
+			t.Errorf("%s exists: %t, %v", key, exists, err)
+		}
+	}
+	checkKeys(t, store, "link.png")
 }

@@ -80,6 +80,7 @@ type File struct {
 type Location struct {
 	text      string
 	directory string
+	private   []string // files that a directory does not serve
 	bucket    bucket
 }
 
@@ -105,10 +106,17 @@ func (l Location) String() string { return l.text }
 // Directory returns the directory of the files, or "" if they are in a bucket.
 func (l Location) Directory() string { return l.directory }
 
+// Hide returns the location of a directory that does not serve the named files, whatever hard
+// links it has to them.
+func (l Location) Hide(names ...string) Location {
+	l.private = names
+	return l
+}
+
 // Open opens the store. A directory is created if needed, and must be writable.
 func (l Location) Open(ctx context.Context) (Store, error) {
 	if l.directory != "" {
-		return openDirectory(ctx, l.directory)
+		return openDirectory(ctx, l.directory, l.private...)
 	}
 	return l.bucket.open(ctx)
 }

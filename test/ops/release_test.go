@@ -176,7 +176,7 @@ func checkImageConfig(t *testing.T, b buildah, commit string) {
 	labels := config.Labels
 	config.Labels = nil
 	got, _ := json.Marshal(config)
-	const want = `{"User":"65532:65532","WorkingDir":"/data","Env":["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin","ADDR=0.0.0.0:8000","DATABASE_URL=sqlite:/data/portfolio.db","MEDIA_STORE=file:/data/media","TMPDIR=/data"],"Entrypoint":["/portfolio"],"Cmd":["serve"],"Volumes":{"/data":{}},"ExposedPorts":{"8000/tcp":{}},"Healthcheck":{"Test":["CMD","/portfolio","healthcheck"]},"Labels":null}`
+	const want = `{"User":"65532:65532","WorkingDir":"/data","Env":["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin","ADDR=0.0.0.0:8000","DATABASE_URL=sqlite:/data/portfolio.db","MEDIA_STORE=file:/data/media","TMPDIR=/data"],"Entrypoint":["/portfolio"],"Cmd":["serve"],"Volumes":{"/data":{}},"ExposedPorts":{"8000/tcp":{}},"Healthcheck":{"Test":["CMD","/portfolio","healthcheck","--path=/healthz"]},"Labels":null}`
 	if diff := cmp.Diff(want, string(got)); diff != "" {
 		t.Error(diff)
 	}

@@ -228,6 +228,39 @@ func TestCheck_FailsWhereServeFails(t *testing.T) {
 	}
 }
 
+// TestCheck_TriesAddresses checks addresses at which serve cannot listen, and that check passes
+// beside a running server.
+func TestCheck_TriesAddresses(t *testing.T) {
+	t.Chdir(t.TempDir())
+	settings := []string{"--database-url=sqlite:x.db", "--media-store=file:media"}
+	server := startServer(t, append(settings, "--admin-addr=127.0.0.1:0")...)
+	foreign := httptest.NewServer(http.NotFoundHandler())
+	defer foreign.Close()
+	used, inUse := foreign.Listener.Addr().String(), " is in use, and no server responds there: serve cannot start while another program has it\n"
+	for _, c := range []struct {
+		addr, admin string
+		code        int
+		want        string
+	}{
+		{"127.0.0.1:0", "127.0.0.1:0", 0, ""},
+		{strings.TrimPrefix(server.url, "http://"), "127.0.0.1:0", 0, ""},
+		{used, "127.0.0.1:0", 0, "warning ADDR: " + used + inUse},
+		{"127.0.0.1:0", used, 0, "warning ADMIN_ADDR: " + used + inUse},
+		{"192.0.2.1:0", "127.0.0.1:0", 1, "failed  ADDR: listen tcp 192.0.2.1:0: bind: cannot assign requested address\n"},
+		{"127.0.0.1:0", "192.0.2.1:0", 1, "failed  ADMIN_ADDR: listen tcp 192.0.2.1:0: bind: cannot assign requested address\n"},
+		{"0.0.0.0:47111", "127.0.0.9:47111", 1, "failed  ADMIN_ADDR: listen tcp 127.0.0.9:47111: bind: address already in use\n"},
+	} {
+		args := append(slices.Clone(settings), "--addr="+c.addr, "--admin-addr="+c.admin)
+		stdout, _ := runCommand(t, c.code, append([]string{"check"}, args...)...)
+		if _, got, _ := strings.Cut(stdout, "read and deleted\n"); got != c.want {
+			t.Errorf("%s, %s: check printed %q, want %q", c.addr, c.admin, got, c.want)
+		}
+		if c.want != "" {
+			serveFails(t, args...)
+		}
+	}
+}
+
 // TestSQLite_RefusesDanglingLink checks that each command names a link that leads to no file,
 // and that none creates one.
 func TestSQLite_RefusesDanglingLink(t *testing.T) {

@@ -28,6 +28,7 @@ func TestHealthcheck(t *testing.T) {
 	other := startServer(t, "--database-url="+dsn) // which has not been asked, and so caches no answer
 	dbtest.Exec(t, dsn, "DELETE FROM bun_migrations")
 	checkFails(t, other.url+"/readyz: 503 Service Unavailable: the database's schema is behind", "healthcheck", "--url="+other.url+"/readyz")
+	runCommand(t, 0, "healthcheck", "--addr="+strings.TrimPrefix(other.url, "http://"), "--path=/healthz") // alive, though not ready
 	other.stop()
 	if _, stderr := runCommand(t, 1, "healthcheck", "--url="+other.url); !strings.Contains(stderr, "connection refused") {
 		t.Error(stderr)

@@ -208,6 +208,7 @@ func TestConfig(t *testing.T) {
 // TestCheck checks what check finds on both databases, and that it changes nothing.
 func TestCheck(t *testing.T) {
 	const store = "media store: file:media, a file was written, read and deleted\n"
+	t.Setenv("ADDR", "127.0.0.1:0")
 	t.Run("sqlite", func(t *testing.T) {
 		t.Chdir(t.TempDir())
 		dsn := "--database-url=sqlite:test.db"
