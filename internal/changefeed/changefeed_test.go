@@ -216,7 +216,9 @@ func TestFeed_ForgetsReadsWhenConnectionIsLost(t *testing.T) {
 			if changes.IsCurrent(mark, changefeed.ReadSet{}) || changes.AreUsersCurrent(mark) {
 				t.Error("reads are current after notifications were lost")
 			}
-			waitFor(t, "logged", func() bool { return logged.contains("change feed is down") && logged.contains("change feed reconnected") })
+			waitFor(t, "logged", func() bool {
+				return logged.contains("change feed is down") && logged.contains("change feed reconnected")
+			})
 		})
 	}
 }

@@ -90,7 +90,6 @@ func (l *RateLimiter) Allow(ctx context.Context, authorization string) bool {
 	return false
 }
 
-
 // allow counts a request, sets the RateLimit headers and reports whether the
 // request is within the limit.
 func (l *RateLimiter) allow(w http.ResponseWriter, limiter *rate.Limiter) bool {
