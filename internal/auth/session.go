@@ -95,13 +95,17 @@ func (s *Session) revalidate(ctx context.Context) (changed bool, err error) {
 	return !reflect.DeepEqual(viewer, s.entry.viewer), err
 }
 
-// isCurrent waits for the barrier, and reports whether the user is current. If the barrier
-// fails, a user who was read for this session is current.
+// isCurrent waits for the barrier, and reports whether the user is current. Without a feed, a
+// user who was current when the session began is, unless Invalidate was called. If the
+// barrier fails, only a user who was read for this session is current.
 func (s *Session) isCurrent() bool {
 	a := s.authenticator
-	latest := a.wait(s.barrier)
-	if latest == 0 {
-		return !s.entry.start.Before(s.start) && a.now().Sub(s.entry.start) < a.maxAge
+	latest, isYoung := a.wait(s.barrier), a.now().Sub(s.entry.start) < a.maxAge
+	switch {
+	case a.feed == nil:
+		return isYoung && s.entry.revision == latest
+	case latest == 0:
+		return isYoung && !s.entry.start.Before(s.start)
 	}
 	return a.isCurrent(s.entry, latest, a.now())
 }
