@@ -13,6 +13,7 @@ import (
 	"os/user"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -56,9 +57,29 @@ func Open(t testing.TB, dsn string) *db.DB {
 func SQLite(t testing.TB) string {
 	t.Helper()
 	dsn := EmptySQLite(t)
-	migrate(t, dsn)
+	content, err := migratedSQLite()
+	if err == nil {
+		err = os.WriteFile(strings.TrimPrefix(dsn, "sqlite:"), content, 0o600)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
 	return dsn
 }
+
+// migratedSQLite returns the file of a database with the current schema.
+var migratedSQLite = sync.OnceValues(func() ([]byte, error) {
+	directory, err := os.MkdirTemp("", "sqlite")
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = os.RemoveAll(directory) }()
+	path := filepath.Join(directory, "test.db")
+	if err := migrate("sqlite:" + path); err != nil {
+		return nil, err
+	}
+	return os.ReadFile(path)
+})
 
 // EmptySQLite returns the URL of a new database without tables.
 func EmptySQLite(t testing.TB) string {
@@ -69,8 +90,13 @@ func EmptySQLite(t testing.TB) string {
 // PostgreSQL the test is skipped; in CI it fails.
 func Postgres(t testing.TB) string {
 	t.Helper()
-	dsn := EmptyPostgres(t)
-	migrate(t, dsn)
+	server := postgres(t)
+	dsn := server.create(t, server.migrated)
+	if server.migrated == "" {
+		if err := migrate(dsn); err != nil {
+			t.Fatal(err)
+		}
+	}
 	return dsn
 }
 
@@ -86,24 +112,21 @@ func EmptyPostgresWith(t testing.TB, options string) string {
 	return postgres(t).create(t, options)
 }
 
-func migrate(t testing.TB, dsn string) {
-	t.Helper()
-	database, err := db.Open(t.Context(), dsn)
+// migrate migrates a database to the current schema.
+func migrate(dsn string) error {
+	database, err := db.Open(context.Background(), dsn)
 	if err != nil {
-		t.Fatal(err)
+		return err
 	}
-	if _, err := database.Migrate(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	if err := database.Close(); err != nil {
-		t.Fatal(err)
-	}
+	_, err = database.Migrate(context.Background())
+	return errors.Join(err, database.Close())
 }
 
 // server is a PostgreSQL server on which databases can be created.
 type server struct {
-	url     *url.URL
-	created atomic.Int64 // databases
+	url      *url.URL
+	migrated string       // options to copy a database with the current schema, if there is one
+	created  atomic.Int64 // databases
 }
 
 func postgres(t testing.TB) *server {
@@ -120,29 +143,31 @@ func postgres(t testing.TB) *server {
 
 var errNoPostgres = errors.New("there is neither initdb nor TEST_DATABASE_URL")
 
-// start finds or starts the server once for the test binary.
+// start finds or starts the server once for the test binary. It leaves no database on the
+// server at TEST_DATABASE_URL.
 var start = sync.OnceValues(func() (*server, error) {
-	dsn := os.Getenv("TEST_DATABASE_URL")
-	if dsn == "" {
-		var err error
-		if dsn, err = startServer(); err != nil {
-			return nil, err
+	if dsn := os.Getenv("TEST_DATABASE_URL"); dsn != "" {
+		parsed, err := url.Parse(dsn)
+		if err != nil {
+			return nil, errors.New("TEST_DATABASE_URL is not a URL")
 		}
+		return &server{url: parsed}, nil
 	}
-	parsed, err := url.Parse(dsn)
-	if err != nil {
-		return nil, errors.New("TEST_DATABASE_URL is not a URL")
-	}
-	return &server{url: parsed}, nil
+	return startServer()
 })
 
 // startServer starts a server that runs until this process ends.
-func startServer() (string, error) {
+func startServer() (*server, error) {
 	c, err := startCluster(initCluster, "-c synchronous_commit=off -c max_connections=200")
 	if err != nil {
-		return "", err
+		return nil, err
 	}
-	return c.url("postgres"), nil
+	parsed, err := url.Parse(c.url("postgres"))
+	if err != nil {
+		return nil, err
+	}
+	s := &server{url: parsed, migrated: "TEMPLATE migrated STRATEGY file_copy"}
+	return s, errors.Join(s.exec(context.Background(), "CREATE DATABASE migrated"), migrate(c.url("migrated")))
 }
 
 // Programs returns the directory of PostgreSQL's programs: TEST_POSTGRES_BIN, or
