@@ -35,7 +35,7 @@ func startCluster(create, options string) (*cluster, error) {
 	if err != nil {
 		return nil, err
 	}
-	directory, err := os.MkdirTemp("", "pg")
+	directory, err := os.MkdirTemp(memory(), "pg")
 	if err != nil {
 		return nil, err
 	}

@@ -15,7 +15,6 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"syscall"
 	"testing"
 
@@ -69,7 +68,7 @@ func SQLite(t testing.TB) string {
 
 // migratedSQLite returns the file of a database with the current schema.
 var migratedSQLite = sync.OnceValues(func() ([]byte, error) {
-	directory, err := os.MkdirTemp("", "sqlite")
+	directory, err := os.MkdirTemp(memory(), "sqlite")
 	if err != nil {
 		return nil, err
 	}
@@ -83,7 +82,24 @@ var migratedSQLite = sync.OnceValues(func() ([]byte, error) {
 
 // EmptySQLite returns the URL of a new database without tables.
 func EmptySQLite(t testing.TB) string {
-	return "sqlite:" + filepath.Join(t.TempDir(), "test.db")
+	t.Helper()
+	directory, err := os.MkdirTemp(memory(), "sqlite")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(directory) })
+	return "sqlite:" + filepath.Join(directory, "test.db")
+}
+
+// memory returns a directory in memory with room for databases, or "" for the default
+// directory of temporary files. A new PostgreSQL database has hundreds of files.
+func memory() string {
+	const directory, enough = "/dev/shm", 4 << 30
+	var system syscall.Statfs_t
+	if os.Getenv("TMPDIR") != "" || syscall.Statfs(directory, &system) != nil || system.Bavail*uint64(system.Bsize) < enough {
+		return ""
+	}
+	return directory
 }
 
 // Postgres returns the URL of a new database with the current schema. Without
@@ -125,8 +141,11 @@ func migrate(dsn string) error {
 // server is a PostgreSQL server on which databases can be created.
 type server struct {
 	url      *url.URL
-	migrated string       // options to copy a database with the current schema, if there is one
-	created  atomic.Int64 // databases
+	migrated string // options to copy a database with the current schema, if there is one
+
+	mu      sync.Mutex
+	session *pgx.Conn
+	created int // databases
 }
 
 func postgres(t testing.TB) *server {
@@ -167,7 +186,7 @@ func startServer() (*server, error) {
 		return nil, err
 	}
 	s := &server{url: parsed, migrated: "TEMPLATE migrated STRATEGY file_copy"}
-	return s, errors.Join(s.exec(context.Background(), "CREATE DATABASE migrated"), migrate(c.url("migrated")))
+	return s, errors.Join(s.exec("CREATE DATABASE migrated"), migrate(c.url("migrated")))
 }
 
 // Programs returns the directory of PostgreSQL's programs: TEST_POSTGRES_BIN, or
@@ -211,12 +230,15 @@ func unprivileged(directory string) (*syscall.SysProcAttr, error) {
 // create creates a database and drops it when the test ends.
 func (s *server) create(t testing.TB, options string) string {
 	t.Helper()
-	name := fmt.Sprintf("test_%d_%d", os.Getpid(), s.created.Add(1))
-	if err := s.exec(t.Context(), "CREATE DATABASE "+name+" "+options); err != nil {
+	s.mu.Lock()
+	s.created++
+	name := fmt.Sprintf("test_%d_%d", os.Getpid(), s.created)
+	s.mu.Unlock()
+	if err := s.exec("CREATE DATABASE " + name + " " + options); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		if err := s.exec(context.Background(), "DROP DATABASE "+name+" WITH (FORCE)"); err != nil {
+		if err := s.exec("DROP DATABASE " + name + " WITH (FORCE)"); err != nil {
 			t.Error(err)
 		}
 	})
@@ -225,11 +247,15 @@ func (s *server) create(t testing.TB, options string) string {
 	return database.String()
 }
 
-func (s *server) exec(ctx context.Context, statement string) error {
-	connection, err := pgx.Connect(ctx, s.url.String())
-	if err != nil {
-		return err
+// exec runs a statement in a session that stays open, because a new one costs more.
+func (s *server) exec(statement string) (err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.session == nil || s.session.IsClosed() {
+		if s.session, err = pgx.Connect(context.Background(), s.url.String()); err != nil {
+			return err
+		}
 	}
-	_, err = connection.Exec(ctx, statement)
-	return errors.Join(err, connection.Close(ctx))
+	_, err = s.session.Exec(context.Background(), statement)
+	return err
 }
