@@ -4,21 +4,14 @@ package dbtest
 
 import (
 	"cmp"
-	"context"
-	"errors"
-	"fmt"
-	"net/url"
 	"os"
 	"os/exec"
 	"os/user"
 	"path/filepath"
 	"strconv"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
-
-	"github.com/jackc/pgx/v5"
 
 	"portfolio/db"
 )
@@ -35,6 +28,13 @@ func EachURL(t *testing.T, test func(t *testing.T, dsn string)) {
 	t.Helper()
 	t.Run("sqlite", func(t *testing.T) { test(t, SQLite(t)) })
 	t.Run("postgres", func(t *testing.T) { test(t, Postgres(t)) })
+}
+
+// EachLoaded is EachURL with the rows of a file for LoadFile.
+func EachLoaded(t *testing.T, file string, test func(t *testing.T, dsn string)) {
+	t.Helper()
+	t.Run("sqlite", func(t *testing.T) { test(t, LoadedSQLite(t, file)) })
+	t.Run("postgres", func(t *testing.T) { test(t, LoadedPostgres(t, file)) })
 }
 
 // Open opens a database and closes it when the test ends.
@@ -55,30 +55,18 @@ func Open(t testing.TB, dsn string) *db.DB {
 // SQLite returns the URL of a new database with the current schema.
 func SQLite(t testing.TB) string {
 	t.Helper()
+	return LoadedSQLite(t, "")
+}
+
+// LoadedSQLite is SQLite with the rows of a file for LoadFile.
+func LoadedSQLite(t testing.TB, file string) string {
+	t.Helper()
 	dsn := EmptySQLite(t)
-	content, err := migratedSQLite()
-	if err == nil {
-		err = os.WriteFile(strings.TrimPrefix(dsn, "sqlite:"), content, 0o600)
-	}
-	if err != nil {
+	if err := os.WriteFile(strings.TrimPrefix(dsn, "sqlite:"), sqliteTemplate(t, file), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	return dsn
 }
-
-// migratedSQLite returns the file of a database with the current schema.
-var migratedSQLite = sync.OnceValues(func() ([]byte, error) {
-	directory, err := os.MkdirTemp(memory(), "sqlite")
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = os.RemoveAll(directory) }()
-	path := filepath.Join(directory, "test.db")
-	if err := migrate("sqlite:" + path); err != nil {
-		return nil, err
-	}
-	return os.ReadFile(path)
-})
 
 // EmptySQLite returns the URL of a new database without tables.
 func EmptySQLite(t testing.TB) string {
@@ -106,13 +94,18 @@ func memory() string {
 // PostgreSQL the test is skipped; in CI it fails.
 func Postgres(t testing.TB) string {
 	t.Helper()
+	return LoadedPostgres(t, "")
+}
+
+// LoadedPostgres is Postgres with the rows of a file for LoadFile.
+func LoadedPostgres(t testing.TB, file string) string {
+	t.Helper()
 	server := postgres(t)
-	dsn := server.create(t, server.migrated)
-	if server.migrated == "" {
-		if err := migrate(dsn); err != nil {
-			t.Fatal(err)
-		}
+	if server.own {
+		return server.create(t, "TEMPLATE "+server.template(t, file)+" STRATEGY file_copy")
 	}
+	dsn := server.create(t, "")
+	fill(t, dsn, file)
 	return dsn
 }
 
@@ -126,67 +119,6 @@ func EmptyPostgres(t testing.TB) string {
 func EmptyPostgresWith(t testing.TB, options string) string {
 	t.Helper()
 	return postgres(t).create(t, options)
-}
-
-// migrate migrates a database to the current schema.
-func migrate(dsn string) error {
-	database, err := db.Open(context.Background(), dsn)
-	if err != nil {
-		return err
-	}
-	_, err = database.Migrate(context.Background())
-	return errors.Join(err, database.Close())
-}
-
-// server is a PostgreSQL server on which databases can be created.
-type server struct {
-	url      *url.URL
-	migrated string // options to copy a database with the current schema, if there is one
-
-	mu      sync.Mutex
-	session *pgx.Conn
-	created int // databases
-}
-
-func postgres(t testing.TB) *server {
-	t.Helper()
-	server, err := start()
-	switch {
-	case errors.Is(err, errNoPostgres) && os.Getenv("CI") == "":
-		t.Skip("skipped without PostgreSQL: install its programs (Debian: apt-get install postgresql) or set TEST_DATABASE_URL")
-	case err != nil:
-		t.Fatal(err)
-	}
-	return server
-}
-
-var errNoPostgres = errors.New("there is neither initdb nor TEST_DATABASE_URL")
-
-// start finds or starts the server once for the test binary. It leaves no database on the
-// server at TEST_DATABASE_URL.
-var start = sync.OnceValues(func() (*server, error) {
-	if dsn := os.Getenv("TEST_DATABASE_URL"); dsn != "" {
-		parsed, err := url.Parse(dsn)
-		if err != nil {
-			return nil, errors.New("TEST_DATABASE_URL is not a URL")
-		}
-		return &server{url: parsed}, nil
-	}
-	return startServer()
-})
-
-// startServer starts a server that runs until this process ends.
-func startServer() (*server, error) {
-	c, err := startCluster(initCluster, "-c synchronous_commit=off -c max_connections=200")
-	if err != nil {
-		return nil, err
-	}
-	parsed, err := url.Parse(c.url("postgres"))
-	if err != nil {
-		return nil, err
-	}
-	s := &server{url: parsed, migrated: "TEMPLATE migrated STRATEGY file_copy"}
-	return s, errors.Join(s.exec("CREATE DATABASE migrated"), migrate(c.url("migrated")))
 }
 
 // Programs returns the directory of PostgreSQL's programs: TEST_POSTGRES_BIN, or
@@ -225,37 +157,4 @@ func unprivileged(directory string) (*syscall.SysProcAttr, error) {
 		return nil, err
 	}
 	return &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}}, nil
-}
-
-// create creates a database and drops it when the test ends.
-func (s *server) create(t testing.TB, options string) string {
-	t.Helper()
-	s.mu.Lock()
-	s.created++
-	name := fmt.Sprintf("test_%d_%d", os.Getpid(), s.created)
-	s.mu.Unlock()
-	if err := s.exec("CREATE DATABASE " + name + " " + options); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := s.exec("DROP DATABASE " + name + " WITH (FORCE)"); err != nil {
-			t.Error(err)
-		}
-	})
-	database := *s.url
-	database.Path = "/" + name
-	return database.String()
-}
-
-// exec runs a statement in a session that stays open, because a new one costs more.
-func (s *server) exec(statement string) (err error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.session == nil || s.session.IsClosed() {
-		if s.session, err = pgx.Connect(context.Background(), s.url.String()); err != nil {
-			return err
-		}
-	}
-	_, err = s.session.Exec(context.Background(), statement)
-	return err
 }
