@@ -82,7 +82,7 @@ func EmptySQLite(t testing.TB) string {
 // memory returns a directory in memory with room for databases, or "" for the default
 // directory of temporary files. A new PostgreSQL database has hundreds of files.
 func memory() string {
-	const directory, enough = "/dev/shm", 4 << 30
+	const directory, enough = "/dev/shm", 2 << 30
 	var system syscall.Statfs_t
 	if os.Getenv("TMPDIR") != "" || syscall.Statfs(directory, &system) != nil || system.Bavail*uint64(system.Bsize) < enough {
 		return ""
