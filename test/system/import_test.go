@@ -250,7 +250,7 @@ func (m *moving) checkResponses() {
 		m.t.Fatal(err)
 	}
 	server := startServer(m.t, "--database-url="+m.dsn, "--media-store=file:"+m.store)
-	stdout, _ := runCommand(m.t, 0, "import", "compare", "--rate=0", "--token="+key, m.old.URL, server.url, log)
+	stdout, _ := runCommand(m.t, 0, "import", "compare", "--rate=0", "--token="+key, m.old.URL, server.URL, log)
 	if diff := cmp.Diff(fmt.Sprintf("%d responses are equal.\n", len(paths)), stdout); diff != "" || m.last > legacyLinks && len(paths) != legacyLinks {
 		m.t.Errorf("%d links: %s", len(paths), diff)
 	}
