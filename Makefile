@@ -11,9 +11,9 @@ IMAGE ?= portfolio
 # that package is excluded: it shares no compiled functions with others, whose
 # synchronization would be missed too.
 RACE_FLAGS = -race -gcflags='modernc.org/sqlite/lib=-race=false'
-# These have no goroutines of ours but for those that other tests have, and are slow.
+# These have no goroutines, or only those that other tests have too, and are slow.
 RACE_SKIP = ^(TestClients|FuzzDifferential|TestSystemd|TestPlans|TestSearchFindsEveryLetter)$$
-RACE_WITHOUT = portfolio/(internal/(buildinfo|demo|files|jsonenc|playground|printable|apierror)|test/e2e)$$
+RACE_WITHOUT = portfolio/(internal/(buildinfo|demo|files|imaging|jsonenc|playground|printable|apierror)|test/e2e)$$
 
 help: ## List the targets.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-16s %s\n", $$1, $$2 }' Makefile

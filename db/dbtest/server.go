@@ -44,7 +44,8 @@ var errNoPostgres = errors.New("there is neither initdb nor TEST_DATABASE_URL")
 var start = sync.OnceValues(func() (*server, error) {
 	dsn, own := os.Getenv("TEST_DATABASE_URL"), false
 	if dsn == "" {
-		c, err := startCluster(initCluster, "-c synchronous_commit=off -c max_connections=200")
+		// Without autovacuum, which would visit every database in turn.
+		c, err := startCluster(initCluster, "-c synchronous_commit=off -c max_connections=200 -c autovacuum=off -c jit=off")
 		if err != nil {
 			return nil, err
 		}

@@ -11,8 +11,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime/debug"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -26,13 +26,12 @@ import (
 	"portfolio/internal/legacyimport/legacytest"
 )
 
-// legacyLinks is the number of links of the legacy system, which with the race detector
-// are fewer, as that makes the command slow.
+// legacyLinks is the number of links of the legacy system, which TEST_LINKS sets.
 var legacyLinks = func() int {
-	if build, ok := debug.ReadBuildInfo(); ok && slices.Contains(build.Settings, debug.BuildSetting{Key: "-race", Value: "true"}) {
-		return 1200
+	if number, err := strconv.Atoi(os.Getenv("TEST_LINKS")); err == nil {
+		return number
 	}
-	return 2000
+	return 800
 }()
 
 // TestImportLegacy moves a real legacy system. Meanwhile the command is killed, the
