@@ -44,10 +44,8 @@ func hangingCases(t *testing.T) []struct {
 // TestHangingStore checks that a store which does not respond holds a slot no longer than
 // UploadTimeout and the time limit of the clean-up, and does not hide what failed.
 func TestHangingStore(t *testing.T) {
-	t.Parallel()
 	cases := hangingCases(t)
 	dbtest.EachLoaded(t, uploadRows, func(t *testing.T, dsn string) {
-		t.Parallel()
 		store, release := storagetest.HangingS3(t, func(r *http.Request) bool {
 			return r.Method == http.MethodDelete || r.Method == http.MethodPut && strings.Contains(r.URL.Path, "/thumbnails/hang")
 		})
