@@ -18,8 +18,7 @@ func documentedRequest() *http.Request {
 
 // BenchmarkHandler measures one request in process, over SQLite.
 func BenchmarkHandler(b *testing.B) {
-	dsn := dbtest.SQLite(b)
-	dbtest.LoadFile(b, dsn, "testdata/fixtures.json")
+	dsn := dbtest.LoadedSQLite(b, "testdata/fixtures.json")
 	handler, request := newHandler(dbtest.Open(b, dsn)), documentedRequest()
 	b.ReportAllocs()
 	for b.Loop() {

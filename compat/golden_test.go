@@ -43,8 +43,7 @@ func TestRecorded(t *testing.T) {
 // a cache, and three times one with a cache, which has the responses the last time.
 func eachServer(t *testing.T, test func(t *testing.T, address string)) {
 	t.Helper()
-	dbtest.EachURL(t, func(t *testing.T, dsn string) {
-		dbtest.LoadFile(t, dsn, "testdata/fixtures.json")
+	dbtest.EachLoaded(t, "testdata/fixtures.json", func(t *testing.T, dsn string) {
 		database := dbtest.Open(t, dsn)
 		address := serve(t, newHandler(database))
 		t.Run("no cache", func(t *testing.T) { test(t, address) })
@@ -93,8 +92,7 @@ func serve(t testing.TB, handler http.Handler) (address string) {
 func TestSameAfterGraphQL(t *testing.T) {
 	t.Parallel()
 	documented := compattest.Cases(t, golden)[0]
-	dbtest.EachURL(t, func(t *testing.T, dsn string) {
-		dbtest.LoadFile(t, dsn, "testdata/fixtures.json")
+	dbtest.EachLoaded(t, "testdata/fixtures.json", func(t *testing.T, dsn string) {
 		database := dbtest.Open(t, dsn)
 		address := serve(t, newHandler(database))
 		handler := graphtest.NewHandler(t, &graph.Resolver{DB: database}, func(o *graphtest.Options) { o.MediaURL = "https://cdn.example/" })

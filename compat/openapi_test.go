@@ -50,8 +50,7 @@ func TestOpenAPI(t *testing.T) {
 // invalid hosts, of limits and of failures.
 func ownCases(t *testing.T) []compattest.Case {
 	t.Helper()
-	dsn := dbtest.SQLite(t)
-	dbtest.LoadFile(t, dsn, "testdata/fixtures.json")
+	dsn := dbtest.LoadedSQLite(t, "testdata/fixtures.json")
 	handler := newHandler(dbtest.Open(t, dsn))
 	dbtest.Exec(t, dsn, "DROP TABLE thumbnails")
 	reject := func(status int) http.HandlerFunc {

@@ -20,8 +20,7 @@ import (
 
 func TestPortfolioLink(t *testing.T) {
 	t.Parallel()
-	dbtest.EachURL(t, func(t *testing.T, dsn string) {
-		dbtest.LoadFile(t, dsn, "../compat/testdata/fixtures.json")
+	dbtest.EachLoaded(t, "../compat/testdata/fixtures.json", func(t *testing.T, dsn string) {
 		database := dbtest.Open(t, dsn)
 		pixels := func(i int) *int { return &i }
 		text := func(s string) *string { return &s }
@@ -86,8 +85,7 @@ const brokenLink = 901 // its created_at cannot be scanned
 // also contains brokenLink.
 func loadLookupCases(t *testing.T) (dsn string, ids []int64) {
 	t.Helper()
-	dsn = dbtest.Postgres(t)
-	dbtest.LoadFile(t, dsn, "../compat/testdata/fixtures.json")
+	dsn = dbtest.LoadedPostgres(t, "../compat/testdata/fixtures.json")
 	dbtest.Exec(t, dsn, "ALTER TABLE portfolio_links DROP CONSTRAINT portfolio_links_times")
 	dbtest.Exec(t, dsn, fmt.Sprintf(`INSERT INTO portfolio_links (id, portfolio_id, name, created_at) VALUES (%d, 1, 'broken', 'infinity')`, brokenLink))
 	return dsn, []int64{4, 10, 12, 13, 55, 4, 999, 0, -4}

@@ -162,10 +162,11 @@ func down(t *testing.T, dsn, name string) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	exec := dbtest.Session(t, dsn)
 	for statement := range strings.SplitSeq(string(text), "--bun:split") {
-		dbtest.Exec(t, dsn, statement)
+		exec(statement)
 	}
-	dbtest.Exec(t, dsn, "DELETE FROM bun_migrations WHERE name = $1", name)
+	exec("DELETE FROM bun_migrations WHERE name = $1", name)
 }
 
 // TestMigrateImages migrates the images of a database of the previous version, and

@@ -14,8 +14,7 @@ import (
 // statements that select them.
 func TestPreparedStatementsAreOutdated(t *testing.T) {
 	t.Parallel()
-	dsn := dbtest.Postgres(t)
-	dbtest.LoadFile(t, dsn, "../compat/testdata/fixtures.json")
+	dsn := dbtest.LoadedPostgres(t, "../compat/testdata/fixtures.json")
 	database := dbtest.Open(t, dsn+"&pool_max_conns=3")
 	hash := sha256.Sum256([]byte("be995b582c8bf952546d3819251020d1ad1b2eb1"))
 	list := db.List{Order: db.NewOrderBy(), Limit: 5, WithRows: true, WithTotal: true, WithImages: true}

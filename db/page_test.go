@@ -16,8 +16,7 @@ import (
 // queries holds.
 func TestQueryCacheIsFull(t *testing.T) {
 	t.Parallel()
-	dbtest.EachURL(t, func(t *testing.T, dsn string) {
-		dbtest.LoadFile(t, dsn, "../compat/testdata/fixtures.json")
+	dbtest.EachLoaded(t, "../compat/testdata/fixtures.json", func(t *testing.T, dsn string) {
 		database := dbtest.Open(t, dsn)
 		for range 2 {
 			for limit := range 300 {
@@ -37,8 +36,7 @@ func TestQueryCacheIsFull(t *testing.T) {
 // PostgreSQL is not asked for the types of the arguments.
 func TestListsUnprepared(t *testing.T) {
 	t.Parallel()
-	dsn := dbtest.Postgres(t)
-	dbtest.LoadFile(t, dsn, "../compat/testdata/fixtures.json")
+	dsn := dbtest.LoadedPostgres(t, "../compat/testdata/fixtures.json")
 	database := dbtest.Open(t, dsn+"&default_query_exec_mode=exec")
 	first := int64(1)
 	for _, order := range orders(append(timestamped, db.OrderByPosition)...) {

@@ -17,8 +17,7 @@ import (
 
 func TestPostgresReconnects(t *testing.T) {
 	t.Parallel()
-	dsn := dbtest.Postgres(t)
-	dbtest.LoadFile(t, dsn, "../compat/testdata/fixtures.json")
+	dsn := dbtest.LoadedPostgres(t, "../compat/testdata/fixtures.json")
 	proxy, proxied := dbtest.NewProxy(t, dsn)
 	database := dbtest.Open(t, proxied)
 	lookUp := func() error {

@@ -86,7 +86,7 @@ func TestLastAdmin(t *testing.T) {
 	t.Parallel()
 	off := false
 	dbtest.EachURL(t, func(t *testing.T, dsn string) {
-		database := dbtest.Open(t, dsn)
+		database, exec := dbtest.Open(t, dsn), dbtest.Session(t, dsn)
 		update := func(name string, update db.UserUpdate) error {
 			_, err := database.UpdateUser(context.Background(), name, update)
 			return err
@@ -99,8 +99,8 @@ func TestLastAdmin(t *testing.T) {
 		for _, first := range ways {
 			for _, second := range ways {
 				for range 10 {
-					dbtest.Exec(t, dsn, "DELETE FROM users")
-					dbtest.Exec(t, dsn, "INSERT INTO users (username, is_active, is_admin) VALUES ('a', true, true), ('b', true, true), ('inactive', false, true), ('other', true, false)")
+					exec("DELETE FROM users")
+					exec("INSERT INTO users (username, is_active, is_admin) VALUES ('a', true, true), ('b', true, true), ('inactive', false, true), ('other', true, false)")
 					errs := make([]error, 2)
 					var both sync.WaitGroup
 					both.Go(func() { errs[0] = first("a") })

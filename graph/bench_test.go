@@ -41,8 +41,7 @@ func BenchmarkLinks(b *testing.B) {
 
 // BenchmarkPortfolioLink executes the documented query in process, on SQLite.
 func BenchmarkPortfolioLink(b *testing.B) {
-	dsn := dbtest.SQLite(b)
-	dbtest.LoadFile(b, dsn, recorded)
+	dsn := dbtest.LoadedSQLite(b, recorded)
 	database := dbtest.Open(b, dsn)
 	handler := graphtest.NewHandler(b, &graph.Resolver{DB: database}, nil)
 	body, err := json.Marshal(object{"query": documentedQuery, "variables": object{"p": "1", "i": "4"}})

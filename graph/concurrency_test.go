@@ -109,9 +109,8 @@ func TestConcurrentOptimisticUpdates(t *testing.T) {
 // deleted.
 func TestConcurrentMovesAndDeletes(t *testing.T) {
 	t.Parallel()
-	dbtest.EachURL(t, func(t *testing.T, dsn string) {
+	dbtest.EachLoaded(t, recorded, func(t *testing.T, dsn string) {
 		t.Parallel()
-		dbtest.LoadFile(t, dsn, recorded)
 		dbtest.Exec(t, dsn, "INSERT INTO portfolios (id, name) SELECT 1000 + id, 'x' FROM images WHERE id < 200")
 		dbtest.Exec(t, dsn, "INSERT INTO portfolio_links (id, portfolio_id, name) SELECT 1000 + id, 1000 + id, 'x' FROM images WHERE id < 200")
 		server := graphtest.Serve(t, dbtest.Open(t, dsn), nil)
@@ -169,9 +168,8 @@ func TestConcurrentCreatesSkipLoadedIDs(t *testing.T) {
 // same time: no link is lost, and all have different positions.
 func TestConcurrentMovesInAPortfolio(t *testing.T) {
 	t.Parallel()
-	dbtest.EachURL(t, func(t *testing.T, dsn string) {
+	dbtest.EachLoaded(t, recorded, func(t *testing.T, dsn string) {
 		t.Parallel()
-		dbtest.LoadFile(t, dsn, recorded)
 		dbtest.Exec(t, dsn, "INSERT INTO portfolios (id, name) VALUES (1000, 'x')")
 		dbtest.Exec(t, dsn, "INSERT INTO portfolio_links (id, portfolio_id, name) SELECT 1000 + id, 1000, 'x' FROM images WHERE id BETWEEN 100 AND 119")
 		dbtest.Exec(t, dsn, "INSERT INTO portfolio_links (id, portfolio_id, name) SELECT 2000 + id, 1, 'x' FROM images WHERE id BETWEEN 100 AND 119")

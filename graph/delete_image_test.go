@@ -67,7 +67,7 @@ func eachStoreAndDatabase(t *testing.T, test func(t *testing.T, store storage.St
 	for _, scheme := range []string{"sqlite", "postgres"} {
 		t.Run(scheme, func(t *testing.T) {
 			storagetest.Each(t, func(t *testing.T, store storage.Store) {
-				dsn := map[string]func(testing.TB) string{"sqlite": dbtest.SQLite, "postgres": dbtest.Postgres}[scheme](t)
+				dsn := map[string]func(testing.TB, string) string{"sqlite": dbtest.LoadedSQLite, "postgres": dbtest.LoadedPostgres}[scheme](t, uploadRows)
 				test(t, store, dsn)
 			})
 		})
@@ -142,9 +142,8 @@ func TestDeletedFilesAreLeft(t *testing.T) {
 // and updated to them: a link either has its image or is refused.
 func TestConcurrentDeletesAndLinks(t *testing.T) {
 	t.Parallel()
-	dbtest.EachURL(t, func(t *testing.T, dsn string) {
+	dbtest.EachLoaded(t, recorded, func(t *testing.T, dsn string) {
 		t.Parallel()
-		dbtest.LoadFile(t, dsn, recorded)
 		dbtest.Exec(t, dsn, "UPDATE portfolio_links SET image_id = NULL")
 		dbtest.Exec(t, dsn, "DELETE FROM images WHERE id > 999")
 		database := dbtest.Open(t, dsn)

@@ -15,8 +15,7 @@ import (
 // package and by that of gqlgen.
 func TestTextsOfOtherEncodings(t *testing.T) {
 	t.Parallel()
-	dsn := dbtest.SQLite(t)
-	dbtest.LoadFile(t, dsn, "../compat/testdata/fixtures.json")
+	dsn := dbtest.LoadedSQLite(t, "../compat/testdata/fixtures.json")
 	for _, statement := range []string{
 		"INSERT INTO portfolios (id, name) VALUES (7900, CAST(x'61ffc362' AS text))",
 		"INSERT INTO images (id, type, name, path, size, alt) VALUES (7900, CAST(x'ff' AS text), CAST(x'61ff' AS text), CAST(x'ff2e706e67' AS text), 1, CAST(x'ff' AS text))",

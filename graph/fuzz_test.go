@@ -114,8 +114,7 @@ func (f fuzzField) withVariables() string {
 
 func newFuzzHandler(f *testing.F) *graphqlhttp.Handler {
 	f.Helper()
-	dsn := dbtest.SQLite(f)
-	dbtest.LoadFile(f, dsn, recorded)
+	dsn := dbtest.LoadedSQLite(f, recorded)
 	return graphtest.NewHandler(f, &graph.Resolver{DB: dbtest.Open(f, dsn)}, nil)
 }
 

@@ -17,7 +17,8 @@ import (
 )
 
 const (
-	recorded = "../compat/testdata/fixtures.json"
+	recorded   = "../compat/testdata/fixtures.json"
+	uploadRows = "testdata/uploads.json"
 
 	// Values of the header Authorization.
 	admin     = "Token " + graphtest.Admin
@@ -195,9 +196,8 @@ func TestErrorsAreCapped(t *testing.T) {
 // the limit.
 func TestErrorsOfFields(t *testing.T) {
 	t.Parallel()
-	dbtest.EachURL(t, func(t *testing.T, dsn string) {
+	dbtest.EachLoaded(t, recorded, func(t *testing.T, dsn string) {
 		t.Parallel()
-		dbtest.LoadFile(t, dsn, recorded)
 		server := graphtest.Serve(t, dbtest.Open(t, dsn), func(o *graphtest.Options) { o.Limits.Cost = 1e6 })
 		fields := func(n int, field string) string {
 			var query strings.Builder
@@ -229,9 +229,8 @@ func TestInternalErrorsAreHidden(t *testing.T) {
 	t.Parallel()
 	const want = `{"errors":[{"message":"Internal error.","path":["portfolioLink"],"locations":[{"line":1,"column":2}],` +
 		`"extensions":{"code":"INTERNAL"}}],"data":{"portfolioLink":null}}`
-	dbtest.EachURL(t, func(t *testing.T, dsn string) {
+	dbtest.EachLoaded(t, recorded, func(t *testing.T, dsn string) {
 		t.Parallel()
-		dbtest.LoadFile(t, dsn, recorded)
 		var logs bytes.Buffer
 		server := graphtest.Serve(t, dbtest.Open(t, dsn), func(o *graphtest.Options) { o.Log = slog.New(slog.NewJSONHandler(&logs, nil)) })
 		dbtest.Exec(t, dsn, "ALTER TABLE portfolio_links RENAME COLUMN description TO lost")

@@ -3,6 +3,7 @@ package graph_test
 import (
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -44,7 +45,7 @@ func hangingCases(t *testing.T) []struct {
 // UploadTimeout and the time limit of the clean-up, and does not hide what failed.
 func TestHangingStore(t *testing.T) {
 	cases := hangingCases(t)
-	dbtest.EachURL(t, func(t *testing.T, dsn string) {
+	dbtest.EachLoaded(t, uploadRows, func(t *testing.T, dsn string) {
 		store, release := storagetest.HangingS3(t, func(r *http.Request) bool {
 			return r.Method == http.MethodDelete || r.Method == http.MethodPut && strings.Contains(r.URL.Path, "/thumbnails/hang")
 		})
@@ -62,21 +63,21 @@ func TestHangingStore(t *testing.T) {
 				t.Errorf("%d slots and %d bytes are held after all responses, want none", got, reserved)
 			}
 		})
+		dbtest.Exec(t, dsn, "INSERT INTO images (id, type, name, path, size) VALUES (600, 'image', 'a', 'a.png', 1)")
+		var clients sync.WaitGroup // they wait for seconds
 		for _, c := range cases {
-			t.Run(c.name, func(t *testing.T) {
-				t.Parallel()
+			clients.Go(func() {
 				if _, body := server.upload(t, staff4242, c.parts...); !strings.Contains(body, c.want) {
-					t.Errorf("got %s, want %s", body, c.want)
+					t.Errorf("%s: got %s, want %s", c.name, body, c.want)
 				}
 			})
 		}
-		t.Run("an image is deleted", func(t *testing.T) {
-			t.Parallel()
-			dbtest.Exec(t, dsn, "INSERT INTO images (id, type, name, path, size) VALUES (600, 'image', 'a', 'a.png', 1)")
+		clients.Go(func() {
 			const mutation = `mutation{deleteImage(input:{id:600}){image{id}}}`
 			if _, body := graphtest.Query(t, server.Server, admin, mutation, nil); body != `{"data":{"deleteImage":{"image":{"id":"600"}}}}` {
-				t.Errorf("got %s, want the image", body)
+				t.Errorf("an image is deleted: got %s, want the image", body)
 			}
 		})
+		clients.Wait()
 	})
 }

@@ -88,7 +88,6 @@ func selectTypenames(schema *ast.Schema, of *ast.Type) string {
 // loadMeteredRows inserts the rows 7001 and 7002, and those beside 7002.
 func loadMeteredRows(t *testing.T, dsn string) {
 	t.Helper()
-	dbtest.LoadFile(t, dsn, recorded)
 	exec := dbtest.Session(t, dsn)
 	long := strings.Repeat("x", longText)
 	for id, text := range map[int]string{longID: long, shortID: "short"} {
@@ -110,7 +109,7 @@ func loadMeteredRows(t *testing.T, dsn string) {
 func TestEveryReadIsMetered(t *testing.T) {
 	t.Parallel()
 	want := fmt.Sprintf("The response would have more than %d bytes.", maxMetered)
-	dbtest.EachURL(t, func(t *testing.T, dsn string) {
+	dbtest.EachLoaded(t, recorded, func(t *testing.T, dsn string) {
 		t.Parallel()
 		loadMeteredRows(t, dsn)
 		var logs bytes.Buffer
@@ -185,9 +184,8 @@ func TestReadsTogetherAreMetered(t *testing.T) {
 			t.Errorf("%d aliases of %.60s: refused: %t, want %t: %.300s", aliases, field, got, refused, body)
 		}
 	}
-	dbtest.EachURL(t, func(t *testing.T, dsn string) {
+	dbtest.EachLoaded(t, recorded, func(t *testing.T, dsn string) {
 		t.Parallel()
-		dbtest.LoadFile(t, dsn, recorded)
 		exec := dbtest.Session(t, dsn)
 		exec("INSERT INTO portfolios (id, name) VALUES (7001, 'long')")
 		ids := make([]string, links)
@@ -215,7 +213,7 @@ func TestReadsTogetherAreMetered(t *testing.T) {
 // has one record in the log, and none if its client asked for too much.
 func TestFailuresAreLoggedOnce(t *testing.T) {
 	t.Parallel()
-	dbtest.EachURL(t, func(t *testing.T, dsn string) {
+	dbtest.EachLoaded(t, recorded, func(t *testing.T, dsn string) {
 		t.Parallel()
 		loadMeteredRows(t, dsn)
 		var logs bytes.Buffer

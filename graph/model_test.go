@@ -246,9 +246,8 @@ func (m *modelTest) checkLookup() {
 // and lookups equal those of the model.
 func TestModel(t *testing.T) {
 	t.Parallel()
-	dbtest.EachURL(t, func(t *testing.T, dsn string) {
+	dbtest.EachLoaded(t, recorded, func(t *testing.T, dsn string) {
 		t.Parallel()
-		dbtest.LoadFile(t, dsn, recorded)
 		dbtest.Exec(t, dsn, "DELETE FROM portfolios")
 		dbtest.Exec(t, dsn, "DELETE FROM images")
 		database := dbtest.Open(t, dsn)

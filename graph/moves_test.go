@@ -121,15 +121,14 @@ func TestMovesWithoutRoom(t *testing.T) {
 		"at ids without a number": {"4611686018427387904", "NULL"},
 		"of fractions":            {"1", "1.0 / 3"},
 	}
-	dbtest.EachURL(t, func(t *testing.T, dsn string) {
+	dbtest.EachLoaded(t, recorded, func(t *testing.T, dsn string) {
 		t.Parallel()
-		dbtest.LoadFile(t, dsn, recorded)
-		server := graphtest.Serve(t, dbtest.Open(t, dsn), nil)
+		server, exec := graphtest.Serve(t, dbtest.Open(t, dsn), nil), dbtest.Session(t, dsn)
 		for name, p := range positions {
 			for pattern, next := range patterns {
 				t.Run(pattern+", positions "+name, func(t *testing.T) {
-					dbtest.Exec(t, dsn, "DELETE FROM portfolio_links")
-					dbtest.Exec(t, dsn, "INSERT INTO portfolio_links (id, portfolio_id, name, position) SELECT id + "+p.firstID+", 1, 'x', "+p.position+" FROM images ORDER BY id LIMIT "+strconv.Itoa(links-2))
+					exec("DELETE FROM portfolio_links")
+					exec("INSERT INTO portfolio_links (id, portfolio_id, name, position) SELECT id + " + p.firstID + ", 1, 'x', " + p.position + " FROM images ORDER BY id LIMIT " + strconv.Itoa(links-2))
 					m := newMoves(t, server, links)
 					for n := range moves {
 						m.move(next(m.ids(), n))

@@ -11,9 +11,8 @@ import (
 // serveOrphans serves rows that refer to rows which do not exist: other programs store them
 // in SQLite without foreign keys, and in PostgreSQL while triggers are disabled.
 func serveOrphans(t *testing.T, test func(t *testing.T, query func(text string) string)) {
-	dbtest.EachURL(t, func(t *testing.T, dsn string) {
+	dbtest.EachLoaded(t, "../compat/testdata/fixtures.json", func(t *testing.T, dsn string) {
 		t.Parallel()
-		dbtest.LoadFile(t, dsn, "../compat/testdata/fixtures.json")
 		server := graphtest.Serve(t, dbtest.Open(t, dsn), nil)
 		exec := dbtest.Session(t, dsn)
 		if strings.HasPrefix(dsn, "sqlite:") {

@@ -113,9 +113,8 @@ func TestNestedFieldsRequirePermissions(t *testing.T) {
 		"nested object in a list": `{portfolioLinks(first:5){nodes{id imageData{id mode}}}}`,
 		"alias in an image":       `{image(id:6){id type:mode}}`,
 	}
-	dbtest.EachURL(t, func(t *testing.T, dsn string) {
+	dbtest.EachLoaded(t, recorded, func(t *testing.T, dsn string) {
 		t.Parallel()
-		dbtest.LoadFile(t, dsn, recorded)
 		resolver := &graph.Resolver{DB: dbtest.Open(t, dsn)}
 		server := httptest.NewServer(graphtest.NewHandler(t, resolver, func(o *graphtest.Options) {
 			o.Schema = generated.NewExecutableSchema(generated.Config{Schema: schema, Resolvers: resolver})

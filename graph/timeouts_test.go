@@ -159,7 +159,7 @@ var waits = []struct {
 	{"slot, REST", "/api/portfolios/1/links/4", func(_ *testing.T, s *slowServer) { s.admitted.Lookups = admission.NewLimiter(0, 1, time.Minute) }},
 	{"heavy slot", "{portfolioLinks{totalCount}}", func(_ *testing.T, s *slowServer) { s.admitted.Heavy = admission.NewLimiter(0, 1, time.Minute) }},
 	{"heavy slot for a large response", "{portfolioLink(id:4){description}}", func(t *testing.T, s *slowServer) {
-		dbtest.Exec(t, s.dsn, "UPDATE portfolio_links SET description = $1 WHERE id = 4", strings.Repeat("x", 1<<20))
+		dbtest.Exec(t, s.dsn, "UPDATE portfolio_links SET description = $1 WHERE id = 4", strings.Repeat(".", 1<<20))
 		s.admitted.Heavy = admission.NewLimiter(0, 1, time.Minute)
 	}},
 	{"lock of a row", "mutation{updatePortfolio(input:{id:1,name:\\\"a\\\"}){portfolio{id}}}", func(t *testing.T, s *slowServer) { t.Cleanup(dbtest.Lock(t, s.dsn, "portfolios")) }},
@@ -172,8 +172,7 @@ func TestTimeoutsAreUnavailable(t *testing.T) {
 	for _, c := range waits {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			dbtest.EachURL(t, func(t *testing.T, dsn string) {
-				dbtest.LoadFile(t, dsn, recorded)
+			dbtest.EachLoaded(t, recorded, func(t *testing.T, dsn string) {
 				s := newSlowServer(t, dsn, 500*time.Millisecond)
 				c.hold(t, s)
 				status, body, err := s.send(t.Context(), c.query)
@@ -195,8 +194,7 @@ func TestTimeoutsAreUnavailable(t *testing.T) {
 // logged once, if its viewer cannot be read in time.
 func TestSocketWithoutViewerIsLogged(t *testing.T) {
 	t.Parallel()
-	dbtest.EachURL(t, func(t *testing.T, dsn string) {
-		dbtest.LoadFile(t, dsn, recorded)
+	dbtest.EachLoaded(t, recorded, func(t *testing.T, dsn string) {
 		s := newSlowServer(t, dsn, 500*time.Millisecond)
 		s.holdConnections(t)
 		connection, _, err := websocket.Dial(t.Context(), s.URL+"/graphql", &websocket.DialOptions{Subprotocols: []string{"graphql-transport-ws"}})
@@ -242,7 +240,7 @@ func TestUploadWaitsForMemory(t *testing.T) {
 	<-stored
 	for name, leaves := range map[string]bool{"timeout": false, "client leaves": true} {
 		t.Run(name, func(t *testing.T) {
-			dbtest.EachURL(t, func(t *testing.T, dsn string) {
+			dbtest.EachLoaded(t, uploadRows, func(t *testing.T, dsn string) {
 				var logs bytes.Buffer
 				server := newUploadServer(t, dsn, storagetest.Directory(t), service)
 				uploads, timeout, want := admission.NewLimiter(1, 0, time.Minute), 300*time.Millisecond, 1
@@ -296,8 +294,7 @@ func TestClientsThatLeaveAreNotLogged(t *testing.T) {
 	for _, c := range waits {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			dbtest.EachURL(t, func(t *testing.T, dsn string) {
-				dbtest.LoadFile(t, dsn, recorded)
+			dbtest.EachLoaded(t, recorded, func(t *testing.T, dsn string) {
 				s := newSlowServer(t, dsn, time.Minute)
 				c.hold(t, s)
 				before := s.authenticator.Stats()

@@ -50,7 +50,7 @@ type uploadServer struct {
 // parallel, because they set TMPDIR.
 func eachUploadServer(t *testing.T, test func(t *testing.T, server uploadServer)) {
 	t.Helper()
-	dbtest.EachURL(t, func(t *testing.T, dsn string) {
+	dbtest.EachLoaded(t, uploadRows, func(t *testing.T, dsn string) {
 		tempDir := t.TempDir()
 		t.Setenv("TMPDIR", tempDir)
 		store := storagetest.Directory(t)
@@ -63,7 +63,6 @@ func eachUploadServer(t *testing.T, test func(t *testing.T, server uploadServer)
 // newUploadServer starts a server whose service stores images in store.
 func newUploadServer(t *testing.T, dsn string, store storage.Store, service *images.Service) uploadServer {
 	t.Helper()
-	dbtest.LoadFile(t, dsn, "testdata/uploads.json")
 	database := dbtest.Open(t, dsn)
 	mux := http.NewServeMux()
 	mux.Handle("/", graphtest.NewHandler(t, &graph.Resolver{DB: database, Images: service}, nil))
@@ -335,8 +334,7 @@ func TestClientDisconnects(t *testing.T) {
 // FuzzMultipart sends arbitrary multipart bodies: the response is always JSON and
 // never an internal error.
 func FuzzMultipart(f *testing.F) {
-	dsn := dbtest.SQLite(f)
-	dbtest.LoadFile(f, dsn, "testdata/uploads.json")
+	dsn := dbtest.LoadedSQLite(f, uploadRows)
 	store, err := storage.Open(f.Context(), "file:"+f.TempDir())
 	if err != nil {
 		f.Fatal(err)

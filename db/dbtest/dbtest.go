@@ -4,21 +4,14 @@ package dbtest
 
 import (
 	"cmp"
-	"context"
-	"errors"
-	"fmt"
-	"net/url"
 	"os"
 	"os/exec"
 	"os/user"
 	"path/filepath"
 	"strconv"
-	"sync"
-	"sync/atomic"
+	"strings"
 	"syscall"
 	"testing"
-
-	"github.com/jackc/pgx/v5"
 
 	"portfolio/db"
 )
@@ -35,6 +28,13 @@ func EachURL(t *testing.T, test func(t *testing.T, dsn string)) {
 	t.Helper()
 	t.Run("sqlite", func(t *testing.T) { test(t, SQLite(t)) })
 	t.Run("postgres", func(t *testing.T) { test(t, Postgres(t)) })
+}
+
+// EachLoaded is EachURL with the rows of a file for LoadFile.
+func EachLoaded(t *testing.T, file string, test func(t *testing.T, dsn string)) {
+	t.Helper()
+	t.Run("sqlite", func(t *testing.T) { test(t, LoadedSQLite(t, file)) })
+	t.Run("postgres", func(t *testing.T) { test(t, LoadedPostgres(t, file)) })
 }
 
 // Open opens a database and closes it when the test ends.
@@ -55,22 +55,57 @@ func Open(t testing.TB, dsn string) *db.DB {
 // SQLite returns the URL of a new database with the current schema.
 func SQLite(t testing.TB) string {
 	t.Helper()
+	return LoadedSQLite(t, "")
+}
+
+// LoadedSQLite is SQLite with the rows of a file for LoadFile.
+func LoadedSQLite(t testing.TB, file string) string {
+	t.Helper()
 	dsn := EmptySQLite(t)
-	migrate(t, dsn)
+	if err := os.WriteFile(strings.TrimPrefix(dsn, "sqlite:"), sqliteTemplate(t, file), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	return dsn
 }
 
 // EmptySQLite returns the URL of a new database without tables.
 func EmptySQLite(t testing.TB) string {
-	return "sqlite:" + filepath.Join(t.TempDir(), "test.db")
+	t.Helper()
+	directory, err := os.MkdirTemp(memory(), "sqlite")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(directory) })
+	return "sqlite:" + filepath.Join(directory, "test.db")
+}
+
+// memory returns a directory in memory with room for databases, or "" for the default
+// directory of temporary files. A new PostgreSQL database has hundreds of files.
+func memory() string {
+	const directory, enough = "/dev/shm", 2 << 30
+	var system syscall.Statfs_t
+	if os.Getenv("TMPDIR") != "" || syscall.Statfs(directory, &system) != nil || system.Bavail*uint64(system.Bsize) < enough {
+		return ""
+	}
+	return directory
 }
 
 // Postgres returns the URL of a new database with the current schema. Without
 // PostgreSQL the test is skipped; in CI it fails.
 func Postgres(t testing.TB) string {
 	t.Helper()
-	dsn := EmptyPostgres(t)
-	migrate(t, dsn)
+	return LoadedPostgres(t, "")
+}
+
+// LoadedPostgres is Postgres with the rows of a file for LoadFile.
+func LoadedPostgres(t testing.TB, file string) string {
+	t.Helper()
+	server := postgres(t)
+	if server.own {
+		return server.create(t, "TEMPLATE "+server.template(t, file)+" STRATEGY file_copy")
+	}
+	dsn := server.create(t, "")
+	fill(t, dsn, file)
 	return dsn
 }
 
@@ -84,65 +119,6 @@ func EmptyPostgres(t testing.TB) string {
 func EmptyPostgresWith(t testing.TB, options string) string {
 	t.Helper()
 	return postgres(t).create(t, options)
-}
-
-func migrate(t testing.TB, dsn string) {
-	t.Helper()
-	database, err := db.Open(t.Context(), dsn)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := database.Migrate(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	if err := database.Close(); err != nil {
-		t.Fatal(err)
-	}
-}
-
-// server is a PostgreSQL server on which databases can be created.
-type server struct {
-	url     *url.URL
-	created atomic.Int64 // databases
-}
-
-func postgres(t testing.TB) *server {
-	t.Helper()
-	server, err := start()
-	switch {
-	case errors.Is(err, errNoPostgres) && os.Getenv("CI") == "":
-		t.Skip("skipped without PostgreSQL: install its programs (Debian: apt-get install postgresql) or set TEST_DATABASE_URL")
-	case err != nil:
-		t.Fatal(err)
-	}
-	return server
-}
-
-var errNoPostgres = errors.New("there is neither initdb nor TEST_DATABASE_URL")
-
-// start finds or starts the server once for the test binary.
-var start = sync.OnceValues(func() (*server, error) {
-	dsn := os.Getenv("TEST_DATABASE_URL")
-	if dsn == "" {
-		var err error
-		if dsn, err = startServer(); err != nil {
-			return nil, err
-		}
-	}
-	parsed, err := url.Parse(dsn)
-	if err != nil {
-		return nil, errors.New("TEST_DATABASE_URL is not a URL")
-	}
-	return &server{url: parsed}, nil
-})
-
-// startServer starts a server that runs until this process ends.
-func startServer() (string, error) {
-	c, err := startCluster(initCluster, "-c synchronous_commit=off -c max_connections=200")
-	if err != nil {
-		return "", err
-	}
-	return c.url("postgres"), nil
 }
 
 // Programs returns the directory of PostgreSQL's programs: TEST_POSTGRES_BIN, or
@@ -181,30 +157,4 @@ func unprivileged(directory string) (*syscall.SysProcAttr, error) {
 		return nil, err
 	}
 	return &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}}, nil
-}
-
-// create creates a database and drops it when the test ends.
-func (s *server) create(t testing.TB, options string) string {
-	t.Helper()
-	name := fmt.Sprintf("test_%d_%d", os.Getpid(), s.created.Add(1))
-	if err := s.exec(t.Context(), "CREATE DATABASE "+name+" "+options); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := s.exec(context.Background(), "DROP DATABASE "+name+" WITH (FORCE)"); err != nil {
-			t.Error(err)
-		}
-	})
-	database := *s.url
-	database.Path = "/" + name
-	return database.String()
-}
-
-func (s *server) exec(ctx context.Context, statement string) error {
-	connection, err := pgx.Connect(ctx, s.url.String())
-	if err != nil {
-		return err
-	}
-	_, err = connection.Exec(ctx, statement)
-	return errors.Join(err, connection.Close(ctx))
 }

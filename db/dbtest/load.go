@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"database/sql"
 	"encoding/json"
+	"maps"
 	"os"
 	"slices"
 	"strconv"
@@ -118,7 +119,8 @@ func insert(t testing.TB, connections *sql.DB, table string, row map[string]any)
 	t.Helper()
 	var names, placeholders []string
 	var args []any
-	for name, value := range row {
+	for _, name := range slices.Sorted(maps.Keys(row)) { // so that rows share prepared statements
+		value := row[name]
 		if number, ok := value.(json.Number); ok {
 			value, _ = number.Int64()
 		}

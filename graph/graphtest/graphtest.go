@@ -132,9 +132,8 @@ func serve(t testing.TB, handler http.Handler) *httptest.Server {
 // rows in a file.
 func Each(t *testing.T, rows string, test func(t *testing.T, server *httptest.Server)) {
 	t.Helper()
-	dbtest.EachURL(t, func(t *testing.T, dsn string) {
+	dbtest.EachLoaded(t, rows, func(t *testing.T, dsn string) {
 		t.Parallel()
-		dbtest.LoadFile(t, dsn, rows)
 		test(t, Serve(t, dbtest.Open(t, dsn), nil))
 	})
 }
@@ -143,9 +142,8 @@ func Each(t *testing.T, rows string, test func(t *testing.T, server *httptest.Se
 // and with it three times, so that the cache has the responses the last time.
 func EachCached(t *testing.T, rows string, test func(t *testing.T, server *httptest.Server)) {
 	t.Helper()
-	dbtest.EachURL(t, func(t *testing.T, dsn string) {
+	dbtest.EachLoaded(t, rows, func(t *testing.T, dsn string) {
 		t.Parallel()
-		dbtest.LoadFile(t, dsn, rows)
 		database := dbtest.Open(t, dsn)
 		t.Run("no cache", func(t *testing.T) { test(t, serve(t, NewHandler(t, &graph.Resolver{DB: database}, nil))) })
 		cached := NewCached(t, database, nil)

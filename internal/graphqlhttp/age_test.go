@@ -16,7 +16,7 @@ import (
 // who has lost the right is disconnected.
 func TestSubscriber_GetsEventsWithoutNotifications(t *testing.T) {
 	t.Parallel()
-	dsn := dbtest.Postgres(t)
+	dsn := dbtest.LoadedPostgres(t, graphtest.Recorded)
 	server := serveSubscriptions(t, dsn, func(o *graphtest.Options) {
 		o.Hub = livequery.New(livequery.Options{Feed: o.Feed, MaxAge: time.Second, Limit: 10, Budget: admission.NewBudget(64<<20, nil)})
 	})

@@ -66,9 +66,8 @@ func TestIntrospection(t *testing.T) {
 	t.Parallel()
 	golden := graphtest.OpenGolden(t)
 	const query = `{"query":"{...F} fragment F on Query{__schema{queryType{name}}}"}`
-	dbtest.EachURL(t, func(t *testing.T, dsn string) {
+	dbtest.EachLoaded(t, graphtest.Recorded, func(t *testing.T, dsn string) {
 		t.Parallel()
-		dbtest.LoadFile(t, dsn, graphtest.Recorded)
 		database := dbtest.Open(t, dsn)
 		for _, mode := range []document.Introspection{document.IntrospectionOn, document.IntrospectionAuthenticated, document.IntrospectionOff} {
 			server := graphtest.Serve(t, database, func(o *graphtest.Options) { o.Introspection = mode })

@@ -16,7 +16,7 @@ import (
 // TestWebSocket_LimitsControlMessages checks that messages that are not operations are small.
 func TestWebSocket_LimitsControlMessages(t *testing.T) {
 	t.Parallel()
-	dbtest.EachURL(t, func(t *testing.T, dsn string) {
+	dbtest.EachLoaded(t, graphtest.Recorded, func(t *testing.T, dsn string) {
 		t.Parallel()
 		server := serveSubscriptions(t, dsn, nil)
 		for _, message := range []string{
@@ -108,7 +108,7 @@ func TestWebSocket_EndsFloods(t *testing.T) {
 // TestWebSocket_ClosesFlood checks how a client learns that it has sent too many messages.
 func TestWebSocket_ClosesFlood(t *testing.T) {
 	t.Parallel()
-	dbtest.EachURL(t, func(t *testing.T, dsn string) {
+	dbtest.EachLoaded(t, graphtest.Recorded, func(t *testing.T, dsn string) {
 		t.Parallel()
 		var allowed atomic.Int64
 		server := serveSubscriptions(t, dsn, func(o *graphtest.Options) {
@@ -132,7 +132,7 @@ func TestWebSocket_ClosesFlood(t *testing.T) {
 // its subscriptions, do not disconnect it.
 func TestWebSocket_CountsNoAnswers(t *testing.T) {
 	t.Parallel()
-	dbtest.EachURL(t, func(t *testing.T, dsn string) {
+	dbtest.EachLoaded(t, graphtest.Recorded, func(t *testing.T, dsn string) {
 		t.Parallel()
 		server := serveSubscriptions(t, dsn, nil)
 		client := dialSocket(t, server, nil, "graphql-transport-ws")
@@ -150,7 +150,7 @@ func TestWebSocket_CountsNoAnswers(t *testing.T) {
 // TestWebSocket_RefusesLongHost checks that a Host is small, as each connection keeps it.
 func TestWebSocket_RefusesLongHost(t *testing.T) {
 	t.Parallel()
-	dbtest.EachURL(t, func(t *testing.T, dsn string) {
+	dbtest.EachLoaded(t, graphtest.Recorded, func(t *testing.T, dsn string) {
 		t.Parallel()
 		server := serveSubscriptions(t, dsn, nil)
 		long := strings.Repeat("h", 10_000)

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"portfolio/db/dbtest"
+	"portfolio/graph/graphtest"
 )
 
 // TestWebSocket_ReadsLittle checks that the server stops reading when a client sends no complete
@@ -32,7 +33,7 @@ func TestWebSocket_ReadsLittle(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			dbtest.EachURL(t, func(t *testing.T, dsn string) {
+			dbtest.EachLoaded(t, graphtest.Recorded, func(t *testing.T, dsn string) {
 				server := serveSubscriptions(t, dsn, nil)
 				connection, err := net.Dial("tcp", strings.TrimPrefix(server.URL, "http://"))
 				if err != nil {

@@ -23,11 +23,10 @@ func TestMutation_IsNotToBeRetried(t *testing.T) {
 		invalid = `updatePortfolioLink(input:{id:4,name:" ",url:"x"}){portfolioLink{name}}` // two errors
 		missing = `updatePortfolioLink(input:{id:99,name:"new"}){portfolioLink{name}}`
 	)
-	dbtest.EachURL(t, func(t *testing.T, dsn string) {
+	dbtest.EachLoaded(t, graphtest.Recorded, func(t *testing.T, dsn string) {
 		t.Parallel()
-		dbtest.LoadFile(t, dsn, graphtest.Recorded)
 		blockUpdates(t, dsn)
-		server := graphtest.Serve(t, dbtest.Open(t, dsn), func(o *graphtest.Options) { o.Timeout = 5 * time.Second })
+		server := graphtest.Serve(t, dbtest.Open(t, dsn), func(o *graphtest.Options) { o.Timeout = time.Second })
 		for _, c := range []struct {
 			query  string
 			status int

@@ -75,7 +75,7 @@ func (s socket) subscribeUntilRefused(payload func(i int) string) int {
 // keeps only what it executes.
 func TestSubscriber_DropsWhatIsNotExecuted(t *testing.T) {
 	t.Parallel()
-	dbtest.EachURL(t, func(t *testing.T, dsn string) {
+	dbtest.EachLoaded(t, graphtest.Recorded, func(t *testing.T, dsn string) {
 		t.Parallel()
 		server := serveShared(t, dsn, 100, 64<<20)
 		client := server.open(graphtest.Admin)
@@ -106,7 +106,7 @@ func TestSubscriber_DropsWhatIsNotExecuted(t *testing.T) {
 // TestSubscriber_CountsWhatIsKept checks that texts that differ are counted, and given back.
 func TestSubscriber_CountsWhatIsKept(t *testing.T) {
 	t.Parallel()
-	dbtest.EachURL(t, func(t *testing.T, dsn string) {
+	dbtest.EachLoaded(t, graphtest.Recorded, func(t *testing.T, dsn string) {
 		t.Parallel()
 		server := serveShared(t, dsn, 100, 64<<20)
 		client := server.open(graphtest.Admin)
@@ -136,7 +136,7 @@ func TestSubscriber_CountsWhatIsKept(t *testing.T) {
 // because the server keeps them.
 func TestEventStream_CountsRequest(t *testing.T) {
 	t.Parallel()
-	dbtest.EachURL(t, func(t *testing.T, dsn string) {
+	dbtest.EachLoaded(t, graphtest.Recorded, func(t *testing.T, dsn string) {
 		t.Parallel()
 		server := serveShared(t, dsn, 100, 64<<20)
 		open := func(method, query, body string, header http.Header) int64 {
@@ -198,7 +198,7 @@ func TestSubscriber_HasShare(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			dbtest.EachURL(t, func(t *testing.T, dsn string) {
+			dbtest.EachLoaded(t, graphtest.Recorded, func(t *testing.T, dsn string) {
 				server := serveShared(t, dsn, c.limit, c.bytes)
 				client := server.open(graphtest.Admin)
 				if got := client.subscribeUntilRefused(c.payload); got != c.want {
@@ -231,7 +231,7 @@ func TestSubscriber_HasShare(t *testing.T) {
 // others, and end only the subscriptions of the user who has too many.
 func TestSubscriber_ResultsHaveShare(t *testing.T) {
 	t.Parallel()
-	dbtest.EachURL(t, func(t *testing.T, dsn string) {
+	dbtest.EachLoaded(t, graphtest.Recorded, func(t *testing.T, dsn string) {
 		t.Parallel()
 		const share = 1 << 20
 		server := serveShared(t, dsn, 1000, 4*share)
@@ -270,7 +270,7 @@ func TestSubscriber_ResultsHaveShare(t *testing.T) {
 // if the user began it.
 func TestSubscriber_HoldsOnlyOwn(t *testing.T) {
 	t.Parallel()
-	dbtest.EachURL(t, func(t *testing.T, dsn string) {
+	dbtest.EachLoaded(t, graphtest.Recorded, func(t *testing.T, dsn string) {
 		t.Parallel()
 		server := serveShared(t, dsn, 1000, 4<<20)
 		large := func(i int) string {
@@ -300,7 +300,7 @@ func TestSubscriber_HoldsOnlyOwn(t *testing.T) {
 // gets the latest one later.
 func TestSlowSubscribers_HaveShare(t *testing.T) {
 	t.Parallel()
-	dbtest.EachURL(t, func(t *testing.T, dsn string) {
+	dbtest.EachLoaded(t, graphtest.Recorded, func(t *testing.T, dsn string) {
 		t.Parallel()
 		var admitted *admission.Admission
 		server := serveSubscriptions(t, dsn, func(o *graphtest.Options) {

@@ -38,7 +38,6 @@ const patience = time.Minute
 // serveSubscriptions serves a database with the recorded rows and a feed.
 func serveSubscriptions(t *testing.T, dsn string, change func(*graphtest.Options)) *httptest.Server {
 	t.Helper()
-	dbtest.LoadFile(t, dsn, graphtest.Recorded)
 	return serveLoaded(t, dsn, change)
 }
 
@@ -263,7 +262,7 @@ func TestWebSocket(t *testing.T) {
 	for _, c := range socketScripts {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			dbtest.EachURL(t, func(t *testing.T, dsn string) {
+			dbtest.EachLoaded(t, graphtest.Recorded, func(t *testing.T, dsn string) {
 				server := serveSubscriptions(t, dsn, nil)
 				client := dialSocket(t, server, c.header, "graphql-transport-ws")
 				c.script.run(t, server, dsn, client.receive, client.send)
@@ -275,7 +274,7 @@ func TestWebSocket(t *testing.T) {
 // TestWebSocketCloses checks the closures that need no message.
 func TestWebSocketCloses(t *testing.T) {
 	t.Parallel()
-	dbtest.EachURL(t, func(t *testing.T, dsn string) {
+	dbtest.EachLoaded(t, graphtest.Recorded, func(t *testing.T, dsn string) {
 		t.Parallel()
 		hasty := serveSubscriptions(t, dsn, func(o *graphtest.Options) { o.InitTimeout = 10 * time.Millisecond })
 		if got, want := dialSocket(t, hasty, nil, "graphql-transport-ws").receive(), "x 4408 Connection initialisation timeout"; got != want {
@@ -342,7 +341,7 @@ func (s stream) receive() string {
 // TestEventStream compares whole conversations.
 func TestEventStream(t *testing.T) {
 	t.Parallel()
-	dbtest.EachURL(t, func(t *testing.T, dsn string) {
+	dbtest.EachLoaded(t, graphtest.Recorded, func(t *testing.T, dsn string) {
 		t.Parallel()
 		server := serveSubscriptions(t, dsn, nil)
 		for _, c := range []struct {
@@ -385,7 +384,7 @@ func TestEventStreamRefused(t *testing.T) {
 	golden := graphtest.OpenGolden(t)
 	const urql = newType + ", " + oldType + ", text/event-stream, multipart/mixed"
 	events := map[string]string{"Accept": "text/event-stream", "Authorization": admin}
-	dbtest.EachURL(t, func(t *testing.T, dsn string) {
+	dbtest.EachLoaded(t, graphtest.Recorded, func(t *testing.T, dsn string) {
 		t.Parallel()
 		server := serveSubscriptions(t, dsn, nil)
 		for _, c := range []httpCase{

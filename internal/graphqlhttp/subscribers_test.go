@@ -76,7 +76,7 @@ func TestRightsOfSubscribers(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			dbtest.EachURL(t, func(t *testing.T, dsn string) {
+			dbtest.EachLoaded(t, graphtest.Recorded, func(t *testing.T, dsn string) {
 				server := serveSubscriptions(t, dsn, nil)
 				newToken(t, dsn, time.Time{})
 				if script == events {
@@ -94,10 +94,10 @@ func TestRightsOfSubscribers(t *testing.T) {
 // change meanwhile.
 func TestTokenExpires(t *testing.T) {
 	t.Parallel()
-	dbtest.EachURL(t, func(t *testing.T, dsn string) {
+	dbtest.EachLoaded(t, graphtest.Recorded, func(t *testing.T, dsn string) {
 		t.Parallel()
 		server := serveSubscriptions(t, dsn, nil)
-		newToken(t, dsn, time.Now().Add(time.Second))
+		newToken(t, dsn, time.Now().Add(3*time.Second)) // enough for the first event
 		client := dialSocket(t, server, http.Header{"Authorization": {"Token " + newKey}}, "graphql-transport-ws")
 		script(`> {"type":"connection_init"}
 			< {"type":"connection_ack"}
@@ -128,7 +128,7 @@ func newTopics(o *graphtest.Options, limit int, bytes int64) *livequery.Hub {
 // their events meanwhile.
 func TestSlowSubscribers(t *testing.T) {
 	t.Parallel()
-	dbtest.EachURL(t, func(t *testing.T, dsn string) {
+	dbtest.EachLoaded(t, graphtest.Recorded, func(t *testing.T, dsn string) {
 		t.Parallel()
 		var subscribed *livequery.Hub
 		server := serveSubscriptions(t, dsn, func(o *graphtest.Options) {
@@ -146,7 +146,7 @@ func TestSlowSubscribers(t *testing.T) {
 		good.send(`{"id":"1","type":"subscribe","payload":` + link + `}`)
 		good.receive()
 		for i := 0; subscribed.Stats().Dropped < 3; i++ {
-			description := strconv.Itoa(i) + strings.Repeat("x", 1<<20)
+			description := strconv.Itoa(i) + strings.Repeat(".", 1<<20)
 			dbtest.Exec(t, dsn, "UPDATE portfolio_links SET description = $1 WHERE id = 4", description)
 			if got, want := good.receive(), `< {"id":"1","type":"next","payload":{"data":{"portfolioLinkChanged":{"description":"`+description+`"}}}}`; got != want {
 				t.Fatalf("got %.200s", got)
@@ -180,7 +180,7 @@ func TestLimitsOfSubscriptions(t *testing.T) {
 	} {
 		t.Run(what, func(t *testing.T) {
 			t.Parallel()
-			dbtest.EachURL(t, func(t *testing.T, dsn string) {
+			dbtest.EachLoaded(t, graphtest.Recorded, func(t *testing.T, dsn string) {
 				server := serveSubscriptions(t, dsn, func(o *graphtest.Options) { o.Hub = newTopics(o, c.limit, c.bytes) })
 				client := dialSocket(t, server, nil, "graphql-transport-ws")
 				script(opened).run(t, server, dsn, client.receive, client.send)
@@ -208,13 +208,14 @@ func TestLimitsOfSubscriptions(t *testing.T) {
 // replace.
 func TestCoalescedEvents(t *testing.T) {
 	t.Parallel()
-	dbtest.EachURL(t, func(t *testing.T, dsn string) {
+	dbtest.EachLoaded(t, graphtest.Recorded, func(t *testing.T, dsn string) {
 		t.Parallel()
 		server := serveSubscriptions(t, dsn, nil)
 		client := openStream(t, server, admin, "subscription{portfolioLinkChanged(id:4){name}}")
 		const changes = 50
+		exec := dbtest.Session(t, dsn)
 		for i := range changes {
-			dbtest.Exec(t, dsn, "UPDATE portfolio_links SET name = $1 WHERE id = 4", strconv.Itoa(i))
+			exec("UPDATE portfolio_links SET name = $1 WHERE id = 4", strconv.Itoa(i))
 		}
 		events := 0
 		for last := fmt.Sprintf(`"name":"%d"`, changes-1); ; events++ {
@@ -234,7 +235,7 @@ func TestCoalescedEvents(t *testing.T) {
 // nothing goes on.
 func TestStopSubscriptions(t *testing.T) {
 	t.Parallel()
-	dbtest.EachURL(t, func(t *testing.T, dsn string) {
+	dbtest.EachLoaded(t, graphtest.Recorded, func(t *testing.T, dsn string) {
 		t.Parallel()
 		var subscribed *livequery.Hub
 		server := serveSubscriptions(t, dsn, func(o *graphtest.Options) {
@@ -281,7 +282,7 @@ func TestStopSubscriptions(t *testing.T) {
 // busy, and goes on after it was.
 func TestBusySubscriptions(t *testing.T) {
 	t.Parallel()
-	dbtest.EachURL(t, func(t *testing.T, dsn string) {
+	dbtest.EachLoaded(t, graphtest.Recorded, func(t *testing.T, dsn string) {
 		t.Parallel()
 		slots := admission.NewLimiter(1, 0, time.Minute)
 		server := serveSubscriptions(t, dsn, func(o *graphtest.Options) { o.Admission.Heavy = slots })
@@ -315,8 +316,7 @@ func TestBusySubscriptions(t *testing.T) {
 // away, and then learn what has changed.
 func TestSubscriptionsWithoutDatabase(t *testing.T) {
 	t.Parallel()
-	dsn := dbtest.Postgres(t)
-	dbtest.LoadFile(t, dsn, graphtest.Recorded)
+	dsn := dbtest.LoadedPostgres(t, graphtest.Recorded)
 	line, through := dbtest.NewProxy(t, dsn)
 	server := serveLoaded(t, through, nil)
 	client := openStream(t, server, admin, "subscription{portfolioLinkChanged(id:4){name}}")
@@ -336,7 +336,7 @@ func TestSubscriptionsWithoutDatabase(t *testing.T) {
 // TestAnotherServer checks that a server sends events of what another one changes.
 func TestAnotherServer(t *testing.T) {
 	t.Parallel()
-	dbtest.EachURL(t, func(t *testing.T, dsn string) {
+	dbtest.EachLoaded(t, graphtest.Recorded, func(t *testing.T, dsn string) {
 		t.Parallel()
 		server := serveSubscriptions(t, dsn, nil)
 		other := graphtest.Serve(t, dbtest.Open(t, dsn), nil)
@@ -353,7 +353,7 @@ func TestAnotherServer(t *testing.T) {
 // does not respond.
 func TestPings(t *testing.T) {
 	t.Parallel()
-	dbtest.EachURL(t, func(t *testing.T, dsn string) {
+	dbtest.EachLoaded(t, graphtest.Recorded, func(t *testing.T, dsn string) {
 		t.Parallel()
 		server := serveSubscriptions(t, dsn, func(o *graphtest.Options) { o.KeepAlive = 100 * time.Millisecond })
 		events := openStream(t, server, admin, "subscription{portfolioLinkChanged(id:4){name}}")

@@ -45,9 +45,8 @@ func TestSlotsByKind(t *testing.T) {
 		nested = `{portfolios(first:60){nodes{links(first:20){nodes{id name}}}}}`
 		write  = `mutation{updatePortfolioLink(input:{id:4}){portfolioLink{id}}}`
 	)
-	dbtest.EachURL(t, func(t *testing.T, dsn string) {
+	dbtest.EachLoaded(t, graphtest.Recorded, func(t *testing.T, dsn string) {
 		t.Parallel()
-		dbtest.LoadFile(t, dsn, graphtest.Recorded)
 		server := graphtest.Serve(t, dbtest.Open(t, dsn), func(o *graphtest.Options) { o.Admission.Heavy, o.Admission.Uploads = none, none })
 		for query, want := range map[string]int{lookup: 200, page: 200, write: 200, search: 503, count: 503, nested: 503} {
 			response, body := graphtest.Query(t, server, admin, query, nil)
@@ -62,10 +61,9 @@ func TestSlotsByKind(t *testing.T) {
 // moved to the slots of heavy reads.
 func TestLargeResponseIsHeavy(t *testing.T) {
 	t.Parallel()
-	dbtest.EachURL(t, func(t *testing.T, dsn string) {
+	dbtest.EachLoaded(t, graphtest.Recorded, func(t *testing.T, dsn string) {
 		t.Parallel()
-		dbtest.LoadFile(t, dsn, graphtest.Recorded)
-		dbtest.Exec(t, dsn, "UPDATE portfolio_links SET description = $1 WHERE id = 4", strings.Repeat("x", 1<<20))
+		dbtest.Exec(t, dsn, "UPDATE portfolio_links SET description = $1 WHERE id = 4", strings.Repeat(".", 1<<20))
 		server := graphtest.Serve(t, dbtest.Open(t, dsn), func(o *graphtest.Options) { o.Admission.Heavy = admission.NewLimiter(0, 0, time.Minute) })
 		for query, want := range map[string]int{`{portfolioLink(id:4){name}}`: 200, `{portfolioLink(id:4){description}}`: 503} {
 			if response, body := graphtest.Query(t, server, admin, query, nil); response.StatusCode != want {
@@ -78,17 +76,16 @@ func TestLargeResponseIsHeavy(t *testing.T) {
 // TestMutationsKeepTheirSlot checks that a mutation with a large response is not
 // refused after its transaction has committed.
 func TestMutationsKeepTheirSlot(t *testing.T) {
-	dbtest.EachURL(t, func(t *testing.T, dsn string) {
+	dbtest.EachLoaded(t, graphtest.Recorded, func(t *testing.T, dsn string) {
 		t.Parallel()
-		dbtest.LoadFile(t, dsn, graphtest.Recorded)
-		dbtest.Exec(t, dsn, "UPDATE portfolio_links SET description = $1 WHERE id = 4", strings.Repeat("x", 1<<20))
+		dbtest.Exec(t, dsn, "UPDATE portfolio_links SET description = $1 WHERE id = 4", strings.Repeat(".", 1<<20))
 		server := graphtest.Serve(t, dbtest.Open(t, dsn), func(o *graphtest.Options) {
 			o.Admission.Heavy = admission.NewLimiter(0, 0, time.Minute)
 			o.MaxResponse = 2 << 20
 		})
 		const mutation = `mutation{updatePortfolioLink(input:{id:4,name:"%s"}){portfolioLink{name %s}}}`
 		response, body := graphtest.Query(t, server, "Token "+graphtest.Admin, fmt.Sprintf(mutation, "large", "description"), nil)
-		if response.StatusCode != http.StatusOK || !strings.HasPrefix(body, `{"data":{"updatePortfolioLink":{"portfolioLink":{"name":"large","description":"xxx`) {
+		if response.StatusCode != http.StatusOK || !strings.HasPrefix(body, `{"data":{"updatePortfolioLink":{"portfolioLink":{"name":"large","description":"...`) {
 			t.Errorf("%d %.300s", response.StatusCode, body)
 		}
 		_, body = graphtest.Query(t, server, "Token "+graphtest.Admin, fmt.Sprintf(mutation, "too large", "a:description b:description"), nil)
@@ -105,10 +102,9 @@ func TestMutationsKeepTheirSlot(t *testing.T) {
 // TestLargeCachedResponse checks that a large response from the cache counts for the budget
 // of responses while it is sent, and needs no slot.
 func TestLargeCachedResponse(t *testing.T) {
-	dbtest.EachURL(t, func(t *testing.T, dsn string) {
+	dbtest.EachLoaded(t, graphtest.Recorded, func(t *testing.T, dsn string) {
 		t.Parallel()
-		dbtest.LoadFile(t, dsn, graphtest.Recorded)
-		dbtest.Exec(t, dsn, "UPDATE portfolio_links SET description = $1 WHERE id = 4", strings.Repeat("x", 1<<20))
+		dbtest.Exec(t, dsn, "UPDATE portfolio_links SET description = $1 WHERE id = 4", strings.Repeat(".", 1<<20))
 		var admitted *admission.Admission
 		server := graphtest.Serve(t, dbtest.Open(t, dsn), func(o *graphtest.Options) { admitted = o.Admission })
 		check := func(status int, body string) {
@@ -119,10 +115,10 @@ func TestLargeCachedResponse(t *testing.T) {
 			}
 		}
 		for range 3 {
-			check(http.StatusOK, `{"data":{"portfolioLink":{"description":"xxx`)
+			check(http.StatusOK, `{"data":{"portfolioLink":{"description":"...`)
 		}
 		admitted.Lookups, admitted.Heavy = admission.NewLimiter(0, 0, time.Minute), admission.NewLimiter(0, 0, time.Minute)
-		check(http.StatusOK, `{"data":{"portfolioLink":{"description":"xxx`)
+		check(http.StatusOK, `{"data":{"portfolioLink":{"description":"...`)
 		for budget := admitted.Responses; ; { // the last response gives its bytes back after it was received
 			if limit := budget.Stats().Limit; budget.Reserve(limit) {
 				check(http.StatusServiceUnavailable, `{"errors":[{"message":"The server is busy. Try again later."`)
@@ -130,6 +126,6 @@ func TestLargeCachedResponse(t *testing.T) {
 				break
 			}
 		}
-		check(http.StatusOK, `{"data":{"portfolioLink":{"description":"xxx`)
+		check(http.StatusOK, `{"data":{"portfolioLink":{"description":"...`)
 	})
 }

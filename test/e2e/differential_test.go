@@ -36,8 +36,7 @@ func FuzzDifferential(f *testing.F) {
 	if _, err := os.Stat("node_modules/graphql17"); err != nil && os.Getenv("CI") == "" {
 		f.Skipf("graphql-js is not installed: run make e2e\n%v", err)
 	}
-	dsn := dbtest.SQLite(f)
-	dbtest.LoadFile(f, dsn, "../../compat/testdata/fixtures.json")
+	dsn := dbtest.LoadedSQLite(f, "../../compat/testdata/fixtures.json")
 	for _, table := range []string{"portfolio_links", "images"} { // reference.mjs has one page of each
 		dbtest.Exec(f, dsn, "DELETE FROM "+table+" WHERE id NOT IN (SELECT id FROM "+table+" ORDER BY id LIMIT 60)")
 	}

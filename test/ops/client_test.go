@@ -9,9 +9,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"mime/multipart"
 	"net/http"
 	"time"
+
+	"portfolio/test/servertest"
 )
 
 // Errors of clients. Every other error is a wrong response.
@@ -89,14 +90,8 @@ func (c *client) graphql(query string, variables map[string]any, data any) error
 
 // upload uploads an image and returns its ID.
 func (c *client) upload(image []byte) (id string, err error) {
-	var content bytes.Buffer
-	form := multipart.NewWriter(&content)
-	_ = form.WriteField("operations", `{"query":"mutation($i: Upload!) { uploadImage(input: {image: $i}) { image { id } } }","variables":{"i":null}}`)
-	_ = form.WriteField("map", `{"0":["variables.i"]}`)
-	file, _ := form.CreateFormFile("0", "image.jpg")
-	_, _ = file.Write(image)
-	_ = form.Close()
-	status, body, err := c.send(http.MethodPost, "/graphql", form.FormDataContentType(), content.Bytes(), time.Minute)
+	form, mediaType := servertest.UploadForm(servertest.UploadMutation, image)
+	status, body, err := c.send(http.MethodPost, "/graphql", mediaType, form.Bytes(), time.Minute)
 	if err != nil {
 		return "", err
 	}

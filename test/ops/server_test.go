@@ -3,11 +3,9 @@
 package ops
 
 import (
-	"bufio"
 	"bytes"
 	"database/sql"
 	"fmt"
-	"io"
 	"net/http"
 	"os"
 	"os/exec"
@@ -15,6 +13,8 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"portfolio/test/servertest"
 
 	_ "github.com/jackc/pgx/v5/stdlib" // the driver named "pgx"
 	_ "modernc.org/sqlite"             // the driver named "sqlite"
@@ -57,14 +57,9 @@ func (s *server) run(command *exec.Cmd) {
 		s.t.Fatal(err)
 	}
 	s.program = start(s.t, command)
-	lines := bufio.NewScanner(output)
-	for lines.Scan() {
-		if strings.HasPrefix(lines.Text(), "Ready.") {
-			go func() { _, _ = io.Copy(io.Discard, output) }()
-			return
-		}
+	if _, err := servertest.AwaitReady(output); err != nil {
+		s.t.Fatal(err)
 	}
-	s.t.Fatal("the server did not start")
 }
 
 // metrics returns a function that returns the sum of the current metrics whose lines

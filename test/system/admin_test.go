@@ -23,20 +23,13 @@ import (
 
 	"portfolio/db/dbtest"
 	"portfolio/graph/graphtest"
+	"portfolio/test/servertest"
 )
 
-// adminURL returns the URL of the admin listener.
-func (s *testServer) adminURL() string {
-	s.t.Helper()
-	found := regexp.MustCompile(`Metrics: +(\S+)/metrics`).FindStringSubmatch(s.output)
-	if found == nil {
-		s.t.Fatalf("no admin listener in %q", s.output)
-	}
-	return found[1]
-}
-
 // admin returns a server with the admin listener of s.
-func (s *testServer) admin() *testServer { return &testServer{t: s.t, url: s.adminURL()} }
+func (s *testServer) admin() *testServer {
+	return &testServer{t: s.t, Ready: servertest.Ready{URL: s.Admin}}
+}
 
 // scrape returns the metrics by name.
 func (s *testServer) scrape() map[string]*dto.MetricFamily {
@@ -51,7 +44,7 @@ func (s *testServer) scrape() map[string]*dto.MetricFamily {
 }
 
 func TestAdmin(t *testing.T) {
-	t.Chdir(t.TempDir())
+	t.Parallel()
 	server := startServer(t, "--database-url="+dbtest.EmptySQLite(t), "--admin-addr=127.0.0.1:0")
 	admin := server.admin()
 	for _, c := range []struct {
@@ -90,7 +83,7 @@ func TestAdmin(t *testing.T) {
 
 // TestAdminCloses checks that metrics can be read until the last request is over.
 func TestAdminCloses(t *testing.T) {
-	t.Chdir(t.TempDir())
+	t.Parallel()
 	server := startServer(t, "--database-url="+dbtest.EmptySQLite(t), "--admin-addr=127.0.0.1:0")
 	connection := server.dial()
 	const body = `{"query":"{viewer{id}}"}`
@@ -118,7 +111,7 @@ func TestAdminCloses(t *testing.T) {
 		t.Errorf("%v %s", err, rest)
 	}
 	<-stopped
-	if _, err := net.Dial("tcp", strings.TrimPrefix(server.adminURL(), "http://")); err == nil {
+	if _, err := net.Dial("tcp", strings.TrimPrefix(server.Admin, "http://")); err == nil {
 		t.Error("the admin listener is open")
 	}
 }
@@ -218,8 +211,9 @@ func (s *testServer) sendAll(key string) {
 
 // TestMetrics checks the name, type, help and labels of each metric of the server.
 func TestMetrics(t *testing.T) {
+	t.Parallel()
 	golden := graphtest.OpenGolden(t)
-	dbtest.EachURL(t, func(t *testing.T, dsn string) {
+	dbtest.EachLoaded(t, recorded, func(t *testing.T, dsn string) {
 		server, _ := startLoaded(t, dsn)
 		families := server.scrape()
 		ofDatabase := func(name string) bool {
@@ -233,7 +227,7 @@ func TestMetrics(t *testing.T) {
 
 // TestMetricsOfRates checks that refused requests are counted, and by which API.
 func TestMetricsOfRates(t *testing.T) {
-	t.Chdir(t.TempDir())
+	t.Parallel()
 	server := startServer(t, "--database-url="+dbtest.EmptySQLite(t), "--admin-addr=127.0.0.1:0", "--rate-limit=0.001", "--rate-burst=1")
 	for _, path := range []string{"/graphql?query={__typename}", "/graphql?query={__typename}", "/api/portfolios/1/links/4", "/none"} {
 		server.get(path)
@@ -254,7 +248,8 @@ func TestMetricsOfRates(t *testing.T) {
 
 // TestOperationNames checks that clients choose at most 100 names of operations.
 func TestOperationNames(t *testing.T) {
-	server, key := startRecorded(t, dbtest.SQLite(t), "--admin-addr=127.0.0.1:0")
+	t.Parallel()
+	server, key := startRecorded(t, dbtest.LoadedSQLite(t, recorded), "--admin-addr=127.0.0.1:0")
 	for i := range 103 {
 		server.post(key, fmt.Sprintf("query Name%d { __typename }", i), nil)
 	}
@@ -275,7 +270,8 @@ func TestOperationNames(t *testing.T) {
 
 // TestScrapes scrapes while requests are served.
 func TestScrapes(t *testing.T) {
-	server, key := startRecorded(t, dbtest.SQLite(t), "--admin-addr=127.0.0.1:0")
+	t.Parallel()
+	server, key := startRecorded(t, dbtest.LoadedSQLite(t, recorded), "--admin-addr=127.0.0.1:0")
 	var clients sync.WaitGroup
 	for i := range 4 {
 		clients.Go(func() {

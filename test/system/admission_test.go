@@ -18,6 +18,7 @@ import (
 	"github.com/johannesboyne/gofakes3/backend/s3mem"
 
 	"portfolio/db/dbtest"
+	"portfolio/graph/graphtest"
 )
 
 const (
@@ -28,7 +29,6 @@ const (
 // TestBombs checks that a body which would take many times its size in memory is
 // refused before it is decoded.
 func TestBombs(t *testing.T) {
-	t.Chdir(t.TempDir())
 	server := startServer(t)
 	for _, c := range []struct {
 		name, key string
@@ -61,7 +61,7 @@ func TestBombs(t *testing.T) {
 
 // TestLongAccept checks that an Accept header above the limit is not parsed.
 func TestLongAccept(t *testing.T) {
-	t.Chdir(t.TempDir())
+	t.Parallel()
 	server := startServer(t)
 	for _, parameters := range []int{1_000, 1_200, 8_000} {
 		accept := "*/*" + repeatNumbered(parameters, ";a#=1")
@@ -80,11 +80,12 @@ func TestLongAccept(t *testing.T) {
 // TestLargeResponse checks that a response is built only up to its limit, as a
 // document within the other limits may select any number of bytes.
 func TestLargeResponse(t *testing.T) {
-	dbtest.EachURL(t, func(t *testing.T, dsn string) {
+	dbtest.EachLoaded(t, recorded, func(t *testing.T, dsn string) {
 		server, key := startRecorded(t, dsn)
 		dbtest.Exec(t, dsn, "INSERT INTO portfolios (id, name) VALUES (70, 'large')")
+		exec := dbtest.Session(t, dsn)
 		for i := range 100 {
-			dbtest.Exec(t, dsn, "INSERT INTO portfolio_links (id, portfolio_id, name, description) VALUES ($1, 70, $2, $3)", 1000+i, strconv.Itoa(i), strings.Repeat("x", 10_000))
+			exec("INSERT INTO portfolio_links (id, portfolio_id, name, description) VALUES ($1, 70, $2, $3)", 1000+i, strconv.Itoa(i), strings.Repeat(".", 10_000))
 		}
 		const tooLarge = `{"errors":[{"message":"The response would have more than 8388608 bytes. Ask for smaller pages or fewer fields.","extensions":{"code":"BAD_USER_INPUT"}}]}`
 		for name, query := range map[string]string{
@@ -115,10 +116,11 @@ func TestLargeResponse(t *testing.T) {
 // TestSlowReader checks that a client which does not read its response is
 // disconnected, and that the memory of the response is released.
 func TestSlowReader(t *testing.T) {
-	dbtest.EachURL(t, func(t *testing.T, dsn string) {
+	t.Parallel()
+	dbtest.EachLoaded(t, recorded, func(t *testing.T, dsn string) {
 		server, key := startRecorded(t, dsn, "--stall-timeout=100ms", "--max-response=20000000")
 		dbtest.Exec(t, dsn, "INSERT INTO portfolios (id, name) VALUES (70, 'large')")
-		dbtest.Exec(t, dsn, "INSERT INTO portfolio_links (id, portfolio_id, name, description) VALUES (1000, 70, 'large', $1)", strings.Repeat("x", 1<<20))
+		dbtest.Exec(t, dsn, "INSERT INTO portfolio_links (id, portfolio_id, name, description) VALUES (1000, 70, 'large', $1)", strings.Repeat(".", 1<<20))
 		large := `{"query":"{portfolioLinks(portfolioId:70){nodes{` + repeatNumbered(18, "a#:description ") + `}}}"}`
 		var bodies []io.Reader
 		for len(bodies) < 8 { // twice as many as there is room for
@@ -145,7 +147,8 @@ func TestSlowReader(t *testing.T) {
 // TestLocked checks that a request which waits for a lock times out, and succeeds
 // once the lock is released.
 func TestLocked(t *testing.T) {
-	dbtest.EachURL(t, func(t *testing.T, dsn string) {
+	t.Parallel()
+	dbtest.EachLoaded(t, recorded, func(t *testing.T, dsn string) {
 		server, key := startRecorded(t, dsn, "--request-timeout=300ms")
 		const (
 			change = `mutation{updatePortfolioLink(input:{id:4,name:"changed"}){portfolioLink{name}}}`
@@ -175,7 +178,8 @@ func TestLocked(t *testing.T) {
 // TestStalled checks that every request gets a response while PostgreSQL stalls,
 // and that all succeed afterwards.
 func TestStalled(t *testing.T) {
-	line, dsn := dbtest.NewProxy(t, dbtest.Postgres(t))
+	t.Parallel()
+	line, dsn := dbtest.NewProxy(t, dbtest.LoadedPostgres(t, recorded))
 	server, key := startRecorded(t, dsn, "--request-timeout=500ms")
 	requests := []struct{ path, authorization string }{
 		{linkPath, "Authorization: Token " + key},
@@ -214,7 +218,8 @@ func TestStalled(t *testing.T) {
 // TestUploadIsRefusedBeforeItsFiles checks that an upload without permission is
 // refused before a file is sent.
 func TestUploadIsRefusedBeforeItsFiles(t *testing.T) {
-	dbtest.EachURL(t, func(t *testing.T, dsn string) {
+	t.Parallel()
+	dbtest.EachLoaded(t, recorded, func(t *testing.T, dsn string) {
 		server, admin := startRecorded(t, dsn)
 		const staff = "65502ab9351a915b620189ad2c3b42e945937fcc" // without permission 4242
 		for _, c := range []struct{ name, key, operations, want string }{
@@ -237,6 +242,7 @@ func TestUploadIsRefusedBeforeItsFiles(t *testing.T) {
 
 // TestFullDisk checks the responses while the disk of the media store is full.
 func TestFullDisk(t *testing.T) {
+	t.Parallel()
 	small := t.TempDir()
 	if output, err := exec.Command("mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", small).CombinedOutput(); err != nil {
 		t.Skipf("a full disk is not tested: mount: %s", output)
@@ -246,7 +252,7 @@ func TestFullDisk(t *testing.T) {
 			t.Error(err)
 		}
 	})
-	dbtest.EachURL(t, func(t *testing.T, dsn string) {
+	dbtest.EachLoaded(t, recorded, func(t *testing.T, dsn string) {
 		directory, err := os.MkdirTemp(small, "")
 		if err != nil {
 			t.Fatal(err)
@@ -257,7 +263,7 @@ func TestFullDisk(t *testing.T) {
 		}
 		full := filepath.Join(small, "full")
 		_ = os.WriteFile(full, make([]byte, 1<<20), 0o600)
-		status, body := (&process{url: server.url}).upload(key, photograph(t, 300, 200))
+		status, body := server.upload(key, photograph(t, 300, 200))
 		if status != http.StatusServiceUnavailable || !strings.Contains(body, `"message":"File storage is unavailable. Try again later.","path":["uploadImage"]`) {
 			t.Errorf("an upload: %d %s", status, body)
 		}
@@ -276,7 +282,7 @@ func TestFullDisk(t *testing.T) {
 		if err := os.Remove(full); err != nil {
 			t.Fatal(err)
 		}
-		if status, body := (&process{url: server.url}).upload(key, photograph(t, 300, 200)); status != http.StatusOK {
+		if status, body := server.upload(key, photograph(t, 300, 200)); status != http.StatusOK {
 			t.Errorf("an upload with room: %d %s", status, body)
 		}
 	})
@@ -285,6 +291,7 @@ func TestFullDisk(t *testing.T) {
 // TestStoreGoesAway checks the responses while the S3 store is gone, and that the
 // server recovers without a restart.
 func TestStoreGoesAway(t *testing.T) {
+	t.Parallel()
 	backend := s3mem.New()
 	if err := backend.CreateBucket("images"); err != nil {
 		t.Fatal(err)
@@ -293,9 +300,10 @@ func TestStoreGoesAway(t *testing.T) {
 	t.Cleanup(bucket.Close)
 	line, through := dbtest.NewProxy(t, bucket.URL)
 	endpoint, _, _ := strings.Cut(through, "?")
-	t.Setenv("AWS_ACCESS_KEY_ID", "key")
-	t.Setenv("AWS_SECRET_ACCESS_KEY", "secret")
-	server, key := startRecorded(t, dbtest.SQLite(t), "--media-store=s3://images?region=eu-central-1&endpoint="+endpoint)
+	dsn := dbtest.LoadedSQLite(t, recorded)
+	process := startProcess(t, dsn, "s3://images?region=eu-central-1&endpoint="+endpoint, t.TempDir(), "AWS_ACCESS_KEY_ID=key", "AWS_SECRET_ACCESS_KEY=secret")
+	defer process.kill(t)
+	server, key := &testServer{t: t, Ready: process.Ready}, graphtest.Admin
 	token := "Authorization: Token " + key
 	const (
 		stored  = `{"data":{"uploadImage":{"image":{"id":"`
@@ -311,7 +319,7 @@ func TestStoreGoesAway(t *testing.T) {
 		{line.Reconnect, http.StatusOK, "ok\n", stored},
 	} {
 		c.do()
-		if status, body := (&process{url: server.url}).upload(key, photograph(t, 300, 200)); status != c.status || !strings.HasPrefix(body, c.upload) {
+		if status, body := server.upload(key, photograph(t, 300, 200)); status != c.status || !strings.HasPrefix(body, c.upload) {
 			t.Errorf("upload: %d %s, want %d", status, body, c.status)
 		}
 		if status, body := server.get(linkPath, token); status != http.StatusOK {

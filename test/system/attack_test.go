@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"path/filepath"
 	"runtime"
 	"strconv"
 	"strings"
@@ -72,7 +73,6 @@ func TestHostileDocuments(t *testing.T) {
 		{"64 KB of comments", repeat("#\n", 32_000), "token limit"},
 		{"60 KB of text", `{portfolioLink(id:"` + repeat("x", 60_000) + `"){id}}`, "id must be a 64-bit whole number"},
 	}
-	t.Chdir(t.TempDir())
 	server := startServer(t)
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
@@ -99,6 +99,7 @@ func TestHostileDocuments(t *testing.T) {
 // TestHostileRequests checks that malformed requests get a short error that does
 // not repeat them.
 func TestHostileRequests(t *testing.T) {
+	t.Parallel()
 	const marker = "zzzzzzzzzz"
 	garbage := strings.Repeat(marker, 100_000)
 	post := func(contentType string, more ...string) http.Header {
@@ -133,7 +134,6 @@ func TestHostileRequests(t *testing.T) {
 		{"a long scheme", "GET", "/graphql?query={__typename}", http.Header{"Authorization": {garbage[:50_000]}}, nil, 401},
 		{"profiles", "GET", "/debug/pprof/", http.Header{}, nil, 404},
 	}
-	t.Chdir(t.TempDir())
 	server := startServer(t)
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
@@ -147,7 +147,7 @@ func TestHostileRequests(t *testing.T) {
 
 // TestLongNamesAreNotEchoed checks that errors shorten the names of clients.
 func TestLongNamesAreNotEchoed(t *testing.T) {
-	t.Chdir(t.TempDir())
+	t.Parallel()
 	server := startServer(t)
 	long := strings.Repeat("z", 500_000)
 	for _, body := range []string{
@@ -169,7 +169,7 @@ func TestLongNamesAreNotEchoed(t *testing.T) {
 // TestSlowClients checks that slow clients are disconnected in time and that none
 // keeps others waiting.
 func TestSlowClients(t *testing.T) {
-	t.Chdir(t.TempDir())
+	t.Parallel()
 	server := startServer(t, "--header-timeout=200ms", "--body-timeout=400ms", "--idle-timeout=300ms")
 	idle := make([]net.Conn, 200)
 	for i := range idle {
@@ -203,11 +203,11 @@ func TestSlowClients(t *testing.T) {
 
 // TestRateLimit checks the response of each API above the limit.
 func TestRateLimit(t *testing.T) {
+	t.Parallel()
 	const (
 		graphql = `{"errors":[{"message":"Too many requests. Try again later.","extensions":{"code":"RATE_LIMITED"}}]}`
 		legacy  = `{"detail":"Request was throttled. Expected available in 1000 seconds."}`
 	)
-	t.Chdir(t.TempDir())
 	server := startServer(t, "--rate-limit=0.001", "--rate-burst=1", "--trusted-proxies=127.0.0.0/8")
 	for i, c := range []struct {
 		path, client string
@@ -229,7 +229,7 @@ func TestRateLimit(t *testing.T) {
 
 // TestFailedLogins checks that failed logins of both APIs are counted together.
 func TestFailedLogins(t *testing.T) {
-	t.Chdir(t.TempDir())
+	t.Parallel()
 	server := startServer(t, "--failed-logins=3")
 	good := "Authorization: Token " + server.demoKey()
 	if status, body := server.get("/graphql?query={__typename}", good); status != http.StatusOK {
@@ -251,7 +251,7 @@ func TestFailedLogins(t *testing.T) {
 	if status, body := server.raw("GET /api/portfolios/1/links/4?% HTTP/1.1\r\nHost: h\r\nAuthorization: Token guess\r\n\r\n"); status != http.StatusTooManyRequests {
 		t.Error(status, body)
 	}
-	dbtest.Exec(t, "sqlite:data/portfolio.db", "UPDATE users SET is_admin = true")
+	dbtest.Exec(t, "sqlite:"+server.data+"/portfolio.db", "UPDATE users SET is_admin = true")
 	for { // until the server knows
 		if _, body := server.get("/graphql?query={viewer{isAdmin}}", good); strings.Contains(body, "true") {
 			break
@@ -267,7 +267,7 @@ func TestFailedLogins(t *testing.T) {
 }
 
 func TestCORS(t *testing.T) {
-	t.Chdir(t.TempDir())
+	t.Parallel()
 	server := startServer(t, "--cors-origins=https://app.test")
 	preflight := http.Header{"Origin": {"https://app.test"}, "Access-Control-Request-Method": {"POST"}, "Access-Control-Request-Headers": {"authorization,content-type"}}
 	status, header, body := server.send(http.MethodOptions, "/graphql", preflight, nil)
@@ -293,11 +293,12 @@ func TestCORS(t *testing.T) {
 }
 
 func TestOnlyPersisted(t *testing.T) {
-	t.Chdir(t.TempDir())
-	if err := os.WriteFile("manifest.json", []byte(`{"sha256:1":"{a:__typename}"}`), 0o600); err != nil {
+	t.Parallel()
+	manifest := filepath.Join(t.TempDir(), "manifest.json")
+	if err := os.WriteFile(manifest, []byte(`{"sha256:1":"{a:__typename}"}`), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	server := startServer(t, "--persisted-documents=manifest.json", "--only-persisted")
+	server := startServer(t, "--persisted-documents="+manifest, "--only-persisted")
 	for path, want := range map[string]string{
 		"/graphql?documentId=sha256:1":  `{"data":{"a":"Query"}}`,
 		"/graphql?query={a:__typename}": `{"data":{"a":"Query"}}`,
@@ -312,7 +313,7 @@ func TestOnlyPersisted(t *testing.T) {
 // TestSecurityHeaders checks the headers of every response except those of the
 // legacy endpoint.
 func TestSecurityHeaders(t *testing.T) {
-	t.Chdir(t.TempDir())
+	t.Parallel()
 	server := startServer(t)
 	for path, policy := range map[string]string{
 		"/":                           "default-src 'none'; script-src 'sha256-",

@@ -57,8 +57,9 @@ var auditedMutations = []string{
 // TestAudit checks the record of each mutation, also at a level that hides the
 // request log.
 func TestAudit(t *testing.T) {
+	t.Parallel()
 	golden := graphtest.OpenGolden(t)
-	dbtest.EachURL(t, func(t *testing.T, dsn string) {
+	dbtest.EachLoaded(t, recorded, func(t *testing.T, dsn string) {
 		server, key := startRecorded(t, dsn, "--log-level=error", "--request-timeout=2s")
 		header := http.Header{"Authorization": {"Token " + key}, "Content-Type": {"application/json"}, "X-Request-Id": {"sent"}}
 		for _, mutation := range auditedMutations {
@@ -90,13 +91,14 @@ func TestAudit(t *testing.T) {
 
 // TestAuditOfManyObjects checks that a change of many objects is several records.
 func TestAuditOfManyObjects(t *testing.T) {
-	t.Chdir(t.TempDir())
+	t.Parallel()
 	dsn := dbtest.SQLite(t)
 	key := newKey(t, dsn)
 	dbtest.Exec(t, dsn, "UPDATE users SET is_admin = true")
 	dbtest.Exec(t, dsn, "INSERT INTO portfolios (id, name) VALUES (1, 'large')")
+	exec := dbtest.Session(t, dsn)
 	for i := range 150 {
-		dbtest.Exec(t, dsn, fmt.Sprintf("INSERT INTO portfolio_links (id, portfolio_id, name) VALUES (%d, 1, 'link')", i+1))
+		exec(fmt.Sprintf("INSERT INTO portfolio_links (id, portfolio_id, name) VALUES (%d, 1, 'link')", i+1))
 	}
 	server := startServer(t, "--database-url="+dsn)
 	if _, _, body := server.post(key, `mutation { deletePortfolio(input: {id: 1}) { deletedLinkCount } }`, nil); !strings.Contains(body, "150") {

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io/fs"
 	"maps"
-	"mime/multipart"
 	"net/http"
 	"os"
 	"os/exec"
@@ -24,6 +23,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"portfolio/db/dbtest"
+	"portfolio/test/servertest"
 )
 
 // embeddedState is what a backup has, row by row and file by file.
@@ -120,7 +120,7 @@ func runProcess(args ...string) *exec.Cmd {
 // TestBackup restores the backup of a running server elsewhere.
 func TestBackup(t *testing.T) {
 	t.Chdir(t.TempDir())
-	server := startServer(t)
+	server := startServer(t, "--data-dir=data")
 	key := server.demoKey()
 	if err := os.WriteFile("data/media/orphan.png", nil, 0o600); err != nil {
 		t.Fatal(err)
@@ -228,20 +228,12 @@ type loadClient struct {
 // mutate runs a mutation, with the image as the variable i, and returns the ID in
 // the response.
 func (l *loadClient) mutate(selection string) (id string) {
-	var body bytes.Buffer
-	form := multipart.NewWriter(&body)
-	declared, variables, files := "", "{}", "{}"
-	if strings.Contains(selection, "$i") {
-		declared, variables, files = "($i: Upload!)", `{"i":null}`, `{"0":["variables.i"]}`
+	body, mediaType := servertest.UploadForm("mutation($i: Upload!) { "+selection+" }", l.image)
+	if !strings.Contains(selection, "$i") {
+		text, _ := json.Marshal(map[string]string{"query": "mutation { " + selection + " }"})
+		body, mediaType = bytes.NewBuffer(text), "application/json"
 	}
-	_ = form.WriteField("operations", fmt.Sprintf(`{"query":%q,"variables":%s}`, "mutation"+declared+" { "+selection+" }", variables))
-	_ = form.WriteField("map", files)
-	if declared != "" {
-		file, _ := form.CreateFormFile("0", "image.jpg")
-		_, _ = file.Write(l.image)
-	}
-	_ = form.Close()
-	status, response := l.server.post(l.key, form.FormDataContentType(), &body)
+	status, response := l.server.post(l.key, mediaType, body)
 	if status != http.StatusOK || strings.Contains(response, `"errors"`) {
 		l.t.Errorf("%d %s", status, response)
 	}
@@ -288,16 +280,18 @@ func (l *loadClient) run(changes *changes, images []string, stop chan struct{}) 
 	return clients.Wait
 }
 
-// TestBackupUnderLoad backs up while clients change rows and files.
+// TestBackupUnderLoad backs up while clients change rows and files. The variable TEST_BACKUPS
+// sets how often.
 func TestBackupUnderLoad(t *testing.T) {
-	t.Chdir(t.TempDir())
-	dsn, media := dbtest.SQLite(t), t.TempDir()
+	t.Parallel()
+	count := environmentNumber(t, "TEST_BACKUPS", 2)
+	dsn, media, directory := dbtest.SQLite(t), t.TempDir(), t.TempDir()
 	client := &loadClient{t: t, key: newKey(t, dsn), image: photograph(t, 60, 40)}
 	client.server = startProcess(t, dsn, "file:"+media, t.TempDir())
 	defer client.server.kill(t)
 	dbtest.Exec(t, dsn, "INSERT INTO portfolios (name) VALUES ('first')")
 	var images []string
-	for range 100 {
+	for range 50 {
 		images = append(images, client.mutate("uploadImage(input: {image: $i}) { image { id } }"))
 	}
 	var changes changes
@@ -305,9 +299,9 @@ func TestBackupUnderLoad(t *testing.T) {
 	wait := client.run(&changes, images, stop)
 	type taken struct{ begun, ended int64 }
 	var backups []taken
-	for i := range 5 {
+	for i := range count {
 		begun := changes.clock.Add(1)
-		if output, err := runProcess("backup", "--media-store=file:"+media, fmt.Sprint(i, ".tar")).CombinedOutput(); err != nil {
+		if output, err := runProcess("backup", "--database-url="+dsn, "--media-store=file:"+media, fmt.Sprint(directory, "/", i, ".tar")).CombinedOutput(); err != nil {
 			t.Errorf("%v %s", err, output)
 		}
 		backups = append(backups, taken{begun, changes.clock.Add(1)})
@@ -316,8 +310,9 @@ func TestBackupUnderLoad(t *testing.T) {
 	wait()
 	final := stateOf(t, strings.TrimPrefix(dsn, "sqlite:"), media)
 	for i, backup := range backups {
-		database, restoredMedia := fmt.Sprint(i, "/portfolio.db"), fmt.Sprint(i, "/media")
-		runCommand(t, 0, "restore", "--database-url=sqlite:"+database, "--media-store=file:"+restoredMedia, fmt.Sprint(i, ".tar"))
+		place := fmt.Sprint(directory, "/", i)
+		database, restoredMedia := place+"/portfolio.db", place+"/media"
+		runCommand(t, 0, "restore", "--database-url=sqlite:"+database, "--media-store=file:"+restoredMedia, place+".tar")
 		restored := stateOf(t, database, restoredMedia)
 		checkComplete(t, restored, restoredMedia)
 		checkUnchanged(t, final, restored)
@@ -385,54 +380,57 @@ func checkUnchanged(t *testing.T, final, restored embeddedState) {
 // TestBackupKilled kills a backup. A file that it cannot read to the end keeps it in
 // the middle.
 func TestBackupKilled(t *testing.T) {
-	t.Chdir(t.TempDir())
-	dsn := dbtest.SQLite(t)
-	t.Setenv("DATABASE_URL", dsn)
+	t.Parallel()
+	dsn, directory := dbtest.SQLite(t), t.TempDir()
+	media, archive := directory+"/media", directory+"/backup.tar"
 	for _, name := range []string{"first", "second"} {
 		dbtest.Exec(t, dsn, "INSERT INTO images (type, name, path, size) VALUES ('image', 'x', '"+name+"', 5)")
 	}
-	if err := errors.Join(os.Mkdir("media", 0o755), os.WriteFile("media/first", []byte("first"), 0o600), syscall.Mkfifo("media/second", 0o600)); err != nil {
+	if err := errors.Join(os.Mkdir(media, 0o755), os.WriteFile(media+"/first", []byte("first"), 0o600), syscall.Mkfifo(media+"/second", 0o600)); err != nil {
 		t.Fatal(err)
 	}
-	backup := runProcess("backup", "--media-store=file:media", "backup.tar")
+	backup := runProcess("backup", "--database-url="+dsn, "--media-store=file:"+media, archive)
 	if err := backup.Start(); err != nil {
 		t.Fatal(err)
 	}
 	var left []string
 	for len(left) == 0 {
-		left, _ = filepath.Glob("backup.tar.partial-*/backup.tar")
+		left, _ = filepath.Glob(archive + ".partial-*/backup.tar")
 	}
 	if err := backup.Process.Kill(); err != nil {
 		t.Fatal(err)
 	}
 	_ = backup.Wait()
-	if _, err := os.Stat("backup.tar"); !errors.Is(err, fs.ErrNotExist) {
+	if _, err := os.Stat(archive); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("a killed backup left its file: %v", err)
 	}
-	if err := errors.Join(os.Remove("media/second"), os.WriteFile("media/second", nil, 0o600)); err != nil {
+	if err := errors.Join(os.Remove(media+"/second"), os.WriteFile(media+"/second", nil, 0o600)); err != nil {
 		t.Fatal(err)
 	}
-	runCommand(t, 0, "backup", "--media-store=file:media", "backup.tar")
-	runCommand(t, 0, "restore", "--check", "backup.tar")
+	database(dsn).run(t, 0, "backup", "--media-store=file:"+media, archive)
+	runCommand(t, 0, "restore", "--check", archive)
 }
 
 // TestRestoreKilled kills a restore, which leaves the database and the files that
 // were there.
 func TestRestoreKilled(t *testing.T) {
-	t.Chdir(t.TempDir())
-	makeEmbedded(t, "new", 200)
-	want := stateOf(t, "new/portfolio.db", "new/media")
-	runCommand(t, 0, "backup", "--database-url=sqlite:new/portfolio.db", "--media-store=file:new/media", "backup.tar")
-	makeEmbedded(t, "old", 3)
-	old := stateOf(t, "old/portfolio.db", "old/media")
+	t.Parallel()
+	directory := t.TempDir()
+	archive := directory + "/backup.tar"
+	restored := []string{"restore", "--force", "--database-url=sqlite:" + directory + "/old/portfolio.db", "--media-store=file:" + directory + "/old/media", archive}
+	makeEmbedded(t, directory+"/new", 200)
+	want := stateOf(t, directory+"/new/portfolio.db", directory+"/new/media")
+	database("sqlite:"+directory+"/new/portfolio.db").run(t, 0, "backup", "--media-store=file:"+directory+"/new/media", archive)
+	makeEmbedded(t, directory+"/old", 3)
+	old := stateOf(t, directory+"/old/portfolio.db", directory+"/old/media")
 	killed := 0
 	for _, files := range []int{0, 10, 50, 100} {
-		restore := runProcess("restore", "--force", "--database-url=sqlite:old/portfolio.db", "--media-store=file:old/media", "backup.tar")
+		restore := runProcess(restored...)
 		if err := restore.Start(); err != nil {
 			t.Fatal(err)
 		}
 		for {
-			if staged, err := os.ReadDir("old/media/.restore-staged"); err == nil && len(staged) >= files {
+			if staged, err := os.ReadDir(directory + "/old/media/.restore-staged"); err == nil && len(staged) >= files {
 				break
 			}
 		}
@@ -444,19 +442,19 @@ func TestRestoreKilled(t *testing.T) {
 		} else {
 			old = want // it was faster
 		}
-		if diff := cmp.Diff(old, stateOf(t, "old/portfolio.db", "old/media")); diff != "" {
+		if diff := cmp.Diff(old, stateOf(t, directory+"/old/portfolio.db", directory+"/old/media")); diff != "" {
 			t.Errorf("killed after %d files: %s", files, diff)
 		}
 	}
 	if killed == 0 {
 		t.Error("no restore was killed")
 	}
-	startServer(t, "--database-url=sqlite:old/portfolio.db", "--media-store=file:old/media").stop()
-	runCommand(t, 0, "restore", "--force", "--database-url=sqlite:old/portfolio.db", "--media-store=file:old/media", "backup.tar")
-	if diff := cmp.Diff(want, stateOf(t, "old/portfolio.db", "old/media")); diff != "" {
+	startServer(t, restored[2], restored[3]).stop()
+	runCommand(t, 0, restored...)
+	if diff := cmp.Diff(want, stateOf(t, directory+"/old/portfolio.db", directory+"/old/media")); diff != "" {
 		t.Error(diff)
 	}
-	if left, err := filepath.Glob("old/*/.restore-*"); err != nil || len(left) > 0 {
+	if left, err := filepath.Glob(directory + "/old/*/.restore-*"); err != nil || len(left) > 0 {
 		t.Errorf("left %v, %v", left, err)
 	}
 }
@@ -469,11 +467,13 @@ func makeEmbedded(t *testing.T, directory string, images int) {
 	if err := os.Mkdir(directory+"/media", 0o755); err != nil {
 		t.Fatal(err)
 	}
+	var rows []string
 	for i := range images {
-		name := fmt.Sprint(directory, i, ".png")
-		dbtest.Exec(t, dsn, "INSERT INTO images (type, name, path, size) VALUES ('image', 'x', '"+name+"', 9)")
+		name := fmt.Sprint(filepath.Base(directory), i, ".png")
+		rows = append(rows, "('image', 'x', '"+name+"', 9)")
 		if err := os.WriteFile(filepath.Join(directory, "media", name), []byte(name), 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
+	dbtest.Exec(t, dsn, "INSERT INTO images (type, name, path, size) VALUES "+strings.Join(rows, ", "))
 }

@@ -97,7 +97,8 @@ var cachedChanges = []string{
 
 // TestCacheSeesChanges checks that a change by plain SQL is in the very next response.
 func TestCacheSeesChanges(t *testing.T) {
-	dbtest.EachURL(t, func(t *testing.T, dsn string) {
+	t.Parallel()
+	dbtest.EachLoaded(t, recorded, func(t *testing.T, dsn string) {
 		cached, uncached := startCached(t, dsn)
 		for _, statement := range cachedChanges {
 			before := map[string]string{}
@@ -130,8 +131,9 @@ func TestCacheSeesChanges(t *testing.T) {
 // TestCacheSeesRights checks that a change of permissions or tokens by plain SQL counts for
 // the very next request.
 func TestCacheSeesRights(t *testing.T) {
+	t.Parallel()
 	const query = `{portfolioLink(id:4){name}}`
-	dbtest.EachURL(t, func(t *testing.T, dsn string) {
+	dbtest.EachLoaded(t, recorded, func(t *testing.T, dsn string) {
 		cached, _ := startCached(t, dsn)
 		for _, step := range []struct {
 			statement     string
@@ -175,7 +177,7 @@ type cachedRequest struct {
 
 func (s *testServer) do(c cachedRequest) string {
 	s.t.Helper()
-	request, err := http.NewRequest(c.method, s.url+c.path, strings.NewReader(c.body))
+	request, err := http.NewRequest(c.method, s.URL+c.path, strings.NewReader(c.body))
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -226,13 +228,18 @@ func cachedRequests() (all []cachedRequest) {
 // TestCacheKeepsApart checks that requests which differ in anything that decides the
 // response do not get each other's.
 func TestCacheKeepsApart(t *testing.T) {
-	dbtest.EachURL(t, func(t *testing.T, dsn string) {
+	t.Parallel()
+	dbtest.EachLoaded(t, recorded, func(t *testing.T, dsn string) {
 		cached, uncached := startCached(t, dsn, "--trusted-proxies=127.0.0.1", "--failed-logins=0")
-		hits := cached.hits("responses")
+		hits, requests := cached.hits("responses"), cachedRequests()
+		wants := make([]string, len(requests))
+		for i, request := range requests {
+			wants[i] = uncached.do(request)
+		}
 		for range 3 {
-			for _, request := range cachedRequests() {
-				if got, want := cached.do(request), uncached.do(request); got != want {
-					t.Errorf("%v: %s", request, cmp.Diff(want, got))
+			for i, request := range requests {
+				if got := cached.do(request); got != wants[i] {
+					t.Errorf("%v: %s", request, cmp.Diff(wants[i], got))
 				}
 			}
 		}
@@ -245,6 +252,7 @@ func TestCacheKeepsApart(t *testing.T) {
 // TestReadHeldBack holds the reply to a read back while what it read is changed: it must
 // not be served to a later request.
 func TestReadHeldBack(t *testing.T) {
+	t.Parallel()
 	const graphql, list = `{portfolioLink(id:4){name}}`, `{portfolioLinks(portfolioId:1,first:1){nodes{name}}}`
 	for _, c := range []struct{ name, path, token, read, statement, want string }{
 		{"REST", linkPath, adminToken, "portfolio_links", "UPDATE portfolio_links SET name = 'new' WHERE id = 4", `"name":"new"`},
@@ -254,7 +262,7 @@ func TestReadHeldBack(t *testing.T) {
 		{"viewer", linkPath, staffToken, "tokens", "DELETE FROM user_permissions WHERE user_id = 3", "You do not have permission"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			dsn := dbtest.Postgres(t)
+			dsn := dbtest.LoadedPostgres(t, recorded)
 			line, through := dbtest.NewProxy(t, dsn)
 			server, _ := startRecordedThrough(t, dsn, through, "--admin-addr=127.0.0.1:0", "--change-feed-url="+dsn)
 			server.awaitCache("/api/portfolios/links/10", adminToken)
@@ -311,7 +319,8 @@ const (
 // TestProofHeldBack holds back what proves that a viewer and responses in memory are
 // current, while they change: a request that comes later must not be served by them.
 func TestProofHeldBack(t *testing.T) {
-	dsn := dbtest.Postgres(t)
+	t.Parallel()
+	dsn := dbtest.LoadedPostgres(t, recorded)
 	line, through := dbtest.NewProxy(t, dsn)
 	server, _ := startRecordedThrough(t, dsn, dsn, "--admin-addr=127.0.0.1:0", "--change-feed-url="+through)
 	for _, c := range heldBack {
@@ -354,8 +363,6 @@ func TestProofHeldBack(t *testing.T) {
 // URL.
 func startRecordedThrough(t *testing.T, dsn, through string, args ...string) (server *testServer, key string) {
 	t.Helper()
-	dbtest.LoadFile(t, dsn, projectFile("compat/testdata/fixtures.json"))
-	t.Chdir(t.TempDir())
 	return startServer(t, append([]string{"--database-url=" + through}, args...)...), graphtest.Admin
 }
 
@@ -391,7 +398,8 @@ func query(t *testing.T, dsn, statement string, into any) {
 // TestFeedStalls checks that nothing in memory is trusted while the network of the
 // listener forwards nothing, and that the cache is used again afterwards.
 func TestFeedStalls(t *testing.T) {
-	dsn := dbtest.Postgres(t)
+	t.Parallel()
+	dsn := dbtest.LoadedPostgres(t, recorded)
 	line, through := dbtest.NewProxy(t, dsn)
 	server, _ := startRecordedThrough(t, dsn, dsn, "--admin-addr=127.0.0.1:0", "--change-feed-url="+through)
 	for _, name := range []string{"one", "two"} {
@@ -413,8 +421,9 @@ func TestFeedStalls(t *testing.T) {
 
 // TestCacheReadsOnce checks that concurrent requests for what changed read it once.
 func TestCacheReadsOnce(t *testing.T) {
+	t.Parallel()
 	const requests = 50
-	dsn := dbtest.Postgres(t)
+	dsn := dbtest.LoadedPostgres(t, recorded)
 	line, through := dbtest.NewProxy(t, dsn)
 	server, _ := startRecordedThrough(t, dsn, through, "--admin-addr=127.0.0.1:0", "--change-feed-url="+dsn)
 	for _, path := range []string{linkPath, graphqlPath(`{portfolioLinks(portfolioId:1){nodes{name}}}`)} {
@@ -455,7 +464,8 @@ func (s *testServer) statements() (count int) {
 // TestCachedRequestLog checks that the log tells the same of a response from the cache, but
 // for the statements.
 func TestCachedRequestLog(t *testing.T) {
-	dbtest.EachURL(t, func(t *testing.T, dsn string) {
+	t.Parallel()
+	dbtest.EachLoaded(t, recorded, func(t *testing.T, dsn string) {
 		server, _ := startRecorded(t, dsn, "--admin-addr=127.0.0.1:0", "--log-format=json")
 		server.awaitCache("/api/portfolios/links/10", adminToken)
 		requests := []cachedRequest{

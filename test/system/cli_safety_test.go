@@ -138,7 +138,7 @@ func TestCommands_EscapeForeignText(t *testing.T) {
 
 // TestLogs_EscapeForeignText checks both formats of the log, for requests and other records.
 func TestLogs_EscapeForeignText(t *testing.T) {
-	t.Chdir(t.TempDir())
+	t.Parallel()
 	for _, format := range []string{"json", "text"} {
 		server := startServer(t, "--database-url="+dbtest.EmptySQLite(t), "--log-format="+format)
 		server.get("/%1b%5b31m%c2%9b31m%e2%80%a8%e2%80%ae%7f%9b")
@@ -180,7 +180,7 @@ func TestCommands_NeedExistingDatabase(t *testing.T) {
 	if _, err := os.Stat("data"); err == nil {
 		t.Error("a command created data")
 	}
-	startServer(t).stop()
+	startServer(t, "--data-dir=data").stop()
 	const says = "portfolio: DATABASE_URL is not set: the database is sqlite:data/portfolio.db\n"
 	for _, command := range []string{"migrate", "user create bob", "user list", "token list", "media sweep", "backup x.tar", "restore --force x.tar"} {
 		if _, stderr := runCommand(t, 0, strings.Fields(command)...); strings.Count(stderr, says) != 1 {
@@ -243,7 +243,7 @@ func TestCheck_TriesAddresses(t *testing.T) {
 		want        string
 	}{
 		{"127.0.0.1:0", "127.0.0.1:0", 0, ""},
-		{strings.TrimPrefix(server.url, "http://"), "127.0.0.1:0", 0, ""},
+		{strings.TrimPrefix(server.URL, "http://"), "127.0.0.1:0", 0, ""},
 		{used, "127.0.0.1:0", 0, "warning ADDR: " + used + inUse},
 		{"127.0.0.1:0", used, 0, "warning ADMIN_ADDR: " + used + inUse},
 		{"192.0.2.1:0", "127.0.0.1:0", 1, "failed  ADDR: listen tcp 192.0.2.1:0: bind: cannot assign requested address\n"},
@@ -290,7 +290,7 @@ func TestSQLite_RefusesDanglingLink(t *testing.T) {
 
 // TestAdmin_ChecksHost checks which hosts a request to the admin listener may name.
 func TestAdmin_ChecksHost(t *testing.T) {
-	t.Chdir(t.TempDir())
+	t.Parallel()
 	admin := startServer(t, "--database-url="+dbtest.EmptySQLite(t), "--admin-addr=127.0.0.1:0", "--admin-hosts=metrics.example.org,192.0.2.1,2001:DB8::1").admin()
 	for host, want := range map[string]int{
 		"127.0.0.1": 200, "127.0.0.1:9100": 200, "localhost": 200, "LOCALHOST.:9100": 200, "127.0.0.2": 200, "[::1]:9100": 200, "[::ffff:127.0.0.1]": 200,

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -39,42 +40,42 @@ func insertDocumented(t *testing.T, dsn string) {
 // TestNamedDatabase sets up a database as an operator does: migrations, users,
 // tokens, rows by plain SQL. It gets no demo.
 func TestNamedDatabase(t *testing.T) {
+	t.Parallel()
 	for name, dsn := range map[string]func(testing.TB) string{"sqlite": dbtest.EmptySQLite, "postgres": dbtest.EmptyPostgres} {
 		t.Run(name, func(t *testing.T) {
-			t.Chdir(t.TempDir())
 			dsn := dsn(t)
-			t.Setenv("DATABASE_URL", dsn)
+			on := database(dsn)
 			if name == "postgres" {
-				checkFails(t, "the database's schema is behind: run \"portfolio migrate\" first", "serve", "--addr=127.0.0.1:0")
+				checkFails(t, "the database's schema is behind: run \"portfolio migrate\" first", "serve", "--addr=127.0.0.1:0", on.flag())
 			}
 			for _, want := range []string{"Applied 20261123000000_portfolio.\nApplied 20261124000000_search.\nApplied 20261125000000_editing.\nApplied 20261126000000_feed.\nApplied 20261128000000_moved.\nApplied 20261130000000_change_feed.\nApplied 20261201000000_times.\n", ""} {
-				if stdout, _ := runCommand(t, 0, "migrate"); stdout != want+"The schema is up to date.\n" {
+				if stdout, _ := on.run(t, 0, "migrate"); stdout != want+"The schema is up to date.\n" {
 					t.Errorf("printed %q", stdout)
 				}
 			}
-			runCommand(t, 0, "user", "create", "sara", "--staff", "--permission", "4242", "--permission", "7")
-			checkFails(t, `the user "sara" already exists`, "user", "create", "sara")
-			key, _ := runCommand(t, 0, "token", "create", "sara", "--label", "CI", "--expires", "720h")
+			on.run(t, 0, "user", "create", "sara", "--staff", "--permission", "4242", "--permission", "7")
+			checkFails(t, `the user "sara" already exists`, "user", "create", "sara", on.flag())
+			key, _ := on.run(t, 0, "token", "create", "sara", "--label", "CI", "--expires", "720h")
 			if !regexp.MustCompile(`^[0-9a-f]{40}\n$`).MatchString(key) {
 				t.Errorf("printed %q", key)
 			}
 			authorization := "Authorization: Token " + strings.TrimSpace(key)
 			insertDocumented(t, dsn)
-			server := startServer(t)
-			if strings.Contains(server.output, "curl") {
-				t.Errorf("a demo in %s", server.output)
+			server := startServer(t, on.flag())
+			if strings.Contains(server.Output, "curl") {
+				t.Errorf("a demo in %s", server.Output)
 			}
 			for _, path := range []string{"/api/portfolios/1/links/4", "/api/portfolios/links/4"} {
 				if status, body := server.get(path, authorization); status != http.StatusOK || body != documented {
 					t.Errorf("%s: %d %s", path, status, cmp.Diff(documented, body))
 				}
 			}
-			list, _ := runCommand(t, 0, "token", "list")
+			list, _ := on.run(t, 0, "token", "list")
 			if !regexp.MustCompile(`^ID +USER +CREATED +EXPIRES +LABEL\n1 +sara +\S+Z +\S+Z +CI\n$`).MatchString(list) {
 				t.Errorf("listed %s", list)
 			}
-			runCommand(t, 0, "token", "revoke", "1")
-			checkFails(t, "the token 1 does not exist", "token", "revoke", "1")
+			on.run(t, 0, "token", "revoke", "1")
+			checkFails(t, "the token 1 does not exist", "token", "revoke", "1", on.flag())
 			if code := server.stop(); code != 0 {
 				t.Errorf("exit code %d", code)
 			}
@@ -85,16 +86,15 @@ func TestNamedDatabase(t *testing.T) {
 // TestNewerSchema checks that an older version refuses a database that a newer one
 // has migrated, and that a server which runs already stays ready.
 func TestNewerSchema(t *testing.T) {
+	t.Parallel()
 	const newer = "the database's schema is newer than this version: it has the migration 20270101000000, 20270102000000"
 	dbtest.EachURL(t, func(t *testing.T, dsn string) {
-		t.Chdir(t.TempDir())
-		t.Setenv("DATABASE_URL", dsn)
-		server := startServer(t)
+		server := startServer(t, "--database-url="+dsn)
 		dbtest.Exec(t, dsn, "INSERT INTO bun_migrations (name, group_id) VALUES ('20270102000000', 9), ('20270101000000', 9)")
 		for _, command := range []string{"serve", "serve --migrate", "migrate", "token list"} {
-			checkFails(t, newer, strings.Fields(command)...)
+			checkFails(t, newer, append(strings.Fields(command), "--database-url="+dsn)...)
 		}
-		if stdout, _ := runCommand(t, 1, "check"); !strings.Contains(stdout, "failed  database: "+newer+"\n") {
+		if stdout, _ := database(dsn).run(t, 1, "check"); !strings.Contains(stdout, "failed  database: "+newer+"\n") {
 			t.Errorf("check printed %s", stdout)
 		}
 		if status, body := server.get("/readyz"); status != http.StatusOK {
@@ -104,32 +104,32 @@ func TestNewerSchema(t *testing.T) {
 }
 
 func TestServeMigratesIfAsked(t *testing.T) {
-	t.Chdir(t.TempDir())
-	t.Setenv("DATABASE_URL", dbtest.EmptyPostgres(t))
-	if status, body := startServer(t, "--migrate").get("/readyz"); status != http.StatusOK || body != "ok\n" {
+	t.Parallel()
+	if status, body := startServer(t, "--migrate", "--database-url="+dbtest.EmptyPostgres(t)).get("/readyz"); status != http.StatusOK || body != "ok\n" {
 		t.Errorf("%d %s", status, body)
 	}
 }
 
 // TestTokenImport writes keys short: each letter k stands for 32 characters.
 func TestTokenImport(t *testing.T) {
+	t.Parallel()
 	long := func(text string) string { return strings.ReplaceAll(text, "k", strings.Repeat("k", 32)) }
 	dbtest.EachURL(t, func(t *testing.T, dsn string) {
-		t.Chdir(t.TempDir())
-		t.Setenv("DATABASE_URL", dsn)
-		runCommand(t, 0, "user", "create", "sara", "--admin")
+		on := database(dsn)
+		on.run(t, 0, "user", "create", "sara", "--admin")
 		file := func(content string) string {
-			if err := os.WriteFile("tokens.csv", []byte(long(content)), 0o600); err != nil {
+			name := filepath.Join(t.TempDir(), "tokens.csv")
+			if err := os.WriteFile(name, []byte(long(content)), 0o600); err != nil {
 				t.Fatal(err)
 			}
-			return "tokens.csv"
+			return name
 		}
 		for _, c := range []struct{ content, want string }{
 			{"", "Imported 0 tokens; 0 were there already.\n"},
 			{"\ufeffk-old,sara\r\n\"k\"\"other\",\"sara\"\n", "Imported 2 tokens; 0 were there already.\n"},
 			{"k-old,sara\nk-new,sara\nk-new,sara\n", "Imported 1 tokens; 2 were there already.\n"},
 		} {
-			if stdout, _ := runCommand(t, 0, "token", "import", file(c.content)); stdout != c.want {
+			if stdout, _ := on.run(t, 0, "token", "import", file(c.content)); stdout != c.want {
 				t.Errorf("%q: printed %q", c.content, stdout)
 			}
 		}
@@ -146,13 +146,13 @@ func TestTokenImport(t *testing.T) {
 			"k-fine,sara\nshort,sara\n":       "line 2: the key has fewer than 32 characters",
 			strings.Repeat("é", 31) + ",sara": "line 1: the key has fewer than 32 characters",
 		} {
-			_, stderr := runCommand(t, 1, "token", "import", file(content))
+			_, stderr := on.run(t, 1, "token", "import", file(content))
 			if stderr != "portfolio: "+want+"; nothing was imported\n" {
 				t.Errorf("%q: said %q", content, stderr)
 			}
 		}
-		runCommand(t, 1, "token", "import", "no such file")
-		server := startServer(t)
+		on.run(t, 1, "token", "import", "no such file")
+		server := startServer(t, on.flag())
 		for key, want := range map[string]int{"k-old": 404, `k"other`: 404, "k-new": 404, "k-fine": 401} {
 			if status, body := server.get("/api/portfolios/1/links/4", "Authorization: Token "+long(key)); status != want {
 				t.Errorf("%s: %d %s", key, status, body)
@@ -209,6 +209,7 @@ var userCommands = []struct {
 }
 
 func TestUsers(t *testing.T) {
+	t.Parallel()
 	spaces := regexp.MustCompile(` {2,}`)
 	replace := func(text string) string {
 		text = regexp.MustCompile(`\b\d{4}-\S+Z\b`).ReplaceAllString(text, "CREATED")
@@ -216,13 +217,12 @@ func TestUsers(t *testing.T) {
 		return spaces.ReplaceAllString(text, "  ") // the width of a time is another than that of its name
 	}
 	dbtest.EachURL(t, func(t *testing.T, dsn string) {
-		t.Setenv("DATABASE_URL", dsn)
 		for _, c := range userCommands {
 			code := 0
 			if strings.HasPrefix(c.want, "portfolio: ") {
 				code = 1
 			}
-			stdout, stderr := runCommand(t, code, strings.Split(c.args, "|")...)
+			stdout, stderr := database(dsn).run(t, code, strings.Split(c.args, "|")...)
 			stderr = regexp.MustCompile(`(?m)^\{.*"msg":"audit".*\n`).ReplaceAllString(stderr, "")
 			if diff := cmp.Diff(spaces.ReplaceAllString(c.want, "  "), replace(stdout+stderr)); diff != "" {
 				t.Errorf("%q: %s", c.args, diff)

@@ -78,6 +78,7 @@ func subscriptionsWith(n int, payload string) []string {
 // TestConnections_KeepLittle checks that the server keeps little memory for each connection,
 // even if its client has sent as much as it may.
 func TestConnections_KeepLittle(t *testing.T) {
+	t.Parallel()
 	// Other work of the server takes or frees about a megabyte between two readings.
 	const connections, perConnection, perSubscription = 48, 40 << 10, 2 << 10 // bytes
 	junk, manyFields := strings.Repeat("x", 60_000), http.Header{}
@@ -110,8 +111,7 @@ func TestConnections_KeepLittle(t *testing.T) {
 		"variables of an event stream": {open: eventsWith("", http.Header{}, `{`+name+`,"variables":{"a":"`+megabyte+`"}}`), subscriptions: 1},
 		"headers of an event stream":   {open: eventsWith("", http.Header{"X-Junk": {junk}}, `{`+name+`}`), subscriptions: 1},
 	}
-	dbtest.EachURL(t, func(t *testing.T, dsn string) {
-		dbtest.LoadFile(t, dsn, projectFile("compat/testdata/fixtures.json"))
+	dbtest.EachLoaded(t, recorded, func(t *testing.T, dsn string) {
 		server := startProcess(t, dsn, "file:"+t.TempDir(), t.TempDir(), "ADMIN_ADDR=127.0.0.1:0", "LOG_LEVEL=error")
 		defer server.kill(t)
 		const key = "be995b582c8bf952546d3819251020d1ad1b2eb1"
@@ -137,7 +137,7 @@ func keptByConnections(t *testing.T, server *process, key string, want float64, 
 	defer awaitClosed(t, server)
 	clients, leave := context.WithCancel(ctx)
 	defer leave()
-	if err := open(clients, server.url, key, -1); err != nil { // what all share
+	if err := open(clients, server.URL, key, -1); err != nil { // what all share
 		t.Fatal(err)
 	}
 	var before, during figures
@@ -145,7 +145,7 @@ func keptByConnections(t *testing.T, server *process, key string, want float64, 
 		before.read(t, server)
 	}
 	for i := range n {
-		if err := open(clients, server.url, key, i); err != nil {
+		if err := open(clients, server.URL, key, i); err != nil {
 			t.Fatal(err)
 		}
 	}

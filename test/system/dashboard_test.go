@@ -76,7 +76,8 @@ var (
 // TestDashboardNames checks that the metrics and labels in the queries exist, on
 // each database.
 func TestDashboardNames(t *testing.T) {
-	dbtest.EachURL(t, func(t *testing.T, dsn string) {
+	t.Parallel()
+	dbtest.EachLoaded(t, recorded, func(t *testing.T, dsn string) {
 		server, _ := startLoaded(t, dsn)
 		labels := map[string][]string{} // by name of a metric
 		for name, family := range server.scrape() {
@@ -118,16 +119,17 @@ func labelsOf(family *dto.MetricFamily) []string {
 // TestDashboard runs each query of the dashboard in Prometheus, which scrapes a
 // server on each database while requests are sent.
 func TestDashboard(t *testing.T) {
+	t.Parallel()
 	if _, err := exec.LookPath("prometheus"); err != nil && os.Getenv("CI") == "" {
 		t.Skip("the dashboard is not tested: install prometheus (Debian: apt-get install prometheus)")
 	}
 	var servers []*testServer
 	var targets []string
 	var key string
-	for _, dsn := range []string{dbtest.SQLite(t), dbtest.Postgres(t)} {
+	for _, dsn := range []string{dbtest.LoadedSQLite(t, recorded), dbtest.LoadedPostgres(t, recorded)} {
 		var server *testServer
 		server, key = startLoaded(t, dsn)
-		servers, targets = append(servers, server), append(targets, strings.TrimPrefix(server.adminURL(), "http://"))
+		servers, targets = append(servers, server), append(targets, strings.TrimPrefix(server.Admin, "http://"))
 	}
 	prometheus := startPrometheus(t, targets)
 	missing := readDashboard(t)

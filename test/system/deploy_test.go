@@ -27,6 +27,7 @@ func needProgram(t *testing.T, name, debianPackage string) {
 // TestProxyTimeouts checks that proxies wait longer than the server works, and
 // accept all files that a request can contain.
 func TestProxyTimeouts(t *testing.T) {
+	t.Parallel()
 	config, _ := runCommand(t, 0, "config")
 	setting := func(name string) string {
 		_, rest, _ := strings.Cut("\n"+config, "\n"+name+"=")

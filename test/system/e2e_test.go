@@ -24,7 +24,7 @@ func TestClients(t *testing.T) {
 	built := t.Run("build", func(t *testing.T) {
 		t.Chdir(t.TempDir())
 		npm(t, "test/e2e", "lint")
-		npm(t, "test/e2e", "build", "API_URL="+startServer(t).url)
+		npm(t, "test/e2e", "build", "API_URL="+startServer(t).URL)
 	})
 	if !built {
 		return
@@ -38,14 +38,14 @@ func TestClients(t *testing.T) {
 		server := startServer(t)
 		persisted := startServer(t, "--only-persisted", "--persisted-documents="+projectFile("test/e2e/src/gql"))
 		live, control := startControlled(t, dsn, "--persisted-documents="+projectFile("test/e2e/src/gql"))
-		npm(t, "test/e2e", "test", "API_URL="+server.url, "PERSISTED_URL="+persisted.url, "API_TOKEN="+staff, "ADMIN_TOKEN="+strings.TrimSpace(admin),
+		npm(t, "test/e2e", "test", "API_URL="+server.URL, "PERSISTED_URL="+persisted.URL, "API_TOKEN="+staff, "ADMIN_TOKEN="+strings.TrimSpace(admin),
 			"LIVE_URL="+live, "CONTROL_URL="+control)
 		loadForeignURLs(t, dsn)
-		npm(t, "examples/gallery", "test", "PORTFOLIO_URL="+server.url, "PORTFOLIO_TOKEN="+staff, "FOREIGN_PORTFOLIO=Foreign")
+		npm(t, "examples/gallery", "test", "PORTFOLIO_URL="+server.URL, "PORTFOLIO_TOKEN="+staff, "FOREIGN_PORTFOLIO=Foreign")
 	})
 	t.Run("playground", func(t *testing.T) {
 		t.Chdir(t.TempDir())
-		npm(t, "test/e2e", "playground", "API_URL="+startServer(t).url)
+		npm(t, "test/e2e", "playground", "API_URL="+startServer(t).URL)
 	})
 }
 
@@ -63,7 +63,7 @@ func loadForeignURLs(t *testing.T, dsn string) {
 func startControlled(t *testing.T, dsn string, args ...string) (url, control string) {
 	t.Helper()
 	server := startServer(t, args...)
-	url = server.url
+	url = server.URL
 	mux := http.NewServeMux()
 	read := func(r *http.Request) string {
 		statement, err := io.ReadAll(r.Body)

@@ -49,13 +49,13 @@ func checkPrivate(t *testing.T, directory string) (names []string) {
 // TestFiles_ArePrivate runs each command that may create data before any other has, with
 // the umasks that keep most and least from others.
 func TestFiles_ArePrivate(t *testing.T) {
+	t.Parallel()
 	image := filepath.Join(t.TempDir(), "image.jpg")
 	if err := os.WriteFile(image, photograph(t, 30, 20), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	makeBackup(t, image, "backup.tar")
-	archive, _ := filepath.Abs("backup.tar")
-	checkPrivate(t, ".")
+	archive := makeBackup(t, image)
+	checkPrivate(t, filepath.Dir(archive))
 	for _, umask := range []string{"000", "022", "077"} {
 		for _, c := range []struct{ args, made string }{
 			{"check", "data/media"},
@@ -94,14 +94,15 @@ func runAfter(t *testing.T, directory, shell string, args ...string) {
 	}
 }
 
-// makeBackup makes a backup of a database with an image, in a new directory.
-func makeBackup(t *testing.T, image, name string) {
+// makeBackup makes a backup of a database with an image, and returns its path. Its directory is
+// new, and has the database as well.
+func makeBackup(t *testing.T, image string) (archive string) {
 	t.Helper()
-	t.Chdir(t.TempDir())
-	t.Setenv("DATABASE_URL", "sqlite:source/portfolio.db")
-	runCommand(t, 0, "images", "create", "--media-store=file:source/media", image)
-	runCommand(t, 0, "backup", "--media-store=file:source/media", name)
-	t.Setenv("DATABASE_URL", "")
+	directory := t.TempDir()
+	archive, source, store := directory+"/backup.tar", database("sqlite:"+directory+"/source/portfolio.db"), "--media-store=file:"+directory+"/source/media"
+	source.run(t, 0, "images", "create", store, image)
+	source.run(t, 0, "backup", store, archive)
+	return archive
 }
 
 // TestFiles_ArePrivateWhileServed checks the logs of the database, which exist as long as
@@ -109,7 +110,7 @@ func makeBackup(t *testing.T, image, name string) {
 func TestFiles_ArePrivateWhileServed(t *testing.T) {
 	t.Chdir(t.TempDir())
 	previous := syscall.Umask(0)
-	server := startServer(t)
+	server := startServer(t, "--data-dir=data")
 	status, body := server.upload(server.demoKey(), photograph(t, 30, 20))
 	syscall.Umask(previous)
 	if status != http.StatusOK {
@@ -169,14 +170,15 @@ func runAs(t *testing.T, program, directory string, args ...string) (output stri
 // TestRoot_GivesFilesToOwnerOfDirectory checks that the server, which is another user, can
 // use what commands of root have created.
 func TestRoot_GivesFilesToOwnerOfDirectory(t *testing.T) {
+	t.Parallel()
 	needRoot(t)
 	image := filepath.Join(t.TempDir(), "image.jpg")
 	if err := os.WriteFile(image, photograph(t, 30, 20), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	makeBackup(t, image, "backup.tar")
+	archive := makeBackup(t, image)
 	for name, args := range map[string][]string{
-		"restore": {"restore", "backup.tar"}, "images create": {"images", "create", image}, "user create": {"user", "create", "sara"},
+		"restore": {"restore", archive}, "images create": {"images", "create", image}, "user create": {"user", "create", "sara"},
 		"check": {"check"}, "restore over": nil,
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -189,7 +191,7 @@ func TestRoot_GivesFilesToOwnerOfDirectory(t *testing.T) {
 				if output, err := runAs(t, program, directory, "images", "create", program); err == nil { // not an image
 					t.Error(output)
 				}
-				args = []string{"restore", "--force", "backup.tar"}
+				args = []string{"restore", "--force", archive}
 			}
 			runCommand(t, 0, append(args, place...)...)
 			checkOwner(t, directory)
@@ -226,6 +228,7 @@ func checkOwner(t *testing.T, directory string) {
 // TestCheck_FindsForeignOwners checks that files which the server cannot use are reported
 // with their owner, also where only uploads would fail.
 func TestCheck_FindsForeignOwners(t *testing.T) {
+	t.Parallel()
 	needRoot(t)
 	for name, c := range map[string]struct {
 		foreign string // that belongs to root
@@ -277,6 +280,7 @@ func TestCheck_FindsForeignOwners(t *testing.T) {
 // TestRestore_RefusesForeignDirectory checks that a restore which could not move a directory
 // away, such as lost+found of a disk, changes nothing.
 func TestRestore_RefusesForeignDirectory(t *testing.T) {
+	t.Parallel()
 	needRoot(t)
 	directory, program := ownedDirectory(t)
 	for _, args := range [][]string{{"user", "create", "sara"}, {"check"}, {"backup", "backup.tar"}} {

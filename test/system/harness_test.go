@@ -8,25 +8,27 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"os"
 	"path/filepath"
 	"regexp"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
 	"testing"
 
-	"portfolio/db/dbtest"
 	"portfolio/internal/cli"
+	"portfolio/test/servertest"
 )
 
 // testServer is the server as the program runs it, in this process.
 type testServer struct {
-	t      *testing.T
-	url    string
-	output string // what it printed at the start
-	logs   *logBuffer
-	stop   func() int
+	t *testing.T
+	servertest.Ready
+	data string // its data directory, unless the arguments name another
+	logs *logBuffer
+	stop func() int
 }
 
 // logBuffer collects standard error, which many goroutines write to.
@@ -48,31 +50,23 @@ func (l *logBuffer) String() string {
 }
 
 // startServer serves until the test ends or stop is called, which returns the
-// exit code.
+// exit code. The data directory is new unless the arguments name another.
 func startServer(t *testing.T, args ...string) *testServer {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	read, write := io.Pipe()
-	s, exited := &testServer{t: t, logs: &logBuffer{}}, make(chan int, 1)
+	s, exited := &testServer{t: t, data: filepath.Join(t.TempDir(), "data"), logs: &logBuffer{}}, make(chan int, 1)
 	go func() {
-		exited <- run(ctx, append([]string{"serve", "--addr=127.0.0.1:0"}, args...), write, s.logs)
+		exited <- run(ctx, append([]string{"serve", "--addr=127.0.0.1:0", "--data-dir=" + s.data}, args...), write, s.logs)
 		_ = write.Close()
 	}()
 	s.stop = sync.OnceValue(func() int { cancel(); return <-exited })
 	t.Cleanup(func() { s.stop() })
-	lines := bufio.NewScanner(read)
-	for lines.Scan() {
-		s.output += lines.Text() + "\n"
-		if found := regexp.MustCompile(`GraphQL: +(\S+)/graphql`).FindStringSubmatch(lines.Text()); found != nil {
-			s.url = found[1]
-		}
-		if strings.HasPrefix(lines.Text(), "Ready.") {
-			go func() { _, _ = io.Copy(io.Discard, read) }()
-			return s
-		}
+	var err error
+	if s.Ready, err = servertest.AwaitReady(read); err != nil {
+		t.Fatalf("exit code %d: %v%s", s.stop(), err, s.logs)
 	}
-	t.Fatalf("exit code %d: %s%s", s.stop(), s.output, s.logs)
-	return nil
+	return s
 }
 
 // get sends a GET request and returns the status and the body, in which the URL
@@ -85,13 +79,13 @@ func (s *testServer) get(path string, fields ...string) (int, string) {
 		header.Set(name, value)
 	}
 	status, _, body := s.send(http.MethodGet, path, header, nil)
-	return status, strings.ReplaceAll(body, s.url, "HOST")
+	return status, strings.ReplaceAll(body, s.URL, "HOST")
 }
 
 // send sends a request and returns the status, the header and the body.
 func (s *testServer) send(method, target string, header http.Header, body io.Reader) (int, http.Header, string) {
 	s.t.Helper()
-	request, err := http.NewRequest(method, s.url+target, body)
+	request, err := http.NewRequest(method, s.URL+target, body)
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -124,12 +118,15 @@ func (s *testServer) post(key, query string, variables any) (int, http.Header, s
 
 // upload uploads an image.
 func (s *testServer) upload(key string, image []byte) (int, string) {
-	return (&process{url: s.url}).upload(key, image)
+	s.t.Helper()
+	form, mediaType := servertest.UploadForm(servertest.UploadMutation, image)
+	status, _, body := s.send(http.MethodPost, "/graphql", http.Header{"Authorization": {"Token " + key}, "Content-Type": {mediaType}}, form)
+	return status, body
 }
 
 func (s *testServer) dial() net.Conn {
 	s.t.Helper()
-	connection, err := net.Dial("tcp", strings.TrimPrefix(s.url, "http://"))
+	connection, err := net.Dial("tcp", strings.TrimPrefix(s.URL, "http://"))
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -160,9 +157,9 @@ func (s *testServer) raw(head string) (int, string) {
 // demoKey returns the key of the demo.
 func (s *testServer) demoKey() string {
 	s.t.Helper()
-	found := regexp.MustCompile(`Token (\w+)'`).FindStringSubmatch(s.output)
+	found := regexp.MustCompile(`Token (\w+)'`).FindStringSubmatch(s.Output)
 	if found == nil {
-		s.t.Fatalf("no token in %q", s.output)
+		s.t.Fatalf("no token in %q", s.Output)
 	}
 	return found[1]
 }
@@ -171,13 +168,14 @@ func (s *testServer) demoKey() string {
 // an admin.
 func startRecorded(t *testing.T, dsn string, args ...string) (server *testServer, key string) {
 	t.Helper()
-	t.Chdir(t.TempDir())
-	dbtest.LoadFile(t, dsn, projectFile("compat/testdata/fixtures.json"))
 	return startServer(t, append([]string{"--database-url=" + dsn}, args...)...), "be995b582c8bf952546d3819251020d1ad1b2eb1"
 }
 
 // projectDirectory is the root of the project.
 var projectDirectory, _ = filepath.Abs("../..")
+
+// recorded is the file with the recorded rows.
+var recorded = projectFile("compat/testdata/fixtures.json")
 
 // projectFile returns the path of a file of the project.
 func projectFile(name string) string { return filepath.Join(projectDirectory, name) }
@@ -187,8 +185,19 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	return cli.Run(ctx, args, cli.Output{Stdout: stdout, Stderr: stderr})
 }
 
+// database is the URL of a database on which commands are run.
+type database string
+
+func (d database) flag() string { return "--database-url=" + string(d) }
+
+// run runs a command on the database and returns its output.
+func (d database) run(t testing.TB, wantCode int, args ...string) (stdout, stderr string) {
+	t.Helper()
+	return runCommand(t, wantCode, append(slices.Clip(args), d.flag())...)
+}
+
 // runCommand runs a command line and returns its output.
-func runCommand(t *testing.T, wantCode int, args ...string) (stdout, stderr string) {
+func runCommand(t testing.TB, wantCode int, args ...string) (stdout, stderr string) {
 	t.Helper()
 	var out, errs bytes.Buffer
 	if code := run(t.Context(), args, &out, &errs); code != wantCode {
@@ -204,6 +213,21 @@ func allocated(do func()) uint64 {
 	do()
 	runtime.ReadMemStats(&after)
 	return after.TotalAlloc - before.TotalAlloc
+}
+
+// environmentNumber returns the number in a variable of the environment, or a default, with
+// which a test takes less time.
+func environmentNumber(t *testing.T, name string, fallback int) int {
+	t.Helper()
+	value := os.Getenv(name)
+	if value == "" {
+		return fallback
+	}
+	number, err := strconv.Atoi(value)
+	if err != nil {
+		t.Fatalf("%s: %v", name, err)
+	}
+	return number
 }
 
 // repeatNumbered repeats a text n times, with # replaced by the number.

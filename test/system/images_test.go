@@ -20,19 +20,17 @@ import (
 	"portfolio/internal/storage/storagetest"
 )
 
-var kills = map[string]int{"sqlite": 50, "postgres": 10}
-
 // TestKilled kills the server while images are uploaded and deleted, at a random
 // number of files. No row may be without its files, and garbage collection finds
-// what else is left.
+// what else is left. The variable TEST_KILLS sets how often.
 func TestKilled(t *testing.T) {
-	image := photograph(t, 300, 200)
+	t.Parallel()
+	image, kills := photograph(t, 300, 200), environmentNumber(t, "TEST_KILLS", 12)
 	dbtest.EachURL(t, func(t *testing.T, dsn string) {
-		scheme, _, _ := strings.Cut(dsn, ":")
 		location, spool, key := "file:"+t.TempDir(), t.TempDir(), newKey(t, dsn)
 		store := storagetest.Open(t, location)
 		stored := 0
-		for range kills[scheme] {
+		for range kills {
 			server := startProcess(t, dsn, location, spool)
 			killDuringUploads(t, server, store, key, image)
 			rows, files := rowsOf(t, dsn), storagetest.Keys(t, store)
@@ -44,7 +42,7 @@ func TestKilled(t *testing.T) {
 			}
 		}
 		left := storagetest.Keys(t, store)
-		runCommand(t, 0, "media", "sweep", "--media-store="+location, "--delete", "--grace=0s")
+		database(dsn).run(t, 0, "media", "sweep", "--media-store="+location, "--delete", "--grace=0s")
 		if diff := cmp.Diff(rowsOf(t, dsn), storagetest.Keys(t, store)); diff != "" {
 			t.Error(diff)
 		}
@@ -115,8 +113,8 @@ func rowsOf(t testing.TB, dsn string) []string {
 // TestSweep checks that orphaned files and rows are found, and deleted on
 // request.
 func TestSweep(t *testing.T) {
+	t.Parallel()
 	dbtest.EachURL(t, func(t *testing.T, dsn string) {
-		t.Setenv("DATABASE_URL", dsn)
 		directory := t.TempDir()
 		for _, key := range []string{"kept.png", "kept_64.png", "old.png", "a/.new-1", "young.png", "thumbnail_of_lost.png"} {
 			file := filepath.Join(directory, key)
@@ -152,7 +150,7 @@ func TestSweep(t *testing.T) {
 			{[]string{"--delete", "--grace=0s"}, "file without a row: young.png\n"},
 			{[]string{"--delete", "--grace=0s"}, ""},
 		} {
-			output, _ := runCommand(t, 0, append([]string{"media", "sweep", "--media-store=file:" + directory}, c.args...)...)
+			output, _ := database(dsn).run(t, 0, append([]string{"media", "sweep", "--media-store=file:" + directory}, c.args...)...)
 			if diff := cmp.Diff(c.want, output); diff != "" {
 				t.Errorf("%v: %s", c.args, diff)
 			}
@@ -160,7 +158,7 @@ func TestSweep(t *testing.T) {
 		if diff := cmp.Diff([]string{"/kept.png", "kept_64.png"}, rowsOf(t, dsn)); diff != "" {
 			t.Error(diff)
 		}
-		_, stderr := runCommand(t, 1, "media", "sweep", "--delete", "--media-store=file:"+t.TempDir())
+		_, stderr := database(dsn).run(t, 1, "media", "sweep", "--delete", "--media-store=file:"+t.TempDir())
 		if want := "portfolio: MEDIA_STORE: there is no file at all, so this is not the store of these rows\n"; stderr != want {
 			t.Errorf("another store: %q", stderr)
 		}
@@ -169,12 +167,12 @@ func TestSweep(t *testing.T) {
 
 // TestImagesCreate imports files, some of them twice.
 func TestImagesCreate(t *testing.T) {
+	t.Parallel()
 	dbtest.EachURL(t, func(t *testing.T, dsn string) {
-		t.Setenv("DATABASE_URL", dsn)
-		t.Chdir(t.TempDir())
+		directory := t.TempDir()
 		var files []string
 		for i := range 8 {
-			name := fmt.Sprintf("image %d.jpg", i)
+			name := filepath.Join(directory, fmt.Sprintf("image %d.jpg", i))
 			content := photograph(t, 30+i, 20)
 			if i == 7 {
 				content = photograph(t, 30, 20) // the first again
@@ -184,15 +182,17 @@ func TestImagesCreate(t *testing.T) {
 			}
 			files = append(files, name)
 		}
-		if err := os.WriteFile("page.jpg", []byte("<html>"), 0o600); err != nil {
+		page, none := filepath.Join(directory, "page.jpg"), filepath.Join(directory, "none.jpg")
+		if err := os.WriteFile(page, []byte("<html>"), 0o600); err != nil {
 			t.Fatal(err)
 		}
 		create := func(code int, files ...string) (lines []string, stderr string) {
-			stdout, stderr := runCommand(t, code, append([]string{"images", "create", "--media-store=file:media"}, files...)...)
+			stdout, stderr := database(dsn).run(t, code, append([]string{"images", "create", "--media-store=file:" + directory + "/media"}, files...)...)
+			stdout, stderr = strings.ReplaceAll(stdout, directory+"/", ""), strings.ReplaceAll(stderr, directory+"/", "")
 			stdout = regexp.MustCompile(`\t\d+\tcore_media/\d{4}/\d\d/\d\d/(.*)_[A-Z2-7]{7}\.`).ReplaceAllString(stdout, "\tID\tDIRECTORY/$1.")
 			return slices.Collect(strings.Lines(stdout)), stderr
 		}
-		lines, stderr := create(1, append(files[:3:3], "page.jpg", "none.jpg")...)
+		lines, stderr := create(1, append(files[:3:3], page, none)...)
 		want := []string{"image 0.jpg\tID\tDIRECTORY/image_0.jpg\n", "image 1.jpg\tID\tDIRECTORY/image_1.jpg\n", "image 2.jpg\tID\tDIRECTORY/image_2.jpg\n"}
 		if diff := cmp.Diff(want, lines); diff != "" {
 			t.Error(diff)

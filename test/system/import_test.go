@@ -11,8 +11,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime/debug"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -26,13 +26,12 @@ import (
 	"portfolio/internal/legacyimport/legacytest"
 )
 
-// legacyLinks is the number of links of the legacy system, which with the race detector
-// are fewer, as that makes the command slow.
+// legacyLinks is the number of links of the legacy system, which TEST_LINKS sets.
 var legacyLinks = func() int {
-	if build, ok := debug.ReadBuildInfo(); ok && slices.Contains(build.Settings, debug.BuildSetting{Key: "-race", Value: "true"}) {
-		return 1200
+	if number, err := strconv.Atoi(os.Getenv("TEST_LINKS")); err == nil {
+		return number
 	}
-	return 2000
+	return 800
 }()
 
 // TestImportLegacy moves a real legacy system. Meanwhile the command is killed, the
@@ -250,7 +249,7 @@ func (m *moving) checkResponses() {
 		m.t.Fatal(err)
 	}
 	server := startServer(m.t, "--database-url="+m.dsn, "--media-store=file:"+m.store)
-	stdout, _ := runCommand(m.t, 0, "import", "compare", "--rate=0", "--token="+key, m.old.URL, server.url, log)
+	stdout, _ := runCommand(m.t, 0, "import", "compare", "--rate=0", "--token="+key, m.old.URL, server.URL, log)
 	if diff := cmp.Diff(fmt.Sprintf("%d responses are equal.\n", len(paths)), stdout); diff != "" || m.last > legacyLinks && len(paths) != legacyLinks {
 		m.t.Errorf("%d links: %s", len(paths), diff)
 	}

@@ -5,7 +5,6 @@ import (
 	"io"
 	"math/rand/v2"
 	"net/http"
-	"os"
 	"regexp"
 	"slices"
 	"strconv"
@@ -24,14 +23,9 @@ import (
 // the sessions that listen are terminated all the while. The variable TEST_COMMITS sets the
 // number of commits.
 func TestLinearizable(t *testing.T) {
-	commits := 2000
-	if value := os.Getenv("TEST_COMMITS"); value != "" {
-		var err error
-		if commits, err = strconv.Atoi(value); err != nil {
-			t.Fatal(err)
-		}
-	}
-	dbtest.EachURL(t, func(t *testing.T, dsn string) {
+	t.Parallel()
+	commits := environmentNumber(t, "TEST_COMMITS", 800)
+	dbtest.EachLoaded(t, recorded, func(t *testing.T, dsn string) {
 		r := startRegisters(t, dsn)
 		var writers, readers sync.WaitGroup
 		for i, commit := range r.writers() {
@@ -87,18 +81,16 @@ type registers struct {
 
 func startRegisters(t *testing.T, dsn string) *registers {
 	t.Helper()
-	dbtest.LoadFile(t, dsn, projectFile("compat/testdata/fixtures.json"))
 	r := &registers{t: t, postgres: strings.HasPrefix(dsn, "postgres"), exec: dbtest.Session(t, dsn), written: make(chan struct{}, readsOfWrite), client: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: readerCount + writerCount}}}
 	r.exec(fmt.Sprintf("INSERT INTO portfolios (id, name) VALUES (%d, 'registers')", firstLink))
 	for i := range r.links {
 		r.exec(fmt.Sprintf("INSERT INTO images (id, type, name, path, size) VALUES (%d, 'image', 'i', '', 0)", firstLink+i))
 		r.exec(fmt.Sprintf("INSERT INTO portfolio_links (id, portfolio_id, image_id, name, description) VALUES (%d, %d, %[1]d, 'l', '0')", firstLink+i, firstLink))
 	}
-	t.Chdir(t.TempDir())
 	r.local = startServer(t, "--database-url="+dsn, "--admin-addr=127.0.0.1:0", "--log-level=error")
 	other := startProcess(t, dsn, "file:"+t.TempDir(), t.TempDir(), "LOG_LEVEL=error")
 	t.Cleanup(func() { r.client.CloseIdleConnections(); other.kill(t) })
-	r.servers = [2]string{r.local.url, other.url}
+	r.servers = [2]string{r.local.URL, other.URL}
 	return r
 }
 

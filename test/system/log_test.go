@@ -28,8 +28,9 @@ func requestLines(logs string) string {
 // TestRequestLog checks the whole line of each request: neither variables nor
 // tokens, bodies or query strings are in it.
 func TestRequestLog(t *testing.T) {
+	t.Parallel()
 	golden := graphtest.OpenGolden(t)
-	dbtest.EachURL(t, func(t *testing.T, dsn string) {
+	dbtest.EachLoaded(t, recorded, func(t *testing.T, dsn string) {
 		server, key := startRecorded(t, dsn)
 		token := http.Header{"Authorization": {"Token " + key}}
 		json := http.Header{"Authorization": {"Token " + key}, "Content-Type": {"application/json"}}
@@ -73,7 +74,7 @@ func TestRequestLog(t *testing.T) {
 // TestLogFormat checks LOG_FORMAT, and that levels above info silence the request
 // log.
 func TestLogFormat(t *testing.T) {
-	t.Chdir(t.TempDir())
+	t.Parallel()
 	dsn := dbtest.EmptySQLite(t)
 	for _, c := range []struct{ args, want string }{
 		{"--log-format=text", `level=INFO msg=request api=other method=GET path=/none status=404 code=NOT_FOUND duration_ms=0 bytes=90 statements=0 client=127.0.0.1 request_id=sent`},

@@ -15,7 +15,7 @@ import (
 // TestPlaygroundExamples runs the examples of the playground with the token that
 // the page shows.
 func TestPlaygroundExamples(t *testing.T) {
-	t.Chdir(t.TempDir())
+	t.Parallel()
 	server := startServer(t)
 	_, page := server.get("/", "Accept: text/html")
 	found := regexp.MustCompile(`<script id="config" type="application/json">(.*)</script>`).FindStringSubmatch(page)
@@ -34,10 +34,10 @@ func TestPlaygroundExamples(t *testing.T) {
 	}
 	for _, example := range config.Examples {
 		if strings.Contains(example.Query, "\nsubscription ") {
-			checkFirstEvent(t, server.url+config.Endpoint, config.Token, example.Query, example.Variables)
+			checkFirstEvent(t, server, config.Endpoint, config.Token, example.Query, example.Variables)
 			continue
 		}
-		form, contentType := exampleForm(t, example.Query, example.Variables)
+		form, contentType := exampleForm(t, server.data, example.Query, example.Variables)
 		header := http.Header{"Authorization": {"Token " + config.Token}, "Content-Type": {contentType}}
 		status, _, body := server.send(http.MethodPost, config.Endpoint, header, form)
 		if status != http.StatusOK || !strings.HasPrefix(body, `{"data":{`) {
@@ -47,10 +47,10 @@ func TestPlaygroundExamples(t *testing.T) {
 }
 
 // checkFirstEvent subscribes, and checks the first event.
-func checkFirstEvent(t *testing.T, endpoint, token, query, variables string) {
+func checkFirstEvent(t *testing.T, server *testServer, endpoint, token, query, variables string) {
 	t.Helper()
-	form, contentType := exampleForm(t, query, variables)
-	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, endpoint, form)
+	form, contentType := exampleForm(t, server.data, query, variables)
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, server.URL+endpoint, form)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -68,8 +68,8 @@ func checkFirstEvent(t *testing.T, endpoint, token, query, variables string) {
 }
 
 // exampleForm returns the body of a request and its type. A variable of type
-// Upload gets an image of the demo.
-func exampleForm(t *testing.T, query, variables string) (body *bytes.Buffer, contentType string) {
+// Upload gets an image of the demo, whose data directory is data.
+func exampleForm(t *testing.T, data, query, variables string) (body *bytes.Buffer, contentType string) {
 	t.Helper()
 	upload := regexp.MustCompile(`\$(\w+): Upload`).FindStringSubmatch(query)
 	if upload != nil {
@@ -84,7 +84,7 @@ func exampleForm(t *testing.T, query, variables string) (body *bytes.Buffer, con
 	if upload == nil {
 		return bytes.NewBuffer(operations), "application/json"
 	}
-	image, err := os.ReadFile("data/media/core_media/2025/12/02/technology.png")
+	image, err := os.ReadFile(data + "/media/core_media/2025/12/02/technology.png")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -101,7 +101,7 @@ func exampleForm(t *testing.T, query, variables string) (body *bytes.Buffer, con
 // TestPlaygroundHeaders checks the headers that all responses of the playground
 // have.
 func TestPlaygroundHeaders(t *testing.T) {
-	t.Chdir(t.TempDir())
+	t.Parallel()
 	server := startServer(t)
 	for path, policy := range map[string]string{
 		"/":                   "default-src 'none'; script-src 'sha256-",

@@ -1,7 +1,6 @@
 package system
 
 import (
-	"bufio"
 	"bytes"
 	"fmt"
 	"image"
@@ -9,7 +8,6 @@ import (
 	"image/jpeg"
 	"io"
 	"math/rand/v2"
-	"mime/multipart"
 	"net/http"
 	"os"
 	"os/exec"
@@ -22,13 +20,14 @@ import (
 	"time"
 
 	"portfolio/db/dbtest"
+	"portfolio/test/servertest"
 )
 
 // process is a server in its own process.
 type process struct {
 	*exec.Cmd
-	url   string
-	admin string // of its admin listener, if it has one
+	servertest.Ready
+	logs *logBuffer
 }
 
 func startProcess(t testing.TB, dsn, store, spool string, settings ...string) *process {
@@ -37,7 +36,8 @@ func startProcess(t testing.TB, dsn, store, spool string, settings ...string) *p
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &process{Cmd: exec.Command(binary, "serve", "--addr=127.0.0.1:0", "--media-store="+store)}
+	p := &process{Cmd: exec.Command(binary, "serve", "--addr=127.0.0.1:0", "--media-store="+store), logs: &logBuffer{}}
+	p.Stderr = p.logs
 	p.Env = append(append(os.Environ(), "TEST_RUN_PROGRAM=1", "DATABASE_URL="+dsn, "TMPDIR="+spool), settings...)
 	p.startServer(t)
 	return p
@@ -53,19 +53,9 @@ func (p *process) startServer(t testing.TB) {
 	if err := p.Start(); err != nil {
 		t.Fatal(err)
 	}
-	lines := bufio.NewScanner(output)
-	for lines.Scan() {
-		if found := regexp.MustCompile(`GraphQL: +(\S+)/graphql`).FindStringSubmatch(lines.Text()); found != nil {
-			p.url = found[1]
-		}
-		if found := regexp.MustCompile(`Metrics: +(\S+)/metrics`).FindStringSubmatch(lines.Text()); found != nil {
-			p.admin = found[1]
-		}
-		if strings.HasPrefix(lines.Text(), "Ready.") {
-			return
-		}
+	if p.Ready, err = servertest.AwaitReady(output); err != nil {
+		t.Fatal(err)
 	}
-	t.Fatal("the server did not start")
 }
 
 // kill ends the process without notice.
@@ -79,19 +69,13 @@ func (p *process) kill(t testing.TB) {
 
 // upload uploads an image. The status is 0 if there is no response.
 func (p *process) upload(key string, image []byte) (int, string) {
-	var body bytes.Buffer
-	form := multipart.NewWriter(&body)
-	_ = form.WriteField("operations", `{"query":"mutation($i: Upload!) { uploadImage(input: {image: $i}) { image { id } } }","variables":{"i":null}}`)
-	_ = form.WriteField("map", `{"0":["variables.i"]}`)
-	file, _ := form.CreateFormFile("0", "image.jpg")
-	_, _ = file.Write(image)
-	_ = form.Close()
-	return p.post(key, form.FormDataContentType(), &body)
+	form, mediaType := servertest.UploadForm(servertest.UploadMutation, image)
+	return p.post(key, mediaType, form)
 }
 
 // post sends a GraphQL request. The status is 0 if there is no response.
 func (p *process) post(key, contentType string, body io.Reader) (int, string) {
-	request, _ := http.NewRequest(http.MethodPost, p.url+"/graphql", body)
+	request, _ := http.NewRequest(http.MethodPost, p.URL+"/graphql", body)
 	request.Header.Set("Content-Type", contentType)
 	request.Header.Set("Authorization", "Token "+key)
 	response, err := http.DefaultClient.Do(request)
@@ -124,15 +108,9 @@ func photograph(t testing.TB, width, height int) []byte {
 // newKey creates a staff user and returns the key of a token.
 func newKey(t testing.TB, dsn string) string {
 	t.Helper()
-	t.Setenv("DATABASE_URL", dsn)
-	var stdout, stderr bytes.Buffer
-	for _, args := range [][]string{{"user", "create", "staff", "--staff", "--permission=4242"}, {"token", "create", "staff"}} {
-		stdout.Reset()
-		if code := run(t.Context(), args, &stdout, &stderr); code != 0 {
-			t.Fatal(stderr.String())
-		}
-	}
-	return strings.TrimSpace(stdout.String())
+	database(dsn).run(t, 0, "user", "create", "staff", "--staff", "--permission=4242")
+	key, _ := database(dsn).run(t, 0, "token", "create", "staff")
+	return strings.TrimSpace(key)
 }
 
 // BenchmarkUploads measures 40 concurrent uploads of a 12-megapixel JPEG, which
@@ -167,7 +145,7 @@ func BenchmarkUploads(b *testing.B) {
 			}
 			clients.Wait()
 		}()
-		waits = append(waits, read(b, server.url, key, done)...)
+		waits = append(waits, read(b, server.URL, key, done)...)
 	}
 	slices.Sort(waits)
 	b.ReportMetric(float64(waits[len(waits)/2].Microseconds()), "µs/read-p50")

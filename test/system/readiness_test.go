@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"portfolio/db/dbtest"
+	"portfolio/test/servertest"
 )
 
 // await requests a path until the response has a status. The result of a check counts for a
@@ -48,7 +49,8 @@ func poll(t *testing.T, exited <-chan int, logs *logBuffer, try func() bool) {
 // TestReadiness_OfQueriesWithoutMedia checks that a server whose files cannot be written is
 // ready for queries, and logs the cause once when its readiness changes.
 func TestReadiness_OfQueriesWithoutMedia(t *testing.T) {
-	dbtest.EachURL(t, func(t *testing.T, dsn string) {
+	t.Parallel()
+	dbtest.EachLoaded(t, recorded, func(t *testing.T, dsn string) {
 		media := filepath.Join(t.TempDir(), "media")
 		server, key := startRecorded(t, dsn, "--media-store=file:"+media)
 		server.await("/readyz", 200)
@@ -79,8 +81,8 @@ func TestReadiness_OfQueriesWithoutMedia(t *testing.T) {
 // TestReadiness_OfQueriesReadOnly checks that a server whose rows cannot be written is ready for
 // queries, and that one without its schema is not.
 func TestReadiness_OfQueriesReadOnly(t *testing.T) {
+	t.Parallel()
 	dsn := dbtest.Postgres(t)
-	t.Chdir(t.TempDir())
 	server := startServer(t, "--database-url="+dsn+"&default_transaction_read_only=on")
 	if body := server.await("/readyz", 503); body != "the database cannot be written\n" {
 		t.Errorf("/readyz: %s", body)
@@ -107,23 +109,23 @@ func TestReadiness_OfQueriesReadOnly(t *testing.T) {
 // TestServe_WaitsForDatabase checks that a server whose PostgreSQL cannot be reached is alive
 // and not ready, logs why, and starts when it can.
 func TestServe_WaitsForDatabase(t *testing.T) {
+	t.Parallel()
 	dsn := dbtest.Postgres(t)
 	line, through := dbtest.NewProxy(t, dsn)
 	line.Disconnect()
-	t.Chdir(t.TempDir())
 	free, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	_ = free.Close()
-	server := &testServer{t: t, url: "http://" + free.Addr().String(), logs: &logBuffer{}}
+	server := &testServer{t: t, Ready: servertest.Ready{URL: "http://" + free.Addr().String()}, logs: &logBuffer{}}
 	ctx, cancel := context.WithCancel(t.Context())
 	exited := make(chan int, 1)
 	go func() {
 		exited <- run(ctx, []string{"serve", "--addr=" + free.Addr().String(), "--database-url=" + through}, new(logBuffer), server.logs)
 	}()
 	answers := func(path string) (status int) {
-		response, err := http.Get(server.url + path)
+		response, err := http.Get(server.URL + path)
 		if err != nil { // it does not listen, or begins to listen anew
 			return 0
 		}
@@ -163,8 +165,8 @@ func TestServe_WaitsForDatabase(t *testing.T) {
 // TestServe_WaitsUntilItIsStopped checks that a server that waits can be stopped, and that one
 // whose settings are refused does not wait.
 func TestServe_WaitsUntilItIsStopped(t *testing.T) {
+	t.Parallel()
 	dsn := dbtest.Postgres(t)
-	t.Chdir(t.TempDir())
 	ctx, cancel := context.WithCancel(t.Context())
 	logs, exited := &logBuffer{}, make(chan int, 1)
 	go func() {
@@ -185,8 +187,8 @@ func TestServe_WaitsUntilItIsStopped(t *testing.T) {
 // TestServe_ConnectsFeedBeforeItListens checks that a server says that it is ready, and listens,
 // only after the first attempt to connect the change feed.
 func TestServe_ConnectsFeedBeforeItListens(t *testing.T) {
+	t.Parallel()
 	dsn := dbtest.Postgres(t)
-	t.Chdir(t.TempDir())
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -215,9 +217,9 @@ func TestServe_ConnectsFeedBeforeItListens(t *testing.T) {
 // TestServe_StopsWhileItConnects checks that a server which is stopped during an attempt to
 // connect has no error.
 func TestServe_StopsWhileItConnects(t *testing.T) {
+	t.Parallel()
 	for _, attempt := range []string{"first", "later"} {
 		t.Run(attempt, func(t *testing.T) {
-			t.Chdir(t.TempDir())
 			listener, err := net.Listen("tcp", "127.0.0.1:0")
 			if err != nil {
 				t.Fatal(err)
@@ -261,6 +263,7 @@ func TestServe_StopsWhileItConnects(t *testing.T) {
 
 // TestBackupUnit_CleansUp runs the clean-up of the unit on what kills have left.
 func TestBackupUnit_CleansUp(t *testing.T) {
+	t.Parallel()
 	const installed = "/var/lib/portfolio-backups"
 	directory := t.TempDir()
 	ages := map[string]time.Duration{
@@ -311,6 +314,7 @@ func TestBackupUnit_CleansUp(t *testing.T) {
 
 // TestUnit_NeverGivesUp checks that systemd starts the server again without a limit.
 func TestUnit_NeverGivesUp(t *testing.T) {
+	t.Parallel()
 	text := readText(t, "deploy/portfolio.service")
 	unit, _, _ := strings.Cut(text, "[Service]")
 	if !strings.Contains(unit, "\nStartLimitIntervalSec=0\n") || !strings.Contains(text, "\nRestart=always\n") {

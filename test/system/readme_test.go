@@ -1,7 +1,6 @@
 package system
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"io/fs"
@@ -19,6 +18,7 @@ import (
 
 	"portfolio/db/dbtest"
 	"portfolio/internal/legacyimport/legacytest"
+	"portfolio/test/servertest"
 )
 
 // TestMain lets the tests run the program in a separate process: this binary,
@@ -109,6 +109,7 @@ func parseBlocks(text string) []block {
 // TestReadme runs every shell block of README.md and of the guides. Each
 // document gets its own directory, demo server and shell.
 func TestReadme(t *testing.T) {
+	t.Parallel()
 	binary, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
@@ -196,22 +197,17 @@ func startDemo(t *testing.T, binary, directory string) string {
 			t.Error(err)
 		}
 	})
-	url := ""
-	for lines := bufio.NewScanner(stdout); lines.Scan(); {
-		if found := regexp.MustCompile(`GraphQL: +(\S+)/graphql`).FindStringSubmatch(lines.Text()); found != nil {
-			url = found[1]
-		}
-		if strings.HasPrefix(lines.Text(), "Ready.") {
-			return url
-		}
+	ready, err := servertest.AwaitReady(stdout)
+	if err != nil {
+		t.Fatal(err)
 	}
-	t.Fatal("the server did not start")
-	return ""
+	return ready.URL
 }
 
 // TestReadmeCode checks that each block whose fence names a file is in the file,
 // apart from indentation.
 func TestReadmeCode(t *testing.T) {
+	t.Parallel()
 	code := regexp.MustCompile("(?ms)^```\\w+ (\\S+)\n(.*?)^```$")
 	indentation := regexp.MustCompile(`(?m)^[ \t]+`)
 	for name, text := range guides(t) {
@@ -229,6 +225,7 @@ func TestReadmeCode(t *testing.T) {
 
 // TestReadmeLinks checks that each relative link names a file.
 func TestReadmeLinks(t *testing.T) {
+	t.Parallel()
 	link := regexp.MustCompile(`\]\(([^):#]+)[^):]*\)`)
 	for name, text := range guides(t) {
 		for _, found := range link.FindAllStringSubmatch(text, -1) {
@@ -242,6 +239,7 @@ func TestReadmeLinks(t *testing.T) {
 // TestReadmeSettings checks the table of settings in docs/operations.md: the
 // names and defaults are those of the help.
 func TestReadmeSettings(t *testing.T) {
+	t.Parallel()
 	help, _ := runCommand(t, 0, "serve", "--help")
 	rows := map[string]string{} // name to default
 	for _, row := range regexp.MustCompile("(?m)^\\| `([A-Z_]+)` \\| (?:`(.*)`|unset) \\|").FindAllStringSubmatch(guides(t)["docs/operations.md"], -1) {

@@ -53,13 +53,14 @@ const smallPNG = "\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR\x00\x00\x00\x01\x00\x00\x0
 // TestServer_RefusesUserDeletedWhileBodyIsSent checks that a mutation is not executed for a
 // user who was deleted before its body was complete.
 func TestServer_RefusesUserDeletedWhileBodyIsSent(t *testing.T) {
+	t.Parallel()
 	for name, c := range slowMutations {
 		t.Run(name, func(t *testing.T) {
-			dbtest.EachURL(t, func(t *testing.T, dsn string) {
+			dbtest.EachLoaded(t, recorded, func(t *testing.T, dsn string) {
 				server, _ := startRecorded(t, dsn)
 				send := func(before func()) (status int, code string) {
 					t.Helper()
-					request, err := http.NewRequest(http.MethodPost, server.url+"/graphql", &slowBody{parts: slices.Clone(c.parts), before: before})
+					request, err := http.NewRequest(http.MethodPost, server.URL+"/graphql", &slowBody{parts: slices.Clone(c.parts), before: before})
 					if err != nil {
 						t.Fatal(err)
 					}

@@ -12,6 +12,7 @@ import (
 	"net"
 	"net/http"
 	"os/exec"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -28,19 +29,20 @@ const documented = `{"id":4,"name":"دمو پروژه","url":"https://moeinsoft.
 // TestDemo runs the command that the server prints, on the first and on a later
 // start.
 func TestDemo(t *testing.T) {
-	t.Chdir(t.TempDir())
+	t.Parallel()
+	data := "--data-dir=" + filepath.Join(t.TempDir(), "data")
 	for _, name := range []string{"first", "later"} {
 		t.Run(name, func(t *testing.T) {
-			server := startServer(t)
-			line := regexp.MustCompile(`(?m)^Try: +(curl .*)$`).FindStringSubmatch(server.output)
+			server := startServer(t, data)
+			line := regexp.MustCompile(`(?m)^Try: +(curl .*)$`).FindStringSubmatch(server.Output)
 			if line == nil {
-				t.Fatalf("no curl line in %s", server.output)
+				t.Fatalf("no curl line in %s", server.Output)
 			}
 			output, err := exec.Command("sh", "-c", "exec "+strings.Replace(line[1], "curl ", "curl -sS ", 1)).Output()
 			if err != nil {
 				t.Fatal(err)
 			}
-			if diff := cmp.Diff(documented, strings.ReplaceAll(string(output), server.url, "HOST")); diff != "" {
+			if diff := cmp.Diff(documented, strings.ReplaceAll(string(output), server.URL, "HOST")); diff != "" {
 				t.Error(diff)
 			}
 			if _, page := server.get("/", "Accept: text/html"); !strings.Contains(page, "GraphiQL") {
@@ -55,7 +57,7 @@ func TestDemo(t *testing.T) {
 
 // TestDemoIsTrue compares the documented fields with the files.
 func TestDemoIsTrue(t *testing.T) {
-	t.Chdir(t.TempDir())
+	t.Parallel()
 	server := startServer(t)
 	var link struct {
 		ImageData struct {
@@ -94,17 +96,18 @@ func TestDemoIsTrue(t *testing.T) {
 
 // TestDemoKeyIsRevoked checks that the server prints no command that would fail.
 func TestDemoKeyIsRevoked(t *testing.T) {
-	t.Chdir(t.TempDir())
-	startServer(t).stop()
-	runCommand(t, 0, "token", "revoke", "1")
-	if server := startServer(t); strings.Contains(server.output, "curl") {
-		t.Errorf("printed %s", server.output)
+	t.Parallel()
+	data := "--data-dir=" + filepath.Join(t.TempDir(), "data")
+	startServer(t, data).stop()
+	runCommand(t, 0, "token", "revoke", "1", data)
+	if server := startServer(t, data); strings.Contains(server.Output, "curl") {
+		t.Errorf("printed %s", server.Output)
 	}
 }
 
 // TestRoutes requests every path except /graphql.
 func TestRoutes(t *testing.T) {
-	t.Chdir(t.TempDir())
+	t.Parallel()
 	server := startServer(t, "--database-url="+dbtest.EmptySQLite(t))
 	quiet := startServer(t, "--database-url="+dbtest.EmptySQLite(t), "--playground=off", "--introspection=off", "--log-level=debug")
 	for _, c := range []struct {
@@ -143,13 +146,12 @@ func TestRoutes(t *testing.T) {
 // TestRecorded checks that no middleware changes the responses of the legacy
 // endpoint.
 func TestRecorded(t *testing.T) {
-	dbtest.EachURL(t, func(t *testing.T, dsn string) {
-		dbtest.LoadFile(t, dsn, projectFile("compat/testdata/fixtures.json"))
+	t.Parallel()
+	dbtest.EachLoaded(t, recorded, func(t *testing.T, dsn string) {
 		cases := compattest.Cases(t, projectFile("compat/testdata/golden.jsonl"))
-		t.Chdir(t.TempDir())
 		server := startServer(t, "--database-url="+dsn)
 		for _, c := range cases {
-			t.Run(c.Name, func(t *testing.T) { compattest.Replay(t, strings.TrimPrefix(server.url, "http://"), c) })
+			t.Run(c.Name, func(t *testing.T) { compattest.Replay(t, strings.TrimPrefix(server.URL, "http://"), c) })
 		}
 	})
 }
@@ -157,8 +159,8 @@ func TestRecorded(t *testing.T) {
 // TestReadyWithoutDatabase checks that a server without its database is healthy
 // but not ready.
 func TestReadyWithoutDatabase(t *testing.T) {
+	t.Parallel()
 	dsn := dbtest.Postgres(t)
-	t.Chdir(t.TempDir())
 	server := startServer(t, "--database-url="+dsn)
 	dbtest.Exec(t, dsn, "DELETE FROM bun_migrations")
 	if status, body := server.get("/readyz"); status != http.StatusServiceUnavailable || body != "the database's schema is behind\n" {
@@ -176,10 +178,9 @@ func TestReadyWithoutDatabase(t *testing.T) {
 // TestDatabaseGoesAway checks the responses while the database is gone, and that
 // the server recovers without a restart.
 func TestDatabaseGoesAway(t *testing.T) {
-	dsn := dbtest.Postgres(t)
-	dbtest.LoadFile(t, dsn, projectFile("compat/testdata/fixtures.json"))
+	t.Parallel()
+	dsn := dbtest.LoadedPostgres(t, recorded)
 	line, through := dbtest.NewProxy(t, dsn)
-	t.Chdir(t.TempDir())
 	server := startServer(t, "--database-url="+through)
 	const (
 		known   = "Authorization: Token be995b582c8bf952546d3819251020d1ad1b2eb1"
@@ -230,7 +231,8 @@ func TestDatabaseGoesAway(t *testing.T) {
 
 // TestReadOnlyDatabase checks the responses while PostgreSQL accepts no changes.
 func TestReadOnlyDatabase(t *testing.T) {
-	dsn := dbtest.Postgres(t)
+	t.Parallel()
+	dsn := dbtest.LoadedPostgres(t, recorded)
 	server, key := startRecorded(t, dsn)
 	const portfolio = `{portfolio(id:1){name updatedAt}}`
 	_, _, before := server.post(key, portfolio, nil)
@@ -255,9 +257,9 @@ func TestReadOnlyDatabase(t *testing.T) {
 
 // TestDrain checks that a request in progress gets its response after SIGTERM.
 func TestDrain(t *testing.T) {
-	t.Chdir(t.TempDir())
+	t.Parallel()
 	server := startServer(t, "--database-url="+dbtest.EmptySQLite(t))
-	connection, err := net.Dial("tcp", strings.TrimPrefix(server.url, "http://"))
+	connection, err := net.Dial("tcp", strings.TrimPrefix(server.URL, "http://"))
 	if err != nil {
 		t.Fatal(err)
 	}

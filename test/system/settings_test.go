@@ -261,12 +261,13 @@ func TestCheck(t *testing.T) {
 // TestBehindProxy checks the URLs of images over both APIs behind a proxy that
 // ends TLS, and that headers of others do not count.
 func TestBehindProxy(t *testing.T) {
+	t.Parallel()
 	const (
 		rest    = "/api/portfolios/1/links/4"
 		graphql = "/graphql?query={portfolioLink(id:4){imageData{url}}}"
 		file    = "/media/core_media/2025/12/02/technology.png"
 	)
-	dbtest.EachURL(t, func(t *testing.T, dsn string) {
+	dbtest.EachLoaded(t, recorded, func(t *testing.T, dsn string) {
 		behind, key := startRecorded(t, dsn, "--trusted-proxies=127.0.0.1")
 		direct := startServer(t, "--database-url="+dsn)
 		cdn := startServer(t, "--database-url="+dsn, "--trusted-proxies=127.0.0.1", "--media-url=https://cdn.example/media")

@@ -23,7 +23,7 @@ type client struct {
 
 func (p *process) dial(t *testing.T) client {
 	t.Helper()
-	connection, err := net.Dial("tcp", strings.TrimPrefix(p.url, "http://"))
+	connection, err := net.Dial("tcp", strings.TrimPrefix(p.URL, "http://"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -64,6 +64,7 @@ func (p *process) terminate(t *testing.T) {
 // TestShutdownDelay checks that a server that is told to stop is not ready at once
 // and still serves, and that each response tells the client to connect anew.
 func TestShutdownDelay(t *testing.T) {
+	t.Parallel()
 	server := startProcess(t, dbtest.SQLite(t), "file:"+t.TempDir(), t.TempDir(), "SHUTDOWN_DELAY=1h")
 	idle := server.dial(t)
 	if status, body, closes := idle.get("/readyz"); status != http.StatusOK || closes {
@@ -94,6 +95,7 @@ func TestShutdownDelay(t *testing.T) {
 
 // TestShutdownDelayEnds checks that the server exits after the delay.
 func TestShutdownDelayEnds(t *testing.T) {
+	t.Parallel()
 	server := startProcess(t, dbtest.SQLite(t), "file:"+t.TempDir(), t.TempDir(), "SHUTDOWN_DELAY=10ms")
 	server.terminate(t)
 	if err := server.Wait(); err != nil {
@@ -104,13 +106,14 @@ func TestShutdownDelayEnds(t *testing.T) {
 // TestShutdownLastRequest checks that a client that connected before the server
 // closed its port gets a response.
 func TestShutdownLastRequest(t *testing.T) {
+	t.Parallel()
 	server := startProcess(t, dbtest.SQLite(t), "file:"+t.TempDir(), t.TempDir(), "SHUTDOWN_DELAY=1ms")
 	last := server.dial(t)
 	server.terminate(t)
 	var err error
 	for !errors.Is(err, syscall.ECONNREFUSED) { // before, new clients are ignored
 		var connection net.Conn
-		if connection, err = net.DialTimeout("tcp", strings.TrimPrefix(server.url, "http://"), 10*time.Millisecond); err == nil {
+		if connection, err = net.DialTimeout("tcp", strings.TrimPrefix(server.URL, "http://"), 10*time.Millisecond); err == nil {
 			_ = connection.Close()
 		}
 	}

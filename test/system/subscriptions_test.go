@@ -95,15 +95,16 @@ func openEvents(ctx context.Context, url, key string) (expect func(payload strin
 // TestSubscriptions checks what a whole server does with subscriptions: what it logs and
 // measures, and how it stops.
 func TestSubscriptions(t *testing.T) {
-	dbtest.EachURL(t, func(t *testing.T, dsn string) {
+	t.Parallel()
+	dbtest.EachLoaded(t, recorded, func(t *testing.T, dsn string) {
 		server, key := startRecorded(t, dsn, "--admin-addr=127.0.0.1:0", "--body-timeout=200ms")
 		ctx, cancel := context.WithTimeout(t.Context(), patience)
 		defer cancel()
-		client, err := openWebSocket(ctx, server.url, key)
+		client, err := openWebSocket(ctx, server.URL, key)
 		if err := errors.Join(err, client.subscribe()); err != nil {
 			t.Fatal(err)
 		}
-		expect, err := openEvents(ctx, server.url, key)
+		expect, err := openEvents(ctx, server.URL, key)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -118,7 +119,7 @@ func TestSubscriptions(t *testing.T) {
 			t.Error(err)
 		}
 		checkSubscriptionGauges(t, server, 2)
-		gone, err := openWebSocket(ctx, server.url, key)
+		gone, err := openWebSocket(ctx, server.URL, key)
 		if err := errors.Join(err, gone.send(subscribeMessage), gone.expectNext(event)); err != nil {
 			t.Fatal(err)
 		}
@@ -187,13 +188,14 @@ func checkSubscriptionLog(t *testing.T, logs string) {
 
 // TestSubscriptionsOff checks what clients are told if there are no subscriptions.
 func TestSubscriptionsOff(t *testing.T) {
+	t.Parallel()
 	for setting, want := range map[string]string{
 		"--change-feed=off":     "Subscriptions are off.",
 		"--max-subscriptions=0": "The server has too many subscriptions. Try again later.",
 	} {
 		t.Run(setting, func(t *testing.T) {
-			server, key := startRecorded(t, dbtest.SQLite(t), setting)
-			client, err := openWebSocket(t.Context(), server.url, key)
+			server, key := startRecorded(t, dbtest.LoadedSQLite(t, recorded), setting)
+			client, err := openWebSocket(t.Context(), server.URL, key)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -208,8 +210,9 @@ func TestSubscriptionsOff(t *testing.T) {
 
 // TestSubscriptionRate checks that operations over WebSocket count for the rate limit.
 func TestSubscriptionRate(t *testing.T) {
-	server, key := startRecorded(t, dbtest.SQLite(t), "--rate-limit=0.001", "--rate-burst=2")
-	client, err := openWebSocket(t.Context(), server.url, key)
+	t.Parallel()
+	server, key := startRecorded(t, dbtest.LoadedSQLite(t, recorded), "--rate-limit=0.001", "--rate-burst=2")
+	client, err := openWebSocket(t.Context(), server.URL, key)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -232,11 +235,12 @@ func TestSubscriptionRate(t *testing.T) {
 
 // TestManySubscribers measures how long it takes until many subscribers have one change,
 // and their memory: over WebSocket, as server-sent events, and over WebSocket with a topic
-// of its own for each. Afterwards no goroutine is left.
+// of its own for each. Afterwards no goroutine is left. The variable TEST_SUBSCRIBERS sets how
+// many.
 func TestManySubscribers(t *testing.T) {
-	const subscribers = 1000
-	dbtest.EachURL(t, func(t *testing.T, dsn string) {
-		dbtest.LoadFile(t, dsn, projectFile("compat/testdata/fixtures.json"))
+	t.Parallel()
+	subscribers := environmentNumber(t, "TEST_SUBSCRIBERS", 250)
+	dbtest.EachLoaded(t, recorded, func(t *testing.T, dsn string) {
 		for _, transport := range []string{"WebSocket", "events", "topics"} {
 			t.Run(transport, func(t *testing.T) {
 				dbtest.Exec(t, dsn, "UPDATE portfolio_links SET name = 'دمو پروژه' WHERE id = 4")
@@ -264,7 +268,7 @@ func measureSubscribers(t *testing.T, server *process, transport string, subscri
 		slots <- struct{}{}
 		opening.Go(func() {
 			defer func() { <-slots }()
-			expect, err := openSubscriber(clients, server.url, key, transport, i)
+			expect, err := openSubscriber(clients, server.URL, key, transport, i)
 			if err != nil {
 				t.Error(err)
 				return
@@ -332,7 +336,7 @@ type figures struct{ bytes, goroutines, connections, subscriptions, limit float6
 func (f *figures) read(t *testing.T, server *process) {
 	t.Helper()
 	get := func(path string) string {
-		response, err := http.Get(server.admin + path)
+		response, err := http.Get(server.Admin + path)
 		if err != nil {
 			t.Fatal(err)
 		}

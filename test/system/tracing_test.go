@@ -88,7 +88,7 @@ const sentSpan = "00f067aa0ba902b7"
 // trace of their client.
 func TestTraces(t *testing.T) {
 	golden := graphtest.OpenGolden(t)
-	dbtest.EachURL(t, func(t *testing.T, dsn string) {
+	dbtest.EachLoaded(t, recorded, func(t *testing.T, dsn string) {
 		received := newReceiver(t)
 		server, key := startRecorded(t, dsn)
 		system := "sqlite"
@@ -130,7 +130,7 @@ func TestTraces(t *testing.T) {
 // TestTracesOfUpload checks the spans of the steps of an upload.
 func TestTracesOfUpload(t *testing.T) {
 	received := newReceiver(t)
-	server, key := startRecorded(t, dbtest.SQLite(t))
+	server, key := startRecorded(t, dbtest.LoadedSQLite(t, recorded))
 	if status, body := server.upload(key, photograph(t, 30, 20)); status != http.StatusOK || strings.Contains(body, "errors") {
 		t.Errorf("%d %s", status, body)
 	}
@@ -151,7 +151,6 @@ func TestTracesOfUpload(t *testing.T) {
 
 // TestTracesAreSampled checks which requests the variables and traceparent select.
 func TestTracesAreSampled(t *testing.T) {
-	t.Chdir(t.TempDir())
 	dsn := dbtest.EmptySQLite(t)
 	const sampled, unsampled = "00-00000000000000000000000000000001-00f067aa0ba902b7-01", "00-00000000000000000000000000000001-00f067aa0ba902b7-00"
 	for _, c := range []struct {
@@ -198,7 +197,7 @@ func TestTracesAreSampled(t *testing.T) {
 // TestNoCollector checks that requests are served, and that the server stops, if no
 // collector listens, if it refuses spans, and if it does not respond.
 func TestNoCollector(t *testing.T) {
-	t.Chdir(t.TempDir())
+	t.Parallel()
 	dsn := dbtest.EmptySQLite(t)
 	closed := httptest.NewServer(nil)
 	closed.Close()
@@ -210,13 +209,14 @@ func TestNoCollector(t *testing.T) {
 	defer close(leave)
 	for name, url := range map[string]string{"closed": closed.URL, "refusing": refusing.URL, "hanging": hanging.URL} {
 		t.Run(name, func(t *testing.T) {
-			t.Setenv("OTEL_EXPORTER_OTLP_ENDPOINT", url)
-			server := startServer(t, "--database-url="+dsn)
+			process := startProcess(t, dsn, "file:"+t.TempDir(), t.TempDir(), "OTEL_EXPORTER_OTLP_ENDPOINT="+url)
+			server := &testServer{t: t, Ready: process.Ready}
 			if status, body := server.get("/graphql?query={viewer{id}}"); status != http.StatusOK {
 				t.Errorf("%d %s", status, body)
 			}
-			if code := server.stop(); code != 0 || !strings.Contains(server.logs.String(), `"msg":"spans were not exported"`) {
-				t.Errorf("exit code %d: %s", code, server.logs)
+			process.terminate(t)
+			if err := process.Wait(); err != nil || !strings.Contains(process.logs.String(), `"msg":"spans were not exported"`) {
+				t.Errorf("%v: %s", err, process.logs)
 			}
 		})
 	}
@@ -225,7 +225,6 @@ func TestNoCollector(t *testing.T) {
 // TestTracingRefuses checks that variables which the SDK would ignore end the
 // server.
 func TestTracingRefuses(t *testing.T) {
-	t.Chdir(t.TempDir())
 	dsn := dbtest.EmptySQLite(t)
 	for _, c := range []struct{ name, value, want string }{
 		{"OTEL_EXPORTER_OTLP_ENDPOINT", "127.0.0.1:4318", "must be an http or https URL"},
