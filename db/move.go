@@ -191,39 +191,9 @@ func put[T any](ctx context.Context, tx bun.Tx, created, changed []T, columns ..
 	})
 }
 
-// zeroTime is a time of a row that is Go's zero time, the first second of the year 1,
-// for which Bun stores the current time.
-type zeroTime struct {
-	table, column string
-	id            int64
-}
-
-func zeroTimes(found []zeroTime, table, column string, id int64, time Time) []zeroTime {
-	if time.IsZero() {
-		found = append(found, zeroTime{table, column, id})
-	}
-	return found
-}
-
-func (t MoveTx) setZeroTimes(ctx context.Context, times []zeroTime) error {
-	for _, time := range times {
-		if _, err := t.tx.NewUpdate().Table(time.table).Set("? = ?", bun.Ident(time.column), Time{}).Where("id = ?", time.id).Exec(ctx); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 // PutUsers stores users with their permission codes.
 func (t MoveTx) PutUsers(ctx context.Context, created, changed []*User) error {
-	var zero []zeroTime
-	for _, user := range slices.Concat(created, changed) {
-		zero = zeroTimes(zero, "users", "created_at", user.ID, user.CreatedAt)
-	}
 	if err := put(ctx, t.tx, created, changed, "username", "is_active", "is_staff", "is_admin", "created_at"); err != nil {
-		return err
-	}
-	if err := t.setZeroTimes(ctx, zero); err != nil {
 		return err
 	}
 	var codes []UserPermission
@@ -258,15 +228,7 @@ func (t MoveTx) CreateTokens(ctx context.Context, tokens []*Token) error {
 
 // PutPortfolios stores portfolios.
 func (t MoveTx) PutPortfolios(ctx context.Context, created, changed []*Portfolio) error {
-	var zero []zeroTime
-	for _, portfolio := range slices.Concat(created, changed) {
-		zero = zeroTimes(zero, "portfolios", "created_at", portfolio.ID, portfolio.CreatedAt)
-		zero = zeroTimes(zero, "portfolios", "updated_at", portfolio.ID, portfolio.UpdatedAt)
-	}
-	if err := put(ctx, t.tx, created, changed, "name", "created_at", "updated_at"); err != nil {
-		return err
-	}
-	return t.setZeroTimes(ctx, zero)
+	return put(ctx, t.tx, created, changed, "name", "created_at", "updated_at")
 }
 
 // PutImages stores images with their thumbnails. What is known only of images that
@@ -305,25 +267,16 @@ func (t MoveTx) PutImages(ctx context.Context, created, changed []*Image) error 
 
 // PutLinks stores links. One that moves to another portfolio is at its id there.
 func (t MoveTx) PutLinks(ctx context.Context, created, changed []*PortfolioLink) error {
-	var zero []zeroTime
-	for _, link := range slices.Concat(created, changed) {
-		zero = zeroTimes(zero, "portfolio_links", "created_at", link.ID, link.CreatedAt)
-		zero = zeroTimes(zero, "portfolio_links", "updated_at", link.ID, link.UpdatedAt)
-	}
 	if err := insertAll(ctx, t.tx, created, nil); err != nil {
 		return err
 	}
-	err := insertAll(ctx, t.tx, changed, func(q *bun.InsertQuery) {
+	return insertAll(ctx, t.tx, changed, func(q *bun.InsertQuery) {
 		q.On("CONFLICT (id) DO UPDATE").
 			Set("position = CASE WHEN link.portfolio_id = EXCLUDED.portfolio_id THEN link.position END")
 		for _, column := range []string{"portfolio_id", "image_id", "name", "url", "description", "created_at", "updated_at"} {
 			q.Set("? = EXCLUDED.?", bun.Ident(column), bun.Ident(column))
 		}
 	})
-	if err != nil {
-		return err
-	}
-	return t.setZeroTimes(ctx, zero)
 }
 
 // Existing returns those of the ids that portfolios, images or users have, and prevents

@@ -200,3 +200,41 @@ func firstError(errs ...error) error {
 	}
 	return nil
 }
+
+// TestImport_StoresZeroTimes stores rows of the first second of the year 1, which is Go's
+// zero time.
+func TestImport_StoresZeroTimes(t *testing.T) {
+	t.Parallel()
+	hash := slices.Repeat([]byte{1}, 32)
+	dbtest.Each(t, func(t *testing.T, database *db.DB) {
+		var got []db.Time
+		err := database.Move(t.Context(), func(ctx context.Context, tx db.MoveTx) error {
+			err := firstError(
+				tx.PutUsers(ctx, []*db.User{{ID: 1, Username: "sara"}}, nil),
+				tx.CreateTokens(ctx, []*db.Token{{UserID: 1, KeyHash: hash}}),
+				tx.PutPortfolios(ctx, []*db.Portfolio{{ID: 1}}, nil),
+				tx.PutImages(ctx, []*db.Image{{ID: 1}}, nil),
+				tx.PutLinks(ctx, []*db.PortfolioLink{{ID: 1, PortfolioID: 1}}, nil),
+			)
+			if err != nil {
+				return err
+			}
+			users, usersErr := tx.Users(ctx, []int64{1}, nil)
+			tokens, tokensErr := tx.Tokens(ctx, [][]byte{hash})
+			portfolios, portfoliosErr := tx.Portfolios(ctx, []int64{1})
+			images, imagesErr := tx.Images(ctx, []int64{1})
+			links, linksErr := tx.Links(ctx, []int64{1})
+			if err := firstError(usersErr, tokensErr, portfoliosErr, imagesErr, linksErr); err != nil {
+				return err
+			}
+			got = []db.Time{
+				users[0].CreatedAt, tokens[0].CreatedAt, portfolios[0].CreatedAt, portfolios[0].UpdatedAt,
+				images[0].CreatedAt, links[0].CreatedAt, links[0].UpdatedAt,
+			}
+			return nil
+		})
+		if want := make([]db.Time, 7); err != nil || !slices.Equal(got, want) {
+			t.Errorf("got times %v, %v, want %v", got, err, want)
+		}
+	})
+}
