@@ -96,6 +96,14 @@ type client struct {
 // errRedirect is the error of a redirect that is not followed.
 var errRedirect = errors.New("redirects")
 
+// newLimiter returns a limiter of requests per second. 0 is no limit.
+func newLimiter(perSecond float64) *rate.Limiter {
+	if perSecond > 0 {
+		return rate.NewLimiter(rate.Limit(perSecond), 1)
+	}
+	return rate.NewLimiter(rate.Inf, 1)
+}
+
 // newClient returns a client that follows redirects within an origin only.
 func newClient(origin *url.URL, limiter *rate.Limiter, timeout time.Duration) *client {
 	transport := http.DefaultTransport.(*http.Transport).Clone()

@@ -14,7 +14,6 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
-	"golang.org/x/time/rate"
 
 	"portfolio/compat"
 	"portfolio/internal/printable"
@@ -62,17 +61,13 @@ func requestOfRecord(line string) string {
 // the responses differ, hosts aside. It sends no other request, since each has the token. It
 // ends early, without an error, when ctx is canceled.
 func Compare(ctx context.Context, servers Servers, log io.Reader, to io.Writer) (compared, different int, err error) {
-	limit := rate.Inf
-	if servers.Rate > 0 {
-		limit = rate.Limit(servers.Rate)
-	}
 	header := http.Header{}
 	if servers.Token != "" {
 		header.Set("Authorization", "Token "+servers.Token)
 	}
 	c := &comparison{
-		legacy: newClient(servers.Legacy.base, rate.NewLimiter(limit, 1), servers.Timeout),
-		here:   newClient(servers.Here.base, rate.NewLimiter(limit, 1), servers.Timeout), servers: servers, header: header, to: to,
+		legacy: newClient(servers.Legacy.base, newLimiter(servers.Rate), servers.Timeout),
+		here:   newClient(servers.Here.base, newLimiter(servers.Rate), servers.Timeout), servers: servers, header: header, to: to,
 	}
 	defer c.legacy.close()
 	defer c.here.close()

@@ -125,15 +125,21 @@ func (f *directoryFetcher) open(_ context.Context, path string) (*content, error
 
 const sniffed = 512 // bytes that tell the type of a file
 
-// files moves files into a store.
+// files imports files into a store.
 type files struct {
 	store  storage.Store
-	from   fetcher // nil: files are only looked for
+	legacy fetcher // nil: importAll only checks that the files exist
 	dryRun bool
 }
 
-// moveAll moves the files of images, several concurrently.
-func (f *files) moveAll(ctx context.Context, images []*db.Image) ([]result, error) {
+func (f *files) close() {
+	if f.legacy != nil {
+		f.legacy.close()
+	}
+}
+
+// importAll imports the files of images, several concurrently.
+func (f *files) importAll(ctx context.Context, images []*db.Image) ([]result, error) {
 	var paths []string
 	known := map[string]bool{}
 	add := func(path db.FileKey) {
@@ -153,7 +159,7 @@ func (f *files) moveAll(ctx context.Context, images []*db.Image) ([]result, erro
 	for i, path := range paths {
 		group.Go(func() (err error) {
 			results[i] = result{kind: fileKind, key: path}
-			results[i].outcome, err = f.move(ctx, path)
+			results[i].outcome, err = f.importFile(ctx, path)
 			if stop, ok := errors.AsType[*stopError](err); ok || ctx.Err() != nil || errors.Is(err, storage.ErrUnavailable) {
 				if ok {
 					return stop
@@ -169,21 +175,21 @@ func (f *files) moveAll(ctx context.Context, images []*db.Image) ([]result, erro
 	return results, group.Wait()
 }
 
-// move moves a file unless it is here.
-func (f *files) move(ctx context.Context, key string) (outcome, error) {
+// importFile imports a file unless the store has it.
+func (f *files) importFile(ctx context.Context, key string) (outcome, error) {
 	if !storage.ValidKey(key) {
 		return missing, errors.New("a file cannot have this name here")
 	}
 	if exists, err := f.store.Exists(ctx, key); err != nil || exists {
 		return unchanged, err
 	}
-	if f.from == nil {
+	if f.legacy == nil {
 		return missing, errors.New("it is not here, and --media is not given")
 	}
 	if f.dryRun {
-		return moved, nil
+		return imported, nil
 	}
-	file, err := f.from.open(ctx, key)
+	file, err := f.legacy.open(ctx, key)
 	if err != nil {
 		return missing, err
 	}
@@ -195,11 +201,11 @@ func (f *files) move(ctx context.Context, key string) (outcome, error) {
 		return missing, errors.New("the file is an HTML page")
 	}
 	err = f.store.Create(ctx, key, file, file.size)
-	if errors.Is(err, storage.ErrExists) { // another process moved it
+	if errors.Is(err, storage.ErrExists) { // another process imported it
 		return unchanged, nil
 	}
 	if err != nil {
 		return missing, fmt.Errorf("store the file %s: %w", key, err)
 	}
-	return moved, nil
+	return imported, nil
 }

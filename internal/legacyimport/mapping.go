@@ -126,14 +126,3 @@ func (m Mapping) column(alias, name string) string {
 	dot := strings.LastIndexByte(target, '.')
 	return "(SELECT r." + pgx.Identifier{target[dot+1:]}.Sanitize() + " FROM " + quoteTable(target[:dot]) + " AS r WHERE r.id = " + sql + ")"
 }
-
-// columns returns the SQL of columns of the table t, each with the type that it is read
-// as. Fields are written NAME:TYPE.
-func (m Mapping) columns(table string, fields ...string) string {
-	parts := make([]string, len(fields))
-	for i, field := range fields {
-		name, kind, _ := strings.Cut(field, ":")
-		parts[i] = "CAST(" + m.column("t", table+"."+name) + " AS " + kind + ")"
-	}
-	return strings.Join(parts, ", ")
-}

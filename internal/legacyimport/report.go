@@ -91,7 +91,7 @@ func (r *Report) add(found result) {
 	counts := r.counts(found.kind)
 	state := Differing
 	switch found.outcome {
-	case moved:
+	case imported:
 		counts.Moved++
 		return
 	case unchanged:

@@ -16,14 +16,14 @@ func TestParseMapping(t *testing.T) {
 		t.Fatal(err)
 	}
 	for want, got := range map[string]string{
-		`"old"."links"`:             mapping.table("links"),
-		`t."the ""name"""`:          mapping.column("t", "links.name"),
-		"NULL":                      mapping.column("t", "images.mode"),
-		"'image'":                   mapping.column("t", "images.type"),
-		`"core_media"`:              mapping.table("images"),
-		`CAST(t."id" AS bigint)`:    mapping.columns("images", "id:bigint"),
-		`CAST(NULL AS timestamptz)`: Mapping{}.columns("images", "created_at:timestamptz"),
-		`(SELECT r."path" FROM "files"."file" AS r WHERE r.id = t."file_id")`: mapping.column("t", "images.path"),
+		`"old"."links"`:    mapping.table("links"),
+		`t."the ""name"""`: mapping.column("t", "links.name"),
+		"NULL":             mapping.column("t", "images.mode"),
+		"'image'":          mapping.column("t", "images.type"),
+		`"core_media"`:     mapping.table("images"),
+		`SELECT CAST(t."user_id" AS bigint), CAST(t."code" AS text), CAST(CAST(t."user_id" AS bigint) AS text) FROM "core_userpermission" AS t WHERE `: permissionTable.selectRows(mapping),
+		`SELECT CAST(NULL AS bigint), CAST(NULL AS text), CAST(CAST(NULL AS bigint) AS text) FROM "old" AS t WHERE `:                                   permissionTable.selectRows(Mapping{"permissions": "old"}),
+		`(SELECT r."path" FROM "files"."file" AS r WHERE r.id = t."file_id")`:                                                                          mapping.column("t", "images.path"),
 	} {
 		if got != want {
 			t.Errorf("%s, not %s", got, want)
@@ -69,7 +69,13 @@ func TestRanges(t *testing.T) {
 	}
 	want = append(want, 1<<63-2, 1<<63-1)
 	if !slices.Equal(ids, want) || ranges.count() != int64(len(want)) {
-		t.Errorf("%v, %d", ids, ranges.count())
+		t.Errorf("got IDs %v, %d of them, want %v", ids, ranges.count(), want)
+	}
+	for chunk := range ranges.chunks() {
+		if want := ids[:chunkLinks]; !slices.Equal(chunk, want) {
+			t.Errorf("got the chunk %v, want %v", chunk, want)
+		}
+		break // iterators panic if they continue
 	}
 	for _, text := range []string{"", "0", "-1", "1-", "2-1", "a", "1,", "1 - 2", "9223372036854775808", "1-100000001", "1-9223372036854775807,1-9223372036854775807", "1-5,5"} {
 		if err := ranges.UnmarshalText([]byte(text)); err == nil {

@@ -183,7 +183,7 @@ func (m *moving) stopAt(imageID int) (release func()) {
 func (m *moving) waitForLinks(database *db.DB, count int) {
 	m.t.Helper()
 	for {
-		keys, err := database.MovedKeys(m.t.Context(), db.LinkRow, "", int64(legacyLinks))
+		keys, err := database.ImportedKeys(m.t.Context(), db.LinkRow, "", int64(legacyLinks))
 		if err != nil {
 			m.t.Fatal(err)
 		}

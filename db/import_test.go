@@ -14,8 +14,8 @@ import (
 	"portfolio/db/dbtest"
 )
 
-// TestMove stores rows of the legacy system and changes them.
-func TestMove(t *testing.T) {
+// TestImport_StoresAndChangesRows stores rows of the legacy system, changes and deletes them.
+func TestImport_StoresAndChangesRows(t *testing.T) {
 	t.Parallel()
 	at := func(second int) db.Time {
 		return db.Time{Time: time.Date(2026, 1, 13, 10, 5, second, 296270000, time.UTC)}
@@ -24,30 +24,30 @@ func TestMove(t *testing.T) {
 	const big = 1<<63 - 1
 	dbtest.EachURL(t, func(t *testing.T, dsn string) {
 		database := dbtest.Open(t, dsn)
-		move := func(do func(ctx context.Context, tx db.MoveTx) error) {
+		importRows := func(do func(ctx context.Context, tx db.ImportTx) error) {
 			t.Helper()
-			if err := database.Move(t.Context(), do); err != nil {
+			if err := database.Import(t.Context(), do); err != nil {
 				t.Fatal(err)
 			}
 		}
 		user := &db.User{ID: 7, Username: "sara", IsStaff: true, CreatedAt: at(1), Codes: []int{7, 4242}}
 		image := &db.Image{ID: 6, Type: "image", Name: "n", Path: "a.png", Size: 5, CreatedAt: at(2), Thumbnails: []*db.Thumbnail{{ID: 213, ImageID: 6, Path: "t.png"}}}
 		link := &db.PortfolioLink{ID: 4, PortfolioID: big, ImageID: new(int64(6)), Name: "n", CreatedAt: at(3), UpdatedAt: at(4)}
-		move(func(ctx context.Context, tx db.MoveTx) error {
+		importRows(func(ctx context.Context, tx db.ImportTx) error {
 			return firstError(
 				tx.PutUsers(ctx, []*db.User{user}, nil),
 				tx.CreateTokens(ctx, []*db.Token{{UserID: 7, KeyHash: hash(1), CreatedAt: at(5)}, {UserID: 7, KeyHash: hash(2), CreatedAt: at(5)}}),
 				tx.PutPortfolios(ctx, []*db.Portfolio{{ID: big, Name: "p", CreatedAt: at(1), UpdatedAt: at(2)}}, nil),
 				tx.PutImages(ctx, []*db.Image{image}, nil),
 				tx.PutLinks(ctx, []*db.PortfolioLink{link}, nil),
-				tx.SetMoved(ctx, []db.MovedRow{{Kind: db.LinkRow, Key: "4", Hash: hash(3)}, {Kind: db.ImageRow, Key: "6", Hash: hash(3)}}),
-				tx.SetMoved(ctx, []db.MovedRow{{Kind: db.LinkRow, Key: "4", Hash: hash(4)}}),
+				tx.RecordImported(ctx, []db.ImportedRow{{Kind: db.LinkRow, Key: "4", Hash: hash(3)}, {Kind: db.ImageRow, Key: "6", Hash: hash(3)}}),
+				tx.RecordImported(ctx, []db.ImportedRow{{Kind: db.LinkRow, Key: "4", Hash: hash(4)}}),
 			)
 		})
 		dbtest.Exec(t, dsn, "UPDATE portfolio_links SET position = 0.5")
 		dbtest.Exec(t, dsn, "UPDATE images SET placeholder = 'kept', alt = 'kept'")
 		image = &db.Image{ID: 6, Type: "image", Name: "changed", Path: "a.png", Size: 6, Width: new(8), CreatedAt: at(2), Thumbnails: []*db.Thumbnail{{ID: 214, ImageID: 6, Path: "u.png", Size: new(64)}}}
-		move(func(ctx context.Context, tx db.MoveTx) error {
+		importRows(func(ctx context.Context, tx db.ImportTx) error {
 			user.Codes, user.IsActive = []int{9}, true
 			link.Name = "changed"
 			return firstError(
@@ -56,61 +56,67 @@ func TestMove(t *testing.T) {
 				tx.PutLinks(ctx, nil, []*db.PortfolioLink{link}),
 			)
 		})
-		if diff := cmp.Diff(strings.TrimSpace(moved), movedRows(t, database)); diff != "" {
+		if diff := cmp.Diff(strings.TrimSpace(imported), importedRows(t, database)); diff != "" {
 			t.Error(diff)
 		}
-		move(func(ctx context.Context, tx db.MoveTx) error { // another file, another portfolio
+		importRows(func(ctx context.Context, tx db.ImportTx) error { // another file, another portfolio
 			image.Path, link.PortfolioID = "b.png", 1
 			return firstError(tx.PutPortfolios(ctx, []*db.Portfolio{{ID: 1, UpdatedAt: at(1)}}, nil),
 				tx.PutImages(ctx, nil, []*db.Image{image}), tx.PutLinks(ctx, nil, []*db.PortfolioLink{link}))
 		})
-		checkMovedLink(t, database)
+		checkImportedLink(t, database)
 		if _, err := database.CreatePortfolio(t.Context(), "with another id"); err != nil {
 			t.Error(err)
 		}
-		checkMoveDeletes(t, database)
+		checkImportDeletes(t, database)
 	})
 }
 
-func checkMovedLink(t *testing.T, database *db.DB) {
+func checkImportedLink(t *testing.T, database *db.DB) {
 	t.Helper()
 	stored, err := database.PortfolioLink(t.Context(), nil, 4)
 	if err != nil || stored.StoredPosition != nil || stored.ImageData.Placeholder != nil || stored.ImageData.Alt == nil {
-		t.Errorf("%+v, %v", stored, err)
+		t.Errorf("got link %+v, %v, want neither position nor placeholder, and alt", stored, err)
 	}
 	portfolio, err := database.Portfolio(t.Context(), 1)
 	if err != nil || !portfolio.CreatedAt.IsZero() || portfolio.UpdatedAt.IsZero() {
-		t.Errorf("%+v, %v", portfolio, err)
+		t.Errorf("got portfolio %+v, %v, want only updatedAt", portfolio, err)
 	}
-	first, err := database.MovedKeys(t.Context(), db.LinkRow, "", 10)
-	next, nextErr := database.MovedKeys(t.Context(), db.LinkRow, "4", 10)
+	first, err := database.ImportedKeys(t.Context(), db.LinkRow, "", 10)
+	next, nextErr := database.ImportedKeys(t.Context(), db.LinkRow, "4", 10)
 	if err != nil || nextErr != nil || !slices.Equal(first, []string{"4"}) || next != nil {
-		t.Errorf("%v, %v, %v, %v", first, err, next, nextErr)
+		t.Errorf("got keys %v, %v, then %v, %v, want [4], then none", first, err, next, nextErr)
 	}
 }
 
-const moved = `
+const imported = `
+names map[sara:7]
 user 7 sara true [9]
 token 1
 token 2
 image 6 changed 6 8 kept kept [214 u.png 64]
 link 4 changed 0.5
-moved 4 0404
+imported 4 0404
 owners map[214:6] existing [6]
-left map[]
+forgotten map[]
 `
 
-// movedRows describes all rows.
-func movedRows(t *testing.T, database *db.DB) string {
+// importedRows describes all rows.
+func importedRows(t *testing.T, database *db.DB) string {
 	t.Helper()
 	var text strings.Builder
-	err := database.Move(t.Context(), func(ctx context.Context, tx db.MoveTx) error {
+	err := database.Import(t.Context(), func(ctx context.Context, tx db.ImportTx) error {
 		text.Reset()
-		byName, err := tx.Users(ctx, []int64{1}, []string{"sara"})
+		ids, err := tx.UserIDs(ctx, []string{"sara", "omid"})
 		if err != nil {
 			return err
 		}
-		for _, user := range byName {
+		fmt.Fprintln(&text, "names", ids)
+		users, err := tx.Users(ctx, []int64{1, 7})
+		if err != nil {
+			return err
+		}
+		for _, user := range users {
 			fmt.Fprintln(&text, "user", user.ID, user.Username, user.IsActive, user.Codes)
 		}
 		tokens, err := tx.Tokens(ctx, [][]byte{slices.Repeat([]byte{1}, 32), slices.Repeat([]byte{2}, 32), slices.Repeat([]byte{3}, 32)})
@@ -135,7 +141,7 @@ func movedRows(t *testing.T, database *db.DB) string {
 		for _, link := range links {
 			fmt.Fprintln(&text, "link", link.ID, link.Name, *link.StoredPosition)
 		}
-		return describeMoved(ctx, tx, &text)
+		return describeImported(ctx, tx, &text)
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -143,15 +149,15 @@ func movedRows(t *testing.T, database *db.DB) string {
 	return strings.TrimSpace(text.String())
 }
 
-func describeMoved(ctx context.Context, tx db.MoveTx, text *strings.Builder) error {
-	hashes, err := tx.Moved(ctx, db.LinkRow, []string{"4", "5", "6"})
+func describeImported(ctx context.Context, tx db.ImportTx, text *strings.Builder) error {
+	hashes, err := tx.ImportedHashes(ctx, db.LinkRow, []string{"4", "5", "6"})
 	if err != nil {
 		return err
 	}
 	for key, hash := range hashes {
-		fmt.Fprintf(text, "moved %s %x\n", key, hash[:2])
+		fmt.Fprintf(text, "imported %s %x\n", key, hash[:2])
 	}
-	owners, err := tx.ImagesOfThumbnails(ctx, []int64{213, 214})
+	owners, err := tx.ThumbnailOwners(ctx, []int64{213, 214})
 	if err != nil {
 		return err
 	}
@@ -160,16 +166,16 @@ func describeMoved(ctx context.Context, tx db.MoveTx, text *strings.Builder) err
 		return err
 	}
 	fmt.Fprintln(text, "owners", owners, "existing", existing)
-	if err := tx.ForgetMoved(ctx, db.ImageRow, "6"); err != nil {
+	if err := tx.ForgetImported(ctx, db.ImageRow, "6"); err != nil {
 		return err
 	}
-	left, err := tx.Moved(ctx, db.ImageRow, []string{"6"})
-	fmt.Fprintln(text, "left", left)
+	hashes, err = tx.ImportedHashes(ctx, db.ImageRow, []string{"6"})
+	fmt.Fprintln(text, "forgotten", hashes)
 	return err
 }
 
-// checkMoveDeletes checks that a row is deleted only once nothing needs it.
-func checkMoveDeletes(t *testing.T, database *db.DB) {
+// checkImportDeletes checks that a row is deleted only once nothing needs it.
+func checkImportDeletes(t *testing.T, database *db.DB) {
 	t.Helper()
 	for _, c := range []struct {
 		kind db.RowKind
@@ -181,12 +187,12 @@ func checkMoveDeletes(t *testing.T, database *db.DB) {
 		{db.TokenRow, 2, true}, {db.UserRow, 7, true}, {db.UserRow, 7, false},
 	} {
 		var got bool
-		err := database.Move(t.Context(), func(ctx context.Context, tx db.MoveTx) (err error) {
+		err := database.Import(t.Context(), func(ctx context.Context, tx db.ImportTx) (err error) {
 			got, err = tx.Delete(ctx, c.kind, c.id)
 			return err
 		})
 		if err != nil || got != c.want {
-			t.Errorf("%s %d: deleted %t, %v", c.kind, c.id, got, err)
+			t.Errorf("%s %d: got deleted %t, %v, want %t", c.kind, c.id, got, err, c.want)
 		}
 	}
 }
@@ -208,7 +214,7 @@ func TestImport_StoresZeroTimes(t *testing.T) {
 	hash := slices.Repeat([]byte{1}, 32)
 	dbtest.Each(t, func(t *testing.T, database *db.DB) {
 		var got []db.Time
-		err := database.Move(t.Context(), func(ctx context.Context, tx db.MoveTx) error {
+		err := database.Import(t.Context(), func(ctx context.Context, tx db.ImportTx) error {
 			err := firstError(
 				tx.PutUsers(ctx, []*db.User{{ID: 1, Username: "sara"}}, nil),
 				tx.CreateTokens(ctx, []*db.Token{{UserID: 1, KeyHash: hash}}),
@@ -219,7 +225,7 @@ func TestImport_StoresZeroTimes(t *testing.T) {
 			if err != nil {
 				return err
 			}
-			users, usersErr := tx.Users(ctx, []int64{1}, nil)
+			users, usersErr := tx.Users(ctx, []int64{1})
 			tokens, tokensErr := tx.Tokens(ctx, [][]byte{hash})
 			portfolios, portfoliosErr := tx.Portfolios(ctx, []int64{1})
 			images, imagesErr := tx.Images(ctx, []int64{1})

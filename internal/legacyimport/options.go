@@ -1,0 +1,65 @@
+package legacyimport
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"time"
+)
+
+// Options say what to move, and how.
+type Options struct {
+	Database DatabaseURL // the rows are read from it, if it is set, and otherwise from URL
+	Mapping  Mapping
+
+	URL        ServerURL // the endpoint
+	Token      string    // of the endpoint
+	Portfolios []int64   // if the rows are read from the endpoint
+	Links      Ranges    // too
+
+	Media   Media         // zero: the path /media/ of URL
+	Rate    float64       // requests per second; 0 is no limit
+	Timeout time.Duration // of a response
+	MaxFile int64         // bytes
+
+	DryRun bool // change nothing
+	Force  bool // replace rows that were changed here
+	Delete bool // delete rows that are gone in the legacy system
+}
+
+// Check returns an error unless the options say what to move.
+func (o Options) Check() error {
+	switch {
+	case o.Database.IsZero() && o.URL.IsZero():
+		return errors.New("where is the legacy system? Give --database or --url")
+	case !o.URL.IsZero() && o.Token == "":
+		return errors.New("--url needs --token")
+	case o.URL.IsZero() && o.Token != "":
+		return errors.New("--token needs --url")
+	case o.Database.IsZero() && len(o.Portfolios) == 0:
+		return errors.New("--url needs --portfolio, unless there is --database")
+	case o.Database.IsZero() && o.Links == nil:
+		return errors.New("--url needs --links, unless there is --database")
+	case !o.Database.IsZero() && (o.Links != nil || o.Portfolios != nil):
+		return errors.New("--portfolio and --links are not for --database, which has all links")
+	}
+	return o.checkValues()
+}
+
+func (o Options) checkValues() error {
+	switch {
+	case !(o.Rate >= 0): // also if it is not a number
+		return errors.New("--rate: must not be negative")
+	case o.Timeout <= 0:
+		return errors.New("--timeout: must be positive")
+	case o.MaxFile <= 0:
+		return errors.New("--max-file: must be positive")
+	case slices.ContainsFunc(o.Portfolios, func(id int64) bool { return id < 1 }):
+		return errors.New("--portfolio: must be positive")
+	}
+	if _, err := os.Stat(o.Media.directory); o.Media.directory != "" && err != nil {
+		return fmt.Errorf("--media: %w", err)
+	}
+	return nil
+}
