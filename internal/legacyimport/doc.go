@@ -6,9 +6,9 @@
 //
 //   - this directory
 //   - db/import.go and db/import_test.go
-//   - internal/cli/import.go, and the command import in internal/cli/cli.go
-//   - test/system/import_test.go
+//   - internal/cli/import.go, and the field Import of the commands in internal/cli/cli.go
+//   - test/system/import_test.go, and the lines of other tests that import
 //   - docs/migration.md, and the links to it
 //
-// The table moved_rows, which records the imported rows, stays until a migration drops it.
+// A migration can then drop the table moved_rows, which records imported rows.
 package legacyimport

@@ -19,8 +19,8 @@ import (
 	"portfolio/internal/storage"
 )
 
-// Media is where the files of the legacy system are: a URL or a directory. The zero
-// value is neither.
+// Media is the URL or the directory of the files of the legacy system. The zero value is
+// neither.
 type Media struct {
 	url       ServerURL
 	directory string
@@ -36,7 +36,7 @@ func (m *Media) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// IsZero reports whether there are no files.
+// IsZero reports whether there is neither a URL nor a directory.
 func (m Media) IsZero() bool { return m.url.IsZero() && m.directory == "" }
 
 // base returns the path of the URLs of files.
@@ -123,7 +123,7 @@ func (f *directoryFetcher) open(_ context.Context, path string) (*content, error
 	return &content{Reader: io.LimitReader(file, info.Size()), size: info.Size(), head: head, opened: file}, nil
 }
 
-const sniffed = 512 // bytes that tell the type of a file
+const sniffed = 512 // bytes that determine the type of a file
 
 // files imports files into a store.
 type files struct {
@@ -141,10 +141,10 @@ func (f *files) close() {
 // importAll imports the files of images, several concurrently.
 func (f *files) importAll(ctx context.Context, images []*db.Image) ([]result, error) {
 	var paths []string
-	known := map[string]bool{}
+	seen := map[string]bool{}
 	add := func(path db.FileKey) {
-		if key := storage.Key(string(path)); key != "" && !known[key] {
-			known[key], paths = true, append(paths, key)
+		if key := storage.Key(string(path)); key != "" && !seen[key] {
+			seen[key], paths = true, append(paths, key)
 		}
 	}
 	for _, image := range images {

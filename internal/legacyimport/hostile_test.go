@@ -179,8 +179,8 @@ var hostiles = []hostile{
 	{name: "files redirect for ever", file: func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, r.URL.Path, http.StatusFound) }},
 }
 
-// TestHostile checks the report about servers that misbehave, and what is stored.
-func TestHostile(t *testing.T) {
+// TestImport_ReportsMisbehavingServers checks the report about servers that misbehave, and what is stored.
+func TestImport_ReportsMisbehavingServers(t *testing.T) {
 	t.Parallel()
 	golden := graphtest.OpenGolden(t)
 	reports := make([]string, len(hostiles))
@@ -242,8 +242,8 @@ func (m *target) links() string {
 	return text.String()
 }
 
-// TestManyFailures checks that a run ends if no response can be used.
-func TestManyFailures(t *testing.T) {
+// TestImport_StopsAfterManyFailures checks that a run ends if no response can be used.
+func TestImport_StopsAfterManyFailures(t *testing.T) {
 	t.Parallel()
 	requests := make(chan struct{}, 10_000)
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -261,8 +261,8 @@ func TestManyFailures(t *testing.T) {
 	}
 }
 
-// TestGone checks what happens to a link that an endpoint no longer has.
-func TestGone(t *testing.T) {
+// TestImport_DeletesLinksOnlyOnRequest checks what happens to a link that an endpoint no longer has.
+func TestImport_DeletesLinksOnlyOnRequest(t *testing.T) {
 	t.Parallel()
 	dbtest.Each(t, func(t *testing.T, database *db.DB) {
 		here := true
@@ -295,9 +295,9 @@ func TestGone(t *testing.T) {
 	})
 }
 
-// TestResume checks that a run asks for each link once, and first for those that were
+// TestImport_RequestsEachLinkOnce checks that a run asks for each link once, and first for those that were
 // not moved before.
-func TestResume(t *testing.T) {
+func TestImport_RequestsEachLinkOnce(t *testing.T) {
 	t.Parallel()
 	dbtest.Each(t, func(t *testing.T, database *db.DB) {
 		var (
@@ -322,8 +322,8 @@ func TestResume(t *testing.T) {
 			want  legacyimport.Counts
 			first []string // to be asked for
 		}{
-			{"2-150", legacyimport.Counts{Moved: 149}, nil},
-			{"1-200", legacyimport.Counts{Moved: 51, Unchanged: 149}, []string{"1", "151", "200"}},
+			{"2-150", legacyimport.Counts{Imported: 149}, nil},
+			{"1-200", legacyimport.Counts{Imported: 51, Unchanged: 149}, []string{"1", "151", "200"}},
 			{"1-200", legacyimport.Counts{Unchanged: 200}, nil},
 		} {
 			asked = nil
@@ -331,11 +331,11 @@ func TestResume(t *testing.T) {
 				t.Fatal(err)
 			}
 			report, text := m.run(o)
-			if report.Links != c.want || len(asked) != c.want.Moved+c.want.Unchanged {
+			if report.Links != c.want || len(asked) != c.want.Imported+c.want.Unchanged {
 				t.Errorf("%d requests, %s", len(asked), text)
 			}
 			for _, id := range c.first {
-				if !slices.Contains(asked[:c.want.Moved], id) {
+				if !slices.Contains(asked[:c.want.Imported], id) {
 					t.Errorf("asked for %s late", id)
 				}
 			}
@@ -343,8 +343,8 @@ func TestResume(t *testing.T) {
 	})
 }
 
-// TestDirectory moves files from a directory, from which links lead elsewhere.
-func TestDirectory(t *testing.T) {
+// TestImport_StaysInMediaDirectory moves files from a directory, from which links lead elsewhere.
+func TestImport_StaysInMediaDirectory(t *testing.T) {
 	t.Parallel()
 	server := httptest.NewServer(hostile{edit: []string{`"thumbnails":[`, `"thumbnails":[{"id":1,"f":"http://h/media/a/link.png","size":1},{"id":2,"f":"http://h/media/a/page.png","size":1},` +
 		`{"id":3,"f":"http://h/media/a","size":1},{"id":4,"f":"http://h/media/a/large.png","size":1},{"id":5,"f":"http://h/media/a/empty.png","size":1},`}})
@@ -373,8 +373,8 @@ func TestDirectory(t *testing.T) {
 	graphtest.OpenGolden(t).CheckText(t, "report", problems(text)+"files: "+m.files()+"\n")
 }
 
-// TestLargeFile moves a file that does not fit into memory at once.
-func TestLargeFile(t *testing.T) {
+// TestImport_StoresLargeFiles moves a file that does not fit into memory at once.
+func TestImport_StoresLargeFiles(t *testing.T) {
 	t.Parallel()
 	content := append([]byte(png), bytes.Repeat([]byte("0123456789abcdef"), 1<<16)...)
 	server := httptest.NewServer(hostile{file: func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(content) }})

@@ -89,8 +89,8 @@ func (m *target) files() string {
 	return strings.Join(keys, " ")
 }
 
-// TestRecorded moves the recorded rows, and replays the recorded requests.
-func TestRecorded(t *testing.T) {
+// TestImport_RespondsAsRecorded moves the recorded rows, and replays the recorded requests.
+func TestImport_RespondsAsRecorded(t *testing.T) {
 	t.Parallel()
 	withoutFiles := func(report *legacyimport.Report) string {
 		report.Problems = slices.DeleteFunc(report.Problems, func(problem legacyimport.Problem) bool { return problem.State == legacyimport.Missing })
@@ -207,8 +207,8 @@ var steps = []step{
 		INSERT INTO core_portfoliolink (id, portfolio_id, image_id, name) VALUES (42, 1, 40, 'of a wide image')`},
 }
 
-// TestRules checks what happens to rows that changed on one side or on both.
-func TestRules(t *testing.T) {
+// TestImport_SkipsRowsChangedLocally checks what happens to rows that changed on one side or on both.
+func TestImport_SkipsRowsChangedLocally(t *testing.T) {
 	t.Parallel()
 	golden := graphtest.OpenGolden(t)
 	dbtest.EachURL(t, func(t *testing.T, dsn string) {
@@ -234,8 +234,8 @@ func TestRules(t *testing.T) {
 	})
 }
 
-// TestCanceled checks that a canceled run ends with a report.
-func TestCanceled(t *testing.T) {
+// TestImport_ReportsCancellation checks that a canceled run ends with a report.
+func TestImport_ReportsCancellation(t *testing.T) {
 	t.Parallel()
 	old := legacytest.Tables(t)
 	dbtest.Each(t, func(t *testing.T, database *db.DB) {
@@ -249,9 +249,9 @@ func TestCanceled(t *testing.T) {
 	})
 }
 
-// TestMappedDatabase reads a database with other names, and databases that cannot be
+// TestImport_ReadsMappedTables reads a database with other names, and databases that cannot be
 // read.
-func TestMappedDatabase(t *testing.T) {
+func TestImport_ReadsMappedTables(t *testing.T) {
 	t.Parallel()
 	old := legacytest.Tables(t)
 	for _, statement := range []string{
@@ -303,8 +303,8 @@ func TestMappedDatabase(t *testing.T) {
 	}
 }
 
-// TestNotMapped checks that what a mapping leaves out is not taken for deleted.
-func TestNotMapped(t *testing.T) {
+// TestImport_KeepsRowsOfUnmappedTables checks that what a mapping leaves out is not taken for deleted.
+func TestImport_KeepsRowsOfUnmappedTables(t *testing.T) {
 	t.Parallel()
 	old := legacytest.Documented(t)
 	dbtest.Each(t, func(t *testing.T, database *db.DB) {

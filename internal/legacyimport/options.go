@@ -8,15 +8,15 @@ import (
 	"time"
 )
 
-// Options say what to move, and how.
+// Options select what to import, and how.
 type Options struct {
-	Database DatabaseURL // the rows are read from it, if it is set, and otherwise from URL
+	Database DatabaseURL // source of the rows; zero: URL is the source
 	Mapping  Mapping
 
 	URL        ServerURL // the endpoint
 	Token      string    // of the endpoint
-	Portfolios []int64   // if the rows are read from the endpoint
-	Links      Ranges    // too
+	Portfolios []int64   // if URL is the source
+	Links      Ranges    // if URL is the source
 
 	Media   Media         // zero: the path /media/ of URL
 	Rate    float64       // requests per second; 0 is no limit
@@ -24,11 +24,11 @@ type Options struct {
 	MaxFile int64         // bytes
 
 	DryRun bool // change nothing
-	Force  bool // replace rows that were changed here
-	Delete bool // delete rows that are gone in the legacy system
+	Force  bool // replace rows that were changed locally
+	Delete bool // delete rows that the legacy system has deleted
 }
 
-// Check returns an error unless the options say what to move.
+// Check returns an error unless the options are complete and valid.
 func (o Options) Check() error {
 	switch {
 	case o.Database.IsZero() && o.URL.IsZero():

@@ -27,6 +27,7 @@ type run struct {
 	target   Target
 	options  Options
 	source   source
+	server   *endpoint // that responds for the rows of a database; nil: none
 	files    files
 	verifier *verifier
 	report   *Report
@@ -49,8 +50,7 @@ func Run(ctx context.Context, target Target, options Options, stderr io.Writer, 
 	err := r.open(ctx)
 	if err == nil {
 		err = r.importAll(ctx, stderr, terminal)
-		r.source.close(ctx)
-		r.files.close()
+		r.close(ctx)
 	}
 	r.report.finish(err == nil)
 	return r.report, err
@@ -68,27 +68,27 @@ func (r *run) open(ctx context.Context) error {
 	}
 	r.files = files{r.target.Store, fetcher, o.DryRun}
 	r.verifier = newVerifier(r.target.Database, o.Media.base(), o.DryRun, r.target.Log)
-	var server *endpoint
 	if !o.URL.IsZero() {
 		r.report.Compared = "endpoint"
-		server = &endpoint{
+		r.server = &endpoint{
 			client: newClient(o.URL.base, limiter, o.Timeout), base: o.URL, header: http.Header{"Authorization": {"Token " + o.Token}},
 			media: o.Media.base(), portfolios: o.Portfolios, links: o.Links, database: r.target.Database,
 		}
 	}
 	if o.Database.IsZero() {
-		r.report.Source, r.source = "endpoint", server
+		r.report.Source, r.source, r.server = "endpoint", r.server, nil
 		return nil
 	}
-	rows, err := openDatabase(ctx, o.Database, o.Mapping)
-	if err != nil {
-		return err
+	r.source, err = openDatabase(ctx, o.Database, o.Mapping)
+	return err
+}
+
+func (r *run) close(ctx context.Context) {
+	r.source.close(ctx)
+	r.files.close()
+	if r.server != nil {
+		r.server.close(ctx)
 	}
-	r.source = rows
-	if server != nil {
-		r.source = withResponses{rows, server}
-	}
-	return nil
 }
 
 func (r *run) importAll(ctx context.Context, stderr io.Writer, terminal bool) error {
@@ -119,7 +119,7 @@ func (r *run) importAll(ctx context.Context, stderr io.Writer, terminal bool) er
 }
 
 func (r *run) importBatches(ctx context.Context, batches func(context.Context) iter.Seq2[*batch, error]) error {
-	for b, err := range prefetch(ctx, batches) {
+	for b, err := range r.prefetch(ctx, batches) {
 		if err == nil {
 			err = r.importBatch(ctx, b)
 		}
@@ -262,7 +262,7 @@ func (r *run) deleteMissing(ctx context.Context, k importer) error {
 }
 
 // prefetch iterates over batches. It reads the next batch while the caller uses one.
-func prefetch(ctx context.Context, batches func(context.Context) iter.Seq2[*batch, error]) iter.Seq2[*batch, error] {
+func (r *run) prefetch(ctx context.Context, batches func(context.Context) iter.Seq2[*batch, error]) iter.Seq2[*batch, error] {
 	type item struct {
 		b   *batch
 		err error
@@ -273,6 +273,9 @@ func prefetch(ctx context.Context, batches func(context.Context) iter.Seq2[*batc
 		go func() {
 			defer close(items)
 			for b, err := range batches(ctx) {
+				if err == nil && r.server != nil {
+					err = r.server.addResponses(ctx, b)
+				}
 				select {
 				case items <- item{b, err}:
 				case <-ctx.Done():

@@ -9,8 +9,8 @@ import (
 	"portfolio/internal/legacyimport/legacytest"
 )
 
-// TestSettingsOfLegacyDatabase reads a database whose settings change what texts mean.
-func TestSettingsOfLegacyDatabase(t *testing.T) {
+// TestImport_OverridesDatabaseSettings reads a database whose settings change what texts mean.
+func TestImport_OverridesDatabaseSettings(t *testing.T) {
 	t.Parallel()
 	dsn := legacytest.Tables(t)
 	for _, setting := range []string{"standard_conforming_strings = off", "datestyle = ''German''", "timezone = ''Asia/Tehran''", "bytea_output = ''escape''"} {

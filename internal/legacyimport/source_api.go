@@ -275,44 +275,15 @@ func (e *endpoint) request(ctx context.Context, id linkID) (*response, error) {
 	return response, nil
 }
 
-// withResponses is a source that adds the responses of an endpoint to links.
-type withResponses struct {
-	source
-	endpoint *endpoint
-}
-
-func (w withResponses) close(ctx context.Context) {
-	w.source.close(ctx)
-	w.endpoint.close(ctx)
-}
-
-func (w withResponses) batches(ctx context.Context) iter.Seq2[*batch, error] {
-	return w.addTo(ctx, w.source.batches(ctx))
-}
-
-func (w withResponses) retry(ctx context.Context, links []int64) iter.Seq2[*batch, error] {
-	return w.addTo(ctx, w.source.retry(ctx, links))
-}
-
-func (w withResponses) addTo(ctx context.Context, batches iter.Seq2[*batch, error]) iter.Seq2[*batch, error] {
-	return func(yield func(*batch, error) bool) {
-		for b, err := range batches {
-			if err == nil {
-				err = w.endpoint.each(ctx, len(b.links), func(ctx context.Context, i int) error { return w.add(ctx, b.links[i]) })
-			}
-			if !yield(b, err) || err != nil {
-				return
-			}
+// addResponses requests the responses for the links of a batch. If a request fails, the
+// response is empty.
+func (e *endpoint) addResponses(ctx context.Context, b *batch) error {
+	return e.each(ctx, len(b.links), func(ctx context.Context, i int) error {
+		answer, problem := e.request(ctx, b.links[i].id())
+		if problem != nil {
+			answer = &response{failure: problem.Error()}
 		}
-	}
-}
-
-// add requests the response for a link. If the request fails, the response is empty.
-func (w withResponses) add(ctx context.Context, link *link) error {
-	found, problem := w.endpoint.request(ctx, link.id())
-	if problem != nil {
-		found = &response{failure: problem.Error()}
-	}
-	link.response = found
-	return w.endpoint.failure(ctx, problem)
+		b.links[i].response = answer
+		return e.failure(ctx, problem)
+	})
 }

@@ -19,10 +19,7 @@ import (
 
 // DatabaseURL is the URL of the database of the legacy system. The zero value is no
 // URL.
-type DatabaseURL struct {
-	config *pgx.ConnConfig
-	text   string
-}
+type DatabaseURL struct{ config *pgx.ConnConfig }
 
 // UnmarshalText implements encoding.TextUnmarshaler. No error contains the password.
 func (u *DatabaseURL) UnmarshalText(text []byte) error {
@@ -40,7 +37,7 @@ func (u *DatabaseURL) UnmarshalText(text []byte) error {
 	if err := db.CheckEncoded(string(text), &config.Config); err != nil {
 		return err
 	}
-	*u = DatabaseURL{config, string(text)}
+	u.config = config
 	return nil
 }
 
@@ -49,7 +46,7 @@ func (u DatabaseURL) IsZero() bool { return u.config == nil }
 
 // String returns the URL without its password and parameters.
 func (u DatabaseURL) String() string {
-	if u.config == nil {
+	if u.IsZero() {
 		return ""
 	}
 	return "postgres://" + u.config.Host + "/" + u.config.Database

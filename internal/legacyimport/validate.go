@@ -9,7 +9,7 @@ import (
 	"portfolio/db"
 )
 
-// checks collects what is wrong with the values of a row of the legacy system.
+// checks collects the validation errors of a row of the legacy system.
 type checks []string
 
 func (c *checks) fail(field, reason string) { *c = append(*c, field+": "+reason) }

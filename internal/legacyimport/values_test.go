@@ -9,7 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-func TestParseMapping(t *testing.T) {
+func TestParseMapping_ReportsLines(t *testing.T) {
 	t.Parallel()
 	mapping, err := ParseMapping("# a comment\n\n links = old.links\nlinks.name=the \"name\"\nimages.mode =\nimages.type = 'image'\nimages.path = file_id -> files.file.path\nusers =\n")
 	if err != nil {
@@ -50,7 +50,7 @@ func TestParseMapping(t *testing.T) {
 	}
 }
 
-func TestRanges(t *testing.T) {
+func TestRanges_YieldEachID(t *testing.T) {
 	t.Parallel()
 	var ranges Ranges
 	if err := ranges.UnmarshalText([]byte("7,100-300,9223372036854775806-9223372036854775807")); err != nil {
@@ -84,7 +84,7 @@ func TestRanges(t *testing.T) {
 	}
 }
 
-func TestURLs(t *testing.T) {
+func TestURLs_HidePasswords(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]string{
 		"http://example.org":          "http://example.org",
@@ -130,8 +130,8 @@ func TestURLs(t *testing.T) {
 	}
 }
 
-// TestTimesOfDocuments reads documents with times that are none.
-func TestTimesOfDocuments(t *testing.T) {
+// TestParseLink_ReportsInvalidTimes reads documents with times that are none.
+func TestParseLink_ReportsInvalidTimes(t *testing.T) {
 	t.Parallel()
 	const document = `{"id":1,"name":"n","url":null,"image_data":null,"description":null,"created_at":%s,"updated_at":"2026-01-13T10:05:43Z"}`
 	for text, want := range map[string]string{
@@ -159,7 +159,7 @@ func TestTimesOfDocuments(t *testing.T) {
 	}
 }
 
-func TestDifferences(t *testing.T) {
+func TestDifferences_NamesFields(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
 		legacy, here string
@@ -179,7 +179,7 @@ func TestDifferences(t *testing.T) {
 	}
 }
 
-func TestWithoutHosts(t *testing.T) {
+func TestWithoutHosts_KeepsTexts(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]string{
 		`{"f":"http://a:8000/media/x.png","t":[{"f":"https://b/media/y.png"}]}`: `{"f":"x.png","t":[{"f":"y.png"}]}`,

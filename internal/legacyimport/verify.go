@@ -19,7 +19,7 @@ import (
 	"portfolio/internal/storage"
 )
 
-const requestTimeout = time.Minute // of our own endpoint
+const requestTimeout = time.Minute // of our endpoint
 
 // anyone authenticates every client as an admin.
 type anyone struct{}
@@ -28,7 +28,7 @@ func (anyone) LogIn(context.Context, string) (*auth.Login, error) {
 	return &auth.Login{Viewer: &db.User{IsActive: true, IsAdmin: true}}, nil
 }
 
-// newHandler returns our own endpoint, without authentication.
+// newHandler returns our endpoint without authentication.
 func newHandler(links compat.Links, connections int, log *slog.Logger) http.Handler {
 	return compat.New(links, anyone{}, compat.Options{
 		Admission: admission.New(2*workers, connections, 0, nil), Timeout: requestTimeout, Log: log,
@@ -88,7 +88,7 @@ func (v *verifier) verify(ctx context.Context, links []*link) error {
 	return group.Wait()
 }
 
-// compareResponses returns the differences of two responses, hosts aside.
+// compareResponses returns the differences of two responses. It ignores hosts.
 func compareResponses(legacy, local *response, media mediaBase) []Difference {
 	legacyType, localType := legacy.header.Get("Content-Type"), local.header.Get("Content-Type")
 	switch {

@@ -56,7 +56,7 @@ func TestImportLegacy(t *testing.T) {
 			}
 			old.Change(i)
 			report := m.run("--delete")
-			if i < 2 && (report.Links.Moved == 0 || report.Links.Unchanged == 0 || report.Links.Deleted == 0) {
+			if i < 2 && (report.Links.Imported == 0 || report.Links.Unchanged == 0 || report.Links.Deleted == 0) {
 				t.Errorf("a resumed run: %+v", report.Links)
 			}
 			if i < 2 {
@@ -120,7 +120,7 @@ func (m *moving) runAgain() {
 		part = []string{"--links=1-200,400"}
 	}
 	again := m.run(part...)
-	if again.Links.Moved+again.Images.Moved+again.Portfolios.Moved+again.Users.Moved+again.Tokens.Moved+again.Files.Moved > 0 {
+	if again.Links.Imported+again.Images.Imported+again.Portfolios.Imported+again.Users.Imported+again.Tokens.Imported+again.Files.Imported > 0 {
 		m.t.Errorf("moved again: %+v", again)
 	}
 }
@@ -372,8 +372,8 @@ func TestImportReport(t *testing.T) {
 		}
 		want := legacyimport.Report{
 			Source: "database", Compared: "rows of the database", Started: report.Started, Finished: report.Finished, Complete: true,
-			Users: legacyimport.Counts{Moved: 1}, Tokens: legacyimport.Counts{Moved: 1}, Portfolios: legacyimport.Counts{Moved: 1},
-			Images: legacyimport.Counts{Moved: 1}, Links: legacyimport.Counts{Moved: 1}, Files: legacyimport.Counts{Missing: 5}, Problems: report.Problems,
+			Users: legacyimport.Counts{Imported: 1}, Tokens: legacyimport.Counts{Imported: 1}, Portfolios: legacyimport.Counts{Imported: 1},
+			Images: legacyimport.Counts{Imported: 1}, Links: legacyimport.Counts{Imported: 1}, Files: legacyimport.Counts{Missing: 5}, Problems: report.Problems,
 		}
 		if diff := cmp.Diff(want, report); diff != "" || len(report.Problems) != 5 {
 			t.Error(diff)
