@@ -55,11 +55,11 @@ func (db *DB) Import(ctx context.Context, do func(context.Context, ImportTx) err
 	return db.transaction(ctx, func(ctx context.Context, tx bun.Tx) error { return do(ctx, ImportTx{db, tx}) })
 }
 
-// ImportedKeys returns up to limit keys of imported rows after a key, in ascending order.
-func (db *DB) ImportedKeys(ctx context.Context, kind RowKind, after string, limit int64) ([]string, error) {
+// ImportedKeys returns up to limit keys of imported rows after the cursor, in ascending order.
+func (db *DB) ImportedKeys(ctx context.Context, kind RowKind, cursor string, limit int64) ([]string, error) {
 	var keys []string
 	err := db.read.NewSelect().Model((*ImportedRow)(nil)).Column("key").
-		Where("kind = ? AND ? > ?", kind, bun.Ident("key"), after).Order("key").Limit(limit).Scan(ctx, &keys)
+		Where("kind = ? AND ? > ?", kind, bun.Ident("key"), cursor).Order("key").Limit(limit).Scan(ctx, &keys)
 	return keys, wrap(err)
 }
 
@@ -292,8 +292,8 @@ func (t ImportTx) Existing(ctx context.Context, kind RowKind, ids []int64) ([]in
 
 // Delete deletes a row unless other rows refer to it. It reports whether it did.
 func (t ImportTx) Delete(ctx context.Context, kind RowKind, id int64) (bool, error) {
-	imported, known := importedModels[kind]
-	if !known {
+	imported, exists := importedModels[kind]
+	if !exists {
 		return false, fmt.Errorf("no kind of rows: %s", kind)
 	}
 	query := t.tx.NewDelete().Model(imported.model).Where("id = ?", id)

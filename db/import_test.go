@@ -17,7 +17,7 @@ import (
 // TestImport_StoresAndChangesRows stores rows of the legacy system, changes and deletes them.
 func TestImport_StoresAndChangesRows(t *testing.T) {
 	t.Parallel()
-	at := func(second int) db.Time {
+	timeOf := func(second int) db.Time {
 		return db.Time{Time: time.Date(2026, 1, 13, 10, 5, second, 296270000, time.UTC)}
 	}
 	hash := func(b byte) []byte { return slices.Repeat([]byte{b}, 32) }
@@ -30,14 +30,14 @@ func TestImport_StoresAndChangesRows(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		user := &db.User{ID: 7, Username: "sara", IsStaff: true, CreatedAt: at(1), Codes: []int{7, 4242}}
-		image := &db.Image{ID: 6, Type: "image", Name: "n", Path: "a.png", Size: 5, CreatedAt: at(2), Thumbnails: []*db.Thumbnail{{ID: 213, ImageID: 6, Path: "t.png"}}}
-		link := &db.PortfolioLink{ID: 4, PortfolioID: big, ImageID: new(int64(6)), Name: "n", CreatedAt: at(3), UpdatedAt: at(4)}
+		user := &db.User{ID: 7, Username: "sara", IsStaff: true, CreatedAt: timeOf(1), Codes: []int{7, 4242}}
+		image := &db.Image{ID: 6, Type: "image", Name: "n", Path: "a.png", Size: 5, CreatedAt: timeOf(2), Thumbnails: []*db.Thumbnail{{ID: 213, ImageID: 6, Path: "t.png"}}}
+		link := &db.PortfolioLink{ID: 4, PortfolioID: big, ImageID: new(int64(6)), Name: "n", CreatedAt: timeOf(3), UpdatedAt: timeOf(4)}
 		importRows(func(ctx context.Context, tx db.ImportTx) error {
 			return firstError(
 				tx.PutUsers(ctx, []*db.User{user}, nil),
-				tx.CreateTokens(ctx, []*db.Token{{UserID: 7, KeyHash: hash(1), CreatedAt: at(5)}, {UserID: 7, KeyHash: hash(2), CreatedAt: at(5)}}),
-				tx.PutPortfolios(ctx, []*db.Portfolio{{ID: big, Name: "p", CreatedAt: at(1), UpdatedAt: at(2)}}, nil),
+				tx.CreateTokens(ctx, []*db.Token{{UserID: 7, KeyHash: hash(1), CreatedAt: timeOf(5)}, {UserID: 7, KeyHash: hash(2), CreatedAt: timeOf(5)}}),
+				tx.PutPortfolios(ctx, []*db.Portfolio{{ID: big, Name: "p", CreatedAt: timeOf(1), UpdatedAt: timeOf(2)}}, nil),
 				tx.PutImages(ctx, []*db.Image{image}, nil),
 				tx.PutLinks(ctx, []*db.PortfolioLink{link}, nil),
 				tx.RecordImported(ctx, []db.ImportedRow{{Kind: db.LinkRow, Key: "4", Hash: hash(3)}, {Kind: db.ImageRow, Key: "6", Hash: hash(3)}}),
@@ -46,7 +46,7 @@ func TestImport_StoresAndChangesRows(t *testing.T) {
 		})
 		dbtest.Exec(t, dsn, "UPDATE portfolio_links SET position = 0.5")
 		dbtest.Exec(t, dsn, "UPDATE images SET placeholder = 'kept', alt = 'kept'")
-		image = &db.Image{ID: 6, Type: "image", Name: "changed", Path: "a.png", Size: 6, Width: new(8), CreatedAt: at(2), Thumbnails: []*db.Thumbnail{{ID: 214, ImageID: 6, Path: "u.png", Size: new(64)}}}
+		image = &db.Image{ID: 6, Type: "image", Name: "changed", Path: "a.png", Size: 6, Width: new(8), CreatedAt: timeOf(2), Thumbnails: []*db.Thumbnail{{ID: 214, ImageID: 6, Path: "u.png", Size: new(64)}}}
 		importRows(func(ctx context.Context, tx db.ImportTx) error {
 			user.Codes, user.IsActive = []int{9}, true
 			link.Name = "changed"
@@ -61,7 +61,7 @@ func TestImport_StoresAndChangesRows(t *testing.T) {
 		}
 		importRows(func(ctx context.Context, tx db.ImportTx) error { // another file, another portfolio
 			image.Path, link.PortfolioID = "b.png", 1
-			return firstError(tx.PutPortfolios(ctx, []*db.Portfolio{{ID: 1, UpdatedAt: at(1)}}, nil),
+			return firstError(tx.PutPortfolios(ctx, []*db.Portfolio{{ID: 1, UpdatedAt: timeOf(1)}}, nil),
 				tx.PutImages(ctx, nil, []*db.Image{image}), tx.PutLinks(ctx, nil, []*db.PortfolioLink{link}))
 		})
 		checkImportedLink(t, database)

@@ -77,7 +77,7 @@ func (c *importLegacyCommand) Run(ctx context.Context, flags *globalFlags, env e
 		case errors.Is(err, context.Canceled):
 			return errors.New("interrupted")
 		case err == nil && !report.Equal:
-			return errors.New("not everything is equal")
+			return errors.New("some rows or files differ: see the report")
 		}
 		return err
 	})

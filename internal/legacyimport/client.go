@@ -234,10 +234,10 @@ func (c *client) try(ctx context.Context, target string, header http.Header, han
 	}
 	defer func() { _ = r.Body.Close() }()
 	if r.StatusCode >= 300 && r.StatusCode < 400 {
-		return fmt.Errorf("%w without saying where", errRedirect)
+		return fmt.Errorf("%w without a Location header", errRedirect)
 	}
 	if encoding := r.Header.Get("Content-Encoding"); encoding != "" && encoding != "identity" {
-		return errors.New("the response is compressed, which was not asked for")
+		return errors.New("the response is compressed, although the request forbids it")
 	}
 	return handle(r)
 }

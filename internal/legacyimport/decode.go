@@ -39,7 +39,7 @@ func decodeStrict(text []byte, value any) error {
 		return err
 	}
 	if _, err := decoder.Token(); err != io.EOF {
-		return errors.New("more follows the document")
+		return errors.New("data follows the document")
 	}
 	return nil
 }
@@ -171,7 +171,7 @@ func (p *parser) image(document *imageDocument) *db.Image {
 		}
 		p.id(name+"id", thumbnail.ID)
 		if seen[thumbnail.ID] {
-			p.fail(name+"id", formatID(thumbnail.ID)+" is there twice")
+			p.fail(name+"id", formatID(thumbnail.ID)+" is repeated")
 		}
 		seen[thumbnail.ID] = true
 		image.Thumbnails = append(image.Thumbnails, thumbnail)
@@ -222,7 +222,7 @@ func (m mediaBase) path(text string) (string, error) {
 	case parsed.RawQuery != "" || parsed.Fragment != "":
 		return "", errors.New("has a query or a fragment")
 	case !isBelow || path == "":
-		return "", fmt.Errorf("is not below %s: give the address of the files as --media", string(m))
+		return "", fmt.Errorf("is not below %s: set --media to the URL of the files", string(m))
 	}
 	if path, err = url.PathUnescape(path); err != nil || !fs.ValidPath(path) || !db.CanStoreText(path) {
 		return "", errors.New("is not the path of a file")

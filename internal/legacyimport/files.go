@@ -178,13 +178,13 @@ func (f *files) importAll(ctx context.Context, images []*db.Image) ([]result, er
 // importFile imports a file unless the store has it.
 func (f *files) importFile(ctx context.Context, key string) (outcome, error) {
 	if !storage.ValidKey(key) {
-		return missing, errors.New("a file cannot have this name here")
+		return missing, errors.New("a file cannot have this name in the media store")
 	}
 	if exists, err := f.store.Exists(ctx, key); err != nil || exists {
 		return unchanged, err
 	}
 	if f.legacy == nil {
-		return missing, errors.New("it is not here, and --media is not given")
+		return missing, errors.New("the media store lacks it, and --media is not set")
 	}
 	if f.dryRun {
 		return imported, nil

@@ -53,7 +53,7 @@ func checkUsers(ctx context.Context, t *transaction, rows []*db.User) (conflict[
 	ids, err := t.tx.UserIDs(ctx, names)
 	return func(legacy, _ *db.User) string {
 		if holder, taken := ids[legacy.Username]; taken && holder != legacy.ID {
-			return "the user " + formatID(holder) + " has its name here"
+			return "the local user " + formatID(holder) + " has its name"
 		}
 		return ""
 	}, err
@@ -131,7 +131,7 @@ func checkImages(ctx context.Context, t *transaction, rows []*db.Image) (conflic
 		for _, thumbnail := range legacy.Thumbnails {
 			owner, exists := owners[thumbnail.ID]
 			if exists && owner != legacy.ID || seen[thumbnail.ID] {
-				return "its thumbnail " + formatID(thumbnail.ID) + " is one of another image, or is there twice"
+				return "its thumbnail " + formatID(thumbnail.ID) + " belongs to another image, or is repeated"
 			}
 			seen[thumbnail.ID] = true
 		}
@@ -172,9 +172,9 @@ func checkTokens(ctx context.Context, t *transaction, rows []*db.Token) (conflic
 	return func(legacy, local *db.Token) string {
 		switch {
 		case !owners[legacy.UserID]:
-			return "its user " + formatID(legacy.UserID) + " was not moved"
+			return "its user " + formatID(legacy.UserID) + " was not imported"
 		case local != nil && local.UserID != legacy.UserID:
-			return "it belongs to the user " + formatID(local.UserID) + " here"
+			return "the local token belongs to the user " + formatID(local.UserID)
 		}
 		return ""
 	}, err
@@ -217,9 +217,9 @@ func checkLinks(ctx context.Context, t *transaction, rows []*db.PortfolioLink) (
 	return func(legacy, _ *db.PortfolioLink) string {
 		switch {
 		case !usablePortfolios[legacy.PortfolioID]:
-			return "its portfolio " + formatID(legacy.PortfolioID) + " was not moved"
+			return "its portfolio " + formatID(legacy.PortfolioID) + " was not imported"
 		case legacy.ImageID != nil && !usableImages[*legacy.ImageID]:
-			return "its image " + formatID(*legacy.ImageID) + " was not moved"
+			return "its image " + formatID(*legacy.ImageID) + " was not imported"
 		}
 		return ""
 	}, err

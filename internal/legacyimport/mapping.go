@@ -70,7 +70,7 @@ func parseLines(text string, defaults Mapping) (Mapping, error) {
 			err = checkValue(name, value)
 		}
 		if _, exists := mapping[name]; exists {
-			err = fmt.Errorf("%s is there twice", name)
+			err = fmt.Errorf("%s is repeated", name)
 		}
 		if err != nil {
 			return nil, fmt.Errorf("line %d: %w", number, err)

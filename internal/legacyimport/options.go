@@ -32,17 +32,17 @@ type Options struct {
 func (o Options) Check() error {
 	switch {
 	case o.Database.IsZero() && o.URL.IsZero():
-		return errors.New("where is the legacy system? Give --database or --url")
+		return errors.New("--database or --url is required")
 	case !o.URL.IsZero() && o.Token == "":
 		return errors.New("--url needs --token")
 	case o.URL.IsZero() && o.Token != "":
 		return errors.New("--token needs --url")
 	case o.Database.IsZero() && len(o.Portfolios) == 0:
-		return errors.New("--url needs --portfolio, unless there is --database")
+		return errors.New("--url needs --portfolio, unless --database is set")
 	case o.Database.IsZero() && o.Links == nil:
-		return errors.New("--url needs --links, unless there is --database")
+		return errors.New("--url needs --links, unless --database is set")
 	case !o.Database.IsZero() && (o.Links != nil || o.Portfolios != nil):
-		return errors.New("--portfolio and --links are not for --database, which has all links")
+		return errors.New("--portfolio and --links exclude --database, which has all links")
 	}
 	return o.checkValues()
 }

@@ -39,12 +39,12 @@ type Problem struct {
 type Difference struct {
 	Field  string `json:"field"` // such as image_data.name
 	Legacy string `json:"legacy"`
-	Local  string `json:"here"`
+	Local  string `json:"local"`
 }
 
 // Counts counts rows or files by their outcomes.
 type Counts struct {
-	Imported  int `json:"moved"`
+	Imported  int `json:"imported"`
 	Unchanged int `json:"unchanged"`
 	Deleted   int `json:"deleted,omitempty"`
 	Skipped   int `json:"skipped"`
@@ -119,9 +119,9 @@ func (r *Report) add(added result) {
 // Write writes the report for people.
 func (r *Report) Write(output io.Writer) error {
 	table := tabwriter.NewWriter(output, 0, 0, 2, ' ', tabwriter.AlignRight)
-	head := "moved"
+	head := "imported"
 	if r.DryRun {
-		head = "to move"
+		head = "to import"
 	}
 	_, _ = fmt.Fprintf(table, "\t%s\tunchanged\tdeleted\tskipped\tdiffering\tmissing\t\n", head)
 	for _, row := range []struct {
@@ -136,7 +136,7 @@ func (r *Report) Write(output io.Writer) error {
 	}
 	for i, problem := range r.Problems {
 		if i == maxPrinted {
-			_, _ = fmt.Fprintf(output, "and %d more, which --report lists\n", len(r.Problems)+r.Omitted-maxPrinted)
+			_, _ = fmt.Fprintf(output, "and %d more: --report lists all\n", len(r.Problems)+r.Omitted-maxPrinted)
 			break
 		}
 		_, _ = fmt.Fprintf(output, "%s %s %s: %s\n", problem.State, problem.Kind, printable.Quote(problem.Key), printable.Quote(problem.Reason))
@@ -148,18 +148,18 @@ func (r *Report) Write(output io.Writer) error {
 
 func writeDifferences(output io.Writer, differences []Difference) {
 	for _, d := range differences {
-		_, _ = fmt.Fprintf(output, "  %s: legacy %s, here %s\n", printable.Quote(d.Field), printable.Quote(d.Legacy), printable.Quote(d.Local))
+		_, _ = fmt.Fprintf(output, "  %s: legacy %s, local %s\n", printable.Quote(d.Field), printable.Quote(d.Legacy), printable.Quote(d.Local))
 	}
 }
 
 func (r *Report) summary() string {
 	switch {
 	case !r.Complete:
-		return "The run is not complete. Run the same command again to go on."
+		return "The import is not complete. Run the same command again to continue."
 	case !r.Equal:
-		return "Not everything is equal."
+		return "Some rows or files differ."
 	case r.DryRun:
-		return "Everything can be moved."
+		return "Everything can be imported."
 	}
 	return fmt.Sprintf("Everything is equal. Responses compared with the %s: %d.", r.Compared, r.Links.Imported+r.Links.Unchanged)
 }

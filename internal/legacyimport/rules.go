@@ -58,23 +58,23 @@ func (r rules) decide(c candidate) decision {
 	case c.local == nil && (c.imported == nil || r.force):
 		return decision{outcome: imported}
 	case c.local == nil:
-		return decision{skipped, "it was deleted here"}
+		return decision{skipped, "it was deleted locally"}
 	case bytes.Equal(c.legacy.hash, c.local.hash):
 		return decision{outcome: unchanged}
 	case c.imported != nil && bytes.Equal(c.local.hash, c.imported):
 		return decision{outcome: imported}
 	case c.imported == nil && !c.isSame:
-		return decision{differing, "another one has this ID here"}
+		return decision{differing, "a different local row has this ID"}
 	case r.force:
 		return decision{outcome: imported}
 	case c.local.updated.After(c.legacy.updated):
-		return decision{skipped, "it is newer here"}
+		return decision{skipped, "the local row is newer"}
 	case bytes.Equal(c.legacy.hash, c.imported):
-		return decision{skipped, "it was changed here"}
+		return decision{skipped, "it was changed locally"}
 	case c.imported != nil:
 		return decision{skipped, "it was changed on both sides"}
 	case c.legacy.updated.IsZero():
-		return decision{skipped, "it has other values here, and was not moved by this command"}
+		return decision{skipped, "the local row has other values, and was not imported"}
 	}
 	return decision{outcome: imported}
 }
@@ -83,9 +83,9 @@ func (r rules) decide(c candidate) decision {
 func (r rules) decideDeleted(local version, imported []byte) decision {
 	switch {
 	case !r.force && !bytes.Equal(local.hash, imported):
-		return decision{skipped, "it is gone in the legacy system, but was changed here"}
+		return decision{skipped, "it was deleted in the legacy system, but changed locally"}
 	case !r.delete:
-		return decision{differing, "it is gone in the legacy system: --delete deletes it here"}
+		return decision{differing, "it was deleted in the legacy system: --delete deletes it locally"}
 	}
 	return decision{outcome: deleted}
 }

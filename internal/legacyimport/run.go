@@ -108,7 +108,7 @@ func (r *run) importAll(ctx context.Context, stderr io.Writer, terminal bool) er
 		}
 	}
 	if r.options.Database.IsZero() && r.report.Links == (Counts{}) {
-		return &stopError{"none of the links is in the legacy system: are --portfolio and --links right?"}
+		return &stopError{"no links found: check --portfolio and --links"}
 	}
 	for _, k := range slices.Backward(kinds) {
 		if err := r.deleteMissing(ctx, k); err != nil {
@@ -241,12 +241,12 @@ func (r *run) verify(ctx context.Context, b *batch, results []result) error {
 // deleteMissing handles imported rows that the legacy system has deleted.
 func (r *run) deleteMissing(ctx context.Context, k importer) error {
 	const page = 1000
-	for after := ""; ; {
-		keys, err := r.target.Database.ImportedKeys(ctx, k.rowKind(), after, page)
+	for cursor := ""; ; {
+		keys, err := r.target.Database.ImportedKeys(ctx, k.rowKind(), cursor, page)
 		if err != nil || len(keys) == 0 {
 			return err
 		}
-		after = keys[len(keys)-1]
+		cursor = keys[len(keys)-1]
 		missing, err := r.source.missing(ctx, k.rowKind(), keys)
 		if err != nil {
 			return err

@@ -25,12 +25,12 @@ type Ranges [][2]int64
 func (r *Ranges) UnmarshalText(text []byte) error {
 	*r = nil
 	for part := range strings.SplitSeq(string(text), ",") {
-		begin, end, isRange := strings.Cut(part, "-")
+		low, high, isRange := strings.Cut(part, "-")
 		if !isRange {
-			end = begin
+			high = low
 		}
-		first, firstErr := strconv.ParseInt(begin, 10, 64)
-		last, lastErr := strconv.ParseInt(end, 10, 64)
+		first, firstErr := strconv.ParseInt(low, 10, 64)
+		last, lastErr := strconv.ParseInt(high, 10, 64)
 		if firstErr != nil || lastErr != nil || first < 1 || last < first {
 			return fmt.Errorf("must be ranges of IDs, such as 1-5000,7000, not %q", text)
 		}
@@ -122,7 +122,7 @@ func (*endpoint) missing(context.Context, db.RowKind, []string) ([]string, error
 // batches requests first the links that were not imported yet.
 func (e *endpoint) batches(ctx context.Context) iter.Seq2[*batch, error] {
 	return func(yield func(*batch, error) bool) {
-		var known []int64
+		var imported []int64
 		for ids := range e.links.chunks() {
 			hashes, err := e.database.ImportedHashes(ctx, db.LinkRow, keysOf(ids))
 			if err != nil {
@@ -130,11 +130,11 @@ func (e *endpoint) batches(ctx context.Context) iter.Seq2[*batch, error] {
 				return
 			}
 			ids = slices.DeleteFunc(ids, func(id int64) bool {
-				isKnown := hashes[formatID(id)] != nil
-				if isKnown {
-					known = append(known, id)
+				isImported := hashes[formatID(id)] != nil
+				if isImported {
+					imported = append(imported, id)
 				}
-				return isKnown
+				return isImported
 			})
 			if len(ids) == 0 {
 				continue
@@ -144,7 +144,7 @@ func (e *endpoint) batches(ctx context.Context) iter.Seq2[*batch, error] {
 				return
 			}
 		}
-		e.retry(ctx, known)(yield)
+		e.retry(ctx, imported)(yield)
 	}
 }
 
@@ -227,7 +227,7 @@ func (e *endpoint) failure(ctx context.Context, problem error) error {
 		return nil // it is about this link
 	}
 	if e.failures.Add(1) >= maxFailures {
-		return &stopError{fmt.Sprintf("%d responses in a row cannot be used, the last one: %v", maxFailures, problem)}
+		return &stopError{fmt.Sprintf("%d responses in a row cannot be used, the last error: %v", maxFailures, problem)}
 	}
 	return nil
 }

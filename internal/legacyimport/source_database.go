@@ -89,7 +89,7 @@ func (d *database) connect(ctx context.Context) error {
 		config.ConnectTimeout = connectTimeout
 	}
 	conn, err := pgx.ConnectConfig(ctx, config)
-	if ctx.Err() != nil {
+	if err != nil && ctx.Err() != nil {
 		return ctx.Err()
 	}
 	if err != nil {
@@ -188,8 +188,8 @@ func (d *database) total(ctx context.Context) (int, error) {
 // part is a table that is read by pages.
 type part struct {
 	table, first string // first precedes all keys
-	// read reads a page after a key and returns the last key, "" if there are no rows.
-	read func(ctx context.Context, b *batch, after string) (last string, err error)
+	// readPage reads the rows after a key and returns the last key, "" if there are no rows.
+	readPage func(ctx context.Context, b *batch, cursor string) (last string, err error)
 }
 
 func (d *database) parts() []part {
@@ -205,7 +205,7 @@ func (d *database) batches(ctx context.Context) iter.Seq2[*batch, error] {
 		for _, part := range d.parts() {
 			for key := part.first; d.mapping.has(part.table); {
 				b := new(batch)
-				last, err := part.read(ctx, b, key)
+				last, err := part.readPage(ctx, b, key)
 				if err != nil {
 					yield(nil, d.wrap(err))
 					return
@@ -222,8 +222,8 @@ func (d *database) batches(ctx context.Context) iter.Seq2[*batch, error] {
 	}
 }
 
-func (d *database) users(ctx context.Context, b *batch, after string) (string, error) {
-	last, err := userTable.readPage(ctx, d, b, "", after, func(user *db.User) { b.users = append(b.users, user) })
+func (d *database) users(ctx context.Context, b *batch, cursor string) (string, error) {
+	last, err := userTable.readPage(ctx, d, b, "", cursor, func(user *db.User) { b.users = append(b.users, user) })
 	if err != nil || !d.mapping.has("permissions") {
 		return last, err
 	}
@@ -244,16 +244,16 @@ func (d *database) users(ctx context.Context, b *batch, after string) (string, e
 	return last, err
 }
 
-func (d *database) tokenPage(ctx context.Context, b *batch, after string) (string, error) {
-	return tokenTable(d.tokens).readPage(ctx, d, b, "", after, func(token *db.Token) { b.tokens = append(b.tokens, token) })
+func (d *database) tokenPage(ctx context.Context, b *batch, cursor string) (string, error) {
+	return tokenTable(d.tokens).readPage(ctx, d, b, "", cursor, func(token *db.Token) { b.tokens = append(b.tokens, token) })
 }
 
-func (d *database) portfolios(ctx context.Context, b *batch, after string) (string, error) {
-	return portfolioTable.readPage(ctx, d, b, "", after, func(portfolio *db.Portfolio) { b.portfolios = append(b.portfolios, portfolio) })
+func (d *database) portfolios(ctx context.Context, b *batch, cursor string) (string, error) {
+	return portfolioTable.readPage(ctx, d, b, "", cursor, func(portfolio *db.Portfolio) { b.portfolios = append(b.portfolios, portfolio) })
 }
 
-func (d *database) links(ctx context.Context, b *batch, after string) (string, error) {
-	last, err := linkTable.readPage(ctx, d, b, "", after, b.addLink)
+func (d *database) links(ctx context.Context, b *batch, cursor string) (string, error) {
+	last, err := linkTable.readPage(ctx, d, b, "", cursor, b.addLink)
 	if err != nil {
 		return "", err
 	}
@@ -287,8 +287,8 @@ func (d *database) addImages(ctx context.Context, b *batch) error {
 	return nil
 }
 
-func (d *database) unusedImages(ctx context.Context, b *batch, after string) (string, error) {
-	last, err := imageTable.readPage(ctx, d, b, " AND "+d.isUnused(), after, b.addImage)
+func (d *database) unusedImages(ctx context.Context, b *batch, cursor string) (string, error) {
+	last, err := imageTable.readPage(ctx, d, b, " AND "+d.isUnused(), cursor, b.addImage)
 	if err != nil {
 		return "", err
 	}

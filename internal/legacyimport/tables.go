@@ -212,9 +212,9 @@ func (t table[Row]) read(ctx context.Context, d *database, b *batch, sql string,
 	return count, key, rows.Err()
 }
 
-// readPage reads a page of rows after a key and returns the last key, "" if there are none.
-func (t table[Row]) readPage(ctx context.Context, d *database, b *batch, condition, after string, add func(*Row)) (last string, err error) {
-	b.steps, last, err = t.read(ctx, d, b, t.page(d.mapping, condition), after, pageBytes, add)
+// readPage reads a page of rows after the cursor and returns the last key, "" if there are none.
+func (t table[Row]) readPage(ctx context.Context, d *database, b *batch, condition, cursor string, add func(*Row)) (last string, err error) {
+	b.steps, last, err = t.read(ctx, d, b, t.page(d.mapping, condition), cursor, pageBytes, add)
 	return last, err
 }
 

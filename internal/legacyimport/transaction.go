@@ -160,7 +160,7 @@ func (t *transaction) deleteRow(ctx context.Context, name db.RowKind, key string
 			return err
 		}
 		if !removed {
-			decided = decision{skipped, "it is gone in the legacy system, but used here"}
+			decided = decision{skipped, "it was deleted in the legacy system, but local rows refer to it"}
 		}
 	}
 	t.results = append(t.results, result{kind: name, key: formatID(id), decision: decided})

@@ -45,5 +45,5 @@ func (c *checks) number(field string, value *int64) *int {
 
 // cannotImport returns the problem of a row that cannot be stored.
 func cannotImport(kind db.RowKind, key, reason string) Problem {
-	return Problem{Kind: kind, Key: key, State: Differing, Reason: "cannot be moved: " + reason}
+	return Problem{Kind: kind, Key: key, State: Differing, Reason: "cannot be imported: " + reason}
 }

@@ -97,8 +97,8 @@ func (s *System) Start() {
 	listening := regexp.MustCompile(`Listening at: (http://\S+)`)
 	for lines := bufio.NewScanner(output); lines.Scan(); {
 		s.t.Log(lines.Text())
-		if found := listening.FindStringSubmatch(lines.Text()); found != nil {
-			s.URL = found[1]
+		if match := listening.FindStringSubmatch(lines.Text()); match != nil {
+			s.URL = match[1]
 			go func() { _, _ = io.Copy(io.Discard, output) }()
 			return
 		}

@@ -60,8 +60,8 @@ func insert(t testing.TB, dsn string, table [2]string, row map[string]json.RawMe
 	var names, values []string
 	renamedRow := map[string]json.RawMessage{}
 	for name, value := range row {
-		if other, ok := renamed[table[0]+"."+name]; ok {
-			name = other
+		if legacyName, ok := renamed[table[0]+"."+name]; ok {
+			name = legacyName
 		}
 		if table[0] == "tokens" && name == "id" { // which Django's have not
 			continue
