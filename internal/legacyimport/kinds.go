@@ -97,8 +97,8 @@ var imageKind = &kind[*db.Image]{
 	check:    checkImages,
 }
 
-// withTime returns an image with a time. If the legacy system has none, it is the time of
-// the local image, or of a link that uses the image.
+// withTime returns an image with a time. If the legacy system has no time, withTime uses the
+// time of the local image. Without a local image, it uses the time of a link to the image.
 func (b *batch) withTime(legacy, local *db.Image) *db.Image {
 	if !legacy.CreatedAt.IsZero() {
 		return legacy

@@ -188,7 +188,7 @@ func (d *database) total(ctx context.Context) (int, error) {
 // part is a table that is read by pages.
 type part struct {
 	table, first string // first precedes all keys
-	// readPage reads the rows after a key and returns the last key, "" if there are no rows.
+	// readPage reads a page after the cursor. It returns the last key, or "" without rows.
 	readPage func(ctx context.Context, b *batch, cursor string) (last string, err error)
 }
 

@@ -12,20 +12,21 @@ import (
 	"portfolio/internal/auth"
 )
 
-// table describes a table of the legacy database.
+// table describes a table of the legacy database. Its problems name a row by kind and label,
+// and a column by prefix and name.
 type table[Row any] struct {
-	name    string                // in the mapping
-	columns func(*Row) []column   // the first column is the key
-	kind    db.RowKind            // of a problem
-	label   func(row *Row) string // of a problem
-	prefix  string                // of the columns of a problem
+	name    string
+	columns func(*Row) []column // whose values are stored in the row; the first is the key
+	kind    db.RowKind
+	label   func(*Row) string
+	prefix  string
 }
 
-// column is a column of a table.
+// column describes a column of a table.
 type column struct {
-	name, kind string        // in the mapping, and in SQL
-	value      any           // where the value is stored
-	check      func(*checks) // checks the value, and converts it; may be nil
+	name, kind string
+	value      any           // a pointer to the value
+	check      func(*checks) // checks and converts the value; may be nil
 }
 
 func idColumn(name string, id *int64) column {
@@ -53,15 +54,15 @@ func numberColumn(name string, number **int) column {
 	return column{name, "bigint", &value, func(c *checks) { *number = c.number(name, value) }}
 }
 
-func timeColumn(name string, time *db.Time) column {
+func timeColumn(name string, stored *db.Time) column {
 	var value pgtype.Timestamptz
 	return column{name, "timestamptz", &value, func(c *checks) {
 		c.time(name, value)
-		*time = db.Time{Time: value.Time.UTC()}
+		*stored = db.Time{Time: value.Time.UTC()}
 	}}
 }
 
-// optionalTimeColumn describes a column whose value may be null, which stands for absent.
+// optionalTimeColumn describes a column that may be null. Null stands for the time absent.
 func optionalTimeColumn(name string, stored *db.Time, absent db.Time) column {
 	c := timeColumn(name, stored)
 	check := c.check
@@ -85,7 +86,7 @@ var userTable = table[db.User]{
 	},
 }
 
-// permission is a permission code of a user, nil if it is null.
+// permission is a permission code of a user. The code may be null.
 type permission struct {
 	userID int64
 	code   *string
@@ -169,14 +170,14 @@ func (t table[Row]) page(m Mapping, condition string) string {
 	return t.selectRows(m) + key + " > CAST($1::text AS " + first.kind + ")" + condition + " ORDER BY " + key + " LIMIT " + strconv.Itoa(pageRows)
 }
 
-// related returns SQL that selects the rows in whose column is one of the IDs $1.
+// related returns SQL that selects the rows that have one of the IDs $1 in a column.
 func (t table[Row]) related(m Mapping, name string) string {
 	column := m.column("t", t.name+"."+name)
 	return t.selectRows(m) + column + " = ANY($1::bigint[]) ORDER BY " + column + ", 1"
 }
 
-// read passes the valid rows of a statement to add, until they have maxBytes. For each other
-// row it adds a problem to the batch. It returns the number of rows and the last key.
+// read passes the valid rows of a statement to add. For each invalid row it adds a problem to
+// the batch. It ends after maxBytes, and returns the number of rows and the last key.
 func (t table[Row]) read(ctx context.Context, d *database, b *batch, sql string, arg any, maxBytes int, add func(*Row)) (count int, key string, err error) {
 	rows, err := d.conn.Query(ctx, sql, arg)
 	if err != nil {
@@ -212,13 +213,13 @@ func (t table[Row]) read(ctx context.Context, d *database, b *batch, sql string,
 	return count, key, rows.Err()
 }
 
-// readPage reads a page of rows after the cursor and returns the last key, "" if there are none.
+// readPage reads a page of rows after the cursor. It returns the last key, or "" without rows.
 func (t table[Row]) readPage(ctx context.Context, d *database, b *batch, condition, cursor string, add func(*Row)) (last string, err error) {
 	b.steps, last, err = t.read(ctx, d, b, t.page(d.mapping, condition), cursor, pageBytes, add)
 	return last, err
 }
 
-// readRelated reads the rows in whose column is one of the IDs.
+// readRelated reads the rows that have one of the IDs in a column.
 func (t table[Row]) readRelated(ctx context.Context, d *database, b *batch, name string, ids []int64, add func(*Row)) error {
 	if len(ids) == 0 {
 		return nil

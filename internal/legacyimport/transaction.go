@@ -16,7 +16,7 @@ type transaction struct {
 	results []result
 }
 
-// kind describes how rows of one kind are imported.
+// kind describes how a transaction imports rows of one kind.
 type kind[Row db.Node] struct {
 	name    db.RowKind
 	rows    func(*batch) []Row
@@ -28,9 +28,9 @@ type kind[Row db.Node] struct {
 
 	// isSame reports whether a local row that was not imported is the legacy row.
 	isSame func(legacy, local Row) bool
-	// complete returns the legacy row with the values that the source lacks. It may be nil.
+	// complete returns the legacy row with values that the source lacks. It may be nil.
 	complete func(b *batch, legacy, local Row) Row
-	// check looks up what rows need to be imported. It may be nil.
+	// check looks up the local rows with which rows may conflict. It may be nil.
 	check func(context.Context, *transaction, []Row) (conflict[Row], error)
 }
 
@@ -44,7 +44,7 @@ type importer interface {
 	deleteRows(ctx context.Context, t *transaction, keys []string) error
 }
 
-// importBatch imports the rows of a batch and records the result of each.
+// importBatch imports the rows of a batch, and the deletions of links.
 func (t *transaction) importBatch(ctx context.Context, b *batch) error {
 	for _, k := range kinds {
 		if err := k.importBatch(ctx, t, b); err != nil {
@@ -56,18 +56,16 @@ func (t *transaction) importBatch(ctx context.Context, b *batch) error {
 
 func (k *kind[Row]) rowKind() db.RowKind { return k.name }
 
+// importBatch decides about the rows of its kind, stores those to import, and records the
+// import of each.
 func (k *kind[Row]) importBatch(ctx context.Context, t *transaction, b *batch) error {
 	rows := k.rows(b)
 	if len(rows) == 0 {
 		return nil
 	}
-	reason := func(legacy, local Row) string { return "" }
-	if k.check != nil {
-		check, err := k.check(ctx, t, rows)
-		if err != nil {
-			return err
-		}
-		reason = check
+	reject, err := k.conflicts(ctx, t, rows)
+	if err != nil {
+		return err
 	}
 	keys := make([]string, len(rows))
 	for i, row := range rows {
@@ -90,7 +88,7 @@ func (k *kind[Row]) importBatch(ctx context.Context, t *transaction, b *batch) e
 		if exists {
 			c.local, c.isSame = new(k.version(existing)), k.isSame(row, existing)
 		}
-		d := decision{differing, reason(row, existing)}
+		d := decision{differing, reject(row, existing)}
 		if d.reason == "" {
 			d = t.rules.decide(c)
 		}
@@ -111,6 +109,14 @@ func (k *kind[Row]) importBatch(ctx context.Context, t *transaction, b *batch) e
 		return err
 	}
 	return t.tx.RecordImported(ctx, records)
+}
+
+// conflicts returns the function of check, or a function that accepts all rows.
+func (k *kind[Row]) conflicts(ctx context.Context, t *transaction, rows []Row) (conflict[Row], error) {
+	if k.check == nil {
+		return func(Row, Row) string { return "" }, nil
+	}
+	return k.check(ctx, t, rows)
 }
 
 // loadLocal returns the local rows and the hashes of imported rows, by key.
