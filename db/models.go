@@ -19,7 +19,7 @@ type User struct {
 	IsActive  bool
 	IsStaff   bool
 	IsAdmin   bool
-	CreatedAt Time `bun:",nullzero,default:current_timestamp"`
+	CreatedAt Time
 
 	Codes []int `bun:"-"` // permission codes, ascending
 }
@@ -39,7 +39,7 @@ type Token struct {
 	ID        int64 `bun:",pk,autoincrement"`
 	UserID    int64
 	KeyHash   []byte
-	CreatedAt Time `bun:",nullzero,default:current_timestamp"`
+	CreatedAt Time
 	Label     *string
 	ExpiresAt *Time
 
@@ -60,8 +60,8 @@ type Portfolio struct {
 
 	ID        int64 `bun:",pk,autoincrement"`
 	Name      string
-	CreatedAt Time `bun:",nullzero,default:current_timestamp"`
-	UpdatedAt Time `bun:",nullzero,default:current_timestamp"`
+	CreatedAt Time
+	UpdatedAt Time
 
 	page *portfolioPage // nil if not read with a page
 }
@@ -76,8 +76,8 @@ type PortfolioLink struct {
 	Name        string
 	URL         *string
 	Description *string
-	CreatedAt   Time `bun:",nullzero,default:current_timestamp"`
-	UpdatedAt   Time `bun:",nullzero,default:current_timestamp"`
+	CreatedAt   Time
+	UpdatedAt   Time
 
 	StoredPosition *float64 `bun:"position"` // nil if it is the id
 
@@ -102,7 +102,7 @@ type Image struct {
 	Width     *int  // pixels
 	Height    *int  // pixels
 	Mode      *string
-	CreatedAt Time `bun:",nullzero,default:current_timestamp"`
+	CreatedAt Time
 
 	MimeType    *string
 	Placeholder *string // blurhash

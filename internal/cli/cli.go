@@ -48,10 +48,7 @@ type commands struct {
 	Media struct {
 		Sweep mediaSweepCommand `cmd:"" help:"Find files without a row, and rows without their file."`
 	} `cmd:"" help:"Manage the files of the media store."`
-	Import struct {
-		Legacy  importLegacyCommand `cmd:"" help:"Move the legacy system over: its users, tokens, portfolios, links, images and files."`
-		Compare compareCommand      `cmd:"" help:"Compare the responses of the legacy system with those of the server that replaces it."`
-	} `cmd:"" help:"Move from the legacy system."`
+	Import      importCommands     `cmd:"" help:"Import the legacy system."`
 	Healthcheck healthcheckCommand `cmd:"" help:"Exit with code 0 if the server is ready, or with code 1."`
 
 	Backup  backupCommand  `cmd:"" help:"Back up an SQLite database and its media directory to a file."`

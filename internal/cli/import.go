@@ -15,36 +15,40 @@ import (
 	"portfolio/internal/storage"
 )
 
+type importCommands struct {
+	Legacy  importLegacyCommand `cmd:"" help:"Import the users, tokens, portfolios, links, images and files of the legacy system."`
+	Compare compareCommand      `cmd:"" help:"Compare the responses of the legacy system and of the server that replaces it."`
+}
+
 type importLegacyCommand struct {
 	config.Store
-	Database     legacyimport.DatabaseURL `env:"LEGACY_DATABASE_URL" placeholder:"URL" help:"postgres://... of the database of the legacy system, which is only read."`
-	Mapping      string                   `placeholder:"FILE" help:"Names of the tables and columns there, as --print-mapping prints them."`
+	Database     legacyimport.DatabaseURL `env:"LEGACY_DATABASE_URL" placeholder:"URL" help:"postgres://... URL of the legacy database, which the import only reads."`
+	Mapping      string                   `placeholder:"FILE" help:"Names of the tables and columns of the legacy database. Unset: the default mapping."`
 	PrintMapping bool                     `help:"Print the default mapping, with comments."`
-	URL          legacyimport.ServerURL   `name:"url" env:"LEGACY_URL" placeholder:"URL" help:"Server of the legacy system. With --database, only to compare its responses."`
+	URL          legacyimport.ServerURL   `name:"url" env:"LEGACY_URL" placeholder:"URL" help:"Server of the legacy system. With --database, the import only compares its responses."`
 	Token        string                   `env:"LEGACY_TOKEN" placeholder:"KEY" help:"Token for the legacy system."`
-	Portfolio    []int64                  `placeholder:"ID" help:"Portfolio of the links to ask --url for; repeatable."`
-	Links        legacyimport.Ranges      `placeholder:"RANGES" help:"IDs of the links to ask --url for, such as 1-5000,7000."`
-	Media        legacyimport.Media       `placeholder:"URL|DIRECTORY" help:"Where the files are. Unset: /media/ of --url."`
+	Portfolio    []int64                  `placeholder:"ID" help:"Portfolio of the links to request from --url; repeatable."`
+	Links        legacyimport.Ranges      `placeholder:"RANGES" help:"IDs of the links to request from --url, such as 1-5000,7000."`
+	Media        legacyimport.Media       `placeholder:"URL|DIRECTORY" help:"URL or directory of the files. Unset: /media/ of --url."`
 	Rate         float64                  `placeholder:"N" help:"Maximum requests per second to the legacy system. Unset: no limit."`
 	Timeout      time.Duration            `default:"1m" help:"Time limit for each response of the legacy system (${default})."`
 	MaxFile      int64                    `default:"104857600" placeholder:"BYTES" help:"Maximum size of a file (${default})."`
 	DryRun       bool                     `help:"Compare only, and change nothing."`
-	Force        bool                     `help:"Replace rows that were changed here."`
-	Delete       bool                     `help:"Delete rows here that were moved and are gone in the legacy system."`
-	Report       string                   `placeholder:"FILE" help:"File to write the report to, as JSON."`
+	Force        bool                     `help:"Replace rows that were changed locally."`
+	Delete       bool                     `help:"Delete imported rows that the legacy system has deleted."`
+	Report       string                   `placeholder:"FILE" help:"File for the report, in JSON."`
 }
 
 func (c *importLegacyCommand) options() (legacyimport.Options, error) {
-	text := ""
+	var (
+		text []byte
+		err  error
+	)
 	if c.Mapping != "" {
-		content, err := os.ReadFile(c.Mapping)
-		if err != nil {
-			return legacyimport.Options{}, fmt.Errorf("--mapping: %w", err)
-		}
-		text = string(content)
+		text, err = os.ReadFile(c.Mapping)
 	}
-	mapping, err := legacyimport.ParseMapping(text)
-	if err != nil {
+	mapping, parseErr := legacyimport.ParseMapping(string(text))
+	if err := errors.Join(err, parseErr); err != nil {
 		return legacyimport.Options{}, fmt.Errorf("--mapping: %w", err)
 	}
 	options := legacyimport.Options{
@@ -66,22 +70,22 @@ func (c *importLegacyCommand) Run(ctx context.Context, flags *globalFlags, env e
 	return flags.withStore(ctx, c.Location(&flags.Global), env, func(database *db.DB, store storage.Store) error {
 		target := legacyimport.Target{Database: database, Store: store, Log: env.log, Changed: func() { env.auditObjects(ctx, "import legacy", false) }}
 		report, err := legacyimport.Run(ctx, target, options, env.stderr, isTerminal(env.stderr))
-		if written := c.write(report, env.stdout); written != nil {
-			return errors.Join(err, written)
+		if writeErr := c.write(report, env.stdout); writeErr != nil {
+			return errors.Join(err, writeErr)
 		}
 		switch {
 		case errors.Is(err, context.Canceled):
 			return errors.New("interrupted")
 		case err == nil && !report.Equal:
-			return errors.New("not everything is equal")
+			return errors.New("some rows or files differ: see the report")
 		}
 		return err
 	})
 }
 
-// write prints the report, and writes it to the file.
-func (c *importLegacyCommand) write(report *legacyimport.Report, to io.Writer) error {
-	err := report.Write(to)
+// write prints the report, and writes it to the file of --report.
+func (c *importLegacyCommand) write(report *legacyimport.Report, output io.Writer) error {
+	err := report.Write(output)
 	if err != nil || c.Report == "" {
 		return err
 	}
@@ -94,10 +98,10 @@ func (c *importLegacyCommand) write(report *legacyimport.Report, to io.Writer) e
 
 type compareCommand struct {
 	Legacy  legacyimport.ServerURL `arg:"" help:"Server of the legacy system."`
-	Here    legacyimport.ServerURL `arg:"" help:"Server that replaces it."`
+	Local   legacyimport.ServerURL `arg:"" help:"Server that replaces it."`
 	File    string                 `arg:"" default:"-" help:"Access log, or lines of paths; - is standard input (${default})."`
-	Token   string                 `env:"LEGACY_TOKEN" placeholder:"KEY" help:"Token, valid on both."`
-	Media   legacyimport.Media     `placeholder:"URL" help:"Where the files of the legacy system are. Unset: its /media/."`
+	Token   string                 `env:"LEGACY_TOKEN" placeholder:"KEY" help:"Token that is valid on both servers."`
+	Media   legacyimport.Media     `placeholder:"URL" help:"URL of the files of the legacy system. Unset: its /media/."`
 	Rate    float64                `default:"10" placeholder:"N" help:"Maximum requests per second to each server (${default}); 0 is no limit."`
 	Timeout time.Duration          `default:"30s" help:"Time limit for each response (${default})."`
 }
@@ -113,7 +117,7 @@ func (c *compareCommand) Run(ctx context.Context, env environment) error {
 		input = file
 	}
 	compared, different, err := legacyimport.Compare(ctx, legacyimport.Servers{
-		Legacy: c.Legacy, Here: c.Here, Token: c.Token, Media: c.Media, Rate: c.Rate, Timeout: c.Timeout,
+		Legacy: c.Legacy, Local: c.Local, Token: c.Token, Media: c.Media, Rate: c.Rate, Timeout: c.Timeout,
 	}, input, env.stdout)
 	if err != nil {
 		return err

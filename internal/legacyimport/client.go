@@ -21,7 +21,7 @@ const (
 	maxTries     = 7 // of a request while the system does not respond, for about six seconds
 	maxSlowTries = 2 // of a request that fails or takes too long
 	firstPause   = 100 * time.Millisecond
-	maxPause     = time.Minute // that a server asks for
+	maxPause     = time.Minute // that Retry-After can request
 	maxRedirects = 5
 	maxDocument  = 1 << 20   // bytes of the response for a link
 	maxHeader    = 64 << 10  // bytes
@@ -66,7 +66,7 @@ func (u ServerURL) below(path string) ServerURL {
 	return ServerURL{&base}
 }
 
-// stopError ends a run: the legacy system cannot be used.
+// stopError ends a run, because the legacy system cannot be used.
 type stopError struct{ reason string }
 
 func (e *stopError) Error() string { return e.reason }
@@ -77,7 +77,7 @@ type response struct {
 	header http.Header
 	body   []byte
 
-	failure string // why there is none
+	failure string // why the request failed
 }
 
 // contentType returns the media type without its parameters.
@@ -93,8 +93,16 @@ type client struct {
 	timeout time.Duration // of a response, its body included
 }
 
-// errRedirect is the error of a redirect that is not followed.
+// errRedirect is the error of a redirect that the client does not follow.
 var errRedirect = errors.New("redirects")
+
+// newLimiter returns a limiter of requests per second. 0 is no limit.
+func newLimiter(perSecond float64) *rate.Limiter {
+	if perSecond > 0 {
+		return rate.NewLimiter(rate.Limit(perSecond), 1)
+	}
+	return rate.NewLimiter(rate.Inf, 1)
+}
 
 // newClient returns a client that follows redirects within an origin only.
 func newClient(origin *url.URL, limiter *rate.Limiter, timeout time.Duration) *client {
@@ -118,27 +126,27 @@ func newClient(origin *url.URL, limiter *rate.Limiter, timeout time.Duration) *c
 
 func (c *client) close() { c.http.CloseIdleConnections() }
 
-// get sends a request, again while the system does not respond, and passes the
-// response to read. The error is a *stopError if the system cannot be reached.
-func (c *client) get(ctx context.Context, target string, header http.Header, read func(*http.Response) error) error {
+// get sends a request and passes the response to handle. It retries while the system does
+// not respond. The error is a *stopError if the system never responds.
+func (c *client) get(ctx context.Context, target string, header http.Header, handle func(*http.Response) error) error {
 	for try := 1; ; try++ {
 		if err := c.limiter.Wait(ctx); err != nil {
 			return err
 		}
-		var wait time.Duration // that the server asks for
+		var wait time.Duration // that Retry-After requests
 		err := c.try(ctx, target, header, func(r *http.Response) error {
 			if retryLater(r.StatusCode) {
 				wait = retryAfter(r.Header)
 				return &statusError{r.StatusCode}
 			}
-			return read(r)
+			return handle(r)
 		})
 		if err == nil || ctx.Err() != nil {
 			return err
 		}
-		most := tries(err)
-		if try >= most {
-			if most == maxTries && isTransport(err) {
+		limit := maxTriesAfter(err)
+		if try >= limit {
+			if limit == maxTries && isTransport(err) {
 				return &stopError{"the legacy system does not respond: " + plain(err).Error()}
 			}
 			return plain(err)
@@ -151,21 +159,21 @@ func (c *client) get(ctx context.Context, target string, header http.Header, rea
 	}
 }
 
-// tries returns how often a request is sent that fails with err.
-func tries(err error) int {
-	failed, isStatus := errors.AsType[*statusError](err)
+// maxTriesAfter returns how many times get sends a request that fails with err.
+func maxTriesAfter(err error) int {
+	statusErr, isStatus := errors.AsType[*statusError](err)
 	switch {
 	case errors.Is(err, errRedirect):
 		return 1
-	case errors.Is(err, context.DeadlineExceeded), isStatus && failed.status == http.StatusInternalServerError:
+	case errors.Is(err, context.DeadlineExceeded), isStatus && statusErr.status == http.StatusInternalServerError:
 		return maxSlowTries
-	case isTransport(err), errors.Is(err, errBody), isStatus && retryLater(failed.status):
+	case isTransport(err), errors.Is(err, errBody), isStatus && retryLater(statusErr.status):
 		return maxTries
 	}
 	return 1
 }
 
-// isTransport reports whether there is no response at all.
+// isTransport reports whether the server sent no response.
 func isTransport(err error) bool {
 	_, ok := errors.AsType[*url.Error](err)
 	return ok
@@ -173,8 +181,8 @@ func isTransport(err error) bool {
 
 // plain returns an error without the URL of the request.
 func plain(err error) error {
-	if wrapped, ok := errors.AsType[*url.Error](err); ok {
-		err = wrapped.Err
+	if urlErr, ok := errors.AsType[*url.Error](err); ok {
+		err = urlErr.Err
 	}
 	if errors.Is(err, context.DeadlineExceeded) {
 		return errSlow
@@ -187,7 +195,7 @@ var (
 	errBody = errors.New("the response is incomplete")
 )
 
-// statusError is a response that does not have what was asked for.
+// statusError reports an unexpected status of a response.
 type statusError struct{ status int }
 
 func (e *statusError) Error() string {
@@ -210,7 +218,7 @@ func retryAfter(header http.Header) time.Duration {
 	return min(time.Duration(seconds)*time.Second, maxPause)
 }
 
-func (c *client) try(ctx context.Context, target string, header http.Header, read func(*http.Response) error) error {
+func (c *client) try(ctx context.Context, target string, header http.Header, handle func(*http.Response) error) error {
 	ctx, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, target, nil)
@@ -226,17 +234,17 @@ func (c *client) try(ctx context.Context, target string, header http.Header, rea
 	}
 	defer func() { _ = r.Body.Close() }()
 	if r.StatusCode >= 300 && r.StatusCode < 400 {
-		return fmt.Errorf("%w without saying where", errRedirect)
+		return fmt.Errorf("%w without a Location header", errRedirect)
 	}
 	if encoding := r.Header.Get("Content-Encoding"); encoding != "" && encoding != "identity" {
-		return errors.New("the response is compressed, which was not asked for")
+		return errors.New("the response is compressed, although the request forbids it")
 	}
-	return read(r)
+	return handle(r)
 }
 
 // document returns a response with a body of at most maxDocument bytes.
 func (c *client) document(ctx context.Context, target string, header http.Header) (*response, error) {
-	var found *response
+	var complete *response
 	err := c.get(ctx, target, header, func(r *http.Response) error {
 		body, err := io.ReadAll(io.LimitReader(r.Body, maxDocument+1))
 		if err != nil {
@@ -245,13 +253,13 @@ func (c *client) document(ctx context.Context, target string, header http.Header
 		if len(body) > maxDocument {
 			return fmt.Errorf("the response has more than %d bytes", maxDocument)
 		}
-		found = &response{status: r.StatusCode, header: r.Header, body: body}
+		complete = &response{status: r.StatusCode, header: r.Header, body: body}
 		return nil
 	})
-	return found, err
+	return complete, err
 }
 
-// incomplete returns the error of a body that cannot be read to its end.
+// incomplete returns the error of a body that ends early.
 func incomplete(err error) error {
 	return fmt.Errorf("%w: %w", errBody, err)
 }
@@ -278,9 +286,9 @@ func (c *content) close() {
 // errTooLarge is the error of a file that has more bytes than the limit.
 var errTooLarge = errors.New("the file is too large")
 
-// spool reads a file to its end.
-func spool(from io.Reader, limit int64) (*content, error) {
-	head, err := io.ReadAll(io.LimitReader(from, min(limit, maxInMemory)+1))
+// spool reads a whole file. It stores a large file in a temporary file.
+func spool(body io.Reader, limit int64) (*content, error) {
+	head, err := io.ReadAll(io.LimitReader(body, min(limit, maxInMemory)+1))
 	if err != nil {
 		return nil, incomplete(err)
 	}
@@ -295,7 +303,7 @@ func spool(from io.Reader, limit int64) (*content, error) {
 		return nil, err
 	}
 	file := &content{Reader: temp, head: head, opened: temp, temporary: true}
-	file.size, err = io.Copy(temp, io.MultiReader(bytes.NewReader(head), io.LimitReader(from, limit+1-int64(len(head)))))
+	file.size, err = io.Copy(temp, io.MultiReader(bytes.NewReader(head), io.LimitReader(body, limit+1-int64(len(head)))))
 	if err == nil && file.size > limit {
 		err = errTooLarge
 	} else if err != nil {

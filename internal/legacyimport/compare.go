@@ -14,7 +14,6 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
-	"golang.org/x/time/rate"
 
 	"portfolio/compat"
 	"portfolio/internal/printable"
@@ -22,18 +21,18 @@ import (
 
 // Servers are two servers that run side by side.
 type Servers struct {
-	Legacy, Here ServerURL
-	Token        string
-	Media        Media // of the legacy system; zero: its path /media/
-	Rate         float64
-	Timeout      time.Duration
+	Legacy, Local ServerURL
+	Token         string
+	Media         Media   // of the legacy system; zero: its path /media/
+	Rate          float64 // requests per second to each server; 0 is no limit
+	Timeout       time.Duration
 }
 
 const maxLine = 64 << 10 // bytes of an access log
 
-// linkTarget returns the target of a GET request for a link in a line of an access log. Only
-// the field of the request counts: others are what clients wrote. It is the first in quotes,
-// or the whole line, which may be a path alone.
+// linkTarget returns the target of a GET request for a link in a line of an access log. It
+// reads only the field of the request, because clients write others. That is the first field in
+// quotes, or the whole line, which may be a path alone.
 func linkTarget(line string) (target string, ok bool) {
 	var request string
 	switch {
@@ -49,7 +48,7 @@ func linkTarget(line string) (target string, ok bool) {
 	return target, compat.IsLink(target)
 }
 
-// requestOfRecord returns the request of a record in JSON, or "" if it is no GET request.
+// requestOfRecord returns the request of a JSON record, or "" if its method is not GET.
 func requestOfRecord(line string) string {
 	var record struct{ Method, Request, Path string }
 	if json.Unmarshal([]byte(line), &record) != nil || record.Method != "" && record.Method != http.MethodGet {
@@ -58,24 +57,20 @@ func requestOfRecord(line string) string {
 	return cmp.Or(record.Request, record.Path)
 }
 
-// Compare sends each GET request for a link of an access log to both servers, and writes how
-// the responses differ, hosts aside. It sends no other request, since each has the token. It
-// ends early, without an error, when ctx is canceled.
-func Compare(ctx context.Context, servers Servers, log io.Reader, to io.Writer) (compared, different int, err error) {
-	limit := rate.Inf
-	if servers.Rate > 0 {
-		limit = rate.Limit(servers.Rate)
-	}
+// Compare sends each GET request for a link in an access log to both servers. It writes how
+// the responses differ, and ignores hosts. It sends no other requests, because each contains
+// the token. When ctx is canceled, Compare ends early without an error.
+func Compare(ctx context.Context, servers Servers, log io.Reader, output io.Writer) (compared, different int, err error) {
 	header := http.Header{}
 	if servers.Token != "" {
 		header.Set("Authorization", "Token "+servers.Token)
 	}
 	c := &comparison{
-		legacy: newClient(servers.Legacy.base, rate.NewLimiter(limit, 1), servers.Timeout),
-		here:   newClient(servers.Here.base, rate.NewLimiter(limit, 1), servers.Timeout), servers: servers, header: header, to: to,
+		legacy: newClient(servers.Legacy.base, newLimiter(servers.Rate), servers.Timeout),
+		local:  newClient(servers.Local.base, newLimiter(servers.Rate), servers.Timeout), servers: servers, header: header, output: output,
 	}
 	defer c.legacy.close()
-	defer c.here.close()
+	defer c.local.close()
 	group, groupCtx := errgroup.WithContext(ctx)
 	group.SetLimit(workers)
 	lines := bufio.NewScanner(log)
@@ -90,46 +85,43 @@ func Compare(ctx context.Context, servers Servers, log io.Reader, to io.Writer) 
 }
 
 type comparison struct {
-	legacy, here *client
-	servers      Servers
-	header       http.Header
+	legacy, local *client
+	servers       Servers
+	header        http.Header
 
 	mu                  sync.Mutex
-	to                  io.Writer
+	output              io.Writer
 	compared, different int
 }
 
 func (c *comparison) compare(ctx context.Context, path string) error {
-	var found []Difference
-	old, err := c.legacy.document(ctx, c.servers.Legacy.String()+path, c.header)
-	here, hereErr := c.here.document(ctx, c.servers.Here.String()+path, c.header)
-	failed := errors.Join(err, hereErr)
-	switch {
+	var differences []Difference
+	legacy, legacyErr := c.legacy.document(ctx, c.servers.Legacy.String()+path, c.header)
+	local, localErr := c.local.document(ctx, c.servers.Local.String()+path, c.header)
+	switch err := errors.Join(legacyErr, localErr); {
 	case ctx.Err() != nil:
 		return nil
-	case failed != nil:
-		if stop, ok := errors.AsType[*stopError](failed); ok {
+	case err != nil:
+		if stop, ok := errors.AsType[*stopError](err); ok {
 			return stop
 		}
-		found = []Difference{{"response", described(err), described(hereErr)}}
+		differences = []Difference{{"response", describe(legacyErr), describe(localErr)}}
 	default:
-		found = compareResponses(old, here, c.servers.Media.base())
+		differences = compareResponses(legacy, local, c.servers.Media.base())
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.compared++
-	if len(found) == 0 {
+	if len(differences) == 0 {
 		return nil
 	}
 	c.different++
-	_, _ = fmt.Fprintln(c.to, printable.Quote(path))
-	for _, d := range found {
-		_, _ = fmt.Fprintf(c.to, "  %s: legacy %s, here %s\n", printable.Quote(d.Field), printable.Quote(d.Legacy), printable.Quote(d.Here))
-	}
+	_, _ = fmt.Fprintln(c.output, printable.Quote(path))
+	writeDifferences(c.output, differences)
 	return nil
 }
 
-func described(err error) string {
+func describe(err error) string {
 	if err == nil {
 		return "fine"
 	}

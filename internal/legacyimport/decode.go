@@ -19,15 +19,15 @@ import (
 	"portfolio/internal/document"
 )
 
-// field is a field of a document. It tells null from a field that is not there.
+// field is a field of a document. It distinguishes null from a missing field.
 type field[T any] struct {
 	set   bool
 	value *T
 	err   error // why there is no value
 }
 
-// UnmarshalJSON implements json.Unmarshaler. It keeps its error, so that the name of the
-// field can be told.
+// UnmarshalJSON implements json.Unmarshaler. It keeps its error, so that nullable can name
+// the field.
 func (f *field[T]) UnmarshalJSON(text []byte) error {
 	f.set, f.err = true, decodeStrict(text, &f.value)
 	if f.err == nil && text[0] == '"' && !document.IsUnicode(text) { // which decoders replace
@@ -36,14 +36,14 @@ func (f *field[T]) UnmarshalJSON(text []byte) error {
 	return nil
 }
 
-func decodeStrict(text []byte, into any) error {
+func decodeStrict(text []byte, value any) error {
 	decoder := json.NewDecoder(bytes.NewReader(text))
 	decoder.DisallowUnknownFields()
-	if err := decoder.Decode(into); err != nil {
+	if err := decoder.Decode(value); err != nil {
 		return err
 	}
 	if _, err := decoder.Token(); err != io.EOF {
-		return errors.New("more follows the document")
+		return errors.New("data follows the document")
 	}
 	return nil
 }
@@ -78,7 +78,7 @@ type thumbnailDocument struct {
 	Size field[int64]  `json:"size"`
 }
 
-// parser reads a document.
+// parser reads a document and collects its errors.
 type parser struct {
 	checks
 	media mediaBase
@@ -137,19 +137,19 @@ func parseLink(text []byte, id linkID, media mediaBase) (*db.PortfolioLink, erro
 	return row, nil
 }
 
-// documentError says what is wrong with a response.
+// documentError says why a response is not the documented JSON.
 type documentError struct{ reason string }
 
 func (e *documentError) Error() string { return "not the documented JSON: " + e.reason }
 
 // explainJSON says why a text cannot be decoded, without names of Go.
 func explainJSON(err error) string {
-	wrong, ok := errors.AsType[*json.UnmarshalTypeError](err)
+	typeErr, ok := errors.AsType[*json.UnmarshalTypeError](err)
 	if !ok {
 		return strings.TrimPrefix(err.Error(), "json: ")
 	}
-	want := map[reflect.Kind]string{reflect.Int64: "a whole number of 64 bits", reflect.String: "a string", reflect.Slice: "a list"}[wrong.Type.Kind()]
-	got := map[string]string{"string": "a string", "array": "a list", "object": "an object", "bool": "true or false"}[wrong.Value]
+	want := map[reflect.Kind]string{reflect.Int64: "a whole number of 64 bits", reflect.String: "a string", reflect.Slice: "a list"}[typeErr.Type.Kind()]
+	got := map[string]string{"string": "a string", "array": "a list", "object": "an object", "bool": "true or false"}[typeErr.Value]
 	return "must be " + cmp.Or(want, "an object") + ", not " + cmp.Or(got, "a number")
 }
 
@@ -175,7 +175,7 @@ func (p *parser) image(document *imageDocument) *db.Image {
 		}
 		p.id(name+"id", thumbnail.ID)
 		if seen[thumbnail.ID] {
-			p.fail(name+"id", formatID(thumbnail.ID)+" is there twice")
+			p.fail(name+"id", formatID(thumbnail.ID)+" is repeated")
 		}
 		seen[thumbnail.ID] = true
 		image.Thumbnails = append(image.Thumbnails, thumbnail)
@@ -212,21 +212,21 @@ func (p *parser) path(name string, f field[string]) db.FileKey {
 	return db.FileKey(path)
 }
 
-// mediaBase is the path below which the URLs of files are, with a slash at both ends.
+// mediaBase is the path of the directory of all files, with a slash at both ends.
 type mediaBase string
 
-// path returns the path of the file with a URL, whatever its host is.
+// path returns the path of a file from its URL. It ignores the host.
 func (m mediaBase) path(text string) (string, error) {
 	parsed, err := url.Parse(text)
 	if err != nil || parsed.Scheme != "http" && parsed.Scheme != "https" || parsed.Host == "" {
 		return "", errors.New("is not an absolute http or https URL")
 	}
-	path, below := strings.CutPrefix(parsed.EscapedPath(), string(m))
+	path, isBelow := strings.CutPrefix(parsed.EscapedPath(), string(m))
 	switch {
 	case parsed.RawQuery != "" || parsed.Fragment != "":
 		return "", errors.New("has a query or a fragment")
-	case !below || path == "":
-		return "", fmt.Errorf("is not below %s: give the address of the files as --media", string(m))
+	case !isBelow || path == "":
+		return "", fmt.Errorf("is not below %s: set --media to the URL of the files", string(m))
 	}
 	if path, err = url.PathUnescape(path); err != nil || !fs.ValidPath(path) || !db.CanStoreText(path) {
 		return "", errors.New("is not the path of a file")

@@ -11,57 +11,48 @@ import (
 
 const maxDifferences = 10 // of two responses
 
-// withoutHosts returns a response in which the URLs of files below the base have no
-// host, and neither the base.
+// withoutHosts returns a response without the hosts of the URLs of files. It removes the base
+// of the URLs too.
 func withoutHosts(body []byte, base mediaBase) []byte {
 	key := []byte(`"f":"`) // cannot be within a string, where quotes are escaped
 	var out []byte
 	for {
-		before, rest, found := bytes.Cut(body, key)
-		out = append(out, before...)
-		if !found {
+		head, tail, hasURL := bytes.Cut(body, key)
+		out = append(out, head...)
+		if !hasURL {
 			return out
 		}
 		out = append(out, key...)
-		body = rest
+		body = tail
 		for _, scheme := range []string{"http://", "https://"} {
-			after, ok := bytes.CutPrefix(rest, []byte(scheme))
-			if !ok {
-				continue
-			}
-			slash := bytes.IndexAny(after, `/"`)
-			if slash < 0 || after[slash] == '"' {
-				break
-			}
-			body = after[slash:]
-			if below, ok := bytes.CutPrefix(body, []byte(base)); ok {
-				body = below
+			address, hasScheme := bytes.CutPrefix(tail, []byte(scheme))
+			slash := bytes.IndexAny(address, `/"`)
+			if hasScheme && slash >= 0 && address[slash] == '/' {
+				body = bytes.TrimPrefix(address[slash:], []byte(base))
 			}
 		}
 	}
 }
 
-// differences returns the fields in which two JSON documents differ, or where their
-// texts do.
-func differences(legacy, here []byte) []Difference {
-	if bytes.Equal(legacy, here) {
+// differences returns the fields in which two JSON documents differ. If all fields are
+// equal, it returns the first byte in which the texts differ.
+func differences(legacy, local []byte) []Difference {
+	if bytes.Equal(legacy, local) {
 		return nil
 	}
-	var found []Difference
-	left, leftErr := decodeAny(legacy)
-	right, rightErr := decodeAny(here)
-	if leftErr == nil && rightErr == nil {
-		found = compareValues(nil, "", left, right)
+	legacyValue, legacyErr := decodeAny(legacy)
+	localValue, localErr := decodeAny(local)
+	if legacyErr == nil && localErr == nil {
+		if fields := compareValues(nil, "", legacyValue, localValue); len(fields) > 0 {
+			return fields
+		}
 	}
-	if len(found) > 0 {
-		return found
+	offset := 0
+	for offset < len(legacy) && offset < len(local) && legacy[offset] == local[offset] {
+		offset++
 	}
-	at := 0
-	for at < len(legacy) && at < len(here) && legacy[at] == here[at] {
-		at++
-	}
-	from := max(0, at-20)
-	return []Difference{{Field: "byte " + strconv.Itoa(at), Legacy: excerpt(legacy[from:]), Here: excerpt(here[from:])}}
+	start := max(0, offset-20)
+	return []Difference{{"byte " + strconv.Itoa(offset), excerpt(legacy[start:]), excerpt(local[start:])}}
 }
 
 func decodeAny(text []byte) (value any, err error) {
@@ -70,39 +61,40 @@ func decodeAny(text []byte) (value any, err error) {
 	return value, decoder.Decode(&value)
 }
 
-func compareValues(found []Difference, field string, left, right any) []Difference {
-	if len(found) == maxDifferences {
-		return found
+// compareValues appends the differences of two values.
+func compareValues(differences []Difference, field string, legacy, local any) []Difference {
+	if len(differences) == maxDifferences {
+		return differences
 	}
-	leftFields, leftOK := left.(map[string]any)
-	rightFields, rightOK := right.(map[string]any)
-	if leftOK && rightOK {
-		names := maps.Clone(leftFields)
-		maps.Copy(names, rightFields)
+	legacyFields, isLegacyObject := legacy.(map[string]any)
+	localFields, isLocalObject := local.(map[string]any)
+	if isLegacyObject && isLocalObject {
+		names := maps.Clone(legacyFields)
+		maps.Copy(names, localFields)
 		for _, name := range slices.Sorted(maps.Keys(names)) {
 			path := name
 			if field != "" {
 				path = field + "." + name
 			}
-			found = compareValues(found, path, member(leftFields, name), member(rightFields, name))
+			differences = compareValues(differences, path, member(legacyFields, name), member(localFields, name))
 		}
-		return found
+		return differences
 	}
-	leftItems, leftOK := left.([]any)
-	rightItems, rightOK := right.([]any)
-	if leftOK && rightOK && len(leftItems) == len(rightItems) {
-		for i := range leftItems {
-			found = compareValues(found, fmt.Sprintf("%s[%d]", field, i), leftItems[i], rightItems[i])
+	legacyItems, isLegacyList := legacy.([]any)
+	localItems, isLocalList := local.([]any)
+	if isLegacyList && isLocalList && len(legacyItems) == len(localItems) {
+		for i := range legacyItems {
+			differences = compareValues(differences, fmt.Sprintf("%s[%d]", field, i), legacyItems[i], localItems[i])
 		}
-		return found
+		return differences
 	}
-	if l, r := encode(left), encode(right); l != r {
-		found = append(found, Difference{field, l, r})
+	if legacyText, localText := encode(legacy), encode(local); legacyText != localText {
+		differences = append(differences, Difference{field, legacyText, localText})
 	}
-	return found
+	return differences
 }
 
-// absent is the value of a field that is not there.
+// absent is the value of a missing field.
 type absent struct{}
 
 func member(fields map[string]any, name string) any {

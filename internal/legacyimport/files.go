@@ -20,8 +20,8 @@ import (
 	"portfolio/internal/storage"
 )
 
-// Media is where the files of the legacy system are: a URL or a directory. The zero
-// value is neither.
+// Media is the URL or the directory of the files of the legacy system. The zero value is
+// neither.
 type Media struct {
 	url       ServerURL
 	directory string
@@ -37,7 +37,7 @@ func (m *Media) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// IsZero reports whether there are no files.
+// IsZero reports whether there is neither a URL nor a directory.
 func (m Media) IsZero() bool { return m.url.IsZero() && m.directory == "" }
 
 // base returns the path of the URLs of files.
@@ -118,22 +118,28 @@ func (f *directoryFetcher) open(_ context.Context, path string) (*content, error
 	return &content{Reader: io.LimitReader(file, info.Size()), size: info.Size(), head: head, opened: file}, nil
 }
 
-const sniffed = 512 // bytes that tell the type of a file
+const sniffed = 512 // bytes that determine the type of a file
 
-// files moves files into a store.
+// files imports files into a store.
 type files struct {
 	store  storage.Store
-	from   fetcher // nil: files are only looked for
+	legacy fetcher // nil: importAll only checks that the files exist
 	dryRun bool
 }
 
-// moveAll moves the files of images, several concurrently.
-func (f *files) moveAll(ctx context.Context, images []*db.Image) ([]result, error) {
+func (f *files) close() {
+	if f.legacy != nil {
+		f.legacy.close()
+	}
+}
+
+// importAll imports the files of images, several concurrently.
+func (f *files) importAll(ctx context.Context, images []*db.Image) ([]result, error) {
 	var paths []string
-	known := map[string]bool{}
+	seen := map[string]bool{}
 	add := func(path db.FileKey) {
-		if key := storage.Key(string(path)); key != "" && !known[key] {
-			known[key], paths = true, append(paths, key)
+		if key := storage.Key(string(path)); key != "" && !seen[key] {
+			seen[key], paths = true, append(paths, key)
 		}
 	}
 	for _, image := range images {
@@ -148,7 +154,7 @@ func (f *files) moveAll(ctx context.Context, images []*db.Image) ([]result, erro
 	for i, path := range paths {
 		group.Go(func() (err error) {
 			results[i] = result{kind: fileKind, key: path}
-			results[i].outcome, err = f.move(ctx, path)
+			results[i].outcome, err = f.importFile(ctx, path)
 			if stop, ok := errors.AsType[*stopError](err); ok || ctx.Err() != nil || errors.Is(err, storage.ErrUnavailable) {
 				if ok {
 					return stop
@@ -164,21 +170,21 @@ func (f *files) moveAll(ctx context.Context, images []*db.Image) ([]result, erro
 	return results, group.Wait()
 }
 
-// move moves a file unless it is here.
-func (f *files) move(ctx context.Context, key string) (outcome, error) {
+// importFile imports a file unless the store has it.
+func (f *files) importFile(ctx context.Context, key string) (outcome, error) {
 	if !storage.ValidKey(key) {
-		return missing, errors.New("a file cannot have this name here")
+		return missing, errors.New("a file cannot have this name in the media store")
 	}
 	if exists, err := f.store.Exists(ctx, key); err != nil || exists {
 		return unchanged, err
 	}
-	if f.from == nil {
-		return missing, errors.New("it is not here, and --media is not given")
+	if f.legacy == nil {
+		return missing, errors.New("the media store lacks it, and --media is not set")
 	}
 	if f.dryRun {
-		return moved, nil
+		return imported, nil
 	}
-	file, err := f.from.open(ctx, key)
+	file, err := f.legacy.open(ctx, key)
 	if err != nil {
 		return missing, err
 	}
@@ -190,11 +196,11 @@ func (f *files) move(ctx context.Context, key string) (outcome, error) {
 		return missing, errors.New("the file is an HTML page")
 	}
 	err = f.store.Create(ctx, key, file, file.size)
-	if errors.Is(err, storage.ErrExists) { // another process moved it
+	if errors.Is(err, storage.ErrExists) { // another process imported it
 		return unchanged, nil
 	}
 	if err != nil {
 		return missing, fmt.Errorf("store the file %s: %w", key, err)
 	}
-	return moved, nil
+	return imported, nil
 }

@@ -49,7 +49,7 @@ func TestEndpoint_RefusesTextThatIsNotUnicode(t *testing.T) {
 		defer server.Close()
 		m := newTarget(t, dbtest.Open(t, dbtest.SQLite(t)))
 		_, text := m.run(endpointOptions(t, server.URL))
-		if refused := strings.Contains(text, "cannot be moved: not the documented JSON: "+c.want); refused != (c.want != "") {
+		if refused := strings.Contains(text, "cannot be imported: not the documented JSON: "+c.want); refused != (c.want != "") {
 			t.Errorf("%s: report %s, want %q", name, text, c.want)
 		}
 		if _, err := m.database.PortfolioLink(t.Context(), nil, 1); errors.Is(err, db.ErrNotFound) != (c.want != "") {

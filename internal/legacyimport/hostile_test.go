@@ -34,10 +34,10 @@ const png = "\x89PNG\r\n\x1a\n"
 // hostile is a legacy server.
 type hostile struct {
 	name string
-	// link responds to the request for the link 1, and file to those for files; nil
-	// is the right response. Edit changes the right response for the link.
+	// link responds to the request for the link 1, and file to requests for files. If they are
+	// nil, the server responds as documented. Edit changes the documented response for the link.
 	link, file func(w http.ResponseWriter, r *http.Request)
-	edit       []string // old and new, in pairs
+	edit       []string // pairs of a text and its replacement
 	slow       bool     // whether the test ends by a timeout
 }
 
@@ -67,8 +67,8 @@ func respond(status int, contentType, body string) func(http.ResponseWriter, *ht
 	}
 }
 
-func redirect(to string) func(http.ResponseWriter, *http.Request) {
-	return func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, to, http.StatusFound) }
+func redirect(target string) func(http.ResponseWriter, *http.Request) {
+	return func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, target, http.StatusFound) }
 }
 
 // endless sends the same bytes for ever.
@@ -179,8 +179,9 @@ var hostiles = []hostile{
 	{name: "files redirect for ever", file: func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, r.URL.Path, http.StatusFound) }},
 }
 
-// TestHostile checks the report about servers that misbehave, and what is stored.
-func TestHostile(t *testing.T) {
+// TestImport_ReportsMisbehavingServers checks the reports about servers that misbehave, and the
+// stored rows and files.
+func TestImport_ReportsMisbehavingServers(t *testing.T) {
 	t.Parallel()
 	golden := graphtest.OpenGolden(t)
 	reports := make([]string, len(hostiles))
@@ -222,7 +223,7 @@ func problems(text string) string {
 	return strings.Join(lines[7:], "")
 }
 
-// links describes the links that are here.
+// links describes the local links.
 func (m *target) links() string {
 	m.t.Helper()
 	page, err := m.database.PortfolioLinks(m.t.Context(), nil, db.List{Limit: 10, WithRows: true, WithImages: true, Order: db.NewOrderBy(db.Order{Field: db.OrderByID, Direction: db.Ascending})})
@@ -242,8 +243,8 @@ func (m *target) links() string {
 	return text.String()
 }
 
-// TestManyFailures checks that a run ends if no response can be used.
-func TestManyFailures(t *testing.T) {
+// TestImport_StopsAfterManyFailures checks that a run ends if all responses are unusable.
+func TestImport_StopsAfterManyFailures(t *testing.T) {
 	t.Parallel()
 	requests := make(chan struct{}, 10_000)
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -256,18 +257,19 @@ func TestManyFailures(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, text := m.run(o)
-	if !strings.HasSuffix(text, "error: 20 responses in a row cannot be used, the last one: the response is 404 with \"text/plain\", not JSON: \"404 page not found\\n\"\n") || len(requests) > 40 {
-		t.Errorf("%d requests, %s", len(requests), text)
+	if !strings.HasSuffix(text, "error: 20 responses in a row cannot be used, the last error: the response is 404 with \"text/plain\", not JSON: \"404 page not found\\n\"\n") || len(requests) > 40 {
+		t.Errorf("got %d requests, want at most 40, and the report %s", len(requests), text)
 	}
 }
 
-// TestGone checks what happens to a link that an endpoint no longer has.
-func TestGone(t *testing.T) {
+// TestImport_DeletesLinksOnlyOnRequest checks that a link that the endpoint has deleted stays
+// without --delete.
+func TestImport_DeletesLinksOnlyOnRequest(t *testing.T) {
 	t.Parallel()
 	dbtest.Each(t, func(t *testing.T, database *db.DB) {
-		here := true
+		exists := true
 		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			if h := (hostile{}); here || strings.HasPrefix(r.URL.Path, "/media/") {
+			if h := (hostile{}); exists || strings.HasPrefix(r.URL.Path, "/media/") {
 				h.ServeHTTP(w, r)
 				return
 			}
@@ -277,32 +279,32 @@ func TestGone(t *testing.T) {
 		m, o := newTarget(t, database), endpointOptions(t, server.URL)
 		const stored = `1 of 1 "n" image 6 "a/b.png" thumbnail 213 "a/t.png"`
 		for _, c := range []struct {
-			here, delete bool
-			problems     string
-			links        string
+			exists, delete bool
+			problems       string
+			links          string
 		}{
 			{true, true, "Everything is equal. Responses compared with the endpoint: 1.\n", stored},
-			{false, false, "differing link 1: it is gone in the legacy system: --delete deletes it here\nNot everything is equal.\n", stored},
+			{false, false, "differing link 1: it was deleted in the legacy system: --delete deletes it locally\nSome rows or files differ.\n", stored},
 			{false, true, "Everything is equal. Responses compared with the endpoint: 0.\n", ""},
 			{true, true, "Everything is equal. Responses compared with the endpoint: 1.\n", stored},
 		} {
-			here, o.Delete = c.here, c.delete
+			exists, o.Delete = c.exists, c.delete
 			_, text := m.run(o)
 			if problems(text) != c.problems || m.links() != c.links {
-				t.Errorf("%+v: %s%s", c, text, m.links())
+				t.Errorf("got the report %s and the links %q, want %q and %q", text, m.links(), c.problems, c.links)
 			}
 		}
 	})
 }
 
-// TestResume checks that a run asks for each link once, and first for those that were
-// not moved before.
-func TestResume(t *testing.T) {
+// TestImport_RequestsEachLinkOnce checks that a run requests each link once. It requests first the
+// links that were not imported yet.
+func TestImport_RequestsEachLinkOnce(t *testing.T) {
 	t.Parallel()
 	dbtest.Each(t, func(t *testing.T, database *db.DB) {
 		var (
-			mu    sync.Mutex
-			asked []string
+			mu        sync.Mutex
+			requested []string
 		)
 		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			id, ok := strings.CutPrefix(r.URL.Path, "/api/portfolios/1/links/")
@@ -311,7 +313,7 @@ func TestResume(t *testing.T) {
 				return
 			}
 			mu.Lock()
-			asked = append(asked, id)
+			requested = append(requested, id)
 			mu.Unlock()
 			respond(200, "application/json", strings.Replace(document(r.Host), `{"id":1,`, `{"id":`+id+`,`, 1))(w, r)
 		}))
@@ -320,31 +322,31 @@ func TestResume(t *testing.T) {
 		for _, c := range []struct {
 			links string
 			want  legacyimport.Counts
-			first []string // to be asked for
+			first []string // requests
 		}{
-			{"2-150", legacyimport.Counts{Moved: 149}, nil},
-			{"1-200", legacyimport.Counts{Moved: 51, Unchanged: 149}, []string{"1", "151", "200"}},
+			{"2-150", legacyimport.Counts{Imported: 149}, nil},
+			{"1-200", legacyimport.Counts{Imported: 51, Unchanged: 149}, []string{"1", "151", "200"}},
 			{"1-200", legacyimport.Counts{Unchanged: 200}, nil},
 		} {
-			asked = nil
+			requested = nil
 			if err := o.Links.UnmarshalText([]byte(c.links)); err != nil {
 				t.Fatal(err)
 			}
 			report, text := m.run(o)
-			if report.Links != c.want || len(asked) != c.want.Moved+c.want.Unchanged {
-				t.Errorf("%d requests, %s", len(asked), text)
+			if report.Links != c.want || len(requested) != c.want.Imported+c.want.Unchanged {
+				t.Errorf("got %d requests and the report %s, want %+v", len(requested), text, c.want)
 			}
 			for _, id := range c.first {
-				if !slices.Contains(asked[:c.want.Moved], id) {
-					t.Errorf("asked for %s late", id)
+				if !slices.Contains(requested[:c.want.Imported], id) {
+					t.Errorf("got a late request for link %s, want it among the first %d", id, c.want.Imported)
 				}
 			}
 		}
 	})
 }
 
-// TestDirectory moves files from a directory, from which links lead elsewhere.
-func TestDirectory(t *testing.T) {
+// TestImport_StaysInMediaDirectory imports files of a directory with symbolic links to other files.
+func TestImport_StaysInMediaDirectory(t *testing.T) {
 	t.Parallel()
 	server := httptest.NewServer(hostile{edit: []string{`"thumbnails":[`, `"thumbnails":[{"id":1,"f":"http://h/media/a/link.png","size":1},{"id":2,"f":"http://h/media/a/page.png","size":1},` +
 		`{"id":3,"f":"http://h/media/a","size":1},{"id":4,"f":"http://h/media/a/large.png","size":1},{"id":5,"f":"http://h/media/a/empty.png","size":1},`}})
@@ -373,8 +375,8 @@ func TestDirectory(t *testing.T) {
 	graphtest.OpenGolden(t).CheckText(t, "report", problems(text)+"files: "+m.files()+"\n")
 }
 
-// TestLargeFile moves a file that does not fit into memory at once.
-func TestLargeFile(t *testing.T) {
+// TestImport_StoresLargeFiles imports a file that is larger than the buffer in memory.
+func TestImport_StoresLargeFiles(t *testing.T) {
 	t.Parallel()
 	content := append([]byte(png), bytes.Repeat([]byte("0123456789abcdef"), 1<<16)...)
 	server := httptest.NewServer(hostile{file: func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(content) }})
@@ -382,7 +384,7 @@ func TestLargeFile(t *testing.T) {
 	m, o := newTarget(t, dbtest.Open(t, dbtest.SQLite(t))), endpointOptions(t, server.URL)
 	o.MaxFile = int64(len(content))
 	if report, text := m.run(o); !report.Equal {
-		t.Error(text)
+		t.Errorf("got the report %s, want everything equal", text)
 	}
 	file, err := m.store.Open(t.Context(), "a/b.png")
 	if err != nil {
@@ -390,6 +392,6 @@ func TestLargeFile(t *testing.T) {
 	}
 	defer func() { _ = file.Close() }()
 	if stored, err := io.ReadAll(file); err != nil || !bytes.Equal(stored, content) {
-		t.Errorf("%d bytes, %v", len(stored), err)
+		t.Errorf("got %d bytes, %v, want %d", len(stored), err, len(content))
 	}
 }

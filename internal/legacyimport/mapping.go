@@ -10,13 +10,13 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// DefaultMapping is a documented mapping of the tables that Django makes.
+// DefaultMapping is a documented mapping of the tables that Django creates.
 //
 //go:embed mapping.txt
 var DefaultMapping string
 
-// Mapping says where rows are in the database of the legacy system: names of tables
-// and columns there by our names, such as links and links.name.
+// Mapping maps our names of tables and columns, such as links and links.name, to the names
+// in the legacy database.
 type Mapping map[string]string
 
 // maxMapping bounds the size of a mapping in bytes.
@@ -28,22 +28,23 @@ var optional = map[string]bool{
 	"images.width": true, "images.height": true, "images.mode": true, "images.created_at": true, "thumbnails.size": true,
 }
 
-// ParseMapping parses lines of NAME = VALUE. Names that it lacks are those of
+// ParseMapping parses lines of NAME = VALUE. Names that text lacks have the values of
 // DefaultMapping.
 func ParseMapping(text string) (Mapping, error) {
 	mapping, err := parseLines(DefaultMapping, nil)
 	if err != nil {
 		return nil, err
 	}
-	given, err := parseLines(text, mapping)
+	changes, err := parseLines(text, mapping)
 	if err != nil {
 		return nil, err
 	}
-	maps.Copy(mapping, given)
+	maps.Copy(mapping, changes)
 	return mapping, nil
 }
 
-func parseLines(text string, known Mapping) (Mapping, error) {
+// parseLines parses lines whose names are names of defaults, unless defaults is nil.
+func parseLines(text string, defaults Mapping) (Mapping, error) {
 	if len(text) > maxMapping {
 		return nil, fmt.Errorf("has more than %d bytes", maxMapping)
 	}
@@ -54,22 +55,22 @@ func parseLines(text string, known Mapping) (Mapping, error) {
 		if line == "" || line[0] == '#' {
 			continue
 		}
-		name, value, found := strings.Cut(line, "=")
+		name, value, isPair := strings.Cut(line, "=")
 		name, value = strings.TrimSpace(name), strings.TrimSpace(value)
-		_, isKnown := known[name]
+		_, isDefault := defaults[name]
 		var err error
 		switch {
-		case !found:
+		case !isPair:
 			err = errors.New("not NAME = VALUE")
-		case known != nil && !isKnown:
+		case defaults != nil && !isDefault:
 			err = fmt.Errorf("%q is not a name of --print-mapping", name)
 		case value == "" && !optional[name]:
 			err = fmt.Errorf("%s: must not be empty", name)
 		case value != "":
 			err = checkValue(name, value)
 		}
-		if _, twice := mapping[name]; twice {
-			err = fmt.Errorf("%s is there twice", name)
+		if _, exists := mapping[name]; exists {
+			err = fmt.Errorf("%s is repeated", name)
 		}
 		if err != nil {
 			return nil, fmt.Errorf("line %d: %w", number, err)
@@ -125,15 +126,4 @@ func (m Mapping) column(alias, name string) string {
 	target = strings.TrimSpace(target)
 	dot := strings.LastIndexByte(target, '.')
 	return "(SELECT r." + pgx.Identifier{target[dot+1:]}.Sanitize() + " FROM " + quoteTable(target[:dot]) + " AS r WHERE r.id = " + sql + ")"
-}
-
-// columns returns the SQL of columns of the table t, each with the type that it is read
-// as. Fields are written NAME:TYPE.
-func (m Mapping) columns(table string, fields ...string) string {
-	parts := make([]string, len(fields))
-	for i, field := range fields {
-		name, kind, _ := strings.Cut(field, ":")
-		parts[i] = "CAST(" + m.column("t", table+"."+name) + " AS " + kind + ")"
-	}
-	return strings.Join(parts, ", ")
 }

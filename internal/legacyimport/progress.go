@@ -13,21 +13,22 @@ import (
 
 const lineInterval = 5 * time.Second // of the progress without a terminal
 
-// progress shows how far a run is: as a bar on a terminal, and otherwise as lines.
+// progress shows the progress of a run, as a bar on a terminal and as lines elsewhere.
 type progress struct {
-	total       int
-	done        atomic.Int64
-	began, last time.Time
-	to          io.Writer
+	total    int
+	done     atomic.Int64
+	started  time.Time
+	lastLine time.Time
+	output   io.Writer
 
 	container *mpb.Progress // nil without a terminal
 	bar       *mpb.Bar
 }
 
-func newProgress(ctx context.Context, total int, to io.Writer, terminal bool) *progress {
-	p := &progress{total: total, began: time.Now(), last: time.Now(), to: to}
+func newProgress(ctx context.Context, total int, output io.Writer, terminal bool) *progress {
+	p := &progress{total: total, started: time.Now(), lastLine: time.Now(), output: output}
 	if terminal {
-		p.container = mpb.NewWithContext(ctx, mpb.WithOutput(to))
+		p.container = mpb.NewWithContext(ctx, mpb.WithOutput(output))
 		p.bar = p.container.AddBar(int64(total),
 			mpb.PrependDecorators(decor.CountersNoUnit("%d of %d ")),
 			mpb.AppendDecorators(decor.Any(func(decor.Statistics) string { return p.rate() })))
@@ -35,22 +36,22 @@ func newProgress(ctx context.Context, total int, to io.Writer, terminal bool) *p
 	return p
 }
 
-// add counts steps that are done.
+// add counts completed steps.
 func (p *progress) add(steps int) {
 	done := p.done.Add(int64(steps))
 	if p.bar != nil {
 		p.bar.SetCurrent(done)
 		return
 	}
-	if now := time.Now(); now.Sub(p.last) >= lineInterval {
-		p.last = now
-		_, _ = fmt.Fprintf(p.to, "%d of %d, %s\n", done, p.total, p.rate())
+	if now := time.Now(); now.Sub(p.lastLine) >= lineInterval {
+		p.lastLine = now
+		_, _ = fmt.Fprintf(p.output, "%d of %d, %s\n", done, p.total, p.rate())
 	}
 }
 
 // rate returns the rate and the remaining time.
 func (p *progress) rate() string {
-	done, elapsed := p.done.Load(), time.Since(p.began)
+	done, elapsed := p.done.Load(), time.Since(p.started)
 	if done == 0 || elapsed <= 0 {
 		return ""
 	}

@@ -13,20 +13,20 @@ import (
 	"portfolio/internal/printable"
 )
 
-// State is what is wrong with a row or a file.
+// State says why a row or a file is not equal to the legacy system.
 type State string
 
 // The states.
 const (
-	Skipped   State = "skipped"   // kept as it was changed here
-	Differing State = "differing" // not as it is in the legacy system
-	Missing   State = "missing"   // a file that is not here
+	Skipped   State = "skipped"   // a local change was kept
+	Differing State = "differing" // the values or the responses differ
+	Missing   State = "missing"   // the store lacks a file
 )
 
 // fileKind is the kind of a file among the kinds of rows.
 const fileKind db.RowKind = "file"
 
-// Problem is a row or a file that is not as it is in the legacy system.
+// Problem is a row or a file that is not equal to the legacy system.
 type Problem struct {
 	Kind        db.RowKind   `json:"kind"`
 	Key         string       `json:"key"` // the id of a row, the path of a file
@@ -39,12 +39,12 @@ type Problem struct {
 type Difference struct {
 	Field  string `json:"field"` // such as image_data.name
 	Legacy string `json:"legacy"`
-	Here   string `json:"here"`
+	Local  string `json:"local"`
 }
 
-// Counts counts rows or files by what happened to them.
+// Counts counts rows or files by their outcomes.
 type Counts struct {
-	Moved     int `json:"moved"`
+	Imported  int `json:"imported"`
 	Unchanged int `json:"unchanged"`
 	Deleted   int `json:"deleted,omitempty"`
 	Skipped   int `json:"skipped"`
@@ -55,7 +55,7 @@ type Counts struct {
 // Report is the result of a run.
 type Report struct {
 	Source   string    `json:"source"`   // database or endpoint
-	Compared string    `json:"compared"` // with what the responses were compared
+	Compared string    `json:"compared"` // the source of the legacy responses
 	DryRun   bool      `json:"dryRun"`
 	Started  time.Time `json:"started"`
 	Finished time.Time `json:"finished"`
@@ -86,13 +86,13 @@ func (r *Report) counts(kind db.RowKind) *Counts {
 	}[kind]
 }
 
-// add adds what happened to a row or a file.
-func (r *Report) add(found result) {
-	counts := r.counts(found.kind)
+// add adds the result of a row or a file.
+func (r *Report) add(added result) {
+	counts := r.counts(added.kind)
 	state := Differing
-	switch found.outcome {
-	case moved:
-		counts.Moved++
+	switch added.outcome {
+	case imported:
+		counts.Imported++
 		return
 	case unchanged:
 		counts.Unchanged++
@@ -113,15 +113,15 @@ func (r *Report) add(found result) {
 		r.Omitted++
 		return
 	}
-	r.Problems = append(r.Problems, Problem{found.kind, found.key, state, found.reason, found.differences})
+	r.Problems = append(r.Problems, Problem{added.kind, added.key, state, added.reason, added.differences})
 }
 
 // Write writes the report for people.
-func (r *Report) Write(to io.Writer) error {
-	table := tabwriter.NewWriter(to, 0, 0, 2, ' ', tabwriter.AlignRight)
-	head := "moved"
+func (r *Report) Write(output io.Writer) error {
+	table := tabwriter.NewWriter(output, 0, 0, 2, ' ', tabwriter.AlignRight)
+	head := "imported"
 	if r.DryRun {
-		head = "to move"
+		head = "to import"
 	}
 	_, _ = fmt.Fprintf(table, "\t%s\tunchanged\tdeleted\tskipped\tdiffering\tmissing\t\n", head)
 	for _, row := range []struct {
@@ -129,39 +129,43 @@ func (r *Report) Write(to io.Writer) error {
 		counts Counts
 	}{{"users", r.Users}, {"tokens", r.Tokens}, {"portfolios", r.Portfolios}, {"images", r.Images}, {"links", r.Links}, {"files", r.Files}} {
 		c := row.counts
-		_, _ = fmt.Fprintf(table, "%s\t%d\t%d\t%d\t%d\t%d\t%d\t\n", row.name, c.Moved, c.Unchanged, c.Deleted, c.Skipped, c.Differing, c.Missing)
+		_, _ = fmt.Fprintf(table, "%s\t%d\t%d\t%d\t%d\t%d\t%d\t\n", row.name, c.Imported, c.Unchanged, c.Deleted, c.Skipped, c.Differing, c.Missing)
 	}
 	if err := table.Flush(); err != nil {
 		return err
 	}
 	for i, problem := range r.Problems {
 		if i == maxPrinted {
-			_, _ = fmt.Fprintf(to, "and %d more, which --report lists\n", len(r.Problems)+r.Omitted-maxPrinted)
+			_, _ = fmt.Fprintf(output, "and %d more: --report lists all\n", len(r.Problems)+r.Omitted-maxPrinted)
 			break
 		}
-		_, _ = fmt.Fprintf(to, "%s %s %s: %s\n", problem.State, problem.Kind, printable.Quote(problem.Key), printable.Quote(problem.Reason))
-		for _, d := range problem.Differences {
-			_, _ = fmt.Fprintf(to, "  %s: legacy %s, here %s\n", printable.Quote(d.Field), printable.Quote(d.Legacy), printable.Quote(d.Here))
-		}
+		_, _ = fmt.Fprintf(output, "%s %s %s: %s\n", problem.State, problem.Kind, printable.Quote(problem.Key), printable.Quote(problem.Reason))
+		writeDifferences(output, problem.Differences)
 	}
-	_, err := fmt.Fprintln(to, r.summary())
+	_, err := fmt.Fprintln(output, r.summary())
 	return err
+}
+
+func writeDifferences(output io.Writer, differences []Difference) {
+	for _, d := range differences {
+		_, _ = fmt.Fprintf(output, "  %s: legacy %s, local %s\n", printable.Quote(d.Field), printable.Quote(d.Legacy), printable.Quote(d.Local))
+	}
 }
 
 func (r *Report) summary() string {
 	switch {
 	case !r.Complete:
-		return "The run is not complete. Run the same command again to go on."
+		return "The import is not complete. Run the same command again to continue."
 	case !r.Equal:
-		return "Not everything is equal."
+		return "Some rows or files differ."
 	case r.DryRun:
-		return "Everything can be moved."
+		return "Everything can be imported."
 	}
-	return fmt.Sprintf("Everything is equal. Responses compared with the %s: %d.", r.Compared, r.Links.Moved+r.Links.Unchanged)
+	return fmt.Sprintf("Everything is equal. Responses compared with the %s: %d.", r.Compared, r.Links.Imported+r.Links.Unchanged)
 }
 
 // WriteJSON writes the report as JSON.
-func (r *Report) WriteJSON(to io.Writer) error {
+func (r *Report) WriteJSON(output io.Writer) error {
 	var text bytes.Buffer
 	encoder := json.NewEncoder(&text)
 	encoder.SetIndent("", "  ")
@@ -169,11 +173,11 @@ func (r *Report) WriteJSON(to io.Writer) error {
 	if err := encoder.Encode(r); err != nil {
 		return err
 	}
-	_, err := to.Write(printable.EscapeJSON(text.Bytes()))
+	_, err := output.Write(printable.EscapeJSON(text.Bytes()))
 	return err
 }
 
-// finish sets the fields that depend on all others.
+// finish sets the fields that depend on the counts.
 func (r *Report) finish(complete bool) {
 	r.Finished, r.Complete, r.Equal = time.Now().UTC(), complete, complete
 	for _, c := range []Counts{r.Users, r.Tokens, r.Portfolios, r.Images, r.Links, r.Files} {

@@ -13,69 +13,81 @@ import (
 type outcome int
 
 const (
-	unchanged outcome = iota // it was equal already
-	moved
+	unchanged outcome = iota // the local row or file is equal
+	imported
 	deleted
 	skipped
 	differing
 	missing
 )
 
+// decision is an outcome and its reason.
+type decision struct {
+	outcome outcome
+	reason  string
+}
+
+// result is what happened to a row or a file.
 type result struct {
+	decision
 	kind        db.RowKind
 	key         string
-	outcome     outcome
-	reason      string
 	differences []Difference
 }
 
-// version is a row, in the legacy system or here.
+// version identifies the values of a row.
 type version struct {
 	hash    []byte
 	updated time.Time // zero if the kind of row has no such time
 }
 
+// candidate is a row of the legacy system, and the local row with the same key.
+type candidate struct {
+	legacy   version
+	local    *version // nil: there is no local row
+	isSame   bool     // whether a local row that was not imported is the legacy row
+	imported []byte   // hash of the row when it was imported last; nil: it was not
+}
+
 // rules decide what happens to a row.
 type rules struct{ force, delete bool }
 
-// decide decides about a row of the legacy system. Here is the row of the same key
-// here, nil if there is none; same tells whether the two are the same row at all.
-// Last is the hash of the row as it was moved last, nil if it was not.
-func (r rules) decide(legacy version, here *version, same bool, last []byte) (outcome, string) {
+// decide decides about a row of the legacy system.
+func (r rules) decide(c candidate) decision {
 	switch {
-	case here == nil && (last == nil || r.force):
-		return moved, ""
-	case here == nil:
-		return skipped, "it was deleted here"
-	case bytes.Equal(legacy.hash, here.hash):
-		return unchanged, ""
-	case last != nil && bytes.Equal(here.hash, last):
-		return moved, ""
-	case last == nil && !same:
-		return differing, "another one has this ID here"
+	case c.local == nil && (c.imported == nil || r.force):
+		return decision{outcome: imported}
+	case c.local == nil:
+		return decision{skipped, "it was deleted locally"}
+	case bytes.Equal(c.legacy.hash, c.local.hash):
+		return decision{outcome: unchanged}
+	case c.imported != nil && bytes.Equal(c.local.hash, c.imported):
+		return decision{outcome: imported}
+	case c.imported == nil && !c.isSame:
+		return decision{differing, "a different local row has this ID"}
 	case r.force:
-		return moved, ""
-	case here.updated.After(legacy.updated):
-		return skipped, "it is newer here"
-	case bytes.Equal(legacy.hash, last):
-		return skipped, "it was changed here"
-	case last != nil:
-		return skipped, "it was changed on both sides"
-	case legacy.updated.IsZero():
-		return skipped, "it has other values here, and was not moved by this command"
+		return decision{outcome: imported}
+	case c.local.updated.After(c.legacy.updated):
+		return decision{skipped, "the local row is newer"}
+	case bytes.Equal(c.legacy.hash, c.imported):
+		return decision{skipped, "it was changed locally"}
+	case c.imported != nil:
+		return decision{skipped, "it was changed on both sides"}
+	case c.legacy.updated.IsZero():
+		return decision{skipped, "the local row has other values, and was not imported"}
 	}
-	return moved, ""
+	return decision{outcome: imported}
 }
 
-// decideGone decides about a row that was moved, and is gone in the legacy system.
-func (r rules) decideGone(here version, last []byte) (outcome, string) {
+// decideDeleted decides about an imported row that the legacy system has deleted.
+func (r rules) decideDeleted(local version, imported []byte) decision {
 	switch {
-	case !r.force && !bytes.Equal(here.hash, last):
-		return skipped, "it is gone in the legacy system, but was changed here"
+	case !r.force && !bytes.Equal(local.hash, imported):
+		return decision{skipped, "it was deleted in the legacy system, but changed locally"}
 	case !r.delete:
-		return differing, "it is gone in the legacy system: --delete deletes it here"
+		return decision{differing, "it was deleted in the legacy system: --delete deletes it locally"}
 	}
-	return deleted, ""
+	return decision{outcome: deleted}
 }
 
 // hashOf returns a hash of the values of a row.
@@ -86,30 +98,4 @@ func hashOf(values ...any) []byte {
 	}
 	hash := sha256.Sum256(text)
 	return hash[:]
-}
-
-func hashUser(u *db.User) []byte {
-	codes := u.Codes
-	if len(codes) == 0 {
-		codes = []int{}
-	}
-	return hashOf(u.Username, u.IsActive, u.IsStaff, u.IsAdmin, u.CreatedAt.UTC(), codes)
-}
-
-func hashToken(t *db.Token) []byte { return hashOf(t.KeyHash, t.UserID) }
-
-func hashPortfolio(p *db.Portfolio) []byte {
-	return hashOf(p.Name, p.CreatedAt.UTC(), p.UpdatedAt.UTC())
-}
-
-func hashImage(i *db.Image) []byte {
-	thumbnails := make([]any, len(i.Thumbnails))
-	for n, t := range i.Thumbnails {
-		thumbnails[n] = []any{t.ID, t.Path, t.Size}
-	}
-	return hashOf(i.Type, i.Name, i.Path, i.Size, i.Width, i.Height, i.Mode, i.CreatedAt.UTC(), thumbnails)
-}
-
-func hashLink(l *db.PortfolioLink) []byte {
-	return hashOf(l.PortfolioID, l.ImageID, l.Name, l.URL, l.Description, l.CreatedAt.UTC(), l.UpdatedAt.UTC())
 }

@@ -9,8 +9,8 @@ import (
 	"portfolio/internal/legacyimport/legacytest"
 )
 
-// TestSettingsOfLegacyDatabase reads a database whose settings change what texts mean.
-func TestSettingsOfLegacyDatabase(t *testing.T) {
+// TestImport_OverridesDatabaseSettings imports a database whose settings change the meaning of texts.
+func TestImport_OverridesDatabaseSettings(t *testing.T) {
 	t.Parallel()
 	dsn := legacytest.Tables(t)
 	for _, setting := range []string{"standard_conforming_strings = off", "datestyle = ''German''", "timezone = ''Asia/Tehran''", "bytea_output = ''escape''"} {
@@ -28,10 +28,10 @@ func TestSettingsOfLegacyDatabase(t *testing.T) {
 			_, text := newTarget(t, database).run(o)
 			link, err := database.PortfolioLink(t.Context(), nil, 1)
 			if err != nil || link.Name != `\` || link.CreatedAt.Format("2006-01-02T15:04:05.999999Z07:00") != "2026-01-13T10:05:43.29627Z" {
-				t.Errorf("link %+v, %v, %s", link, err, text)
+				t.Errorf("got link %+v, %v, and the report %s, want the name \\ and the documented time", link, err, text)
 			}
 			if portfolio, err := database.Portfolio(t.Context(), 1); err != nil || portfolio.Name != `a\b` {
-				t.Errorf("portfolio %+v, %v", portfolio, err)
+				t.Errorf(`got portfolio %+v, %v, want the name a\b`, portfolio, err)
 			}
 		})
 	}

@@ -1,6 +1,7 @@
 package legacyimport
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -24,12 +25,12 @@ type Ranges [][2]int64
 func (r *Ranges) UnmarshalText(text []byte) error {
 	*r = nil
 	for part := range strings.SplitSeq(string(text), ",") {
-		from, to, isRange := strings.Cut(part, "-")
+		low, high, isRange := strings.Cut(part, "-")
 		if !isRange {
-			to = from
+			high = low
 		}
-		first, firstErr := strconv.ParseInt(from, 10, 64)
-		last, lastErr := strconv.ParseInt(to, 10, 64)
+		first, firstErr := strconv.ParseInt(low, 10, 64)
+		last, lastErr := strconv.ParseInt(high, 10, 64)
 		if firstErr != nil || lastErr != nil || first < 1 || last < first {
 			return fmt.Errorf("must be ranges of IDs, such as 1-5000,7000, not %q", text)
 		}
@@ -38,7 +39,7 @@ func (r *Ranges) UnmarshalText(text []byte) error {
 	if r.count() > maxIDs {
 		return fmt.Errorf("must have at most %d IDs", maxIDs)
 	}
-	slices.SortFunc(*r, func(a, b [2]int64) int { return int(min(max(a[0]-b[0], -1), 1)) })
+	slices.SortFunc(*r, func(a, b [2]int64) int { return cmp.Compare(a[0], b[0]) })
 	for i := 1; i < len(*r); i++ {
 		if (*r)[i][0] <= (*r)[i-1][1] {
 			return fmt.Errorf("the ranges must not overlap: %q", text)
@@ -63,21 +64,32 @@ func (r Ranges) count() int64 {
 	return count
 }
 
-// chunks iterates over the ids, several at a time.
-func (r Ranges) chunks() iter.Seq[[]int64] {
-	return func(yield func([]int64) bool) {
-		chunk := make([]int64, 0, chunkLinks)
+// ids iterates over the IDs.
+func (r Ranges) ids() iter.Seq[int64] {
+	return func(yield func(int64) bool) {
 		for _, part := range r {
 			for id := part[0]; ; id++ {
-				if chunk = append(chunk, id); len(chunk) == chunkLinks {
-					if !yield(chunk) {
-						return
-					}
-					chunk = make([]int64, 0, chunkLinks)
+				if !yield(id) {
+					return
 				}
-				if id == part[1] {
+				if id == part[1] { // which may be the largest ID
 					break
 				}
+			}
+		}
+	}
+}
+
+// chunks iterates over the IDs, several at a time.
+func (r Ranges) chunks() iter.Seq[[]int64] {
+	return func(yield func([]int64) bool) {
+		var chunk []int64
+		for id := range r.ids() {
+			if chunk = append(chunk, id); len(chunk) == chunkLinks {
+				if !yield(chunk) {
+					return
+				}
+				chunk = nil
 			}
 		}
 		if len(chunk) > 0 {
@@ -94,60 +106,52 @@ type endpoint struct {
 	media      mediaBase
 	portfolios []int64
 	links      Ranges
-	moved      func(ctx context.Context, links []int64) (map[int64]bool, error)
+	database   *db.DB // with the records of imported links
 
 	failures atomic.Int64 // in a row
-	recent   atomic.Int64 // the portfolio of the link that was found last
+	recent   atomic.Int64 // the portfolio of a recent link
 }
 
 func (e *endpoint) close(context.Context) { e.client.close() }
 
 func (e *endpoint) total(context.Context) (int, error) { return int(e.links.count()), nil }
 
-// missing returns nothing: batches report links that are gone.
+// missing returns nothing: batches report deleted links.
 func (*endpoint) missing(context.Context, db.RowKind, []string) ([]string, error) { return nil, nil }
 
-// batches asks first for the links that were not moved before.
+// batches requests first the links that were not imported yet.
 func (e *endpoint) batches(ctx context.Context) iter.Seq2[*batch, error] {
 	return func(yield func(*batch, error) bool) {
-		var before []int64 // those that were
+		var imported []int64
 		for ids := range e.links.chunks() {
-			moved, err := e.moved(ctx, ids)
+			hashes, err := e.database.ImportedHashes(ctx, db.LinkRow, keysOf(ids))
 			if err != nil {
 				yield(nil, err)
 				return
 			}
 			ids = slices.DeleteFunc(ids, func(id int64) bool {
-				if moved[id] {
-					before = append(before, id)
+				isImported := hashes[formatID(id)] != nil
+				if isImported {
+					imported = append(imported, id)
 				}
-				return moved[id]
+				return isImported
 			})
 			if len(ids) == 0 {
 				continue
 			}
-			b, err := e.ask(ctx, ids, false)
+			b, err := e.read(ctx, ids)
 			if !yield(b, err) || err != nil {
 				return
 			}
 		}
-		for ids := range slices.Chunk(before, chunkLinks) {
-			b, err := e.ask(ctx, ids, true)
-			if !yield(b, err) || err != nil {
-				return
-			}
-		}
+		e.retry(ctx, imported)(yield)
 	}
 }
 
-func (e *endpoint) again(ctx context.Context, links []linkID) iter.Seq2[*batch, error] {
+func (e *endpoint) retry(ctx context.Context, links []int64) iter.Seq2[*batch, error] {
 	return func(yield func(*batch, error) bool) {
-		for chunk := range slices.Chunk(links, chunkLinks) {
-			ids := make([]int64, len(chunk))
-			for i, link := range chunk {
-				ids[i] = link.id
-			}
-			b, err := e.ask(ctx, ids, true)
+		for ids := range slices.Chunk(links, chunkLinks) {
+			b, err := e.read(ctx, ids)
 			if !yield(b, err) || err != nil {
 				return
 			}
@@ -155,9 +159,8 @@ func (e *endpoint) again(ctx context.Context, links []linkID) iter.Seq2[*batch, 
 	}
 }
 
-// ask returns the links with these ids. One that is not found is gone if it was moved
-// before.
-func (e *endpoint) ask(ctx context.Context, ids []int64, before bool) (*batch, error) {
+// read requests the links with these IDs.
+func (e *endpoint) read(ctx context.Context, ids []int64) (*batch, error) {
 	links, problems := make([]*link, len(ids)), make([]error, len(ids))
 	err := e.each(ctx, len(ids), func(ctx context.Context, i int) (err error) {
 		links[i], problems[i] = e.find(ctx, ids[i])
@@ -168,33 +171,34 @@ func (e *endpoint) ask(ctx context.Context, ids []int64, before bool) (*batch, e
 	}
 	b := &batch{steps: len(ids), onlyIDs: true}
 	portfolios, images := map[int64]*db.Portfolio{}, map[int64]*db.Image{}
-	for i, found := range links {
+	for i, link := range links {
 		switch {
 		case problems[i] != nil:
-			b.problems = append(b.problems, Problem{Kind: db.LinkRow, Key: formatID(ids[i]), State: Differing, Reason: "cannot be moved: " + problems[i].Error()})
-		case found.row != nil:
-			if portfolios[found.portfolioID] == nil {
-				created := found.row.CreatedAt
-				portfolios[found.portfolioID] = &db.Portfolio{ID: found.portfolioID, Name: "Portfolio " + formatID(found.portfolioID), CreatedAt: created, UpdatedAt: created}
-			}
-			if image := found.row.ImageData; image != nil {
-				images[image.ID] = image
-			}
-			fallthrough
-		case before:
-			b.links = append(b.links, found)
+			b.problems = append(b.problems, cannotImport(db.LinkRow, formatID(ids[i]), problems[i].Error()))
+			continue
+		case link == nil:
+			b.deleted = append(b.deleted, ids[i])
+			continue
+		}
+		b.links = append(b.links, link)
+		if id := link.row.PortfolioID; portfolios[id] == nil {
+			portfolios[id] = &db.Portfolio{ID: id, Name: "Portfolio " + formatID(id), CreatedAt: link.row.CreatedAt, UpdatedAt: link.row.CreatedAt}
+		}
+		if image := link.row.ImageData; image != nil {
+			images[image.ID] = image
 		}
 	}
-	b.portfolios, b.images = byID(portfolios), byID(images)
+	b.portfolios, b.images = sorted(portfolios), sorted(images)
 	return b, nil
 }
 
-func byID[T any](rows map[int64]T) []T {
-	sorted := make([]T, 0, len(rows))
+// sorted returns the rows by ascending ID.
+func sorted[Row any](rows map[int64]Row) []Row {
+	list := make([]Row, 0, len(rows))
 	for _, id := range slices.Sorted(maps.Keys(rows)) {
-		sorted = append(sorted, rows[id])
+		list = append(list, rows[id])
 	}
-	return sorted
+	return list
 }
 
 // each calls do for 0 to count-1, several concurrently.
@@ -223,100 +227,63 @@ func (e *endpoint) failure(ctx context.Context, problem error) error {
 		return nil // it is about this link
 	}
 	if e.failures.Add(1) >= maxFailures {
-		return &stopError{fmt.Sprintf("%d responses in a row cannot be used, the last one: %v", maxFailures, problem)}
+		return &stopError{fmt.Sprintf("%d responses in a row cannot be used, the last error: %v", maxFailures, problem)}
 	}
 	return nil
 }
 
-// find asks for a link in each portfolio. The row is nil if it is in none of them.
+// find requests a link in each portfolio. It returns nil if no portfolio has the link.
 func (e *endpoint) find(ctx context.Context, id int64) (*link, error) {
 	portfolios := e.portfolios
-	if recent := e.recent.Load(); recent != 0 { // most likely the one of the next link too
-		others := slices.DeleteFunc(slices.Clone(portfolios), func(id int64) bool { return id == recent })
-		portfolios = slices.Insert(others, 0, recent)
+	if recent := e.recent.Load(); recent != 0 { // most likely the portfolio of the next link too
+		portfolios = slices.DeleteFunc(slices.Clone(portfolios), func(id int64) bool { return id == recent })
+		portfolios = slices.Insert(portfolios, 0, recent)
 	}
 	for _, portfolioID := range portfolios {
 		key := linkID{id, portfolioID}
-		found, err := e.request(ctx, key)
+		response, err := e.request(ctx, key)
 		if err != nil {
 			return nil, err
 		}
-		if found.status == http.StatusNotFound {
+		if response.status == http.StatusNotFound {
 			continue
 		}
-		row, err := parseLink(found.body, key, e.media)
+		row, err := parseLink(response.body, key, e.media)
 		if err != nil {
 			return nil, err
 		}
 		e.recent.Store(portfolioID)
-		return &link{id: id, portfolioID: portfolioID, row: row, response: found}, nil
+		return &link{row: row, response: response}, nil
 	}
-	return &link{id: id, portfolioID: portfolios[0]}, nil
+	return nil, nil //nolint:nilnil // as documented
 }
 
-// request returns the response for a link, which is 200, or 404 if there is none.
+// request returns the response for a link, whose status is 200 or 404.
 func (e *endpoint) request(ctx context.Context, id linkID) (*response, error) {
-	found, err := e.client.document(ctx, e.base.String()+id.path(), e.header)
+	response, err := e.client.document(ctx, e.base.String()+id.path(), e.header)
 	if err != nil {
 		return nil, err
 	}
 	switch {
-	case found.status == http.StatusUnauthorized || found.status == http.StatusForbidden:
-		return nil, &stopError{fmt.Sprintf("the legacy system refuses the token: %d %s", found.status, excerpt(found.body))}
-	case found.status != http.StatusOK && found.status != http.StatusNotFound:
-		return nil, &statusError{found.status}
-	case contentType(found.header) != "application/json":
-		return nil, fmt.Errorf("the response is %d with %q, not JSON: %s", found.status, contentType(found.header), excerpt(found.body))
+	case response.status == http.StatusUnauthorized || response.status == http.StatusForbidden:
+		return nil, &stopError{fmt.Sprintf("the legacy system refuses the token: %d %s", response.status, excerpt(response.body))}
+	case response.status != http.StatusOK && response.status != http.StatusNotFound:
+		return nil, &statusError{response.status}
+	case contentType(response.header) != "application/json":
+		return nil, fmt.Errorf("the response is %d with %q, not JSON: %s", response.status, contentType(response.header), excerpt(response.body))
 	}
-	return found, nil
+	return response, nil
 }
 
-// answering is a source whose links have the responses of an endpoint.
-type answering struct {
-	source
-	endpoint *endpoint
-}
-
-func (a answering) close(ctx context.Context) {
-	a.source.close(ctx)
-	a.endpoint.close(ctx)
-}
-
-func (a answering) batches(ctx context.Context) iter.Seq2[*batch, error] {
-	return a.answer(ctx, a.source.batches(ctx))
-}
-
-func (a answering) again(ctx context.Context, links []linkID) iter.Seq2[*batch, error] {
-	return a.answer(ctx, a.source.again(ctx, links))
-}
-
-func (a answering) answer(ctx context.Context, batches iter.Seq2[*batch, error]) iter.Seq2[*batch, error] {
-	return func(yield func(*batch, error) bool) {
-		for b, err := range batches {
-			if err == nil {
-				err = a.ask(ctx, b)
-			}
-			if !yield(b, err) || err != nil {
-				return
-			}
+// addResponses requests the responses for the links of a batch. If a request fails, the
+// response is empty.
+func (e *endpoint) addResponses(ctx context.Context, b *batch) error {
+	return e.each(ctx, len(b.links), func(ctx context.Context, i int) error {
+		answer, problem := e.request(ctx, b.links[i].id())
+		if problem != nil {
+			answer = &response{failure: problem.Error()}
 		}
-	}
-}
-
-// ask sets the responses of links. A link without a usable one has an empty response.
-func (a answering) ask(ctx context.Context, b *batch) error {
-	problems := make([]error, len(b.links))
-	err := a.endpoint.each(ctx, len(b.links), func(ctx context.Context, i int) (err error) {
-		if b.links[i].row == nil {
-			return nil
-		}
-		b.links[i].response, problems[i] = a.endpoint.request(ctx, b.links[i].key())
-		return a.endpoint.failure(ctx, problems[i])
+		b.links[i].response = answer
+		return e.failure(ctx, problem)
 	})
-	for i, problem := range problems {
-		if problem != nil && err == nil {
-			b.links[i].response = &response{failure: problem.Error()}
-		}
-	}
-	return err
 }

@@ -3,14 +3,13 @@ package legacyimport
 import (
 	"math"
 	"strconv"
-	"strings"
 
 	"github.com/jackc/pgx/v5/pgtype"
 
 	"portfolio/db"
 )
 
-// checks collects what is wrong with the values of a row of the legacy system.
+// checks collects the validation errors of a row of the legacy system.
 type checks []string
 
 func (c *checks) fail(field, reason string) { *c = append(*c, field+": "+reason) }
@@ -44,11 +43,7 @@ func (c *checks) number(field string, value *int64) *int {
 	return new(int(*value))
 }
 
-// add reports whether all is right. Otherwise it adds a problem to the batch.
-func (c *checks) add(b *batch, kind db.RowKind, key string) bool {
-	if len(*c) == 0 {
-		return true
-	}
-	b.problems = append(b.problems, Problem{Kind: kind, Key: key, State: Differing, Reason: "cannot be moved: " + strings.Join(*c, "; ")})
-	return false
+// cannotImport returns the problem of a row that cannot be stored.
+func cannotImport(kind db.RowKind, key, reason string) Problem {
+	return Problem{Kind: kind, Key: key, State: Differing, Reason: "cannot be imported: " + reason}
 }

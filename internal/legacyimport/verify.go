@@ -19,7 +19,7 @@ import (
 	"portfolio/internal/storage"
 )
 
-const requestTimeout = time.Minute // of our own endpoint
+const requestTimeout = time.Minute // of our endpoint
 
 // anyone authenticates every client as an admin.
 type anyone struct{}
@@ -28,7 +28,7 @@ func (anyone) Authenticate(context.Context, string) (*auth.Session, error) {
 	return auth.NewSession(&db.User{IsActive: true, IsAdmin: true}), nil
 }
 
-// newHandler returns our own endpoint, without authentication.
+// newHandler returns our endpoint without authentication.
 func newHandler(links compat.Links, connections int, log *slog.Logger) http.Handler {
 	return compat.New(links, anyone{}, compat.Options{
 		Admission: admission.New(2*workers, connections, 0, nil), Timeout: requestTimeout, Log: log,
@@ -42,9 +42,9 @@ func (r rows) PortfolioLink(_ context.Context, portfolioID *db.NodeID, id db.Nod
 	return r[linkID{id.ID, portfolioID.ID}], nil
 }
 
-// verifier compares responses of our own endpoint with those of the legacy system.
+// verifier compares our responses with the responses of the legacy system.
 type verifier struct {
-	here        http.Handler // of the database
+	local       http.Handler // reads the database
 	connections int
 	media       mediaBase // of the legacy system
 	dryRun      bool
@@ -56,54 +56,52 @@ func newVerifier(database *db.DB, media mediaBase, dryRun bool, log *slog.Logger
 	return &verifier{newHandler(resolver.Query(), database.Connections(), log), database.Connections(), media, dryRun, log}
 }
 
-// verify compares the responses for links, and returns the differences of each. A
-// link that the legacy system was not asked for is compared with its row. In a dry
-// run, our response is that for the row.
-func (v *verifier) verify(ctx context.Context, links []*link) ([][]Difference, error) {
-	old := rows{}
+// verify sets the differences of the responses for links. If a link has no response of the
+// legacy system, verify uses the response for its row. In a dry run, it uses that as our
+// response too.
+func (v *verifier) verify(ctx context.Context, links []*link) error {
+	legacy := rows{}
 	for _, link := range links {
-		old[link.key()] = link.row
+		legacy[link.id()] = link.row
 	}
-	asRows := newHandler(old, v.connections, v.log)
-	here := v.here
+	byRow := newHandler(legacy, v.connections, v.log)
+	local := v.local
 	if v.dryRun {
-		here = asRows
+		local = byRow
 	}
-	found := make([][]Difference, len(links))
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(workers)
-	for i, link := range links {
+	for _, link := range links {
 		group.Go(func() error {
 			want, media := link.response, v.media
 			if want == nil {
-				want, media = call(ctx, asRows, link.key()), storage.Prefix
+				want, media = call(ctx, byRow, link.id()), storage.Prefix
 			}
-			got := call(ctx, here, link.key())
+			got := call(ctx, local, link.id())
 			if got.status >= http.StatusInternalServerError {
-				return fmt.Errorf("read the link %d back: the response is %d", link.id, got.status)
+				return fmt.Errorf("read the link %d back: the response is %d", link.row.ID, got.status)
 			}
-			found[i] = compareResponses(want, got, media)
+			link.differences = compareResponses(want, got, media)
 			return ctx.Err()
 		})
 	}
-	return found, group.Wait()
+	return group.Wait()
 }
 
-// compareResponses returns the differences of two responses, hosts aside.
-func compareResponses(legacy, here *response, media mediaBase) []Difference {
+// compareResponses returns the differences of two responses. It ignores hosts.
+func compareResponses(legacy, local *response, media mediaBase) []Difference {
+	legacyType, localType := legacy.header.Get("Content-Type"), local.header.Get("Content-Type")
 	switch {
 	case legacy.failure != "":
-		return []Difference{{"response", legacy.failure, strconv.Itoa(here.status)}}
-	case legacy.status != here.status:
-		return []Difference{{"status", strconv.Itoa(legacy.status), strconv.Itoa(here.status)}}
-	}
-	if contentType(legacy.header) == "text/html" && contentType(here.header) == "text/html" {
+		return []Difference{{"response", legacy.failure, strconv.Itoa(local.status)}}
+	case legacy.status != local.status:
+		return []Difference{{"status", strconv.Itoa(legacy.status), strconv.Itoa(local.status)}}
+	case contentType(legacy.header) == "text/html" && contentType(local.header) == "text/html":
 		return nil // pages of the frameworks
+	case legacyType != localType:
+		return []Difference{{"Content-Type", legacyType, localType}}
 	}
-	if left, right := legacy.header.Get("Content-Type"), here.header.Get("Content-Type"); left != right {
-		return []Difference{{"Content-Type", left, right}}
-	}
-	return differences(withoutHosts(legacy.body, media), withoutHosts(here.body, storage.Prefix))
+	return differences(withoutHosts(legacy.body, media), withoutHosts(local.body, storage.Prefix))
 }
 
 // call sends a request to a handler in this process.

@@ -21,7 +21,7 @@ import (
 	"portfolio/db/dbtest"
 )
 
-// python is Debian's, which has its packages.
+// python is the interpreter of Debian, which has the packages of Debian.
 const python = "/usr/bin/python3"
 
 // System is a legacy system.
@@ -34,8 +34,8 @@ type System struct {
 	server *exec.Cmd
 }
 
-// New makes a system with links 1 to count, which have up to the given number of
-// thumbnails each. Without Django the test is skipped; in CI it fails.
+// New creates a system with links 1 to count. Each image has up to the given number of
+// thumbnails. Without Django, New skips the test, or fails in CI.
 func New(t testing.TB, count, thumbnails int) *System {
 	t.Helper()
 	for _, arguments := range [][]string{{python, "-c", "import django, rest_framework, psycopg2"}, {python, "/usr/bin/gunicorn", "--version"}} {
@@ -78,7 +78,7 @@ func (s *System) command(arguments ...string) *exec.Cmd {
 	return command
 }
 
-// Start starts the server, on the port that it had before, if any.
+// Start starts the server. A restarted server has the same port.
 func (s *System) Start() {
 	s.t.Helper()
 	address := strings.TrimPrefix(s.URL, "http://")
@@ -97,8 +97,8 @@ func (s *System) Start() {
 	listening := regexp.MustCompile(`Listening at: (http://\S+)`)
 	for lines := bufio.NewScanner(output); lines.Scan(); {
 		s.t.Log(lines.Text())
-		if found := listening.FindStringSubmatch(lines.Text()); found != nil {
-			s.URL = found[1]
+		if match := listening.FindStringSubmatch(lines.Text()); match != nil {
+			s.URL = match[1]
 			go func() { _, _ = io.Copy(io.Discard, output) }()
 			return
 		}
@@ -122,8 +122,8 @@ func (s *System) Exec(statement string, args ...any) {
 	dbtest.Exec(s.t, s.DSN, statement, args...)
 }
 
-// Change changes some of the rows, others for each n: a link, an image, a thumbnail, a
-// portfolio and a user change, one link is deleted and one is new, with files.
+// Change changes a link, an image, a thumbnail, a portfolio and a user, different ones for each
+// n. It deletes a link, and creates a link with its image and files.
 func (s *System) Change(n int) {
 	s.t.Helper()
 	created := 1_000_000 + n

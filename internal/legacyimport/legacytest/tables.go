@@ -14,8 +14,8 @@ import (
 //go:embed tables.sql
 var tables string
 
-// Tables returns the URL of a database that has the tables of the legacy system, as
-// Django makes them, without rows.
+// Tables returns the URL of a database that has the tables of the legacy system without rows.
+// Django creates the same tables.
 func Tables(t testing.TB) string {
 	t.Helper()
 	dsn := dbtest.EmptyPostgres(t)
@@ -23,17 +23,16 @@ func Tables(t testing.TB) string {
 	return dsn
 }
 
-// renamed maps names of our columns to those of the legacy system, where they differ.
+// renamed maps our columns to legacy columns that have different names.
 var renamed = map[string]string{
 	"users.is_admin": "is_superuser", "users.created_at": "date_joined", "tokens.created_at": "created",
 	"images.path": "f", "thumbnails.path": "f", "thumbnails.image_id": "media_id",
 }
 
-// widened are ids that are greater in the recorded rows than Django makes them.
+// widened widens the columns of IDs, because recorded IDs exceed the types of Django.
 const widened = "ALTER TABLE auth_user ALTER id TYPE bigint; ALTER TABLE core_userpermission ALTER user_id TYPE bigint; ALTER TABLE authtoken_token ALTER user_id TYPE bigint"
 
-// LoadFile inserts the rows of a JSON file, an object of our tables, into a database of
-// Tables.
+// LoadFile inserts rows into a database of Tables. The JSON file is an object of our tables.
 func LoadFile(t testing.TB, dsn, file string) {
 	t.Helper()
 	text, err := os.ReadFile(file)
@@ -60,10 +59,10 @@ func insert(t testing.TB, dsn string, table [2]string, row map[string]json.RawMe
 	var names, values []string
 	renamedRow := map[string]json.RawMessage{}
 	for name, value := range row {
-		if other, ok := renamed[table[0]+"."+name]; ok {
-			name = other
+		if legacyName, ok := renamed[table[0]+"."+name]; ok {
+			name = legacyName
 		}
-		if table[0] == "tokens" && name == "id" { // which Django's have not
+		if table[0] == "tokens" && name == "id" { // Django has no such column
 			continue
 		}
 		names, values = append(names, strconv.Quote(name)), append(values, "r."+strconv.Quote(name))
@@ -77,8 +76,7 @@ func insert(t testing.TB, dsn string, table [2]string, row map[string]json.RawMe
 		" FROM json_populate_record(NULL::"+table[1]+", $1) AS r", string(object))
 }
 
-// documented is the example in the documentation of the legacy system, and a token for
-// it.
+// documented has the example of the documentation of the legacy system, and a token.
 const documented = `
 INSERT INTO auth_user (id, username, is_staff) VALUES (5, 'sara', true);
 INSERT INTO core_userpermission (user_id, code) VALUES (5, 4242);
