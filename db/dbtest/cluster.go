@@ -46,7 +46,7 @@ func startCluster(create, options string) (*cluster, error) {
 	if err := c.run(create); err != nil {
 		return nil, err
 	}
-	c.start = `"$1/pg_ctl" -D "$2/data" -w -l "$2/log" start -o "-k '$2' -c listen_addresses= -c fsync=off -c full_page_writes=off -c max_wal_size=256MB ` + options + `"`
+	c.start = `"$1/pg_ctl" -D "$2/data" -w -l "$2/log" start -o "-k '$2' -c listen_addresses= -c dynamic_shared_memory_type=mmap -c fsync=off -c full_page_writes=off -c max_wal_size=256MB ` + options + `"`
 	if err := c.run(c.start); err != nil {
 		return nil, err
 	}

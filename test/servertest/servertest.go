@@ -13,7 +13,7 @@ import (
 	"strings"
 )
 
-// Ready is what a server prints until it is ready.
+// Ready has the output of a server until it is ready, and the addresses in it.
 type Ready struct {
 	Output string
 	URL    string // of the API

@@ -149,7 +149,7 @@ func TestSlowReader(t *testing.T) {
 func TestLocked(t *testing.T) {
 	t.Parallel()
 	dbtest.EachLoaded(t, recorded, func(t *testing.T, dsn string) {
-		server, key := startRecorded(t, dsn, "--request-timeout=300ms")
+		server, key := startRecorded(t, dsn, "--request-timeout=1s")
 		const (
 			change = `mutation{updatePortfolioLink(input:{id:4,name:"changed"}){portfolioLink{name}}}`
 			gone   = `{"errors":[{"message":"The database is unavailable. Try again later.","path":["updatePortfolioLink"],"locations":[{"line":1,"column":10}],"extensions":{"code":"UNAVAILABLE"}}],"data":{"updatePortfolioLink":null}}`
@@ -180,7 +180,7 @@ func TestLocked(t *testing.T) {
 func TestStalled(t *testing.T) {
 	t.Parallel()
 	line, dsn := dbtest.NewProxy(t, dbtest.LoadedPostgres(t, recorded))
-	server, key := startRecorded(t, dsn, "--request-timeout=500ms")
+	server, key := startRecorded(t, dsn, "--request-timeout=1s")
 	requests := []struct{ path, authorization string }{
 		{linkPath, "Authorization: Token " + key},
 		{linkPath, "Authorization: Token unknown"},
