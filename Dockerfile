@@ -12,7 +12,7 @@ LABEL org.opencontainers.image.title="portfolio" \
       org.opencontainers.image.created="$CREATED"
 COPY dist/portfolio-linux-${TARGETARCH} /portfolio
 COPY --chown=65532:65532 dist/root /
-# Nothing but /data is written; uploads are received in TMPDIR.
+# The server writes to /data only. It receives uploads in TMPDIR.
 ENV ADDR=0.0.0.0:8000 \
     DATABASE_URL=sqlite:/data/portfolio.db \
     MEDIA_STORE=file:/data/media \
@@ -21,7 +21,7 @@ USER 65532:65532
 VOLUME /data
 WORKDIR /data
 EXPOSE 8000
-# Whether the process is alive: to replace it does not bring back a database or a disk.
+# Checks only that the process is alive: a new container brings back no database or disk.
 HEALTHCHECK --interval=10s --timeout=6s --start-period=1m CMD ["/portfolio", "healthcheck", "--path=/healthz"]
 ENTRYPOINT ["/portfolio"]
 CMD ["serve"]

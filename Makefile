@@ -24,7 +24,7 @@ build: ## Build the static binary.
 release: playground ## Build the binaries of a release, with checksums, in dist/.
 	deploy/release dist linux/amd64 linux/arm64 darwin/arm64
 
-image: playground ## Build a container image by CONTAINER (docker), named IMAGE (portfolio).
+image: playground ## Build a container image named IMAGE (portfolio) with CONTAINER (docker).
 	deploy/image $(IMAGE) $(CONTAINER) build
 
 playground: ## Bundle GraphiQL for the next build (needs Node.js 20 or later).
@@ -37,7 +37,7 @@ race: ## Run the tests with the race detector (needs a C compiler).
 	TEST_COMMITS=200 TEST_KILLS=3 TEST_SUBSCRIBERS=50 go test $(RACE_FLAGS) \
 		-skip '$(RACE_SKIP)' -timeout 20m $$(go list ./... | grep -vE '$(RACE_WITHOUT)')
 
-e2e: ## Test the clients of frontends, the gallery and the playground (needs Node.js and Chromium).
+e2e: ## Test frontend clients, the gallery and the playground (needs Node.js and Chromium).
 	cd test/e2e && npm ci --loglevel=error
 	cd examples/gallery && npm ci --loglevel=error
 	find internal/playground/dist -type f ! -name .gitignore -delete
@@ -52,19 +52,19 @@ postgres-newest: ## Test with the newest PostgreSQL, from npm (needs Node.js).
 packages: ## Test the release and its image (needs buildah and root).
 	go test -tags ops -count 1 -v -run '^Test(Release|Image)$$' ./test/ops
 
-failover: ## Kill the primary of a PostgreSQL cluster under load, and more (needs patroni and etcd).
+failover: ## Test failovers of a PostgreSQL cluster under load (needs patroni and etcd).
 	go test -tags ops -count 1 -timeout 5m -v -run '^TestFailover$$' ./test/ops
 
 chaos: ## Kill the server under load, stop PostgreSQL and fill disks.
 	go test -tags ops -count 1 -timeout 10m -v -run '^TestChaos' ./test/ops
 
-rolling: ## Restart servers in turn behind nginx and Caddy, under load, and take their media away.
+rolling: ## Restart servers in turn behind nginx and Caddy under load, and remove their media.
 	go test -tags ops -count 1 -timeout 10m -v -run '^Test(RollingRestart|ProxyWithoutMedia)$$' ./test/ops
 
-feed: ## Read and write for TEST_DURATION (4m) while faults hide changes; no response may be stale for long.
+feed: ## Check responses for TEST_DURATION (4m) while faults hide changes; none may be stale for long.
 	TEST_DURATION=$(TEST_DURATION) go test -tags ops -count 1 -timeout 24h -v -run '^TestFeed' ./test/ops
 
-soak: ## Serve mixed load with faults for SOAK (20m); memory and the like must not grow.
+soak: ## Serve mixed load with faults for SOAK (20m); memory and connections must not grow.
 	SOAK=$(SOAK) go test -tags ops -count 1 -timeout 24h -v -run '^TestSoak$$' ./test/ops
 
 fuzz: ## Run every fuzz target for FUZZTIME each (10s).
