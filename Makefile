@@ -12,7 +12,7 @@ IMAGE ?= portfolio
 # synchronization would be missed too.
 RACE_FLAGS = -race -gcflags='modernc.org/sqlite/lib=-race=false'
 # These have no goroutines, or only those that other tests have too, and are slow.
-RACE_SKIP = ^(TestClients|FuzzDifferential|TestSystemd|TestPlans|TestSearchFindsEveryLetter)$$
+RACE_SKIP = ^(TestClients|FuzzDifferential|TestSystemd_AcceptsUnits|TestPlans|TestSearchFindsEveryLetter)$$
 RACE_WITHOUT = portfolio/(internal/(buildinfo|demo|files|imaging|jsonenc|playground|printable|apierror)|test/e2e)$$
 
 help: ## List the targets.

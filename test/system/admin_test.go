@@ -43,7 +43,7 @@ func (s *testServer) scrape() map[string]*dto.MetricFamily {
 	return families
 }
 
-func TestAdmin(t *testing.T) {
+func TestAdmin_ServesProfilesAndVersion(t *testing.T) {
 	t.Parallel()
 	server := startServer(t, "--database-url="+dbtest.EmptySQLite(t), "--admin-addr=127.0.0.1:0")
 	admin := server.admin()
@@ -81,8 +81,8 @@ func TestAdmin(t *testing.T) {
 	}
 }
 
-// TestAdminCloses checks that metrics can be read until the last request is over.
-func TestAdminCloses(t *testing.T) {
+// TestAdmin_ServesUntilLastRequest checks that metrics can be read until the last request is over.
+func TestAdmin_ServesUntilLastRequest(t *testing.T) {
 	t.Parallel()
 	server := startServer(t, "--database-url="+dbtest.EmptySQLite(t), "--admin-addr=127.0.0.1:0")
 	connection := server.dial()
@@ -225,8 +225,8 @@ func TestMetrics(t *testing.T) {
 	})
 }
 
-// TestMetricsOfRates checks that refused requests are counted, and by which API.
-func TestMetricsOfRates(t *testing.T) {
+// TestMetrics_CountRefusedRequests checks that refused requests are counted, and by which API.
+func TestMetrics_CountRefusedRequests(t *testing.T) {
 	t.Parallel()
 	server := startServer(t, "--database-url="+dbtest.EmptySQLite(t), "--admin-addr=127.0.0.1:0", "--rate-limit=0.001", "--rate-burst=1")
 	for _, path := range []string{"/graphql?query={__typename}", "/graphql?query={__typename}", "/api/portfolios/1/links/4", "/none"} {
@@ -246,8 +246,8 @@ func TestMetricsOfRates(t *testing.T) {
 	}
 }
 
-// TestOperationNames checks that clients choose at most 100 names of operations.
-func TestOperationNames(t *testing.T) {
+// TestMetrics_LimitOperationNames checks that clients choose at most 100 names of operations.
+func TestMetrics_LimitOperationNames(t *testing.T) {
 	t.Parallel()
 	server, key := startRecorded(t, dbtest.LoadedSQLite(t, recorded), "--admin-addr=127.0.0.1:0")
 	for i := range 103 {
@@ -268,8 +268,8 @@ func TestOperationNames(t *testing.T) {
 	}
 }
 
-// TestScrapes scrapes while requests are served.
-func TestScrapes(t *testing.T) {
+// TestMetrics_CanBeScrapedUnderLoad scrapes while requests are served.
+func TestMetrics_CanBeScrapedUnderLoad(t *testing.T) {
 	t.Parallel()
 	server, key := startRecorded(t, dbtest.LoadedSQLite(t, recorded), "--admin-addr=127.0.0.1:0")
 	var clients sync.WaitGroup

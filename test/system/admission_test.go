@@ -26,9 +26,9 @@ const (
 	linkPath        = "/api/portfolios/1/links/4"
 )
 
-// TestBombs checks that a body which would take many times its size in memory is
+// TestRequests_AreRefusedBeforeDecoding checks that a body which would take many times its size in memory is
 // refused before it is decoded.
-func TestBombs(t *testing.T) {
+func TestRequests_AreRefusedBeforeDecoding(t *testing.T) {
 	server := startServer(t)
 	for _, c := range []struct {
 		name, key string
@@ -59,8 +59,8 @@ func TestBombs(t *testing.T) {
 	}
 }
 
-// TestLongAccept checks that an Accept header above the limit is not parsed.
-func TestLongAccept(t *testing.T) {
+// TestRequests_LimitAccept checks that an Accept header above the limit is not parsed.
+func TestRequests_LimitAccept(t *testing.T) {
 	t.Parallel()
 	server := startServer(t)
 	for _, parameters := range []int{1_000, 1_200, 8_000} {
@@ -77,9 +77,9 @@ func TestLongAccept(t *testing.T) {
 	}
 }
 
-// TestLargeResponse checks that a response is built only up to its limit, as a
+// TestResponses_LimitMemory checks that a response is built only up to its limit, as a
 // document within the other limits may select any number of bytes.
-func TestLargeResponse(t *testing.T) {
+func TestResponses_LimitMemory(t *testing.T) {
 	dbtest.EachLoaded(t, recorded, func(t *testing.T, dsn string) {
 		server, key := startRecorded(t, dsn)
 		dbtest.Exec(t, dsn, "INSERT INTO portfolios (id, name) VALUES (70, 'large')")
@@ -113,9 +113,9 @@ func TestLargeResponse(t *testing.T) {
 	})
 }
 
-// TestSlowReader checks that a client which does not read its response is
+// TestResponses_EndForSlowReaders checks that a client which does not read its response is
 // disconnected, and that the memory of the response is released.
-func TestSlowReader(t *testing.T) {
+func TestResponses_EndForSlowReaders(t *testing.T) {
 	t.Parallel()
 	dbtest.EachLoaded(t, recorded, func(t *testing.T, dsn string) {
 		server, key := startRecorded(t, dsn, "--stall-timeout=100ms", "--max-response=20000000")
@@ -144,9 +144,9 @@ func TestSlowReader(t *testing.T) {
 	})
 }
 
-// TestLocked checks that a request which waits for a lock times out, and succeeds
+// TestServer_AnswersUnavailableWhileTableIsLocked checks that a request which waits for a lock times out, and succeeds
 // once the lock is released.
-func TestLocked(t *testing.T) {
+func TestServer_AnswersUnavailableWhileTableIsLocked(t *testing.T) {
 	t.Parallel()
 	dbtest.EachLoaded(t, recorded, func(t *testing.T, dsn string) {
 		server, key := startRecorded(t, dsn, "--request-timeout=1s")
@@ -175,9 +175,9 @@ func TestLocked(t *testing.T) {
 	})
 }
 
-// TestStalled checks that every request gets a response while PostgreSQL stalls,
+// TestServer_AnswersUnavailableWhileDatabaseStalls checks that every request gets a response while PostgreSQL stalls,
 // and that all succeed afterwards.
-func TestStalled(t *testing.T) {
+func TestServer_AnswersUnavailableWhileDatabaseStalls(t *testing.T) {
 	t.Parallel()
 	line, dsn := dbtest.NewProxy(t, dbtest.LoadedPostgres(t, recorded))
 	server, key := startRecorded(t, dsn, "--request-timeout=1s")
@@ -215,9 +215,9 @@ func TestStalled(t *testing.T) {
 	}
 }
 
-// TestUploadIsRefusedBeforeItsFiles checks that an upload without permission is
+// TestUpload_IsRefusedBeforeItsFiles checks that an upload without permission is
 // refused before a file is sent.
-func TestUploadIsRefusedBeforeItsFiles(t *testing.T) {
+func TestUpload_IsRefusedBeforeItsFiles(t *testing.T) {
 	t.Parallel()
 	dbtest.EachLoaded(t, recorded, func(t *testing.T, dsn string) {
 		server, admin := startRecorded(t, dsn)
@@ -240,8 +240,8 @@ func TestUploadIsRefusedBeforeItsFiles(t *testing.T) {
 	})
 }
 
-// TestFullDisk checks the responses while the disk of the media store is full.
-func TestFullDisk(t *testing.T) {
+// TestUpload_FailsOnFullDisk checks the responses while the disk of the media store is full.
+func TestUpload_FailsOnFullDisk(t *testing.T) {
 	t.Parallel()
 	small := t.TempDir()
 	if output, err := exec.Command("mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", small).CombinedOutput(); err != nil {
@@ -288,9 +288,9 @@ func TestFullDisk(t *testing.T) {
 	})
 }
 
-// TestStoreGoesAway checks the responses while the S3 store is gone, and that the
+// TestServer_RecoversWithStore checks the responses while the S3 store is gone, and that the
 // server recovers without a restart.
-func TestStoreGoesAway(t *testing.T) {
+func TestServer_RecoversWithStore(t *testing.T) {
 	t.Parallel()
 	backend := s3mem.New()
 	if err := backend.CreateBucket("images"); err != nil {

@@ -31,9 +31,9 @@ func fan(often, length int) string {
 	return b.String() + fmt.Sprintf(" fragment F%d on Query{__typename}", length)
 }
 
-// TestHostileDocuments checks that no document makes the server allocate much or
+// TestDocuments_OfAttackersTakeLittle checks that no document makes the server allocate much or
 // send a long response.
-func TestHostileDocuments(t *testing.T) {
+func TestDocuments_OfAttackersTakeLittle(t *testing.T) {
 	repeat := strings.Repeat
 	cases := []struct{ name, document, want string }{
 		{"fragments that double 60 times", fan(2, 60), "more than 20 fields of one name in one object"},
@@ -96,9 +96,9 @@ func TestHostileDocuments(t *testing.T) {
 	}
 }
 
-// TestHostileRequests checks that malformed requests get a short error that does
+// TestRequests_OfAttackersAreRefused checks that malformed requests get a short error that does
 // not repeat them.
-func TestHostileRequests(t *testing.T) {
+func TestRequests_OfAttackersAreRefused(t *testing.T) {
 	t.Parallel()
 	const marker = "zzzzzzzzzz"
 	garbage := strings.Repeat(marker, 100_000)
@@ -145,8 +145,8 @@ func TestHostileRequests(t *testing.T) {
 	}
 }
 
-// TestLongNamesAreNotEchoed checks that errors shorten the names of clients.
-func TestLongNamesAreNotEchoed(t *testing.T) {
+// TestErrors_EchoNoLongNames checks that errors shorten the names of clients.
+func TestErrors_EchoNoLongNames(t *testing.T) {
 	t.Parallel()
 	server := startServer(t)
 	long := strings.Repeat("z", 500_000)
@@ -166,9 +166,9 @@ func TestLongNamesAreNotEchoed(t *testing.T) {
 	}
 }
 
-// TestSlowClients checks that slow clients are disconnected in time and that none
+// TestSlowClients_BlockNobody checks that slow clients are disconnected in time and that none
 // keeps others waiting.
-func TestSlowClients(t *testing.T) {
+func TestSlowClients_BlockNobody(t *testing.T) {
 	t.Parallel()
 	server := startServer(t, "--header-timeout=200ms", "--body-timeout=400ms", "--idle-timeout=300ms")
 	idle := make([]net.Conn, 200)
@@ -201,8 +201,8 @@ func TestSlowClients(t *testing.T) {
 	}
 }
 
-// TestRateLimit checks the response of each API above the limit.
-func TestRateLimit(t *testing.T) {
+// TestRateLimit_IsPerClient checks the response of each API above the limit.
+func TestRateLimit_IsPerClient(t *testing.T) {
 	t.Parallel()
 	const (
 		graphql = `{"errors":[{"message":"Too many requests. Try again later.","extensions":{"code":"RATE_LIMITED"}}]}`
@@ -227,8 +227,8 @@ func TestRateLimit(t *testing.T) {
 	}
 }
 
-// TestFailedLogins checks that failed logins of both APIs are counted together.
-func TestFailedLogins(t *testing.T) {
+// TestFailedLogins_AreLimitedByAddress checks that failed logins of both APIs are counted together.
+func TestFailedLogins_AreLimitedByAddress(t *testing.T) {
 	t.Parallel()
 	server := startServer(t, "--failed-logins=3")
 	good := "Authorization: Token " + server.demoKey()
@@ -266,7 +266,7 @@ func TestFailedLogins(t *testing.T) {
 	}
 }
 
-func TestCORS(t *testing.T) {
+func TestCORS_AllowsConfiguredOrigins(t *testing.T) {
 	t.Parallel()
 	server := startServer(t, "--cors-origins=https://app.test")
 	preflight := http.Header{"Origin": {"https://app.test"}, "Access-Control-Request-Method": {"POST"}, "Access-Control-Request-Headers": {"authorization,content-type"}}
@@ -292,7 +292,7 @@ func TestCORS(t *testing.T) {
 	}
 }
 
-func TestOnlyPersisted(t *testing.T) {
+func TestPersistedDocuments_MayBeTheOnlyOnes(t *testing.T) {
 	t.Parallel()
 	manifest := filepath.Join(t.TempDir(), "manifest.json")
 	if err := os.WriteFile(manifest, []byte(`{"sha256:1":"{a:__typename}"}`), 0o600); err != nil {
@@ -310,9 +310,9 @@ func TestOnlyPersisted(t *testing.T) {
 	}
 }
 
-// TestSecurityHeaders checks the headers of every response except those of the
+// TestSecurityHeaders_AreSent checks the headers of every response except those of the
 // legacy endpoint.
-func TestSecurityHeaders(t *testing.T) {
+func TestSecurityHeaders_AreSent(t *testing.T) {
 	t.Parallel()
 	server := startServer(t)
 	for path, policy := range map[string]string{

@@ -54,9 +54,9 @@ var auditedMutations = []string{
 	`createPortfolio(input: {name: ""}) { portfolio { id } }`,
 }
 
-// TestAudit checks the record of each mutation, also at a level that hides the
+// TestAudit_RecordsEachChange checks the record of each mutation, also at a level that hides the
 // request log.
-func TestAudit(t *testing.T) {
+func TestAudit_RecordsEachChange(t *testing.T) {
 	t.Parallel()
 	golden := graphtest.OpenGolden(t)
 	dbtest.EachLoaded(t, recorded, func(t *testing.T, dsn string) {
@@ -89,8 +89,8 @@ func TestAudit(t *testing.T) {
 	}
 }
 
-// TestAuditOfManyObjects checks that a change of many objects is several records.
-func TestAuditOfManyObjects(t *testing.T) {
+// TestAudit_RecordsManyObjects checks that a change of many objects is several records.
+func TestAudit_RecordsManyObjects(t *testing.T) {
 	t.Parallel()
 	dsn := dbtest.SQLite(t)
 	key := newKey(t, dsn)
@@ -119,8 +119,8 @@ func writeFile(t *testing.T, name, content string) {
 	}
 }
 
-// TestAuditOfCommands checks the records of commands that change something.
-func TestAuditOfCommands(t *testing.T) {
+// TestAudit_RecordsCommands checks the records of commands that change something.
+func TestAudit_RecordsCommands(t *testing.T) {
 	golden := graphtest.OpenGolden(t)
 	dbtest.EachURL(t, func(t *testing.T, dsn string) {
 		t.Chdir(t.TempDir())

@@ -129,9 +129,9 @@ func (l *loadClient) run(changes *changes, images []string, stop chan struct{}) 
 	return clients.Wait
 }
 
-// TestBackupUnderLoad backs up while clients change rows and files. The variable TEST_BACKUPS
+// TestBackup_IsConsistentUnderLoad backs up while clients change rows and files. The variable TEST_BACKUPS
 // sets how often.
-func TestBackupUnderLoad(t *testing.T) {
+func TestBackup_IsConsistentUnderLoad(t *testing.T) {
 	t.Parallel()
 	count := environmentNumber(t, "TEST_BACKUPS", 2)
 	dsn, media, directory := dbtest.SQLite(t), t.TempDir(), t.TempDir()

@@ -112,8 +112,8 @@ func runProcess(args ...string) *exec.Cmd {
 	return command
 }
 
-// TestBackup restores the backup of a running server elsewhere.
-func TestBackup(t *testing.T) {
+// TestBackup_RestoresEverything restores the backup of a running server elsewhere.
+func TestBackup_RestoresEverything(t *testing.T) {
 	t.Chdir(t.TempDir())
 	server := startServer(t, "--data-dir=data")
 	key := server.demoKey()
@@ -205,9 +205,9 @@ func checkUnchanged(t *testing.T, final, restored embeddedState) {
 	}
 }
 
-// TestBackupKilled kills a backup. A file that it cannot read to the end keeps it in
+// TestBackup_LeavesNothingWhenKilled kills a backup. A file that it cannot read to the end keeps it in
 // the middle.
-func TestBackupKilled(t *testing.T) {
+func TestBackup_LeavesNothingWhenKilled(t *testing.T) {
 	t.Parallel()
 	dsn, directory := dbtest.SQLite(t), t.TempDir()
 	media, archive := directory+"/media", directory+"/backup.tar"
@@ -239,9 +239,9 @@ func TestBackupKilled(t *testing.T) {
 	runCommand(t, 0, "restore", "--check", archive)
 }
 
-// TestRestoreKilled kills a restore, which leaves the database and the files that
+// TestRestore_ContinuesWhenKilled kills a restore, which leaves the database and the files that
 // were there.
-func TestRestoreKilled(t *testing.T) {
+func TestRestore_ContinuesWhenKilled(t *testing.T) {
 	t.Parallel()
 	directory := t.TempDir()
 	archive := directory + "/backup.tar"

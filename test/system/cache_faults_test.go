@@ -12,9 +12,9 @@ import (
 	"portfolio/graph/graphtest"
 )
 
-// TestReadHeldBack holds the reply to a read back while what it read is changed: it must
+// TestCache_ServesNoSlowReadAfterCommit holds the reply to a read back while what it read is changed: it must
 // not be served to a later request.
-func TestReadHeldBack(t *testing.T) {
+func TestCache_ServesNoSlowReadAfterCommit(t *testing.T) {
 	t.Parallel()
 	const graphql, list = `{portfolioLink(id:4){name}}`, `{portfolioLinks(portfolioId:1,first:1){nodes{name}}}`
 	for _, c := range []struct{ name, path, token, read, statement, want string }{
@@ -70,9 +70,9 @@ var heldBack = []struct {
 	{"malformed", expireStaff, restoreStaff, staffToken, "", "{", 401, "UNAUTHENTICATED"},
 }
 
-// TestProofHeldBack holds back what proves that a viewer and responses in memory are
+// TestCache_WaitsForSlowNotifications holds back what proves that a viewer and responses in memory are
 // current, while they change: a request that comes later must not be served by them.
-func TestProofHeldBack(t *testing.T) {
+func TestCache_WaitsForSlowNotifications(t *testing.T) {
 	t.Parallel()
 	dsn := dbtest.LoadedPostgres(t, recorded)
 	line, through := dbtest.NewProxy(t, dsn)
@@ -149,9 +149,9 @@ func query(t *testing.T, dsn, statement string, into any) {
 	}
 }
 
-// TestFeedStalls checks that nothing in memory is trusted while the network of the
+// TestCache_IsOffWhileFeedStalls checks that nothing in memory is trusted while the network of the
 // listener forwards nothing, and that the cache is used again afterwards.
-func TestFeedStalls(t *testing.T) {
+func TestCache_IsOffWhileFeedStalls(t *testing.T) {
 	t.Parallel()
 	dsn := dbtest.LoadedPostgres(t, recorded)
 	line, through := dbtest.NewProxy(t, dsn)

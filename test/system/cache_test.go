@@ -93,8 +93,8 @@ var cachedChanges = []string{
 	"DELETE FROM portfolio_links WHERE id = 4",
 }
 
-// TestCacheSeesChanges checks that a change by plain SQL is in the very next response.
-func TestCacheSeesChanges(t *testing.T) {
+// TestCache_SeesChanges checks that a change by plain SQL is in the very next response.
+func TestCache_SeesChanges(t *testing.T) {
 	t.Parallel()
 	dbtest.EachLoaded(t, recorded, func(t *testing.T, dsn string) {
 		cached, uncached := startCached(t, dsn)
@@ -126,9 +126,9 @@ func TestCacheSeesChanges(t *testing.T) {
 	})
 }
 
-// TestCacheSeesRights checks that a change of permissions or tokens by plain SQL counts for
+// TestCache_SeesRights checks that a change of permissions or tokens by plain SQL counts for
 // the very next request.
-func TestCacheSeesRights(t *testing.T) {
+func TestCache_SeesRights(t *testing.T) {
 	t.Parallel()
 	const query = `{portfolioLink(id:4){name}}`
 	dbtest.EachLoaded(t, recorded, func(t *testing.T, dsn string) {
@@ -223,9 +223,9 @@ func cachedRequests() (all []cachedRequest) {
 	return all
 }
 
-// TestCacheKeepsApart checks that requests which differ in anything that decides the
+// TestCache_SeparatesRequests checks that requests which differ in anything that decides the
 // response do not get each other's.
-func TestCacheKeepsApart(t *testing.T) {
+func TestCache_SeparatesRequests(t *testing.T) {
 	t.Parallel()
 	dbtest.EachLoaded(t, recorded, func(t *testing.T, dsn string) {
 		cached, uncached := startCached(t, dsn, "--trusted-proxies=127.0.0.1", "--failed-logins=0")
@@ -256,8 +256,8 @@ const (
 	forbidNone   = "DELETE FROM user_permissions WHERE user_id = 4"
 )
 
-// TestCacheReadsOnce checks that concurrent requests for what changed read it once.
-func TestCacheReadsOnce(t *testing.T) {
+// TestCache_ReadsOnceForAll checks that concurrent requests for what changed read it once.
+func TestCache_ReadsOnceForAll(t *testing.T) {
 	t.Parallel()
 	const requests = 50
 	dsn := dbtest.LoadedPostgres(t, recorded)
@@ -298,9 +298,9 @@ func (s *testServer) statements() (count int) {
 	return count
 }
 
-// TestCachedRequestLog checks that the log tells the same of a response from the cache, but
+// TestCache_LogsCachedRequests checks that the log tells the same of a response from the cache, but
 // for the statements.
-func TestCachedRequestLog(t *testing.T) {
+func TestCache_LogsCachedRequests(t *testing.T) {
 	t.Parallel()
 	dbtest.EachLoaded(t, recorded, func(t *testing.T, dsn string) {
 		server, _ := startRecorded(t, dsn, "--admin-addr=127.0.0.1:0", "--log-format=json")

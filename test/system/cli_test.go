@@ -37,9 +37,9 @@ func insertDocumented(t *testing.T, dsn string) {
 	}
 }
 
-// TestNamedDatabase sets up a database as an operator does: migrations, users,
+// TestServe_GivesNamedDatabaseNoDemo sets up a database as an operator does: migrations, users,
 // tokens, rows by plain SQL. It gets no demo.
-func TestNamedDatabase(t *testing.T) {
+func TestServe_GivesNamedDatabaseNoDemo(t *testing.T) {
 	t.Parallel()
 	for name, dsn := range map[string]func(testing.TB) string{"sqlite": dbtest.EmptySQLite, "postgres": dbtest.EmptyPostgres} {
 		t.Run(name, func(t *testing.T) {
@@ -83,9 +83,9 @@ func TestNamedDatabase(t *testing.T) {
 	}
 }
 
-// TestNewerSchema checks that an older version refuses a database that a newer one
+// TestServe_RefusesNewerSchema checks that an older version refuses a database that a newer one
 // has migrated, and that a server which runs already stays ready.
-func TestNewerSchema(t *testing.T) {
+func TestServe_RefusesNewerSchema(t *testing.T) {
 	t.Parallel()
 	const newer = "the database's schema is newer than this version: it has the migration 20270101000000, 20270102000000"
 	dbtest.EachURL(t, func(t *testing.T, dsn string) {
@@ -103,15 +103,15 @@ func TestNewerSchema(t *testing.T) {
 	})
 }
 
-func TestServeMigratesIfAsked(t *testing.T) {
+func TestServe_MigratesIfAsked(t *testing.T) {
 	t.Parallel()
 	if status, body := startServer(t, "--migrate", "--database-url="+dbtest.EmptyPostgres(t)).get("/readyz"); status != http.StatusOK || body != "ok\n" {
 		t.Errorf("%d %s", status, body)
 	}
 }
 
-// TestTokenImport writes keys short: each letter k stands for 32 characters.
-func TestTokenImport(t *testing.T) {
+// TestTokenImport_ReportsEachLine writes keys short: each letter k stands for 32 characters.
+func TestTokenImport_ReportsEachLine(t *testing.T) {
 	t.Parallel()
 	long := func(text string) string { return strings.ReplaceAll(text, "k", strings.Repeat("k", 32)) }
 	dbtest.EachURL(t, func(t *testing.T, dsn string) {
@@ -208,7 +208,7 @@ var userCommands = []struct {
 		"3   \"a\\x1b[31mb\"  yes     no     no     -            CREATED\n"},
 }
 
-func TestUsers(t *testing.T) {
+func TestUsers_AreManagedByCommands(t *testing.T) {
 	t.Parallel()
 	spaces := regexp.MustCompile(` {2,}`)
 	replace := func(text string) string {

@@ -12,9 +12,9 @@ import (
 	"testing"
 )
 
-// TestDetachedContextsEnd checks that each context that outlives its request ends by a deadline,
+// TestDetachedContexts_End checks that each context that outlives its request ends by a deadline,
 // or because its owner cancels it.
-func TestDetachedContextsEnd(t *testing.T) {
+func TestDetachedContexts_End(t *testing.T) {
 	t.Parallel()
 	files, checked := token.NewFileSet(), 0
 	for _, name := range programFiles(t) {

@@ -73,9 +73,9 @@ var (
 	legend   = regexp.MustCompile(`\{\{(\w+)\}\}`)
 )
 
-// TestDashboardNames checks that the metrics and labels in the queries exist, on
+// TestDashboard_NamesExistingMetrics checks that the metrics and labels in the queries exist, on
 // each database.
-func TestDashboardNames(t *testing.T) {
+func TestDashboard_NamesExistingMetrics(t *testing.T) {
 	t.Parallel()
 	dbtest.EachLoaded(t, recorded, func(t *testing.T, dsn string) {
 		server, _ := startLoaded(t, dsn)
@@ -116,9 +116,9 @@ func labelsOf(family *dto.MetricFamily) []string {
 	return names
 }
 
-// TestDashboard runs each query of the dashboard in Prometheus, which scrapes a
+// TestDashboard_ShowsMetrics runs each query of the dashboard in Prometheus, which scrapes a
 // server on each database while requests are sent.
-func TestDashboard(t *testing.T) {
+func TestDashboard_ShowsMetrics(t *testing.T) {
 	t.Parallel()
 	if _, err := exec.LookPath("prometheus"); err != nil && os.Getenv("CI") == "" {
 		t.Skip("the dashboard is not tested: install prometheus (Debian: apt-get install prometheus)")

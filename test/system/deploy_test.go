@@ -24,9 +24,9 @@ func needProgram(t *testing.T, name, debianPackage string) {
 	}
 }
 
-// TestProxyTimeouts checks that proxies wait longer than the server works, and
+// TestProxies_WaitLongerThanServer checks that proxies wait longer than the server works, and
 // accept all files that a request can contain.
-func TestProxyTimeouts(t *testing.T) {
+func TestProxies_WaitLongerThanServer(t *testing.T) {
 	t.Parallel()
 	config, _ := runCommand(t, 0, "config")
 	setting := func(name string) string {
@@ -66,8 +66,8 @@ func readText(t *testing.T, name string) string {
 	return string(content)
 }
 
-// TestSystemd checks the units as systemd does.
-func TestSystemd(t *testing.T) {
+// TestSystemd_AcceptsUnits checks the units as systemd does.
+func TestSystemd_AcceptsUnits(t *testing.T) {
 	needProgram(t, "systemd-analyze", "systemd")
 	binary, _ := os.Executable()
 	directory := t.TempDir()
@@ -141,7 +141,7 @@ type composeService struct {
 	Volumes     []string
 }
 
-func TestCompose(t *testing.T) {
+func TestCompose_StartsWhatItNames(t *testing.T) {
 	text, err := os.ReadFile(projectFile("compose.yaml"))
 	if err != nil {
 		t.Fatal(err)

@@ -8,7 +8,7 @@ import (
 	"portfolio/db/dbtest"
 )
 
-func TestHealthcheck(t *testing.T) {
+func TestHealthcheck_FailsUnlessReady(t *testing.T) {
 	t.Parallel()
 	dsn := dbtest.SQLite(t)
 	server := startServer(t, "--database-url="+dsn)

@@ -20,10 +20,10 @@ import (
 	"portfolio/internal/storage/storagetest"
 )
 
-// TestKilled kills the server while images are uploaded and deleted, at a random
+// TestUpload_LeavesNothingWhenKilled kills the server while images are uploaded and deleted, at a random
 // number of files. No row may be without its files, and garbage collection finds
 // what else is left. The variable TEST_KILLS sets how often.
-func TestKilled(t *testing.T) {
+func TestUpload_LeavesNothingWhenKilled(t *testing.T) {
 	t.Parallel()
 	image, kills := photograph(t, 300, 200), environmentNumber(t, "TEST_KILLS", 8)
 	dbtest.EachURL(t, func(t *testing.T, dsn string) {
@@ -110,9 +110,9 @@ func rowsOf(t testing.TB, dsn string) []string {
 	return paths
 }
 
-// TestSweep checks that orphaned files and rows are found, and deleted on
+// TestMediaSweep_DeletesOnlyOrphans checks that orphaned files and rows are found, and deleted on
 // request.
-func TestSweep(t *testing.T) {
+func TestMediaSweep_DeletesOnlyOrphans(t *testing.T) {
 	t.Parallel()
 	dbtest.EachURL(t, func(t *testing.T, dsn string) {
 		directory := t.TempDir()
@@ -165,8 +165,8 @@ func TestSweep(t *testing.T) {
 	})
 }
 
-// TestImagesCreate imports files, some of them twice.
-func TestImagesCreate(t *testing.T) {
+// TestImagesCreate_StoresFiles imports files, some of them twice.
+func TestImagesCreate_StoresFiles(t *testing.T) {
 	t.Parallel()
 	dbtest.EachURL(t, func(t *testing.T, dsn string) {
 		directory := t.TempDir()

@@ -25,9 +25,9 @@ func requestLines(logs string) string {
 	return regexp.MustCompile(`"statements":[1-9]\d*`).ReplaceAllString(text, `"statements":1`)
 }
 
-// TestRequestLog checks the whole line of each request: neither variables nor
+// TestRequestLog_HasFields checks the whole line of each request: neither variables nor
 // tokens, bodies or query strings are in it.
-func TestRequestLog(t *testing.T) {
+func TestRequestLog_HasFields(t *testing.T) {
 	t.Parallel()
 	golden := graphtest.OpenGolden(t)
 	dbtest.EachLoaded(t, recorded, func(t *testing.T, dsn string) {
@@ -71,9 +71,9 @@ func TestRequestLog(t *testing.T) {
 	})
 }
 
-// TestLogFormat checks LOG_FORMAT, and that levels above info silence the request
+// TestLog_HasFormatAndLevel checks LOG_FORMAT, and that levels above info silence the request
 // log.
-func TestLogFormat(t *testing.T) {
+func TestLog_HasFormatAndLevel(t *testing.T) {
 	t.Parallel()
 	dsn := dbtest.EmptySQLite(t)
 	for _, c := range []struct{ args, want string }{

@@ -12,9 +12,9 @@ import (
 	"testing"
 )
 
-// TestPlaygroundExamples runs the examples of the playground with the token that
+// TestPlayground_RunsItsExamples runs the examples of the playground with the token that
 // the page shows.
-func TestPlaygroundExamples(t *testing.T) {
+func TestPlayground_RunsItsExamples(t *testing.T) {
 	t.Parallel()
 	server := startServer(t)
 	_, page := server.get("/", "Accept: text/html")
@@ -98,9 +98,9 @@ func exampleForm(t *testing.T, data, query, variables string) (body *bytes.Buffe
 	return body, form.FormDataContentType()
 }
 
-// TestPlaygroundHeaders checks the headers that all responses of the playground
+// TestPlayground_HasHeaders checks the headers that all responses of the playground
 // have.
-func TestPlaygroundHeaders(t *testing.T) {
+func TestPlayground_HasHeaders(t *testing.T) {
 	t.Parallel()
 	server := startServer(t)
 	for path, policy := range map[string]string{

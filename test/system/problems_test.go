@@ -7,9 +7,9 @@ import (
 	"portfolio/db/dbtest"
 )
 
-// TestDatabaseProblems checks what check and migrate print about a database with which a
+// TestServe_ExplainsDatabaseProblems checks what check and migrate print about a database with which a
 // server can start.
-func TestDatabaseProblems(t *testing.T) {
+func TestServe_ExplainsDatabaseProblems(t *testing.T) {
 	t.Run("sqlite", func(t *testing.T) {
 		t.Chdir(t.TempDir())
 		const dsn = "sqlite:test.db"

@@ -26,9 +26,9 @@ import (
 // documented is the response in the documentation of the legacy system.
 const documented = `{"id":4,"name":"دمو پروژه","url":"https://moeinsoft.com/demo","image_data":{"id":6,"type":"image","name":"technology","size":5123,"human_readable_size":"5.00 KB","f":"HOST/media/core_media/2025/12/02/technology.png","width":225,"height":225,"mode":"P","thumbnails":[{"id":213,"f":"HOST/media/core_media/2026/02/02/thumbnails/test2_ecH0zVV_thumbnail_64x64.jpg","size":64},{"id":214,"f":"HOST/media/core_media/2026/02/02/thumbnails/test2_ecH0zVV_thumbnail_128x128.jpg","size":128},{"id":215,"f":"HOST/media/core_media/2026/02/02/thumbnails/test2_ecH0zVV_thumbnail_512x512.jpg","size":512},{"id":216,"f":"HOST/media/core_media/2026/02/02/thumbnails/test2_ecH0zVV_thumbnail_1080x1080.jpg","size":1080}]},"description":"لینک مشاهده دمو","created_at":"2026-01-13T10:05:43.296270Z","updated_at":"2026-01-13T10:05:43.296310Z"}`
 
-// TestDemo runs the command that the server prints, on the first and on a later
+// TestDemo_ServesDocumentedExample runs the command that the server prints, on the first and on a later
 // start.
-func TestDemo(t *testing.T) {
+func TestDemo_ServesDocumentedExample(t *testing.T) {
 	t.Parallel()
 	data := "--data-dir=" + filepath.Join(t.TempDir(), "data")
 	for _, name := range []string{"first", "later"} {
@@ -55,8 +55,8 @@ func TestDemo(t *testing.T) {
 	}
 }
 
-// TestDemoIsTrue compares the documented fields with the files.
-func TestDemoIsTrue(t *testing.T) {
+// TestDemo_DescribesItsFiles compares the documented fields with the files.
+func TestDemo_DescribesItsFiles(t *testing.T) {
 	t.Parallel()
 	server := startServer(t)
 	var link struct {
@@ -94,8 +94,8 @@ func TestDemoIsTrue(t *testing.T) {
 	}
 }
 
-// TestDemoKeyIsRevoked checks that the server prints no command that would fail.
-func TestDemoKeyIsRevoked(t *testing.T) {
+// TestDemo_KeyCanBeRevoked checks that the server prints no command that would fail.
+func TestDemo_KeyCanBeRevoked(t *testing.T) {
 	t.Parallel()
 	data := "--data-dir=" + filepath.Join(t.TempDir(), "data")
 	startServer(t, data).stop()
@@ -105,8 +105,8 @@ func TestDemoKeyIsRevoked(t *testing.T) {
 	}
 }
 
-// TestRoutes requests every path except /graphql.
-func TestRoutes(t *testing.T) {
+// TestRoutes_AreExact requests every path except /graphql.
+func TestRoutes_AreExact(t *testing.T) {
 	t.Parallel()
 	server := startServer(t, "--database-url="+dbtest.EmptySQLite(t))
 	quiet := startServer(t, "--database-url="+dbtest.EmptySQLite(t), "--playground=off", "--introspection=off", "--log-level=debug")
@@ -143,9 +143,9 @@ func TestRoutes(t *testing.T) {
 	}
 }
 
-// TestRecorded checks that no middleware changes the responses of the legacy
+// TestServer_RespondsAsRecorded checks that no middleware changes the responses of the legacy
 // endpoint.
-func TestRecorded(t *testing.T) {
+func TestServer_RespondsAsRecorded(t *testing.T) {
 	t.Parallel()
 	dbtest.EachLoaded(t, recorded, func(t *testing.T, dsn string) {
 		cases := compattest.Cases(t, projectFile("compat/testdata/golden.jsonl"))
@@ -156,9 +156,9 @@ func TestRecorded(t *testing.T) {
 	})
 }
 
-// TestReadyWithoutDatabase checks that a server without its database is healthy
+// TestReadiness_FailsWithoutDatabase checks that a server without its database is healthy
 // but not ready.
-func TestReadyWithoutDatabase(t *testing.T) {
+func TestReadiness_FailsWithoutDatabase(t *testing.T) {
 	t.Parallel()
 	dsn := dbtest.Postgres(t)
 	server := startServer(t, "--database-url="+dsn)
@@ -175,9 +175,9 @@ func TestReadyWithoutDatabase(t *testing.T) {
 	}
 }
 
-// TestDatabaseGoesAway checks the responses while the database is gone, and that
+// TestServer_RecoversWithDatabase checks the responses while the database is gone, and that
 // the server recovers without a restart.
-func TestDatabaseGoesAway(t *testing.T) {
+func TestServer_RecoversWithDatabase(t *testing.T) {
 	t.Parallel()
 	dsn := dbtest.LoadedPostgres(t, recorded)
 	line, through := dbtest.NewProxy(t, dsn)
@@ -229,8 +229,8 @@ func TestDatabaseGoesAway(t *testing.T) {
 	}
 }
 
-// TestReadOnlyDatabase checks the responses while PostgreSQL accepts no changes.
-func TestReadOnlyDatabase(t *testing.T) {
+// TestServer_RespondsWhileDatabaseIsReadOnly checks the responses while PostgreSQL accepts no changes.
+func TestServer_RespondsWhileDatabaseIsReadOnly(t *testing.T) {
 	t.Parallel()
 	dsn := dbtest.LoadedPostgres(t, recorded)
 	server, key := startRecorded(t, dsn)
@@ -255,8 +255,8 @@ func TestReadOnlyDatabase(t *testing.T) {
 	}
 }
 
-// TestDrain checks that a request in progress gets its response after SIGTERM.
-func TestDrain(t *testing.T) {
+// TestShutdown_DrainsRequests checks that a request in progress gets its response after SIGTERM.
+func TestShutdown_DrainsRequests(t *testing.T) {
 	t.Parallel()
 	server := startServer(t, "--database-url="+dbtest.EmptySQLite(t))
 	connection, err := net.Dial("tcp", strings.TrimPrefix(server.URL, "http://"))

@@ -14,9 +14,9 @@ import (
 	"portfolio/db/dbtest"
 )
 
-// TestStartRefuses checks that a command line that cannot be run ends with exit
+// TestServe_RefusesToStart checks that a command line that cannot be run ends with exit
 // code 1 and one line of error.
-func TestStartRefuses(t *testing.T) {
+func TestServe_RefusesToStart(t *testing.T) {
 	t.Chdir(t.TempDir())
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -124,8 +124,8 @@ var invalidSettings = []struct{ name, value, want string }{
 	{"MAX_CONCURRENT", "0", "must be at least 1"},
 }
 
-// TestSettings checks invalid values of every setting, as a variable and as a flag.
-func TestSettings(t *testing.T) {
+// TestSettings_AreValidated checks invalid values of every setting, as a variable and as a flag.
+func TestSettings_AreValidated(t *testing.T) {
 	t.Chdir(t.TempDir())
 	for _, c := range invalidSettings {
 		want := "portfolio: " + c.name + ": " + c.want + "\n"
@@ -145,9 +145,9 @@ func TestSettings(t *testing.T) {
 	}
 }
 
-// TestSeveralMistakes checks that all mistakes are reported at once, in the order of
+// TestSettings_ReportAllErrors checks that all mistakes are reported at once, in the order of
 // the help, and only to the commands that read the settings.
-func TestSeveralMistakes(t *testing.T) {
+func TestSettings_ReportAllErrors(t *testing.T) {
 	t.Chdir(t.TempDir())
 	t.Setenv("CORS_ORIGINS", "example.org")
 	t.Setenv("LOG_LEVEL", "loud")
@@ -168,9 +168,9 @@ func TestSeveralMistakes(t *testing.T) {
 	}
 }
 
-// TestConfig checks that each setting of the help is printed once, in a form that
+// TestConfig_PrintsSettings checks that each setting of the help is printed once, in a form that
 // the server reads, and without secrets.
-func TestConfig(t *testing.T) {
+func TestConfig_PrintsSettings(t *testing.T) {
 	help, _ := runCommand(t, 0, "serve", "--help")
 	printed, _ := runCommand(t, 0, "config")
 	names := regexp.MustCompile(`(?m)^([A-Z_]+)=`).FindAllString(printed, -1)
@@ -205,8 +205,8 @@ func TestConfig(t *testing.T) {
 	}
 }
 
-// TestCheck checks what check finds on both databases, and that it changes nothing.
-func TestCheck(t *testing.T) {
+// TestCheck_ReportsEachPart checks what check finds on both databases, and that it changes nothing.
+func TestCheck_ReportsEachPart(t *testing.T) {
 	const store = "media store: file:media, a file was written, read and deleted\n"
 	t.Setenv("ADDR", "127.0.0.1:0")
 	t.Run("sqlite", func(t *testing.T) {
@@ -258,9 +258,9 @@ func TestCheck(t *testing.T) {
 	})
 }
 
-// TestBehindProxy checks the URLs of images over both APIs behind a proxy that
+// TestProxies_DecideURLsIfTrusted checks the URLs of images over both APIs behind a proxy that
 // ends TLS, and that headers of others do not count.
-func TestBehindProxy(t *testing.T) {
+func TestProxies_DecideURLsIfTrusted(t *testing.T) {
 	t.Parallel()
 	const (
 		rest    = "/api/portfolios/1/links/4"

@@ -61,9 +61,9 @@ func (p *process) terminate(t *testing.T) {
 	}
 }
 
-// TestShutdownDelay checks that a server that is told to stop is not ready at once
+// TestShutdown_WaitsForBalancer checks that a server that is told to stop is not ready at once
 // and still serves, and that each response tells the client to connect anew.
-func TestShutdownDelay(t *testing.T) {
+func TestShutdown_WaitsForBalancer(t *testing.T) {
 	t.Parallel()
 	server := startProcess(t, dbtest.SQLite(t), "file:"+t.TempDir(), t.TempDir(), "SHUTDOWN_DELAY=1h")
 	idle := server.dial(t)
@@ -93,8 +93,8 @@ func TestShutdownDelay(t *testing.T) {
 	}
 }
 
-// TestShutdownDelayEnds checks that the server exits after the delay.
-func TestShutdownDelayEnds(t *testing.T) {
+// TestShutdown_EndsAfterDelay checks that the server exits after the delay.
+func TestShutdown_EndsAfterDelay(t *testing.T) {
 	t.Parallel()
 	server := startProcess(t, dbtest.SQLite(t), "file:"+t.TempDir(), t.TempDir(), "SHUTDOWN_DELAY=10ms")
 	server.terminate(t)
@@ -103,9 +103,9 @@ func TestShutdownDelayEnds(t *testing.T) {
 	}
 }
 
-// TestShutdownLastRequest checks that a client that connected before the server
+// TestShutdown_ServesLastRequest checks that a client that connected before the server
 // closed its port gets a response.
-func TestShutdownLastRequest(t *testing.T) {
+func TestShutdown_ServesLastRequest(t *testing.T) {
 	t.Parallel()
 	server := startProcess(t, dbtest.SQLite(t), "file:"+t.TempDir(), t.TempDir(), "SHUTDOWN_DELAY=1ms")
 	last := server.dial(t)

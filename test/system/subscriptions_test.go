@@ -92,9 +92,9 @@ func openEvents(ctx context.Context, url, key string) (expect func(payload strin
 	return expect, expect(firstEvent)
 }
 
-// TestSubscriptions checks what a whole server does with subscriptions: what it logs and
+// TestSubscriptions_OverBothTransports checks what a whole server does with subscriptions: what it logs and
 // measures, and how it stops.
-func TestSubscriptions(t *testing.T) {
+func TestSubscriptions_OverBothTransports(t *testing.T) {
 	t.Parallel()
 	dbtest.EachLoaded(t, recorded, func(t *testing.T, dsn string) {
 		server, key := startRecorded(t, dsn, "--admin-addr=127.0.0.1:0", "--body-timeout=200ms")
@@ -186,8 +186,8 @@ func checkSubscriptionLog(t *testing.T, logs string) {
 	}
 }
 
-// TestSubscriptionsOff checks what clients are told if there are no subscriptions.
-func TestSubscriptionsOff(t *testing.T) {
+// TestSubscriptions_AreOffWithoutFeed checks what clients are told if there are no subscriptions.
+func TestSubscriptions_AreOffWithoutFeed(t *testing.T) {
 	t.Parallel()
 	for setting, want := range map[string]string{
 		"--change-feed=off":     "Subscriptions are off.",
@@ -208,8 +208,8 @@ func TestSubscriptionsOff(t *testing.T) {
 	}
 }
 
-// TestSubscriptionRate checks that operations over WebSocket count for the rate limit.
-func TestSubscriptionRate(t *testing.T) {
+// TestSubscriptions_AreRateLimited checks that operations over WebSocket count for the rate limit.
+func TestSubscriptions_AreRateLimited(t *testing.T) {
 	t.Parallel()
 	server, key := startRecorded(t, dbtest.LoadedSQLite(t, recorded), "--rate-limit=0.001", "--rate-burst=2")
 	client, err := openWebSocket(t.Context(), server.URL, key)
@@ -233,11 +233,11 @@ func TestSubscriptionRate(t *testing.T) {
 	}
 }
 
-// TestManySubscribers measures how long it takes until many subscribers have one change,
+// TestSubscriptions_ServeManyClients measures how long it takes until many subscribers have one change,
 // and their memory: over WebSocket, as server-sent events, and over WebSocket with a topic
 // of its own for each. Afterwards no goroutine is left. The variable TEST_SUBSCRIBERS sets how
 // many.
-func TestManySubscribers(t *testing.T) {
+func TestSubscriptions_ServeManyClients(t *testing.T) {
 	t.Parallel()
 	subscribers := environmentNumber(t, "TEST_SUBSCRIBERS", 250)
 	dbtest.EachLoaded(t, recorded, func(t *testing.T, dsn string) {

@@ -84,9 +84,9 @@ func (r *receiver) tree(traceID, parent, indent string) string {
 
 const sentSpan = "00f067aa0ba902b7"
 
-// TestTraces checks the tree of spans of requests of all kinds, which continue the
+// TestTraces_HaveSpans checks the tree of spans of requests of all kinds, which continue the
 // trace of their client.
-func TestTraces(t *testing.T) {
+func TestTraces_HaveSpans(t *testing.T) {
 	golden := graphtest.OpenGolden(t)
 	dbtest.EachLoaded(t, recorded, func(t *testing.T, dsn string) {
 		received := newReceiver(t)
@@ -127,8 +127,8 @@ func TestTraces(t *testing.T) {
 	})
 }
 
-// TestTracesOfUpload checks the spans of the steps of an upload.
-func TestTracesOfUpload(t *testing.T) {
+// TestTraces_ShowUploadSteps checks the spans of the steps of an upload.
+func TestTraces_ShowUploadSteps(t *testing.T) {
 	received := newReceiver(t)
 	server, key := startRecorded(t, dbtest.LoadedSQLite(t, recorded))
 	if status, body := server.upload(key, photograph(t, 30, 20)); status != http.StatusOK || strings.Contains(body, "errors") {
@@ -149,8 +149,8 @@ func TestTracesOfUpload(t *testing.T) {
 	}
 }
 
-// TestTracesAreSampled checks which requests the variables and traceparent select.
-func TestTracesAreSampled(t *testing.T) {
+// TestTraces_AreSampled checks which requests the variables and traceparent select.
+func TestTraces_AreSampled(t *testing.T) {
 	dsn := dbtest.EmptySQLite(t)
 	const sampled, unsampled = "00-00000000000000000000000000000001-00f067aa0ba902b7-01", "00-00000000000000000000000000000001-00f067aa0ba902b7-00"
 	for _, c := range []struct {
@@ -194,9 +194,9 @@ func TestTracesAreSampled(t *testing.T) {
 	}
 }
 
-// TestNoCollector checks that requests are served, and that the server stops, if no
+// TestTraces_NeedNoCollector checks that requests are served, and that the server stops, if no
 // collector listens, if it refuses spans, and if it does not respond.
-func TestNoCollector(t *testing.T) {
+func TestTraces_NeedNoCollector(t *testing.T) {
 	t.Parallel()
 	dsn := dbtest.EmptySQLite(t)
 	closed := httptest.NewServer(nil)
@@ -222,9 +222,9 @@ func TestNoCollector(t *testing.T) {
 	}
 }
 
-// TestTracingRefuses checks that variables which the SDK would ignore end the
+// TestTraces_RefuseInvalidSettings checks that variables which the SDK would ignore end the
 // server.
-func TestTracingRefuses(t *testing.T) {
+func TestTraces_RefuseInvalidSettings(t *testing.T) {
 	dsn := dbtest.EmptySQLite(t)
 	for _, c := range []struct{ name, value, want string }{
 		{"OTEL_EXPORTER_OTLP_ENDPOINT", "127.0.0.1:4318", "must be an http or https URL"},
