@@ -25,15 +25,15 @@ import (
 	"time"
 )
 
-// attack is what many clients do at once, for ever.
+// attack is a kind of request that many clients send at once, for ever.
 type attack struct {
 	name    string
 	clients int
-	once    func(a *attacked) // one request
+	once    func(a *victim) // one request
 }
 
-// attacked is a server under attack.
-type attacked struct {
+// victim is a server under attack.
+type victim struct {
 	*system
 	client *http.Client
 	png    []byte // 49 megapixels in a few kilobytes
@@ -48,26 +48,26 @@ var (
 
 var attacks = []attack{
 	{"nothing", 0, nil},
-	{"JSON bombs", 100, func(a *attacked) { a.post("", bomb) }},
-	{"long Accept headers", 100, func(a *attacked) { a.get(longAccept); a.get(longestAccept) }},
-	{"searches", 50, func(a *attacked) {
-		a.ask(`{portfolioLinks(first:1,filter:{search:"` + strings.Repeat("a", 253) + `b0"}){totalCount}}`)
-		a.ask(`{portfolioLinks(first:100,filter:{search:"de"}){totalCount nodes{id}}}`)
+	{"JSON bombs", 100, func(a *victim) { a.post("", bomb) }},
+	{"long Accept headers", 100, func(a *victim) { a.get(longAccept); a.get(longestAccept) }},
+	{"searches", 50, func(a *victim) {
+		a.query(`{portfolioLinks(first:1,filter:{search:"` + strings.Repeat("a", 253) + `b0"}){totalCount}}`)
+		a.query(`{portfolioLinks(first:100,filter:{search:"de"}){totalCount nodes{id}}}`)
 	}},
-	{"large responses", 50, func(a *attacked) { a.ask(largeQuery) }},
-	{"images", 50, func(a *attacked) { a.upload() }},
-	{"slow readers", 200, func(a *attacked) { a.dawdle() }},
+	{"large responses", 50, func(a *victim) { a.query(largeQuery) }},
+	{"images", 50, func(a *victim) { a.upload() }},
+	{"slow readers", 200, func(a *victim) { a.dawdle() }},
 }
 
 func allAttacks() []attack { return slices.Concat(attacks, subscriberAttacks) }
 
-// What several attacks at once are called.
+// Names of several attacks at once.
 const (
 	allButImages = "all but images"
 	allAtOnce    = "all at once"
 )
 
-// attackNames returns the names of the attacks, in the order in which they are measured.
+// attackNames returns the names of the attacks, in the order of measurement.
 func attackNames() []string {
 	var names []string
 	for _, attack := range allAttacks() {
@@ -76,7 +76,7 @@ func attackNames() []string {
 	return append(names, allButImages, allAtOnce)
 }
 
-// includedIn reports whether the attacks called name include a.
+// includedIn reports whether the attacks with a name include a.
 func (a attack) includedIn(name string) bool {
 	return a.name == name || name == allAtOnce || name == allButImages && a.name != "images"
 }
@@ -86,8 +86,8 @@ const largeLink = "1099511627776" // 1 << 40
 
 const largeQuery = `{portfolioLinks(first:85,orderBy:{field:ID,direction:DESC}){nodes{a:description b:description c:description d:description e:description f:description g:description h:description i:description}}}`
 
-// attackServer prints how long honest clients wait for a link under each
-// attack, and under all at once.
+// attackServer prints how long honest clients wait for a link under each attack, and
+// under all attacks at once.
 func attackServer(o options, server *system) error {
 	for i := range 100 {
 		text := strings.Repeat("a", 10_000)
@@ -101,9 +101,9 @@ func attackServer(o options, server *system) error {
 	}
 	defer server.stop()
 	fmt.Printf("%-22s%26s%26s%16s\n", server.name, "REST p50/p99 ms", "GraphQL p50/p99 ms", "peak memory")
-	honest := &attacked{system: server, client: newClient()}
+	honest := &victim{system: server, client: newClient()}
 	for _, name := range attackNames() {
-		if err := honest.under(o, name); err != nil {
+		if err := honest.measureUnder(o, name); err != nil {
 			return err
 		}
 	}
@@ -114,17 +114,17 @@ func newClient() *http.Client {
 	return &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 1000}, Timeout: time.Minute}
 }
 
-// under measures honest clients while another process attacks. The attackers take only the
-// time that the others leave of the last processor, as if they had their own machine. Several
-// attacks at once begin long before, so that each of them is in progress.
-func (a *attacked) under(o options, name string) error {
+// measureUnder measures honest clients while another process attacks. The attackers take only
+// the idle time of the last processor, as if they had their own machine. Several attacks at
+// once start long before the measurement, so that each attack is in progress.
+func (a *victim) measureUnder(o options, name string) error {
 	self, err := os.Executable()
 	if err != nil {
 		return err
 	}
 	attackers := exec.Command("taskset", "-c", strconv.Itoa(runtime.NumCPU()-1), "nice", "-n", "19", self, "attack", a.address, name)
 	attackers.Stderr = os.Stderr
-	end, err := attackers.StdinPipe()
+	stdin, err := attackers.StdinPipe()
 	if err != nil {
 		return err
 	}
@@ -149,20 +149,20 @@ func (a *attacked) under(o options, name string) error {
 	if n := failed.Load(); n > 0 {
 		fmt.Printf("  %d of %d failed", n, len(rest)+len(graphql))
 	}
-	if err := errors.Join(end.Close(), attackers.Wait()); err != nil {
+	if err := errors.Join(stdin.Close(), attackers.Wait()); err != nil {
 		return err
 	}
 	fmt.Printf("  attackers got %s\n", &statuses)
 	return nil
 }
 
-// attackFor attacks until standard input ends, and prints how many responses
-// of each status there were.
+// attackFor attacks until standard input ends, and prints the number of responses of
+// each status.
 func attackFor(address, name string) {
 	canvas := image.NewPaletted(image.Rect(0, 0, 7000, 7000), color.Palette{color.Black, color.White})
 	var encoded bytes.Buffer
 	_ = png.Encode(&encoded, canvas) // into memory
-	a := &attacked{system: &system{address: address}, client: newClient(), png: encoded.Bytes()}
+	a := &victim{system: &system{address: address}, client: newClient(), png: encoded.Bytes()}
 	for _, attack := range allAttacks() {
 		if attack.includedIn(name) {
 			for range attack.clients {
@@ -180,31 +180,31 @@ func attackFor(address, name string) {
 	fmt.Print(statuses)
 }
 
-func (a *attacked) honest(deadline time.Time, failed *atomic.Int64, request func() bool) (waits []time.Duration) {
+func (a *victim) honest(deadline time.Time, failed *atomic.Int64, request func() bool) (waits []time.Duration) {
 	for time.Now().Before(deadline) {
-		begun := time.Now()
+		start := time.Now()
 		if !request() {
 			failed.Add(1)
 		}
-		waits = append(waits, time.Since(begun))
+		waits = append(waits, time.Since(start))
 	}
 	return waits
 }
 
-func (a *attacked) honestREST() bool {
+func (a *victim) honestREST() bool {
 	id := 1 + rand.IntN(a.links)
 	request, _ := http.NewRequest(http.MethodGet, fmt.Sprintf("http://%s/api/portfolios/%d/links/%d", a.address, (id-1)/100+1, id), nil)
 	return a.succeeds(request)
 }
 
-func (a *attacked) honestGraphQL() bool {
+func (a *victim) honestGraphQL() bool {
 	body := fmt.Sprintf(`{"query":"query($id:ID!){portfolioLink(id:$id){name imageData{url thumbnails{url}}}}","variables":{"id":%d}}`, 1+rand.IntN(a.links))
 	request, _ := http.NewRequest(http.MethodPost, "http://"+a.address+"/graphql", strings.NewReader(body))
 	request.Header.Set("Content-Type", "application/json")
 	return a.succeeds(request)
 }
 
-func (a *attacked) succeeds(request *http.Request) bool {
+func (a *victim) succeeds(request *http.Request) bool {
 	request.Header.Set("Authorization", "Token "+token)
 	response, err := a.client.Do(request)
 	if err != nil {
@@ -215,7 +215,7 @@ func (a *attacked) succeeds(request *http.Request) bool {
 }
 
 // send sends a request of an attacker and counts the status of its response.
-func (a *attacked) send(request *http.Request) {
+func (a *victim) send(request *http.Request) {
 	response, err := a.client.Do(request)
 	if err != nil {
 		a.count("no response")
@@ -226,18 +226,18 @@ func (a *attacked) send(request *http.Request) {
 	a.count(response.StatusCode)
 }
 
-func (a *attacked) count(status any) {
+func (a *victim) count(status any) {
 	counter, _ := a.status.LoadOrStore(status, new(atomic.Int64))
 	counter.(*atomic.Int64).Add(1)
 }
 
-func (a *attacked) get(accept string) {
+func (a *victim) get(accept string) {
 	request, _ := http.NewRequest(http.MethodGet, "http://"+a.address+"/api/portfolios/1/links/1", nil)
 	request.Header.Set("Accept", accept)
 	a.send(request)
 }
 
-func (a *attacked) post(key, body string) {
+func (a *victim) post(key, body string) {
 	request, _ := http.NewRequest(http.MethodPost, "http://"+a.address+"/graphql", strings.NewReader(body))
 	request.Header.Set("Content-Type", "application/json")
 	if key != "" {
@@ -246,14 +246,14 @@ func (a *attacked) post(key, body string) {
 	a.send(request)
 }
 
-func (a *attacked) ask(query string) { a.post(token, document(query)) }
+func (a *victim) query(query string) { a.post(token, document(query)) }
 
 func document(query string) string {
 	text, _ := json.Marshal(query) // a text always has a JSON form
 	return `{"query":` + string(text) + `}`
 }
 
-func (a *attacked) upload() {
+func (a *victim) upload() {
 	var body bytes.Buffer
 	form := multipart.NewWriter(&body)
 	_ = form.WriteField("operations", `{"query":"mutation($i:Upload!){uploadImage(input:{image:$i}){image{id}}}","variables":{"i":null}}`)
@@ -267,8 +267,8 @@ func (a *attacked) upload() {
 	a.send(request)
 }
 
-// dawdle asks for a large response and hardly reads it.
-func (a *attacked) dawdle() {
+// dawdle requests a large response and hardly reads it.
+func (a *victim) dawdle() {
 	connection, err := net.Dial("tcp", a.address)
 	if err != nil {
 		a.count("no connection")
@@ -305,7 +305,7 @@ func numbered(n int, format string) string {
 	return text.String()
 }
 
-// quantile is in milliseconds.
+// quantile returns a quantile in milliseconds.
 func quantile(waits []time.Duration, q float64) float64 {
 	if len(waits) == 0 {
 		return 0

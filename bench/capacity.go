@@ -16,7 +16,7 @@ import (
 	"time"
 )
 
-// fleet is one or several servers that get requests at the same time.
+// fleet is one or several servers under load at the same time.
 type fleet struct {
 	name        string
 	servers     []*system
@@ -34,9 +34,9 @@ type cost struct {
 // costly are the shapes. The last one changes rows.
 var costly = []string{"rest", "gql", "gql-many", "update"}
 
-// capacity prints what requests cost the processors of servers and database, and
-// connections their memory. As they share the machine with the load generator, the
-// processors that a rate of requests takes are computed, not measured.
+// capacity prints the CPU time of requests on servers and database, and the memory of
+// connections. All share the machine with the load generator, so the number of processors
+// for a rate of requests is computed, not measured.
 func capacity(o options, server, postgres, lua string) error {
 	_, socket, _ := strings.Cut(postgres, "host=")
 	postmaster, err := postmasterOf(socket)
@@ -116,7 +116,7 @@ type pooler struct {
 	*exec.Cmd
 }
 
-// newPooler returns one that is not started, and the URL through it.
+// newPooler returns a pooler that is not started, and the URL through it.
 func newPooler(socket string) (p *pooler, database string, err error) {
 	p = &pooler{file: filepath.Join(socket, "pgbouncer.ini")}
 	if p.address, err = freeAddress(); err != nil {
@@ -129,8 +129,8 @@ func newPooler(socket string) (p *pooler, database string, err error) {
 	return p, database, os.WriteFile(p.file, []byte(settings), 0o644)
 }
 
-// restart starts the pooler anew: version 1.18 may have ended, because it does not
-// endure that statements are canceled, as they are when wrk leaves.
+// restart starts the pooler anew: version 1.18 may have crashed, since it does not
+// survive canceled statements. wrk cancels statements when it disconnects.
 func (p *pooler) restart() (err error) {
 	p.stop()
 	p.Cmd = exec.Command("pgbouncer", "-q", p.file)
@@ -146,7 +146,7 @@ func (p *pooler) stop() {
 	}
 }
 
-// measureFleets asks the fleets in turn, shape by shape. It returns the largest memory
+// measureFleets loads the fleets in turn, shape by shape. It returns the largest memory
 // of a connection, in KiB.
 func measureFleets(o options, fleets []*fleet, postmaster int, lua string) (backend int, err error) {
 	for _, f := range fleets {
@@ -155,12 +155,12 @@ func measureFleets(o options, fleets []*fleet, postmaster int, lua string) (back
 	for _, shape := range costly {
 		for round := range 1 + o.rounds {
 			for _, f := range fleets {
-				got, err := f.ask(o, lua, shape, round, postmaster)
+				total, err := f.load(o, lua, shape, round, postmaster)
 				if err != nil {
 					return 0, err
 				}
 				if round > 0 { // the first one warms up
-					f.costs[shape] = append(f.costs[shape], got)
+					f.costs[shape] = append(f.costs[shape], total)
 				}
 				backend = max(backend, largestBackend(postmaster))
 			}
@@ -169,8 +169,8 @@ func measureFleets(o options, fleets []*fleet, postmaster int, lua string) (back
 	return backend, nil
 }
 
-// largestBackend returns the memory of the connection that has the most, in KiB: what
-// its process does not share, and its page tables.
+// largestBackend returns the largest memory of a connection in KiB: the memory that its
+// process does not share, and its page tables.
 func largestBackend(postmaster int) (largest int) {
 	for _, pid := range children(postmaster) {
 		title, _ := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/cmdline")
@@ -181,8 +181,8 @@ func largestBackend(postmaster int) (largest int) {
 	return largest
 }
 
-// ask loads all servers of the fleet at the same time.
-func (f *fleet) ask(o options, lua, shape string, round, postmaster int) (total cost, err error) {
+// load loads all servers of the fleet at the same time.
+func (f *fleet) load(o options, lua, shape string, round, postmaster int) (total cost, err error) {
 	o.connections = f.connections
 	readings, errs := make([]reading, len(f.servers)), make([]error, len(f.servers))
 	if f.pooler != nil {
@@ -190,13 +190,13 @@ func (f *fleet) ask(o options, lua, shape string, round, postmaster int) (total 
 			return cost{}, err
 		}
 	}
-	before := familyTime(postmaster)
-	var asking sync.WaitGroup
+	start := familyTime(postmaster)
+	var loading sync.WaitGroup
 	for i, s := range f.servers {
-		asking.Go(func() { readings[i], errs[i] = s.ask(o, lua, shape, len(f.servers)*round+i, o.duration) })
+		loading.Go(func() { readings[i], errs[i] = s.load(o, lua, shape, len(f.servers)*round+i, o.duration) })
 	}
-	asking.Wait()
-	total.postgres = familyTime(postmaster) - before
+	loading.Wait()
+	total.postgres = familyTime(postmaster) - start
 	if f.pooler != nil {
 		total.pooler = cpuTime(f.pooler.Process.Pid)
 	}
@@ -210,7 +210,7 @@ func (f *fleet) ask(o options, lua, shape string, round, postmaster int) (total 
 	return total, errors.Join(errs...)
 }
 
-// familyTime returns the CPU time of a process and its children, with those that
+// familyTime returns the CPU time of a process and its children, including children that
 // have ended.
 func familyTime(pid int) time.Duration {
 	total := cpuTime(pid)
@@ -225,7 +225,7 @@ func familyTime(pid int) time.Duration {
 }
 
 // children finds the children of a process by their parent. The list of the parent,
-// /proc/PID/task/PID/children, lacks some while others end.
+// /proc/PID/task/PID/children, lacks some children while children end.
 func children(parent int) (pids []int) {
 	all, _ := filepath.Glob("/proc/[0-9]*")
 	for _, process := range all {
@@ -245,8 +245,8 @@ func stat(pid int) []string {
 	return append(strings.Fields(rest), make([]string, 15)...)
 }
 
-func (c cost) ofServer() float64   { return c.ofRequest(c.cpu) }
-func (c cost) ofPostgres() float64 { return c.ofRequest(c.postgres) }
+func (c cost) perServer() float64   { return c.perRequest(c.cpu) }
+func (c cost) perPostgres() float64 { return c.perRequest(c.postgres) }
 
 func printCosts(fleets []*fleet) {
 	fmt.Printf("%-21s%-10s%9s%8s%12s%12s%12s%9s\n", "CPU us/request", "shape", "req/s", "errors", "server", "PostgreSQL", "PgBouncer", "bytes")
@@ -256,43 +256,42 @@ func printCosts(fleets []*fleet) {
 			for _, c := range costs {
 				failed += c.errors
 			}
-			of := func(value func(c cost) float64) float64 {
+			medianOf := func(value func(c cost) float64) float64 {
 				return median(costs, func(_ int, c cost) float64 { return value(c) })
 			}
-			fmt.Printf("%-21s%-10s%9.0f%8d%12.1f%12.1f%12.1f%9.0f\n", f.name, shape, of(func(c cost) float64 { return c.perSecond }), failed,
-				of(cost.ofServer), of(cost.ofPostgres), of(func(c cost) float64 { return c.ofRequest(c.pooler) }),
-				of(func(c cost) float64 { return c.bytes / float64(max(1, c.requests)) }))
+			fmt.Printf("%-21s%-10s%9.0f%8d%12.1f%12.1f%12.1f%9.0f\n", f.name, shape, medianOf(func(c cost) float64 { return c.perSecond }), failed,
+				medianOf(cost.perServer), medianOf(cost.perPostgres), medianOf(func(c cost) float64 { return c.perRequest(c.pooler) }),
+				medianOf(func(c cost) float64 { return c.bytes / float64(max(1, c.requests)) }))
 		}
 	}
 }
 
-// used is the share of processors that may be in use.
-const used = 0.6
+// maxUtilization is the share of processors that may be in use.
+const maxUtilization = 0.6
 
-// printModel prints one cost of each shape for all fleets and how far they are apart,
-// and how many processors some rates take if no more than the used share is.
+// printModel prints the cost of each shape for all fleets, the cost for each fleet, and the
+// number of processors that some rates take at maxUtilization.
 func printModel(fleets []*fleet) {
 	fmt.Printf("\n%-12s%-10s%12s%16s%14s%10s%10s%11s\n", "", "shape", "us/request", "of the fleets", "req/s a core", "1,000", "100,000", "1,000,000")
 	for _, part := range []struct {
 		name string
-		of   func(c cost) float64
-	}{{"server", cost.ofServer}, {"PostgreSQL", cost.ofPostgres}} {
+		cost func(c cost) float64
+	}{{"server", cost.perServer}, {"PostgreSQL", cost.perPostgres}} {
 		for _, shape := range costly {
 			var all []cost
 			var each []string
 			for _, f := range fleets {
 				all = append(all, f.costs[shape]...)
-				each = append(each, fmt.Sprintf("%.0f", median(f.costs[shape], func(_ int, c cost) float64 { return part.of(c) })))
+				each = append(each, fmt.Sprintf("%.0f", median(f.costs[shape], func(_ int, c cost) float64 { return part.cost(c) })))
 			}
-			us := median(all, func(_ int, c cost) float64 { return part.of(c) })
-			cores := us / 1e6 / used
+			us := median(all, func(_ int, c cost) float64 { return part.cost(c) })
+			cores := us / 1e6 / maxUtilization
 			fmt.Printf("%-12s%-10s%12.1f%16s%14.0f%10.2f%10.1f%11.0f\n", part.name, shape, us, strings.Join(each, " "), 1e6/us, 1e3*cores, 1e5*cores, 1e6*cores)
 		}
 	}
 }
 
-// measureIdle prints the memory of connections that have had a response and stay
-// open.
+// measureIdle prints the memory of connections that stay open after a response.
 func measureIdle(o options, server, database string) error {
 	s, err := newSystem(o, server, database)
 	if err != nil {
@@ -303,7 +302,7 @@ func measureIdle(o options, server, database string) error {
 	}
 	defer s.stop()
 	const few, many = 1000, 4000 // below MAX_CONNECTIONS
-	var after [2]int
+	var memory [2]int
 	var open []net.Conn
 	defer func() {
 		for _, connection := range open {
@@ -317,18 +316,18 @@ func measureIdle(o options, server, database string) error {
 				return err
 			}
 			open = append(open, connection)
-			if err := askOnce(connection); err != nil {
+			if err := requestOnce(connection); err != nil {
 				return err
 			}
 		}
-		after[i] = kilobytes(s.process.Process.Pid, "status", "VmRSS")
+		memory[i] = kilobytes(s.process.Process.Pid, "status", "VmRSS")
 	}
 	fmt.Printf("server: %.1f KiB for each idle connection (%d MiB with %d, %d MiB with %d)\n",
-		float64(after[1]-after[0])/(many-few), after[0]/1024, few, after[1]/1024, many)
+		float64(memory[1]-memory[0])/(many-few), memory[0]/1024, few, memory[1]/1024, many)
 	return nil
 }
 
-func askOnce(connection net.Conn) error {
+func requestOnce(connection net.Conn) error {
 	if _, err := fmt.Fprintf(connection, "GET /api/portfolios/1/links/4 HTTP/1.1\r\nHost: localhost\r\nAuthorization: Token %s\r\n\r\n", token); err != nil {
 		return err
 	}

@@ -13,10 +13,9 @@ import (
 	_ "modernc.org/sqlite" // the driver named "sqlite"
 )
 
-// The limit is the least that this job asks of Go and a database: one
-// prepared statement checks the token and builds the whole body; nothing is
-// parsed, mapped or encoded in the server. /floor answers fixed bytes of the
-// same size: what HTTP itself costs.
+// The limit is the minimum of work for Go and a database. One prepared statement checks
+// the token and builds the whole body. The server parses, maps and encodes nothing. /floor
+// responds with fixed bytes of the same size, to measure the cost of HTTP.
 
 const (
 	linkJSON = `json_build_object('id', l.id, 'name', l.name, 'url', l.url,
@@ -34,8 +33,8 @@ const (
   WHERE l.portfolio_id = $2 AND ` + allowed + ` ORDER BY l.id LIMIT $3) s`
 )
 
-// forSQLite names the same functions as SQLite does, which takes what comes out
-// of a query for text.
+// forSQLite replaces the functions by the functions of SQLite, to which the results of
+// subqueries are text.
 var forSQLite = strings.NewReplacer(
 	"'thumbnails', (", "'thumbnails', json(",
 	"json_agg(j)", "json_group_array(json(j))",

@@ -1,6 +1,5 @@
-// Bench measures the server beside the limit: what Go and PostgreSQL can do
-// at most for the same work, in one run, on the same rows. Only ratios of one
-// run mean anything. It needs PostgreSQL's programs and wrk.
+// Bench measures the server beside the limit: the maximum of Go and PostgreSQL for the
+// same work, in one run, on the same rows. Only ratios of one run are meaningful. It needs PostgreSQL's programs and wrk.
 package main
 
 import (
@@ -37,7 +36,7 @@ type options struct {
 	links, connections, rounds int
 	warmUp, duration           time.Duration
 	tenfold, attack, search    bool
-	watch, capacity            bool
+	instruments, capacity      bool
 	postgres                   string
 }
 
@@ -52,14 +51,14 @@ func main() {
 	var o options
 	flag.IntVar(&o.links, "links", 100_000, "rows to draw from, 100 a portfolio")
 	flag.IntVar(&o.connections, "connections", 16, "connections of the load generator")
-	flag.IntVar(&o.rounds, "rounds", 5, "rounds, of which the median counts")
-	flag.DurationVar(&o.duration, "duration", 4*time.Second, "how long each shape is asked for in a round")
-	flag.DurationVar(&o.warmUp, "warmup", 2*time.Second, "how long each shape is asked for before the first round")
-	flag.BoolVar(&o.tenfold, "tenfold", false, "set the server on ten times the rows beside the server")
+	flag.IntVar(&o.rounds, "rounds", 5, "rounds, whose median is printed")
+	flag.DurationVar(&o.duration, "duration", 4*time.Second, "how long each shape is requested in a round")
+	flag.DurationVar(&o.warmUp, "warmup", 2*time.Second, "how long each shape is requested before the first round")
+	flag.BoolVar(&o.tenfold, "tenfold", false, "compare the server with ten times the rows to the server")
 	flag.BoolVar(&o.attack, "attack", false, "measure honest clients beside hostile ones, and nothing else")
 	flag.BoolVar(&o.search, "search", false, "measure searches over ten times the rows, and nothing else")
-	flag.BoolVar(&o.watch, "watch", false, "measure what metrics, traces and the request log cost, and nothing else")
-	flag.BoolVar(&o.capacity, "capacity", false, "measure what a request and a connection cost server and database, and nothing else")
+	flag.BoolVar(&o.instruments, "instruments", false, "measure the cost of metrics, traces and the request log, and nothing else")
+	flag.BoolVar(&o.capacity, "capacity", false, "measure the cost of requests and connections, and nothing else")
 	flag.StringVar(&o.postgres, "postgres", "", "options of PostgreSQL, such as '-c shared_buffers=4GB'")
 	flag.Parse()
 	if err := run(o); err != nil {
@@ -67,13 +66,13 @@ func main() {
 	}
 }
 
-// system is a server under load, with the shapes of requests that it answers.
+// system is a server under load, with the shapes of its requests.
 type system struct {
 	name     string
-	base     *system // what it is set beside
+	base     *system // of the ratios
 	database string
 	links    int
-	command  []string // but for the address
+	command  []string
 	env      []string
 	log      string // file of standard error, "" to discard it
 	shapes   []string
@@ -122,8 +121,8 @@ func run(o options) error {
 	if o.search {
 		return searchAll(o, server, folder, postgres)
 	}
-	if o.watch {
-		return watchAll(o, server, folder, postgres, lua)
+	if o.instruments {
+		return measureInstruments(o, server, folder, postgres, lua)
 	}
 	if o.capacity {
 		return capacity(o, server, postgres, lua)
@@ -138,15 +137,15 @@ func run(o options) error {
 	limitSQLite := &system{name: "limit, SQLite", database: "sqlite:" + filepath.Join(folder, "bench.db"), links: o.links, shapes: []string{"rest", "many"}}
 	systems = append(systems, limitSQLite,
 		&system{name: "portfolio, SQLite", base: limitSQLite, database: limitSQLite.database, links: o.links, shapes: ours})
-	filled := map[string]bool{}
+	hasRows := map[string]bool{}
 	for i, s := range systems {
 		s.address, s.readings = "127.0.0.1:"+strconv.Itoa(8100+i), map[string][]reading{}
 		s.command = []string{server, "serve", "--playground", "off", "--addr", s.address}
 		if s.base == nil {
 			s.command = []string{self, "limit", s.address, s.database}
 		}
-		if !filled[s.database] {
-			filled[s.database] = true
+		if !hasRows[s.database] {
+			hasRows[s.database] = true
 			if err := s.fill(server, postgres); err != nil {
 				return fmt.Errorf("%s: fill: %w", s.name, err)
 			}
@@ -155,8 +154,8 @@ func run(o options) error {
 	return measure(o, systems, lua)
 }
 
-// measure asks all systems in turn, so that what else the machine does meets
-// each of them alike.
+// measure loads all systems in turn, so that other work of the machine affects all of
+// them.
 func measure(o options, systems []*system, lua string) error {
 	for _, s := range systems {
 		if err := s.start(); err != nil {
@@ -171,12 +170,12 @@ func measure(o options, systems []*system, lua string) error {
 				if round == 0 {
 					duration = o.warmUp
 				}
-				got, err := s.ask(o, lua, shape, round, duration)
+				r, err := s.load(o, lua, shape, round, duration)
 				if err != nil {
 					return err
 				}
 				if round > 0 {
-					s.readings[shape] = append(s.readings[shape], got)
+					s.readings[shape] = append(s.readings[shape], r)
 				}
 			}
 		}
@@ -218,7 +217,7 @@ func awaitListening(address string) error {
 
 func (s *system) stop() {
 	_ = s.process.Process.Signal(syscall.SIGTERM)
-	_ = s.process.Wait() // ended by the signal
+	_ = s.process.Wait() // reports the signal
 }
 
 var (
@@ -229,36 +228,37 @@ var (
 	socketLine   = regexp.MustCompile(`Socket errors: connect (\d+), read (\d+), write (\d+), timeout (\d+)`)
 )
 
-func (s *system) ask(o options, lua, shape string, seed int, duration time.Duration) (reading, error) {
+// load runs the load generator, and returns its results.
+func (s *system) load(o options, lua, shape string, seed int, duration time.Duration) (reading, error) {
 	command := exec.Command("wrk", "-t1", "-c"+strconv.Itoa(o.connections), "-d"+duration.String(), "--latency", "-s", lua, "http://"+s.address)
 	command.Env = append(os.Environ(), "MODE="+shape, "SEED="+strconv.Itoa(seed), "LINKS="+strconv.Itoa(s.links))
-	before := cpuTime(s.process.Process.Pid)
+	start := cpuTime(s.process.Process.Pid)
 	output, err := command.Output()
 	if err != nil {
 		return reading{}, fmt.Errorf("wrk: %w", err)
 	}
-	got := reading{cpu: cpuTime(s.process.Process.Pid) - before}
-	if found := totalLine.FindSubmatch(output); found != nil {
-		got.requests, _ = strconv.Atoi(string(found[1]))
-		got.bytes, _ = strconv.ParseFloat(string(found[2]), 64)
-		got.bytes *= map[string]float64{"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30}[string(found[3])]
+	r := reading{cpu: cpuTime(s.process.Process.Pid) - start}
+	if match := totalLine.FindSubmatch(output); match != nil {
+		r.requests, _ = strconv.Atoi(string(match[1]))
+		r.bytes, _ = strconv.ParseFloat(string(match[2]), 64)
+		r.bytes *= map[string]float64{"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30}[string(match[3])]
 	}
-	if found := requestsLine.FindSubmatch(output); found != nil {
-		got.perSecond, _ = strconv.ParseFloat(string(found[1]), 64)
+	if match := requestsLine.FindSubmatch(output); match != nil {
+		r.perSecond, _ = strconv.ParseFloat(string(match[1]), 64)
 	}
-	if found := p99Line.FindSubmatch(output); found != nil {
-		got.p99, _ = time.ParseDuration(string(found[1]) + string(found[2]))
+	if match := p99Line.FindSubmatch(output); match != nil {
+		r.p99, _ = time.ParseDuration(string(match[1]) + string(match[2]))
 	}
 	for _, line := range []*regexp.Regexp{errorsLine, socketLine} {
 		for _, count := range line.FindSubmatch(output) {
 			n, _ := strconv.Atoi(string(count))
-			got.errors += n
+			r.errors += n
 		}
 	}
-	return got, nil
+	return r, nil
 }
 
-// peakMemory returns MiB.
+// peakMemory returns the peak memory of a process in MiB.
 func peakMemory(pid int) int { return kilobytes(pid, "status", "VmHWM") / 1024 }
 
 // kilobytes returns the sum of some lines of a file about a process.
@@ -295,7 +295,7 @@ func report(systems []*system) {
 			perSecond := median(readings, func(_ int, r reading) float64 { return r.perSecond })
 			p99 := median(readings, func(_ int, r reading) float64 { return float64(r.p99) / float64(time.Millisecond) })
 			fmt.Printf("%-20s%-10s%9.0f%9.1f%8d", s.name, shape, perSecond, p99, errors)
-			if base := s.beside(shape); base != nil {
+			if base := s.baseReadings(shape); base != nil {
 				ratio := median(readings, func(round int, r reading) float64 { return r.perSecond / base[round].perSecond })
 				fmt.Printf("  %.2f of %s", ratio, s.base.name)
 			}
@@ -305,8 +305,8 @@ func report(systems []*system) {
 	}
 }
 
-// beside are the readings of the base for the same work.
-func (s *system) beside(shape string) []reading {
+// baseReadings returns the readings of the base for the work of a shape.
+func (s *system) baseReadings(shape string) []reading {
 	switch {
 	case s.base == nil:
 		return nil
@@ -318,10 +318,10 @@ func (s *system) beside(shape string) []reading {
 	return s.base.readings["rest"]
 }
 
-func median[R any](readings []R, of func(round int, r R) float64) float64 {
+func median[R any](readings []R, value func(round int, r R) float64) float64 {
 	values := make([]float64, len(readings))
 	for i, r := range readings {
-		values[i] = of(i, r)
+		values[i] = value(i, r)
 	}
 	slices.Sort(values)
 	if len(values) == 0 {
@@ -332,14 +332,14 @@ func median[R any](readings []R, of func(round int, r R) float64) float64 {
 
 const token = "0123456789abcdef0123456789abcdef01234567" // as in load.lua
 
-// fill makes the database of a system.
+// fill creates and fills the database of a system.
 func (s *system) fill(server, postgres string) error {
 	digits := fmt.Sprintf("%x", sha256.Sum256([]byte(token)))
 	name, isSQLite := strings.CutPrefix(s.database, "sqlite:")
-	hash, after := "x'"+digits+"'", []string{"ANALYZE"}
+	hash, maintenance := "x'"+digits+"'", []string{"ANALYZE"}
 	if !isSQLite {
-		// The last two let PostgreSQL come to rest before anything is measured.
-		hash, after = `'\x`+digits+"'", []string{"VACUUM ANALYZE", "CHECKPOINT"}
+		// VACUUM and CHECKPOINT let PostgreSQL come to rest before the measurement.
+		hash, maintenance = `'\x`+digits+"'", []string{"VACUUM ANALYZE", "CHECKPOINT"}
 		_, database, _ := strings.Cut(s.database, "dbname=")
 		if err := execute("pgx", postgres+"&dbname=postgres", "CREATE DATABASE "+database); err != nil {
 			return err
@@ -351,7 +351,7 @@ func (s *system) fill(server, postgres string) error {
 		return fmt.Errorf("migrate: %w\n%s", err, output)
 	}
 	statements := strings.Split(strings.NewReplacer("$LINKS", strconv.Itoa(s.links), "$KEY_HASH", hash).Replace(data), ";\n")
-	return execute(s.driver(), name, append(statements, after...)...)
+	return execute(s.driver(), name, append(statements, maintenance...)...)
 }
 
 func (s *system) driver() string {
@@ -375,7 +375,7 @@ func execute(driver, name string, statements ...string) error {
 	return nil
 }
 
-// startPostgres makes a cluster of its own, with PostgreSQL's defaults but for
+// startPostgres creates and starts a cluster with the defaults of PostgreSQL, except for
 // the options.
 func startPostgres(options string) (database string, stop func(), err error) {
 	programs, _ := filepath.Glob("/usr/lib/postgresql/*/bin")

@@ -14,16 +14,16 @@ import (
 // subscriberAttacks are attacks by clients that stay connected over WebSocket or as event
 // streams.
 var subscriberAttacks = []attack{
-	{"subscriptions", 6, func(a *attacked) { a.subscribeOften() }},
-	{"live queries", 10, func(a *attacked) { a.subscribeDifferently() }},
-	{"event streams", 300, func(a *attacked) { a.stream(largeVariable(), "X-Junk: "+strings.Repeat("x", 60_000)+"\r\n") }},
-	{"unread events", 50, func(a *attacked) { a.streamUnread() }},
-	{"long headers", 600, func(a *attacked) { a.connectIdle() }},
-	{"large pings", 600, func(a *attacked) { a.pingUnread() }},
-	{"floods of pings", 2, func(a *attacked) { a.flood() }},
+	{"subscriptions", 6, func(a *victim) { a.subscribeOften() }},
+	{"live queries", 10, func(a *victim) { a.subscribeDifferently() }},
+	{"event streams", 300, func(a *victim) { a.stream(largeVariable(), "X-Junk: "+strings.Repeat("x", 60_000)+"\r\n") }},
+	{"unread events", 50, func(a *victim) { a.streamUnread() }},
+	{"long headers", 600, func(a *victim) { a.connectIdle() }},
+	{"large pings", 600, func(a *victim) { a.pingUnread() }},
+	{"floods of pings", 2, func(a *victim) { a.flood() }},
 }
 
-const stay = 20 * time.Second // time that an attacker stays connected, which is what it is about
+const stay = 20 * time.Second // how long an attacker stays connected
 
 // largeVariable returns a body that subscribes, with a variable that is not declared.
 func largeVariable() string {
@@ -37,7 +37,7 @@ type webSocket struct {
 }
 
 // openWebSocket opens a WebSocket, and authenticates unless key is empty.
-func (a *attacked) openWebSocket(header, key string) *webSocket {
+func (a *victim) openWebSocket(header, key string) *webSocket {
 	connection, err := net.Dial("tcp", a.address)
 	if err != nil {
 		a.count("no connection")
@@ -68,14 +68,14 @@ func (s *webSocket) send(text string) bool {
 }
 
 // disconnect closes the connection after a while, and counts it.
-func (a *attacked) disconnect(connection net.Conn, what string) {
+func (a *victim) disconnect(connection net.Conn, status string) {
 	time.Sleep(stay)
 	_ = connection.Close()
-	a.count(what)
+	a.count(status)
 }
 
 // subscribeOften subscribes to one link with large variables.
-func (a *attacked) subscribeOften() {
+func (a *victim) subscribeOften() {
 	s := a.openWebSocket("", " "+token)
 	if s == nil {
 		return
@@ -91,7 +91,7 @@ func (a *attacked) subscribeOften() {
 }
 
 // subscribeDifferently subscribes to documents that differ and are as large as possible.
-func (a *attacked) subscribeDifferently() {
+func (a *victim) subscribeDifferently() {
 	s := a.openWebSocket("", " "+token)
 	if s == nil {
 		return
@@ -108,7 +108,7 @@ func (a *attacked) subscribeDifferently() {
 
 // openStream subscribes as server-sent events, and returns the connection, whose response is
 // not read.
-func (a *attacked) openStream(body, header string) net.Conn {
+func (a *victim) openStream(body, header string) net.Conn {
 	connection, err := net.Dial("tcp", a.address)
 	if err != nil {
 		a.count("no connection")
@@ -122,7 +122,7 @@ func (a *attacked) openStream(body, header string) net.Conn {
 }
 
 // stream subscribes as server-sent events, and reads the first one.
-func (a *attacked) stream(body, header string) {
+func (a *victim) stream(body, header string) {
 	connection := a.openStream(body, header)
 	if connection == nil {
 		return
@@ -133,36 +133,36 @@ func (a *attacked) stream(body, header string) {
 }
 
 // streamUnread subscribes to large events, causes some, and reads none.
-func (a *attacked) streamUnread() {
+func (a *victim) streamUnread() {
 	connection := a.openStream(document(`subscription{portfolioLinkChanged(id:`+largeLink+`){`+numbered(20, " a%d:description")+`}}`), "")
 	if connection == nil {
 		return
 	}
-	a.ask(fmt.Sprintf(`mutation{updatePortfolioLink(input:{id:%s,name:"%d"}){portfolioLink{id}}}`, largeLink, time.Now().UnixNano()))
+	a.query(fmt.Sprintf(`mutation{updatePortfolioLink(input:{id:%s,name:"%d"}){portfolioLink{id}}}`, largeLink, time.Now().UnixNano()))
 	a.disconnect(connection, "unread")
 }
 
 // connectIdle opens a WebSocket with a header and a token that are as long as possible.
-func (a *attacked) connectIdle() {
+func (a *victim) connectIdle() {
 	if s := a.openWebSocket("X-Junk: "+strings.Repeat("x", 60_000)+"\r\n", strings.Repeat(" ", 120_000)+token); s != nil {
 		a.disconnect(s, "idle")
 	}
 }
 
 // pingUnread sends large pings, and reads no pong.
-func (a *attacked) pingUnread() {
+func (a *victim) pingUnread() {
 	s := a.openWebSocket("", " "+token)
 	if s == nil {
 		return
 	}
 	defer a.disconnect(s, "pinged")
-	_, _ = s.lines.ReadByte() // of the acknowledgement, after which messages may be large
+	_, _ = s.lines.ReadByte() // of the acknowledgement: messages may be large from now on
 	for ping := `{"type":"ping","payload":"` + strings.Repeat("x", 1_000_000) + `"}`; s.send(ping); {
 	}
 }
 
 // flood sends pings until the server closes the connection.
-func (a *attacked) flood() {
+func (a *victim) flood() {
 	s := a.openWebSocket("", "")
 	if s == nil {
 		return

@@ -23,8 +23,8 @@ var (
 	ErrRestoring = errors.New(`a restore was interrupted: run the same "portfolio restore" again`)
 )
 
-// Restored returns the name of the file that a restore is about to rename to path,
-// that of an SQLite database. As long as it exists, Open returns ErrRestoring.
+// Restored returns the name of the file that a restore renames to path, an SQLite
+// database. As long as the file exists, Open returns ErrRestoring.
 func Restored(path string) string { return path + ".restored" }
 
 func checkRestored(path string) error {
@@ -37,9 +37,9 @@ func checkRestored(path string) error {
 	return nil
 }
 
-// ReleaseSQLite writes the log of changes of an SQLite database into its file and
-// removes the log. It returns ErrInUse if another process has the database open. A
-// damaged file is left as it is.
+// ReleaseSQLite writes the write-ahead log of an SQLite database into its file and
+// removes the log. It returns ErrInUse if another process has the database open. It
+// does not change a damaged file.
 func ReleaseSQLite(ctx context.Context, path string) error {
 	_, err := queryFile(ctx, path, "PRAGMA journal_mode=DELETE")
 	if lite, ok := errors.AsType[*sqlite.Error](err); ok {
@@ -66,14 +66,14 @@ func queryFile(ctx context.Context, path, statement string) (value string, err e
 // Snapshot is a view of an SQLite database, and a list of the files that the rows
 // of this view and of earlier ones refer to.
 type Snapshot struct {
-	conn   bun.Conn
-	viewed bool  // whether there is a view
-	listed int64 // ID of the last file that NextFiles returned
+	conn     bun.Conn
+	hasView  bool
+	lastFile int64 // ID of the last file that NextFiles returned
 }
 
 // NewSnapshot returns a Snapshot that has no view yet.
 func (db *DB) NewSnapshot(ctx context.Context) (*Snapshot, error) {
-	conn, err := db.write.Conn(ctx) // the reading ones cannot have temporary tables
+	conn, err := db.write.Conn(ctx) // connections of readers cannot have temporary tables
 	if err != nil {
 		return nil, wrap(err)
 	}
@@ -95,12 +95,12 @@ func (s *Snapshot) exec(ctx context.Context, statement string, args ...any) erro
 	return wrap(err)
 }
 
-// fileKeys selects the keys of the files that rows refer to, which are those of
-// storage.Key.
+// fileKeys selects the keys of the files that rows refer to, as storage.Key returns
+// them.
 const fileKeys = `SELECT ltrim(path, '/') FROM images WHERE ltrim(path, '/') <> ''
 	UNION SELECT ltrim(path, '/') FROM thumbnails WHERE ltrim(path, '/') <> ''`
 
-// Renew makes the view that of this moment, and adds its files to the list.
+// Renew begins a new view, and adds its files to the list.
 func (s *Snapshot) Renew(ctx context.Context) error {
 	if err := s.EndView(ctx); err != nil {
 		return err
@@ -108,17 +108,17 @@ func (s *Snapshot) Renew(ctx context.Context) error {
 	if err := s.exec(ctx, "BEGIN"); err != nil {
 		return err
 	}
-	s.viewed = true
+	s.hasView = true
 	return s.exec(ctx, "INSERT OR IGNORE INTO files (key) "+fileKeys)
 }
 
-// EndView ends the view. While there is one, the log of changes of the database
-// grows.
+// EndView ends the view. The write-ahead log of the database grows as long as there is
+// a view.
 func (s *Snapshot) EndView(ctx context.Context) error {
-	if !s.viewed {
+	if !s.hasView {
 		return nil
 	}
-	s.viewed = false
+	s.hasView = false
 	return s.exec(ctx, "COMMIT")
 }
 
@@ -132,7 +132,7 @@ type ListedFile struct {
 
 // NextFiles returns the next files of the list, or none if it has returned all.
 func (s *Snapshot) NextFiles(ctx context.Context) (files []ListedFile, err error) {
-	rows, err := s.conn.QueryContext(ctx, "SELECT id, key FROM files WHERE id > ? ORDER BY id LIMIT ?", s.listed, fileBatch)
+	rows, err := s.conn.QueryContext(ctx, "SELECT id, key FROM files WHERE id > ? ORDER BY id LIMIT ?", s.lastFile, fileBatch)
 	if err != nil {
 		return nil, wrap(err)
 	}
@@ -142,7 +142,7 @@ func (s *Snapshot) NextFiles(ctx context.Context) (files []ListedFile, err error
 		if err := rows.Scan(&file.ID, &file.Key); err != nil {
 			return nil, wrap(err)
 		}
-		files, s.listed = append(files, file), file.ID
+		files, s.lastFile = append(files, file), file.ID
 	}
 	return files, wrap(rows.Err())
 }
@@ -158,9 +158,9 @@ func (s *Snapshot) MissingFiles(ctx context.Context) (count int64, err error) {
 	return count, wrap(err)
 }
 
-// EachDropped calls fn with the key of each existing file that only earlier views
+// EachUnreferenced calls fn with the key of each existing file that only earlier views
 // refer to.
-func (s *Snapshot) EachDropped(ctx context.Context, fn func(key string) error) error {
+func (s *Snapshot) EachUnreferenced(ctx context.Context, fn func(key string) error) error {
 	rows, err := s.conn.QueryContext(ctx, "SELECT key FROM files WHERE NOT missing AND key NOT IN ("+fileKeys+") ORDER BY id")
 	if err != nil {
 		return wrap(err)
@@ -178,7 +178,7 @@ func (s *Snapshot) EachDropped(ctx context.Context, fn func(key string) error) e
 	return wrap(rows.Err())
 }
 
-// Schema returns the name of the last migration that was applied. If none was, the
+// Schema returns the name of the last migration that was applied. Without migrations the
 // error is ErrSchemaBehind.
 func (s *Snapshot) Schema(ctx context.Context) (name string, err error) {
 	err = wrap(s.conn.QueryRowContext(ctx, "SELECT max(name) FROM bun_migrations").Scan(&name))
@@ -188,7 +188,7 @@ func (s *Snapshot) Schema(ctx context.Context) (name string, err error) {
 	return name, err
 }
 
-// copiedPages bounds what is copied before a canceled context is noticed.
+// copiedPages is the number of pages that CopyTo copies between checks of its context.
 const copiedPages = 4096
 
 // CopyTo writes the database of the view to a new file and checks the copy.

@@ -9,13 +9,13 @@ import (
 const (
 	maxBatch     = 64                   // lookups
 	maxBatchWait = 2 * time.Millisecond // for the fetches in flight
-	batchTimeout = 10 * time.Second     // of a batch, which has no request's deadline
+	batchTimeout = 10 * time.Second     // does not depend on the deadlines of requests
 )
 
-// A batcher merges concurrent lookups. A lookup that arrives while a fetch is
-// in flight waits for it to end; then a single fetch serves all that wait. A
-// lone lookup does not wait, and no lookup joins a fetch that has begun, so
-// each sees everything that was committed before it was called.
+// A batcher merges concurrent lookups. A lookup that arrives while a fetch is in
+// flight waits for the end of the fetch. Then a single fetch serves all waiting
+// lookups. A lone lookup does not wait. No lookup joins a fetch in flight, so each
+// lookup sees everything that was committed before its call.
 type batcher[K, V any] struct {
 	// fetchOne fetches the value of a key for one caller.
 	fetchOne func(ctx context.Context, key K) (V, error)
@@ -27,7 +27,7 @@ type batcher[K, V any] struct {
 	maxWait time.Duration
 
 	mu       sync.Mutex
-	inFlight int // fetches that others wait for
+	inFlight int // fetches
 	waiting  []*call[K, V]
 	timer    *time.Timer // sends the waiting batch after maxWait
 }
@@ -40,8 +40,8 @@ type call[K, V any] struct {
 	done  chan struct{} // closed when value and ok are set
 }
 
-// load returns the value of a key, and whether it waited for a batch. If it did,
-// a value that does not exist is zero, and the only error is that of ctx.
+// load returns the value of a key, and whether it waited for a batch. After a batch,
+// a value that does not exist is zero, and the only error is ctx.Err().
 func (b *batcher[K, V]) load(ctx context.Context, key K) (value V, batched bool, err error) {
 	c := b.enqueue(key) //nolint:contextcheck // a batch must not end with the request of one caller
 	if c == nil {
@@ -107,7 +107,7 @@ func (b *batcher[K, V]) flush() {
 // run fetches a batch and wakes its callers.
 func (b *batcher[K, V]) run(calls []*call[K, V]) {
 	defer func() {
-		_ = recover() // each caller fetches by itself then, and its own goroutine panics
+		_ = recover() // each caller then fetches by itself, and its own goroutine panics
 		for _, c := range calls {
 			close(c.done)
 		}

@@ -114,7 +114,7 @@ func checkResults(t *testing.T, got []string, want ...string) {
 	}
 }
 
-func TestBatcherLoneLookups(t *testing.T) {
+func TestBatcher_FetchesLoneLookupsAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newFakeSource(time.Hour)
 		checkResults(t, s.start(t.Context(), 1)(), "1")
@@ -123,9 +123,9 @@ func TestBatcherLoneLookups(t *testing.T) {
 	})
 }
 
-// TestBatcherGathers checks that lookups gather while one fetch is in flight,
+// TestBatcher_GathersLookupsDuringFetch checks that lookups gather while one fetch is in flight,
 // a batch as well as a single one, and that the next fetch serves them all.
-func TestBatcherGathers(t *testing.T) {
+func TestBatcher_GathersLookupsDuringFetch(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, begin := newFakeSource(time.Hour), time.Now()
 		first := s.start(t.Context(), 1, 2, 0, 2)
@@ -140,7 +140,7 @@ func TestBatcherGathers(t *testing.T) {
 	})
 }
 
-func TestBatcherFullBatchDoesNotWait(t *testing.T) {
+func TestBatcher_SendsFullBatchAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, begin := newFakeSource(time.Hour), time.Now()
 		keys := make([]int, 2*maxBatch+2)
@@ -157,7 +157,7 @@ func TestBatcherFullBatchDoesNotWait(t *testing.T) {
 	})
 }
 
-func TestBatcherMaxWait(t *testing.T) {
+func TestBatcher_SendsBatchAfterMaxWait(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, begin := newFakeSource(10*time.Millisecond), time.Now()
 		first, wait := s.start(t.Context(), 1), s.start(t.Context(), 2, 3)
@@ -170,7 +170,7 @@ func TestBatcherMaxWait(t *testing.T) {
 	})
 }
 
-func TestBatcherCallerGivesUp(t *testing.T) {
+func TestBatcher_ServesCallersIfOneGivesUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newFakeSource(time.Hour)
 		ctx, cancel := context.WithCancel(t.Context())
@@ -184,9 +184,9 @@ func TestBatcherCallerGivesUp(t *testing.T) {
 	})
 }
 
-// TestBatcherFirstCallerGivesUp checks that the lookups that wait for a single
+// TestBatcher_ServesCallersIfFirstGivesUp checks that the lookups that wait for a single
 // fetch are served if it fails.
-func TestBatcherFirstCallerGivesUp(t *testing.T) {
+func TestBatcher_ServesCallersIfFirstGivesUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newFakeSource(time.Hour)
 		ctx, cancel := context.WithCancel(t.Context())
@@ -198,7 +198,7 @@ func TestBatcherFirstCallerGivesUp(t *testing.T) {
 	})
 }
 
-func TestBatcherFailingBatch(t *testing.T) {
+func TestBatcher_FetchesKeysOfFailedBatchAlone(t *testing.T) {
 	for name, fail := range map[string]func([]int) error{
 		"error": func([]int) error { return errors.New("broken") },
 		"panic": func([]int) error { panic("broken") },
@@ -215,9 +215,9 @@ func TestBatcherFailingBatch(t *testing.T) {
 	}
 }
 
-// TestBatcherPanickingFetch checks that a caller whose own fetch panics does
+// TestBatcher_ServesCallersIfFetchPanics checks that a caller whose own fetch panics does
 // not leave others waiting.
-func TestBatcherPanickingFetch(t *testing.T) {
+func TestBatcher_ServesCallersIfFetchPanics(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newFakeSource(time.Hour)
 		fetchOne := s.fetchOne
@@ -240,7 +240,7 @@ func TestBatcherPanickingFetch(t *testing.T) {
 	})
 }
 
-func TestBatcherTimeout(t *testing.T) {
+func TestBatcher_LimitsTimeOfBatch(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newFakeSource(time.Hour)
 		s.batch = func([]int) error { time.Sleep(batchTimeout); return nil }
@@ -249,7 +249,7 @@ func TestBatcherTimeout(t *testing.T) {
 	})
 }
 
-func TestBatcherManyCallers(t *testing.T) {
+func TestBatcher_ServesManyCallers(t *testing.T) {
 	b := batcher[int, string]{maxWait: maxBatchWait}
 	b.fetchOne = func(_ context.Context, key int) (string, error) { return strconv.Itoa(key), nil }
 	b.fetchBatch = func(_ context.Context, calls []*call[int, string]) error {

@@ -48,18 +48,18 @@ func (u *User) Cursor() Cursor { return Cursor{ID: u.ID} }
 // Cursor returns the position of the token in a list.
 func (t *Token) Cursor() Cursor { return Cursor{ID: t.ID} }
 
-// truncateText returns the characters of a text that an index holds. Of texts that are not
-// UTF-8 it returns what substr of SQLite does: continuation bytes belong to the preceding byte
-// unless that is ASCII, and NUL ends the text.
+// truncateText returns the characters of a text that an index holds, as substr of SQLite does.
+// If the text is not UTF-8, continuation bytes belong to the preceding byte unless that byte is
+// ASCII. NUL ends the text.
 func truncateText(s string) string {
-	end := 0
+	length := 0
 	for range maxTextKey {
-		if end == len(s) || s[end] == 0 {
+		if length == len(s) || s[length] == 0 {
 			break
 		}
-		ascii := s[end] < utf8.RuneSelf
-		for end++; !ascii && end < len(s) && !utf8.RuneStart(s[end]); end++ {
+		ascii := s[length] < utf8.RuneSelf
+		for length++; !ascii && length < len(s) && !utf8.RuneStart(s[length]); length++ {
 		}
 	}
-	return s[:end]
+	return s[:length]
 }

@@ -121,14 +121,14 @@ func (db *DB) Connections() int { return db.read.Stats().MaxOpenConnections }
 // Empty reports whether there is neither a user nor a portfolio.
 func (db *DB) Empty(ctx context.Context) (bool, error) {
 	for _, model := range []any{(*User)(nil), (*Portfolio)(nil)} {
-		if found, err := db.read.NewSelect().Model(model).Exists(ctx); err != nil || found {
+		if exists, err := db.read.NewSelect().Model(model).Exists(ctx); err != nil || exists {
 			return false, wrap(err)
 		}
 	}
 	return true, nil
 }
 
-// Load inserts models with the ids that they have, all or none.
+// Load inserts models with their ids, all or none.
 func (db *DB) Load(ctx context.Context, models ...any) error {
 	return wrap(db.write.RunInTx(ctx, nil, func(ctx context.Context, tx bun.Tx) error {
 		for _, model := range models {

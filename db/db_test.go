@@ -9,7 +9,7 @@ import (
 	"portfolio/db/dbtest"
 )
 
-func TestOpenErrors(t *testing.T) {
+func TestOpen_ReturnsErrors(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct{ name, dsn, want string }{
 		{"empty", "", "not postgres://... or sqlite:PATH"},
@@ -28,7 +28,7 @@ func TestOpenErrors(t *testing.T) {
 	}
 }
 
-func TestLoadIsAtomic(t *testing.T) {
+func TestLoad_InsertsAllOrNone(t *testing.T) {
 	t.Parallel()
 	dbtest.Each(t, func(t *testing.T, database *db.DB) {
 		user := &db.User{ID: 7, Username: "sara"}

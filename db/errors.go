@@ -53,15 +53,15 @@ func wrap(err error) error {
 	if errors.Is(err, sql.ErrNoRows) {
 		return ErrNotFound
 	}
-	if known := kind(err); known != nil {
-		return fmt.Errorf("%w: %w", known, err)
+	if sentinel := kind(err); sentinel != nil {
+		return fmt.Errorf("%w: %w", sentinel, err)
 	}
 	return err
 }
 
 // IsOutage reports whether err may go away without a change of the settings: PostgreSQL cannot
-// be reached, or accepts no connections at the moment. If it fails at one host for another
-// reason, such as a certificate or a password, an operator has to act.
+// be reached, or accepts no connections at the moment. If one host reports something else, such
+// as a wrong password, an operator has to act.
 func IsOutage(err error) bool {
 	if connect, ok := errors.AsType[*pgconn.ConnectError](err); ok {
 		return isUnreachable(connect.Unwrap())
@@ -77,27 +77,27 @@ func isUnreachable(err error) bool {
 	}](err); ok {
 		return !slices.ContainsFunc(attempts.Unwrap(), func(err error) bool { return !isUnreachable(err) })
 	}
-	if refused, ok := errors.AsType[*pgconn.PgError](err); ok {
-		return errors.Is(postgresKind(refused.Code), ErrUnavailable)
+	if pgErr, ok := errors.AsType[*pgconn.PgError](err); ok {
+		return errors.Is(postgresKind(pgErr.Code), ErrUnavailable)
 	}
 	if alert, ok := errors.AsType[*net.OpError](err); ok && slices.Contains([]string{"local error", "remote error"}, alert.Op) { // of TLS
 		return false
 	}
-	return isNetworkError(err) || slices.ContainsFunc(unsuited, func(target error) bool { return errors.Is(err, target) })
+	return isNetworkError(err) || slices.ContainsFunc(serverMismatches, func(target error) bool { return errors.Is(err, target) })
 }
 
-// unsuited are the errors of servers that do not suit target_session_attrs, as in a failover.
-var unsuited = []error{pgconn.ErrReadOnlyConnection, pgconn.ErrReadWriteConnection, pgconn.ErrPrimaryConnection, pgconn.ErrStandbyConnection}
+// serverMismatches are the errors of servers that target_session_attrs excludes, as in a failover.
+var serverMismatches = []error{pgconn.ErrReadOnlyConnection, pgconn.ErrReadWriteConnection, pgconn.ErrPrimaryConnection, pgconn.ErrStandbyConnection}
 
 // isRolledBack reports whether the error of a COMMIT says that the transaction was rolled back,
-// or that COMMIT was not sent. A fatal error ends the connection, maybe after the commit. pgx
-// reports a connection that breaks before the response as one that was closed before.
+// or that COMMIT was not sent. A fatal error ends the connection, maybe after the commit. If the
+// connection breaks before the response, pgx reports that it was closed before the COMMIT.
 func isRolledBack(err error) bool {
-	if refused, ok := errors.AsType[*pgconn.PgError](err); ok {
-		return refused.SeverityUnlocalized == "ERROR" && refused.Code[:2] != "08" // the latter is a pooler's
+	if pgErr, ok := errors.AsType[*pgconn.PgError](err); ok {
+		return pgErr.SeverityUnlocalized == "ERROR" && pgErr.Code[:2] != "08" // class 08 comes from a pooler
 	}
 	if lite, ok := errors.AsType[*sqlite.Error](err); ok {
-		return lite.Code()&0xff != sqlite3.SQLITE_IOERR // such as that of fsync
+		return lite.Code()&0xff != sqlite3.SQLITE_IOERR // such as an error of fsync
 	}
 	return errors.Is(err, pgx.ErrTxCommitRollback) || errors.Is(err, sql.ErrTxDone) || pgconn.SafeToRetry(err) && !errors.Is(err, pgconn.ErrConnClosed)
 }
@@ -114,7 +114,7 @@ func kind(err error) error {
 		connect  *pgconn.ConnectError
 	)
 	switch {
-	case errors.As(err, &connect): // also if a server refuses: another may be the right one soon
+	case errors.As(err, &connect): // also if a server refuses: the next primary may accept soon
 		return ErrUnavailable
 	case errors.As(err, &postgres):
 		return postgresKind(postgres.Code)

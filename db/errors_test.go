@@ -13,9 +13,9 @@ import (
 	"portfolio/db/dbtest"
 )
 
-// TestDeadline checks that a statement that waits for a lock ends with its
+// TestTransaction_EndsAtDeadline checks that a statement that waits for a lock ends with its
 // context, and that its connection stays usable.
-func TestDeadline(t *testing.T) {
+func TestTransaction_EndsAtDeadline(t *testing.T) {
 	t.Parallel()
 	dbtest.EachURL(t, func(t *testing.T, dsn string) {
 		database := dbtest.Open(t, dsn)
@@ -41,9 +41,9 @@ func TestDeadline(t *testing.T) {
 	})
 }
 
-// TestSearchIsCanceled checks that a search that reads every row ends with its
+// TestSearch_EndsWithContext checks that a search that reads every row ends with its
 // context, even if it finds no further row.
-func TestSearchIsCanceled(t *testing.T) {
+func TestSearch_EndsWithContext(t *testing.T) {
 	t.Parallel()
 	dbtest.EachURL(t, func(t *testing.T, dsn string) {
 		database := dbtest.Open(t, dsn)
@@ -65,9 +65,9 @@ func TestSearchIsCanceled(t *testing.T) {
 	})
 }
 
-// TestConnectionBreaks checks the error of a transaction whose connection has broken
+// TestTransaction_IsUnavailableIfConnectionBreaks checks the error of a transaction whose connection has broken
 // between two statements.
-func TestConnectionBreaks(t *testing.T) {
+func TestTransaction_IsUnavailableIfConnectionBreaks(t *testing.T) {
 	t.Parallel()
 	database := dbtest.Open(t, dbtest.Postgres(t))
 	err := database.Transaction(t.Context(), func(ctx context.Context, tx bun.Tx) error {

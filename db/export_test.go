@@ -8,8 +8,8 @@ import (
 	"github.com/uptrace/bun"
 )
 
-// HoldLookups pretends that a lookup is in flight until release is called;
-// others wait for it for at most maxWait.
+// HoldLookups pretends that a lookup is in flight until release is called. Lookups wait
+// for it for at most maxWait.
 func (db *DB) HoldLookups(maxWait time.Duration) (release func()) {
 	db.linkLookups.maxWait = maxWait
 	_ = db.linkLookups.enqueue(0)
@@ -63,9 +63,9 @@ func (db *DB) ExplainPortfolios(ctx context.Context, list List) (string, error) 
 	return explain(ctx, db, db.portfolioList(), list, nil)
 }
 
-// ExplainNeighbours returns the plan for the neighbours of links.
-func (db *DB) ExplainNeighbours(ctx context.Context, direction Direction, ids ...int64) (string, error) {
-	return explainText(ctx, db, db.neighbourQuery(neighbours{direction, true}).text, []any{db.idTableArg(ids)})
+// ExplainAdjacentLinks returns the plan for the links that are adjacent to links.
+func (db *DB) ExplainAdjacentLinks(ctx context.Context, direction Direction, ids ...int64) (string, error) {
+	return explainText(ctx, db, db.adjacentQuery(adjacency{direction, true}).text, []any{db.idTableArg(ids)})
 }
 
 func explain[R sizer](ctx context.Context, db *DB, spec listSpec[R], list List, parents []int64) (string, error) {
@@ -80,7 +80,7 @@ func explainText(ctx context.Context, db *DB, text string, args []any) (string, 
 	}
 	var plan strings.Builder
 	q := &preparedQuery{text: prefix + text}
-	q.removed.Store(true) // from no cache, so it is not prepared
+	q.removed.Store(true) // so that the query is not prepared
 	err := db.runObserved(ctx, q, args, func(row row) error {
 		err := row.Scan(dest...)
 		plan.WriteString(*dest[len(dest)-1].(*string) + "\n")
@@ -116,8 +116,8 @@ func (db *DB) Schema(ctx context.Context) (lines []string, err error) {
 	return lines, db.read.NewRaw(query).Scan(ctx, &lines)
 }
 
-// CachedQueries returns the number of cached queries for the rows of lists, and of those that
-// are prepared by the driver of SQLite.
+// CachedQueries returns the number of cached queries for the rows of lists, and how many of
+// them the driver of SQLite has prepared.
 func (db *DB) CachedQueries() (cached, prepared int) {
 	db.rowQueries.mu.RLock()
 	defer db.rowQueries.mu.RUnlock()

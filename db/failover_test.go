@@ -30,9 +30,9 @@ func hosts(t *testing.T, clusters ...*dbtest.Cluster) string {
 	return "postgres://postgres@" + strings.Join(list, ",") + "/postgres?sslmode=disable&target_session_attrs=read-write"
 }
 
-// TestFailover kills the primary under load and promotes the standby: nothing that
-// was acknowledged is lost, and meanwhile the only error is ErrUnavailable.
-func TestFailover(t *testing.T) {
+// TestFailover_LosesNoAcknowledgedChange kills the primary under load and promotes
+// the standby. No acknowledged change is lost, and the only error is ErrUnavailable.
+func TestFailover_LosesNoAcknowledgedChange(t *testing.T) {
 	t.Parallel()
 	primary := dbtest.NewCluster(t)
 	standby := primary.NewStandby()
@@ -49,7 +49,7 @@ func TestFailover(t *testing.T) {
 	created.check(database)
 }
 
-// TestListen_PassesServerThatHangs checks that a listener begins though the first server of
+// TestListen_PassesServerThatHangs checks that a listener starts though the first server of
 // the URL accepts connections and never responds, as a machine that is frozen.
 func TestListen_PassesServerThatHangs(t *testing.T) {
 	t.Parallel()
@@ -119,21 +119,21 @@ func (c *creation) await(n int) {
 	}
 }
 
-// check ends the clients and looks for what they created.
+// check ends the clients and looks up the portfolios that they created.
 func (c *creation) check(database *db.DB) {
 	c.t.Helper()
 	c.stop()
 	for _, id := range c.ids {
 		if _, err := database.Portfolio(c.t.Context(), id); err != nil {
-			c.t.Errorf("portfolio %d is lost: %v", id, err)
+			c.t.Errorf("portfolio %d does not exist: %v", id, err)
 		}
 	}
 }
 
-// TestUnreplicatedCommit changes rows while the standby is away: a commit that the
+// TestCommit_IsUnknownWithoutStandby changes rows while the standby is away: a commit that the
 // standby does not have when time is up is not acknowledged, though it is on the
 // primary.
-func TestUnreplicatedCommit(t *testing.T) {
+func TestCommit_IsUnknownWithoutStandby(t *testing.T) {
 	t.Parallel()
 	primary := dbtest.NewCluster(t)
 	standby := primary.NewStandby()
@@ -152,9 +152,9 @@ func TestUnreplicatedCommit(t *testing.T) {
 	}
 }
 
-// TestReadOnlySwitch makes servers read-only while connections to them are open.
+// TestPool_LeavesServerThatBecomesReadOnly makes servers read-only while connections to them are open.
 // The two have different rows, so that it shows which one responds.
-func TestReadOnlySwitch(t *testing.T) {
+func TestPool_LeavesServerThatBecomesReadOnly(t *testing.T) {
 	t.Parallel()
 	a, b := dbtest.NewCluster(t), dbtest.NewCluster(t)
 	for _, cluster := range []*dbtest.Cluster{a, b} {
@@ -169,7 +169,7 @@ func TestReadOnlySwitch(t *testing.T) {
 	checkServer := func(database *db.DB, want string) {
 		t.Helper()
 		if portfolio, err := database.Portfolio(t.Context(), 1); err != nil || portfolio.Name != want {
-			t.Errorf("%v, %v; want that of %s", portfolio, err, want)
+			t.Errorf("%v, %v; want the portfolio of %s", portfolio, err, want)
 		}
 	}
 	openAll(t, database)
@@ -183,7 +183,7 @@ func TestReadOnlySwitch(t *testing.T) {
 	for range 2 * database.Connections() {
 		checkServer(database, "b")
 	}
-	_, _ = single.Portfolio(t.Context(), 1) // a response tells that the server is read-only
+	_, _ = single.Portfolio(t.Context(), 1) // the response says that the server is read-only
 	checkServer(single, "b")
 
 	b.SetReadOnly(true)
@@ -232,9 +232,9 @@ func portfolios(t *testing.T, cluster *dbtest.Cluster) string {
 	return strings.Join(names, " ")
 }
 
-// TestReadOnlyServer checks the error of a change if there is only a server that
+// TestPool_ReadsFromReadOnlyServer checks the error of a change if there is only a server that
 // is read-only, and that it is not an error of the connection for lookups.
-func TestReadOnlyServer(t *testing.T) {
+func TestPool_ReadsFromReadOnlyServer(t *testing.T) {
 	t.Parallel()
 	dsn := dbtest.Postgres(t)
 	dbtest.Exec(t, dsn, "INSERT INTO portfolios (id, name) VALUES (1, 'one')")

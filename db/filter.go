@@ -14,7 +14,7 @@ type Filter struct {
 	URL           sql.Null[string]
 	ImageID       sql.Null[int64]
 	HasImage      sql.Null[bool]
-	Unused        sql.Null[bool] // by any link
+	Unused        sql.Null[bool] // whether no link uses the image
 	Type          sql.Null[string]
 	CreatedFrom   sql.Null[Time]
 	CreatedBefore sql.Null[Time]
@@ -97,7 +97,7 @@ func (db *DB) addFilter(where *whereClause, filter Filter, table string, searche
 }
 
 // addCursor adds the condition that rows follow a cursor in the order of the
-// keys. With inclusive, a row at the cursor meets it too.
+// keys. With inclusive, a row at the cursor meets the condition too.
 func (db *DB) addCursor(where *whereClause, keys []Order, cursor Cursor, inclusive bool) {
 	if db.Postgres() && !CanStoreText(cursor.Name) { // no row has such a name
 		cursor.Name = strings.ReplaceAll(strings.ToValidUTF8(cursor.Name, "\uFFFD"), "\x00", "")
@@ -113,7 +113,7 @@ func (db *DB) addCursor(where *whereClause, keys []Order, cursor Cursor, inclusi
 }
 
 // follows compares the keys up to a change of direction as a row, and then the
-// others.
+// remaining keys.
 func follows(keys []Order, cursor Cursor, inclusive bool) (condition string, args []any) {
 	var columns []string
 	for _, key := range keys {

@@ -13,7 +13,7 @@ import (
 	"github.com/uptrace/bun"
 )
 
-// imageColumns selects what imageRow reads, NULL or zero if there is no image.
+// imageColumns selects the columns that imageRow scans, NULL or zero if there is no image.
 // Thumbnails are encoded as one text, so that an image is one row of one
 // statement: "ID SIZE WIDTH HEIGHT BYTES LENGTH PATH" for each. SIZE may be
 // empty, and so may the next three together; LENGTH counts the bytes of PATH. Numbers are
@@ -36,8 +36,8 @@ func (db *DB) thumbnailList() listSpec[*Thumbnail] {
 	return listSpec[*Thumbnail]{table: "thumbnails", alias: "thumbnail", query: db.selectThumbnails, scan: scanThumbnail}
 }
 
-func (db *DB) selectThumbnails(from string, args ...any) *bun.SelectQuery {
-	return db.read.NewSelect().TableExpr(from, args...).
+func (db *DB) selectThumbnails(table string, args ...any) *bun.SelectQuery {
+	return db.read.NewSelect().TableExpr(table, args...).
 		ColumnExpr("thumbnail.id, thumbnail.image_id, thumbnail.path, thumbnail.size, thumbnail.width, thumbnail.height, thumbnail.file_size")
 }
 
@@ -46,9 +46,9 @@ func scanThumbnail(row row) (*Thumbnail, error) {
 	return &t, row.Scan(&t.ID, &t.ImageID, &t.Path, &t.Size, &t.Width, &t.Height, &t.FileSize)
 }
 
-// selectImages selects what scanImage reads from a table or subquery named image.
-func (db *DB) selectImages(from string, args ...any) *bun.SelectQuery {
-	return db.read.NewSelect().TableExpr(from, args...).ColumnExpr("image.id").ColumnExpr(imageColumns)
+// selectImages selects the columns that scanImage scans. The alias of table is image.
+func (db *DB) selectImages(table string, args ...any) *bun.SelectQuery {
+	return db.read.NewSelect().TableExpr(table, args...).ColumnExpr("image.id").ColumnExpr(imageColumns)
 }
 
 func scanImage(row row) (*Image, error) {
@@ -117,8 +117,8 @@ func shareImagePage(images []*Image) {
 	}
 }
 
-// LinksOfImage reads a page of the links that use an image, and the same page
-// for every image that was read together with it.
+// LinksOfImage reads a page of the links that use an image. One statement reads the
+// same page for all images of the image's page.
 func (db *DB) LinksOfImage(ctx context.Context, image *Image, list List) (*Page[*PortfolioLink], error) {
 	page := image.page
 	if page == nil {
@@ -184,8 +184,8 @@ func parseOptional[T int | int64](word string) (*T, error) {
 	return new(T(number)), err
 }
 
-// ImageBySource returns an image, without its thumbnails, that was made from a
-// file with this SHA-256, or ErrNotFound.
+// ImageBySource returns the image, without its thumbnails, of an uploaded file. The
+// SHA-256 of the file is hash. If there is no image, the error is ErrNotFound.
 func (db *DB) ImageBySource(ctx context.Context, hash [32]byte) (*Image, error) {
 	var image Image
 	err := db.read.NewSelect().Model(&image).Where("source_hash = ?", hash[:]).Order("id").Limit(1).Scan(ctx)
@@ -237,8 +237,8 @@ func (db *DB) UpdateImage(ctx context.Context, id int64, update ImageUpdate) (*I
 }
 
 // DeleteImage deletes an image with its thumbnails. It returns the image, and its
-// files to which no other row refers. With force, the links that use the image
-// lose it; otherwise the error is an *ImageInUseError if there are any.
+// files to which no other row refers. With force, links lose the image. Otherwise, the
+// error is an *ImageInUseError if links use it.
 func (db *DB) DeleteImage(ctx context.Context, id int64, force bool) (*Image, []FileKey, error) {
 	var (
 		image *Image
@@ -246,8 +246,8 @@ func (db *DB) DeleteImage(ctx context.Context, id int64, force bool) (*Image, []
 	)
 	err := db.transaction(ctx, func(ctx context.Context, tx bun.Tx) error {
 		image = new(Image)
-		// A change of a link locks its image too: either the link is seen here, or it
-		// does not find the image.
+		// A change of a link locks its image too: either this transaction sees the link,
+		// or the change of the link does not find the image.
 		if err := db.lock(ctx, tx, image, id, "UPDATE"); err != nil {
 			return err
 		}
@@ -289,8 +289,8 @@ func (db *DB) removeFromLinks(ctx context.Context, tx bun.Tx, imageID int64, for
 
 // unusedFiles returns the files of a deleted image to which no row refers. Rows
 // that other programs loaded may share files, and their paths may begin with
-// slashes. If two images that share a file are deleted concurrently, it is left
-// to garbage collection.
+// slashes. If two transactions delete images that share a file, garbage collection
+// removes the file.
 func unusedFiles(ctx context.Context, tx bun.Tx, image *Image) ([]FileKey, error) {
 	var files []FileKey
 	add := func(path FileKey) {
@@ -310,7 +310,7 @@ func unusedFiles(ctx context.Context, tx bun.Tx, image *Image) ([]FileKey, error
 	return slices.DeleteFunc(files, func(file FileKey) bool { return slices.Contains(used, file) }), err
 }
 
-// selectUsed selects those of the files to which rows refer.
+// selectUsed selects the given files to which rows refer.
 func selectUsed(tx bun.IDB, files []FileKey) *bun.SelectQuery {
 	const file = "ltrim(path, '/')" // as the indexes hold it
 	thumbnails := tx.NewSelect().Table("thumbnails").ColumnExpr(file).Where(file+" IN (?)", bun.List(files))
@@ -331,7 +331,7 @@ func readThumbnails(ctx context.Context, tx bun.Tx, images ...*Image) error {
 	return err
 }
 
-// insertImageOf stores the image of a link, if it has ImageData.
+// insertImageOf stores the ImageData of a link, if it is set, as a new image.
 func (db *DB) insertImageOf(ctx context.Context, tx bun.Tx, link *PortfolioLink) error {
 	if link.ImageData == nil {
 		return nil

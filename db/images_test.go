@@ -8,7 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-func TestParseThumbnailsErrors(t *testing.T) {
+func TestParseThumbnails_ReturnsErrors(t *testing.T) {
 	t.Parallel()
 	for _, encoded := range []string{
 		"x", "1", "1 2", "1 2 3 4 5 1", "x 2 3 4 5 1 a", "1 x 3 4 5 1 a", "1 2 x 4 5 1 a", "1 2 3 x 5 1 a", "1 2 3 4 x 1 a",

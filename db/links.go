@@ -12,16 +12,16 @@ import (
 	"github.com/uptrace/bun"
 )
 
-// selectLinks selects what scanLink reads from a table or subquery named link.
-func (db *DB) selectLinks(from string, args ...any) *bun.SelectQuery {
-	return db.selectBareLinks(from, args...).
+// selectLinks selects the columns that scanLink scans. The alias of table is link.
+func (db *DB) selectLinks(table string, args ...any) *bun.SelectQuery {
+	return db.selectBareLinks(table, args...).
 		Join("LEFT JOIN images AS image ON image.id = link.image_id").
 		ColumnExpr(imageColumns)
 }
 
-// selectBareLinks selects what scanBareLink reads: links without their images.
-func (db *DB) selectBareLinks(from string, args ...any) *bun.SelectQuery {
-	return db.read.NewSelect().TableExpr(from, args...).
+// selectBareLinks selects the columns that scanBareLink scans: links without their images.
+func (db *DB) selectBareLinks(table string, args ...any) *bun.SelectQuery {
+	return db.read.NewSelect().TableExpr(table, args...).
 		ColumnExpr("link.id, link.portfolio_id, link.image_id, link.name, link.url, link.description, link.created_at, link.updated_at, link.position")
 }
 
@@ -60,10 +60,10 @@ func (db *DB) prepareLinkLookups() {
 	db.linkLookups.fetchOne, db.linkLookups.fetchBatch, db.linkLookups.maxWait = db.fetchLink, db.fetchLinks, maxBatchWait
 }
 
-// PortfolioLink returns a link with its image and thumbnails, or ErrNotFound.
-// It runs one statement, on PostgreSQL shared with concurrent calls. The link
-// may be shared too: callers must not modify it. With a portfolioID, a link of
-// another portfolio is not found either.
+// PortfolioLink returns a link with its image and thumbnails, or ErrNotFound. It runs
+// one statement. On PostgreSQL, concurrent calls share statements and links: callers
+// must not modify the link. With a portfolioID, the error is ErrNotFound for a link of
+// another portfolio too.
 func (db *DB) PortfolioLink(ctx context.Context, portfolioID *int64, id int64) (*PortfolioLink, error) {
 	ctx, readSet := untracked(ctx)
 	link, err := db.lookUpLink(ctx, id)
@@ -82,13 +82,13 @@ func (db *DB) lookUpLink(ctx context.Context, id int64) (*PortfolioLink, error) 
 	if !db.Postgres() { // SQLite has no round trips to save
 		return db.fetchLink(ctx, id)
 	}
-	began := time.Now()
+	start := time.Now()
 	link, batched, err := db.linkLookups.load(ctx, id)
 	if !batched {
 		return link, err
 	}
 	if db.observe != nil {
-		db.observe(ctx, Statement{Name: db.linksByIDs[0].name, Began: began, Err: err, Shared: true})
+		db.observe(ctx, Statement{Name: db.linksByIDs[0].name, Start: start, Err: err, Batched: true})
 	}
 	if err != nil {
 		return nil, wrap(err)
@@ -151,11 +151,12 @@ func (db *DB) linkList(withImages bool) listSpec[*PortfolioLink] {
 	return spec
 }
 
-// linkPage holds links that were read together, and what was read for all.
+// linkPage holds links that were read together, and the rows that one statement reads
+// for all of them.
 type linkPage struct {
 	rows       []*PortfolioLink
 	portfolios pageCache[*Portfolio]
-	neighbours pageCache[*PortfolioLink]
+	adjacent   pageCache[*PortfolioLink]
 }
 
 // shareLinkPage records that links and their images were read together.
@@ -178,9 +179,9 @@ func shareLinkPages(pages map[int64]*Page[*PortfolioLink]) {
 	shareLinkPage(links)
 }
 
-// PortfolioOf reads the portfolio of a link, and that of every link that was
-// read together with it. A link whose portfolio does not exist gets one without a
-// name: a database that does not check foreign keys may have such links.
+// PortfolioOf reads the portfolio of a link. One statement reads the portfolios of all
+// links of the link's page. If the portfolio does not exist, as in a database that does
+// not check foreign keys, PortfolioOf returns a portfolio without a name.
 func (db *DB) PortfolioOf(ctx context.Context, link *PortfolioLink) (*Portfolio, error) {
 	if link.portfolio != nil {
 		return link.portfolio, nil
@@ -188,7 +189,7 @@ func (db *DB) PortfolioOf(ctx context.Context, link *PortfolioLink) (*Portfolio,
 	if link.page == nil {
 		portfolio, err := db.Portfolio(ctx, link.PortfolioID)
 		if errors.Is(err, ErrNotFound) {
-			return link.lostPortfolio(), nil
+			return link.substitutePortfolio(), nil
 		}
 		return portfolio, err
 	}
@@ -196,13 +197,13 @@ func (db *DB) PortfolioOf(ctx context.Context, link *PortfolioLink) (*Portfolio,
 		return db.portfoliosOfPage(ctx, link.page.rows)
 	})
 	if err == nil && portfolios[link.PortfolioID] == nil {
-		return link.lostPortfolio(), nil
+		return link.substitutePortfolio(), nil
 	}
 	return portfolios[link.PortfolioID], err
 }
 
-// lostPortfolio returns a substitute for the portfolio of the link, which does not exist.
-func (l *PortfolioLink) lostPortfolio() *Portfolio {
+// substitutePortfolio returns a substitute for the portfolio of the link, which does not exist.
+func (l *PortfolioLink) substitutePortfolio() *Portfolio {
 	return &Portfolio{ID: l.PortfolioID, CreatedAt: l.CreatedAt, UpdatedAt: l.UpdatedAt}
 }
 
@@ -219,13 +220,13 @@ func (db *DB) portfoliosOfPage(ctx context.Context, links []*PortfolioLink) (map
 	err := query(ctx, db, &db.portfoliosByID, []any{db.idTableArg(slices.Compact(ids))}, scanPortfolio, func(portfolio *Portfolio) {
 		portfolios, byID[portfolio.ID] = append(portfolios, portfolio), portfolio
 	})
-	sharePage(portfolios)
+	sharePortfolioPage(portfolios)
 	return byID, err
 }
 
-// CreateLinks stores links, all or none, as the last ones of their portfolios in
-// this order, and sets their ids, times and positions. ImageData, if set, is
-// stored as a new image. The error may be MissingError.
+// CreateLinks stores links, all or none, at the ends of their portfolios in this
+// order. It sets their ids, times and positions, and stores ImageData, if set, as a new
+// image. The error may be MissingError.
 func (db *DB) CreateLinks(ctx context.Context, links []*PortfolioLink) error {
 	now := Now()
 	references, ids := make([]References, len(links)), make([]*int64, len(links))
@@ -352,8 +353,8 @@ type References struct{ PortfolioID, ImageID *int64 }
 // References returns the ids of the rows that the link refers to.
 func (l *PortfolioLink) References() References { return References{&l.PortfolioID, l.ImageID} }
 
-// lockReferences prevents the rows that links refer to from being deleted, and
-// locks the portfolios in the given mode. The error may be MissingError.
+// lockReferences locks the rows that links refer to, so that no transaction deletes
+// them. It locks portfolios with portfolioMode. The error may be MissingError.
 func (db *DB) lockReferences(ctx context.Context, tx bun.IDB, portfolioMode string, references ...References) error {
 	var portfolios, images []int64
 	for _, r := range references {
@@ -364,20 +365,20 @@ func (db *DB) lockReferences(ctx context.Context, tx bun.IDB, portfolioMode stri
 			images = append(images, *r.ImageID)
 		}
 	}
-	foundPortfolios, err := db.lockAll(ctx, tx, (*Portfolio)(nil), portfolios, portfolioMode)
+	existingPortfolios, err := db.lockAll(ctx, tx, (*Portfolio)(nil), portfolios, portfolioMode)
 	if err != nil {
 		return err
 	}
-	foundImages, err := db.lockAll(ctx, tx, (*Image)(nil), images, "KEY SHARE")
+	existingImages, err := db.lockAll(ctx, tx, (*Image)(nil), images, "KEY SHARE")
 	if err != nil {
 		return err
 	}
 	var missing MissingError
 	for i, r := range references {
-		if r.PortfolioID != nil && !slices.Contains(foundPortfolios, *r.PortfolioID) {
+		if r.PortfolioID != nil && !slices.Contains(existingPortfolios, *r.PortfolioID) {
 			missing = append(missing, MissingReference{i, PortfolioNode})
 		}
-		if r.ImageID != nil && !slices.Contains(foundImages, *r.ImageID) {
+		if r.ImageID != nil && !slices.Contains(existingImages, *r.ImageID) {
 			missing = append(missing, MissingReference{i, ImageNode})
 		}
 	}
@@ -387,13 +388,13 @@ func (db *DB) lockReferences(ctx context.Context, tx bun.IDB, portfolioMode stri
 	return nil
 }
 
-// lockAll locks rows, like lock, by ascending ids, and returns those that exist.
-func (db *DB) lockAll(ctx context.Context, tx bun.IDB, model any, ids []int64, mode string) (found []int64, err error) {
+// lockAll locks rows, like lock, by ascending ids, and returns the ids that exist.
+func (db *DB) lockAll(ctx context.Context, tx bun.IDB, model any, ids []int64, mode string) (existing []int64, err error) {
 	if len(ids) == 0 {
 		return nil, nil
 	}
 	query := tx.NewSelect().Model(model).Column("id").Where("id IN (?)", bun.List(ids)).Order("id")
-	return found, db.selectLocked(ctx, query, mode, &found)
+	return existing, db.selectLocked(ctx, query, mode, &existing)
 }
 
 // CheckReferences returns MissingError if links refer to rows that do not

@@ -18,7 +18,7 @@ import (
 	"portfolio/db/dbtest"
 )
 
-func TestPortfolioLink(t *testing.T) {
+func TestPortfolioLink_ReturnsLinkWithImage(t *testing.T) {
 	t.Parallel()
 	dbtest.EachLoaded(t, "../compat/testdata/fixtures.json", func(t *testing.T, dsn string) {
 		database := dbtest.Open(t, dsn)
@@ -63,7 +63,7 @@ func TestPortfolioLink(t *testing.T) {
 					t.Fatal(err)
 				}
 				if diff := cmp.Diff(want, got, cmpopts.IgnoreUnexported(db.PortfolioLink{}, db.Image{})); diff != "" {
-					t.Error(diff)
+					t.Error("-want +got:\n" + diff)
 				}
 				if statements.Load() != 1 {
 					t.Errorf("%d statements, want 1", statements.Load())
@@ -107,8 +107,8 @@ func lookUpAll(ctx context.Context, database *db.DB, ids []int64) (links []*db.P
 	return links, errs
 }
 
-// TestLookupsInBatches compares lookups in a batch with lone ones.
-func TestLookupsInBatches(t *testing.T) {
+// TestLookups_InBatchesEqualLoneLookups compares lookups in a batch with lone ones.
+func TestLookups_InBatchesEqualLoneLookups(t *testing.T) {
 	t.Parallel()
 	dsn, ids := loadLookupCases(t)
 	for name, ids := range map[string][]int64{
@@ -128,7 +128,7 @@ func TestLookupsInBatches(t *testing.T) {
 			check := func(t *testing.T, links []*db.PortfolioLink, errs []string) {
 				t.Helper()
 				if diff := cmp.Diff(wantLinks, links, cmpopts.IgnoreUnexported(db.PortfolioLink{}, db.Image{})) + cmp.Diff(wantErrs, errs); diff != "" {
-					t.Error(diff)
+					t.Error("-want +got:\n" + diff)
 				}
 			}
 			t.Run("directly", func(t *testing.T) {
@@ -138,7 +138,7 @@ func TestLookupsInBatches(t *testing.T) {
 				}
 				if ok {
 					if diff := cmp.Diff(wantLinks, links, cmpopts.IgnoreUnexported(db.PortfolioLink{}, db.Image{})); diff != "" {
-						t.Error(diff)
+						t.Error("-want +got:\n" + diff)
 					}
 				}
 			})
@@ -166,9 +166,9 @@ func TestLookupsInBatches(t *testing.T) {
 	}
 }
 
-// TestLookupIsCanceled checks that other lookups succeed if one that waits for
+// TestLookups_SucceedIfOneOfBatchIsCanceled checks that other lookups succeed if one that waits for
 // the same batch is canceled.
-func TestLookupIsCanceled(t *testing.T) {
+func TestLookups_SucceedIfOneOfBatchIsCanceled(t *testing.T) {
 	t.Parallel()
 	dsn, ids := loadLookupCases(t)
 	database := dbtest.Open(t, dsn)
@@ -198,7 +198,7 @@ func TestLookupIsCanceled(t *testing.T) {
 	}
 }
 
-func TestConcurrentLookups(t *testing.T) {
+func TestLookups_RunConcurrently(t *testing.T) {
 	t.Parallel()
 	dsn, ids := loadLookupCases(t)
 	database := dbtest.Open(t, dsn)
@@ -227,8 +227,8 @@ func TestConcurrentLookups(t *testing.T) {
 	clients.Wait()
 }
 
-// TestLookupsWhileDisconnected disconnects PostgreSQL under load.
-func TestLookupsWhileDisconnected(t *testing.T) {
+// TestLookups_FailOnlyWhileDisconnected disconnects PostgreSQL under load.
+func TestLookups_FailOnlyWhileDisconnected(t *testing.T) {
 	t.Parallel()
 	dsn, _ := loadLookupCases(t)
 	proxy, proxied := dbtest.NewProxy(t, dsn)

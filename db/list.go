@@ -11,13 +11,13 @@ import (
 	"github.com/uptrace/bun"
 )
 
-// List selects a page of a list, and what to read of it. Equal lists are the
-// same query.
+// List selects a page of a list, and the parts of the page to read. Equal lists are
+// the same query.
 type List struct {
 	Filter   Filter
 	Order    OrderBy
 	Limit    int
-	Backward bool             // read the last rows, or those before Cursor
+	Backward bool             // read the last rows, or the rows before Cursor
 	Cursor   sql.Null[Cursor] // the page starts after it, or ends before it
 
 	WithRows      bool
@@ -39,16 +39,16 @@ type listSpec[R sizer] struct {
 	table        string
 	alias        string
 	searched     []string // columns
-	query        func(from string, args ...any) *bun.SelectQuery
+	query        func(table string, args ...any) *bun.SelectQuery
 	scan         func(row) (R, error)
 	parentColumn string   // the column with the id of a row's parent, "" to list all rows
-	parent       NodeType // if set, a list depends on its parent alone, and on what record adds of each row
+	parent       NodeType // if set, a list depends on its parent and on the nodes that record adds
 	record       func(*ReadSet, R)
-	parentOf     func(R) int64 // its value
+	parentOf     func(R) int64 // value of parentColumn
 }
 
-// hint tells SQLite which index to read, in two cases in which it would rather
-// sort all rows, or read them in their order.
+// hint returns the index that SQLite must use. In two cases SQLite would otherwise sort
+// all rows, or read all rows in their order.
 func (s *listSpec[R]) hint(db *DB, filter Filter, order OrderBy) string {
 	var field OrderField
 	switch {
@@ -113,13 +113,13 @@ func readPages[R sizer](ctx context.Context, db *DB, spec listSpec[R], list List
 		return pages, nil
 	}
 	q, args := rowQuery(db, spec, list, where, len(parents) > 1)
-	err := query(ctx, db, q, args, spec.scan, func(read R) {
+	err := query(ctx, db, q, args, spec.scan, func(row R) {
 		if readSet != nil {
-			spec.record(readSet, read)
+			spec.record(readSet, row)
 		}
-		page := pages[spec.parentOf(read)]
+		page := pages[spec.parentOf(row)]
 		if page.HasMore = len(page.Rows) == list.Limit; !page.HasMore {
-			page.Rows = append(page.Rows, read)
+			page.Rows = append(page.Rows, row)
 		}
 	})
 	if list.Backward {
@@ -165,8 +165,8 @@ func newWhere[R sizer](db *DB, spec listSpec[R], filter Filter, parents []int64)
 	return where
 }
 
-// reading returns the order in which rows are read.
-func (l *List) reading() OrderBy {
+// readOrder returns the order in which the statement reads rows.
+func (l *List) readOrder() OrderBy {
 	if l.Backward {
 		return l.Order.reversed()
 	}
@@ -183,10 +183,10 @@ type queryKey struct {
 	filtered         bool // many rows may have to be read to fill a page
 }
 
-// rowQuery returns the query for the rows of a page, and one more to know
-// whether there are more.
+// rowQuery returns the query for the rows of a page and the row after it, which shows
+// whether the list has more rows.
 func rowQuery[R sizer](db *DB, spec listSpec[R], list List, where whereClause, nested bool) (*preparedQuery, []any) {
-	order := list.reading()
+	order := list.readOrder()
 	if list.Cursor.Valid {
 		db.addCursor(&where, order.Keys(), list.Cursor.V, false)
 	}
@@ -194,18 +194,18 @@ func rowQuery[R sizer](db *DB, spec listSpec[R], list List, where whereClause, n
 	return db.rowQueries.get(key, listName(spec.table, "list", list), list.Filter.Search != "", func() *bun.SelectQuery { return buildRowQuery(db, spec, key) }), where.args
 }
 
-// listName returns the name of the statement for the rows of lists or their
-// counts. Clients choose too many filters and orders to name each.
-func listName(table, what string, list List) string {
+// listName returns the name of the statement for the rows of lists or their counts. It
+// does not name filters and orders, which are too many.
+func listName(table, operation string, list List) string {
 	if list.Filter.Search != "" {
-		what += " with search"
+		operation += " with search"
 	}
-	return "SELECT " + table + " " + what
+	return "SELECT " + table + " " + operation
 }
 
 // buildRowQuery selects the rows of a page before it joins anything to them.
 func buildRowQuery[R sizer](db *DB, spec listSpec[R], key queryKey) *bun.SelectQuery {
-	page := db.read.NewSelect().TableExpr(key.table).Where(key.where).OrderExpr(key.order.on("")).Limit(int64(key.limit) + 1)
+	page := db.read.NewSelect().TableExpr(key.table).Where(key.where).OrderExpr(key.order.expression("")).Limit(int64(key.limit) + 1)
 	var query *bun.SelectQuery
 	switch {
 	case !key.nested && key.filtered && !db.Postgres():
@@ -220,7 +220,7 @@ func buildRowQuery[R sizer](db *DB, spec listSpec[R], key queryKey) *bun.SelectQ
 		query = spec.query(db.idTable()+" CROSS JOIN ? AS ?", bun.Ident(spec.table), bun.Ident(spec.alias)).
 			Where("?.id IN (?)", bun.Ident(spec.alias), page.ColumnExpr("id"))
 	}
-	return query.OrderExpr(key.order.on(spec.alias + "."))
+	return query.OrderExpr(key.order.expression(spec.alias + "."))
 }
 
 // countQuery returns the query for Total and HasPreceding of each parent's
@@ -233,7 +233,7 @@ func countQuery[R sizer](db *DB, spec listSpec[R], list List, where whereClause,
 		total = "(SELECT count(*) FROM " + spec.table + " WHERE " + key.where + ")"
 	}
 	if list.WithPreceding && list.Cursor.Valid {
-		order := list.reading().reversed()
+		order := list.readOrder().reversed()
 		db.addCursor(&where, order.Keys(), list.Cursor.V, true)
 		key.preceding = where.String()
 		preceding = "EXISTS (SELECT 1 FROM " + spec.table + " WHERE " + key.preceding + ")"
@@ -254,8 +254,8 @@ type pageCache[V any] struct {
 	loads map[any]func() (map[int64]V, error)
 }
 
-// load calls load for the first row that needs the data of a key, and returns
-// the same to all others.
+// load calls the function load for the first row that needs the data of a key, and
+// returns the same data for the remaining rows.
 func (c *pageCache[V]) load(key any, load func() (map[int64]V, error)) (map[int64]V, error) {
 	c.mu.Lock()
 	loaded := c.loads[key]

@@ -15,13 +15,13 @@ type Change struct {
 	All   bool     // rows of any portfolios and images
 }
 
-// Listener receives every committed change, whoever made it.
+// Listener receives every committed change, including changes by other programs.
 type Listener interface {
-	// Sync begins a round trip. When it has succeeded, the listener has received every
-	// change that was committed before the call.
+	// Sync returns a round trip that starts after the call. When it has succeeded, the
+	// listener has received every change that was committed before the call.
 	Sync() *RoundTrip
 	// Check ends the listener unless changes still notify it, and the pool still uses
-	// the same database. It takes a second at most.
+	// its database. It takes a second at most.
 	Check()
 	// Done is closed when the listener has ended.
 	Done() <-chan struct{}
@@ -31,12 +31,12 @@ type Listener interface {
 	Close()
 }
 
-// RoundTrip is a round trip to the database, shared by all that wait for it.
+// RoundTrip is a round trip to the database, which concurrent callers share.
 type RoundTrip struct {
 	trips   *roundTrips
 	done    chan struct{}
 	err     error
-	holders atomic.Int32 // those who wait, and until the end the listener
+	holders atomic.Int32 // waiting callers, and until the end the listener
 }
 
 // Wait waits until the round trip has ended, which takes a second at most, and returns
@@ -47,41 +47,41 @@ func (t *RoundTrip) Wait() error {
 	default:
 		t.holders.Add(1)
 		<-t.done
-		t.leave()
+		t.release()
 	}
 	return t.err
 }
 
-// leave begins the next round trip if the caller was the last to hold this one.
-func (t *RoundTrip) leave() {
+// release starts the next round trip if the caller was the last holder of t.
+func (t *RoundTrip) release() {
 	if t.holders.Add(-1) == 0 {
-		t.trips.follow()
+		t.trips.startNext()
 	}
 }
 
-// roundTrips are those of a listener, of which one is in progress at a time. The next one
-// begins when all who waited for the last one have gone on, as by then more may have joined
-// it: the more requests there are, the fewer round trips each takes.
+// roundTrips serializes the round trips of a listener. Callers that arrive during one share
+// the next one, which starts once all callers of the previous one have returned. So the more
+// requests there are, the fewer round trips each takes.
 type roundTrips struct {
-	begin func() // begins the current round trip, which finish or fail ends
+	start func() // starts the current round trip, which finish or fail ends
 
 	mu            sync.Mutex
-	current, next *RoundTrip // in progress, and the one that begins after it
-	err           error      // why there are no more
+	current, next *RoundTrip
+	err           error // of fail
 }
 
 // Sync implements Listener.
 func (r *roundTrips) Sync() *RoundTrip {
-	trip, begin := r.join()
-	if begin {
-		r.begin()
+	trip, isCurrent := r.join()
+	if isCurrent {
+		r.start()
 	}
 	return trip
 }
 
-// join returns a round trip that has not begun. If the caller must begin it, it is the
-// current one.
-func (r *roundTrips) join() (trip *RoundTrip, begin bool) {
+// join returns a round trip that has not started. If it is the current one, the caller must
+// start it.
+func (r *roundTrips) join() (trip *RoundTrip, isCurrent bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.next != nil {
@@ -102,47 +102,47 @@ func (r *roundTrips) join() (trip *RoundTrip, begin bool) {
 	return trip, false
 }
 
-// finish ends the current round trip, and calls idle if no other one follows.
+// finish ends the current round trip, and calls idle if there is no next one.
 func (r *roundTrips) finish(idle func()) {
 	r.mu.Lock()
-	ended := r.current
+	current := r.current
 	r.current = nil
 	if r.next == nil {
 		idle()
 	}
 	r.mu.Unlock()
-	if ended != nil {
-		close(ended.done)
-		ended.leave()
+	if current != nil {
+		close(current.done)
+		current.release()
 	}
 }
 
-// follow begins the next round trip unless one is in progress.
-func (r *roundTrips) follow() {
+// startNext starts the next round trip unless one is in progress.
+func (r *roundTrips) startNext() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.current == nil && r.next != nil {
 		r.current, r.next = r.next, nil
-		go r.begin()
+		go r.start()
 	}
 }
 
-// fail ends all round trips with an error, and calls end, unless it was called before.
-func (r *roundTrips) fail(err error, end func()) {
+// fail ends all round trips with an error, and calls cleanup. Later calls do nothing.
+func (r *roundTrips) fail(err error, cleanup func()) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.err != nil {
 		return
 	}
 	r.err = err
-	for _, waiting := range []*RoundTrip{r.current, r.next} {
-		if waiting != nil {
-			waiting.err = err
-			close(waiting.done)
+	for _, trip := range []*RoundTrip{r.current, r.next} {
+		if trip != nil {
+			trip.err = err
+			close(trip.done)
 		}
 	}
 	r.current, r.next = nil, nil
-	end()
+	cleanup()
 }
 
 // Err implements Listener.
@@ -152,13 +152,13 @@ func (r *roundTrips) Err() error {
 	return r.err
 }
 
-// Listen opens a Listener that calls changed for each change, one after the other. Unless
-// url is zero, it connects to url, which must lead to the same PostgreSQL database.
-func (db *DB) Listen(ctx context.Context, url URL, changed func(Change)) (Listener, error) {
+// Listen opens a Listener that calls onChange for each change, one call at a time. Unless
+// url is zero, the listener connects to url, which must lead to this PostgreSQL database.
+func (db *DB) Listen(ctx context.Context, url URL, onChange func(Change)) (Listener, error) {
 	if !db.Postgres() {
-		return db.listenSQLite(ctx, changed)
+		return db.listenSQLite(ctx, onChange)
 	}
-	return db.listenPostgres(ctx, url, changed)
+	return db.listenPostgres(ctx, url, onChange)
 }
 
 // parseChange parses the payload of a notification, as the triggers write it.
@@ -167,14 +167,14 @@ func parseChange(payload string) Change {
 	if len(fields) == 0 {
 		return Change{All: true}
 	}
-	var of NodeType
+	var nodeType NodeType
 	switch fields[0] {
 	case "u":
 		return Change{Users: true}
 	case "p":
-		of = PortfolioNode
+		nodeType = PortfolioNode
 	case "i":
-		of = ImageNode
+		nodeType = ImageNode
 	default:
 		return Change{All: true}
 	}
@@ -184,7 +184,7 @@ func parseChange(payload string) Change {
 		if err != nil {
 			return Change{All: true}
 		}
-		change.Nodes = append(change.Nodes, NodeID{of, id})
+		change.Nodes = append(change.Nodes, NodeID{nodeType, id})
 	}
 	return change
 }

@@ -8,17 +8,16 @@ import (
 	"testing"
 )
 
-// TestRoundTrips checks that each round trip begins after all who share it asked for it,
-// one at a time, and that nobody waits for one that never begins or whose connection was
-// lost.
-func TestRoundTrips(t *testing.T) {
+// TestRoundTrips_StartAfterTheirCallers checks that each round trip starts after the calls of Sync that
+// share it, one at a time. No caller waits forever when a connection breaks.
+func TestRoundTrips_StartAfterTheirCallers(t *testing.T) {
 	t.Parallel()
 	const clients, each = 16, 500
 	var trips roundTrips
-	var begun, running atomic.Int64
-	lost := errors.New("lost")
-	trips.begin = func() {
-		begun.Add(1)
+	var started, running atomic.Int64
+	failure := errors.New("connection lost")
+	trips.start = func() {
+		started.Add(1)
 		if running.Add(1) != 1 {
 			t.Error("two round trips are in progress")
 		}
@@ -31,32 +30,32 @@ func TestRoundTrips(t *testing.T) {
 	for range clients {
 		waiting.Go(func() {
 			for range each {
-				before := begun.Load()
+				earlier := started.Load()
 				if err := trips.Sync().Wait(); err != nil {
 					t.Error(err)
 				}
-				if begun.Load() == before {
-					t.Error("the round trip began before it was asked for")
+				if started.Load() == earlier {
+					t.Error("the round trip started before Sync was called")
 				}
 			}
 		})
 	}
 	waiting.Wait()
-	if all := begun.Load(); all > clients*each {
-		t.Errorf("%d round trips for %d", all, clients*each)
+	if all := started.Load(); all > clients*each {
+		t.Errorf("%d round trips, want at most %d", all, clients*each)
 	}
-	trips.begin = func() {}
+	trips.start = func() {}
 	current, next := trips.Sync(), trips.Sync()
-	trips.fail(lost, func() {})
+	trips.fail(failure, func() {})
 	for _, trip := range []*RoundTrip{current, next, trips.Sync()} {
-		if err := trip.Wait(); !errors.Is(err, lost) {
-			t.Error(err)
+		if err := trip.Wait(); !errors.Is(err, failure) {
+			t.Errorf("error %v, want %v", err, failure)
 		}
 	}
 }
 
-// TestReceiver_StaysInactiveAfterFailure checks that a listener that fails while it begins
-// does not become the one that the pool's connections are verified against.
+// TestReceiver_StaysInactiveAfterFailure checks that the pool does not verify its
+// connections against a listener that failed while it started.
 func TestReceiver_StaysInactiveAfterFailure(t *testing.T) {
 	t.Parallel()
 	db := &DB{}

@@ -33,30 +33,30 @@ const (
 
 // postgresListener is a connection that listens. PostgreSQL signals a commit to the
 // sessions that listen before it acknowledges the commit, and a session sends its
-// notifications before it is ready for the next statement. So a round trip that begins
+// notifications before it is ready for the next statement. So a round trip that starts
 // after a commit was acknowledged ends after its notification.
 type postgresListener struct {
 	receiver
-	conn     net.Conn
-	frontend *pgproto3.Frontend // that receives
-	nonce    string             // that the monitor notifies
-	hasNonce atomic.Bool        // whether the nonce was received
-	tripEnd  atomic.Int64       // deadline of the current round trip in Unix nanoseconds, 0 without one
+	conn         net.Conn
+	frontend     *pgproto3.Frontend // that receives
+	nonce        string             // that the monitor notifies
+	hasNonce     atomic.Bool        // whether the nonce was received
+	tripDeadline atomic.Int64       // deadline of the current round trip in Unix nanoseconds, 0 when idle
 
-	catalog   catalog // when the listener began
+	catalog   catalog // at the start of the listener
 	checkMu   sync.Mutex
 	monitor   *pgconn.PgConn // to the address of the pool; reads the catalog again
 	lastCheck time.Time
 }
 
-func (db *DB) listenPostgres(ctx context.Context, url URL, changed func(Change)) (_ Listener, err error) {
+func (db *DB) listenPostgres(ctx context.Context, url URL, onChange func(Change)) (_ Listener, err error) {
 	monitor, connection, err := db.connectListener(ctx, url)
 	if err != nil {
 		return nil, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, listenTimeout)
 	defer cancel()
-	initial, err := beginListening(ctx, connection)
+	initial, err := startListening(ctx, connection)
 	if err != nil {
 		return nil, errors.Join(err, monitor.Close(ctx), connection.Close(ctx))
 	}
@@ -65,11 +65,11 @@ func (db *DB) listenPostgres(ctx context.Context, url URL, changed func(Change))
 		return nil, errors.Join(err, monitor.Close(ctx), connection.Close(ctx))
 	}
 	l := &postgresListener{
-		receiver: db.newReceiver(changed), conn: hijacked.Conn, frontend: hijacked.Frontend,
+		receiver: db.newReceiver(onChange), conn: hijacked.Conn, frontend: hijacked.Frontend,
 		nonce: noncePrefix + rand.Text(), catalog: initial, monitor: monitor,
 	}
-	l.begin, l.closeConnection, l.verify = l.send, l.close, l.verifyConnection
-	go l.receive() //nolint:contextcheck // the listener outlives its beginning
+	l.start, l.closeConnection, l.verify = l.send, l.close, l.verifyConnection
+	go l.receive() //nolint:contextcheck // the listener outlives ctx
 	if err := l.handshake(ctx); err != nil {
 		l.Close()
 		return nil, err
@@ -78,7 +78,7 @@ func (db *DB) listenPostgres(ctx context.Context, url URL, changed func(Change))
 }
 
 // connectListener connects the monitor to the address of the pool, and the listener to url,
-// unless that is zero. Both connect at once: a server that does not respond costs each
+// unless url is zero. Both connect at once: a server that does not respond costs each
 // connection the time to connect, before the connection tries the next address.
 func (db *DB) connectListener(ctx context.Context, url URL) (monitor, listener *pgconn.PgConn, err error) {
 	config := db.pool.Config().ConnConfig
@@ -102,7 +102,7 @@ func (db *DB) connectListener(ctx context.Context, url URL) (monitor, listener *
 	return monitor, listener, nil
 }
 
-// connect connects under the name of an application.
+// connect opens a connection with an application name.
 func connect(ctx context.Context, config *pgx.ConnConfig, name string) (*pgconn.PgConn, error) {
 	options := config.Copy().Config
 	options.ConnectTimeout = cmp.Or(options.ConnectTimeout, connectTimeout)
@@ -111,8 +111,8 @@ func connect(ctx context.Context, config *pgx.ConnConfig, name string) (*pgconn.
 	return connection, wrap(err)
 }
 
-// beginListening listens, and then reads the catalog.
-func beginListening(ctx context.Context, connection *pgconn.PgConn) (catalog, error) {
+// startListening listens, and then reads the catalog.
+func startListening(ctx context.Context, connection *pgconn.PgConn) (catalog, error) {
 	if _, err := connection.Exec(ctx, "SET idle_session_timeout = 0; LISTEN "+feedChannel).ReadAll(); err != nil {
 		return catalog{}, wrap(err)
 	}
@@ -128,7 +128,7 @@ func beginListening(ctx context.Context, connection *pgconn.PgConn) (catalog, er
 func (l *postgresListener) handshake(ctx context.Context) error {
 	current, err := readCatalog(ctx, l.monitor)
 	if err == nil {
-		err = cmp.Or(l.catalog.checkSame(current), current.checkNotifies())
+		err = cmp.Or(l.catalog.checkUnchanged(current), current.checkNotifies())
 	}
 	if err != nil {
 		return err
@@ -160,7 +160,7 @@ func (l *postgresListener) Check() {
 	defer cancel()
 	current, err := readCatalog(ctx, l.monitor)
 	if err == nil {
-		err = cmp.Or(current.checkNotifies(), l.catalog.checkSame(current))
+		err = cmp.Or(current.checkNotifies(), l.catalog.checkUnchanged(current))
 	}
 	if err != nil {
 		l.fail(err)
@@ -169,13 +169,13 @@ func (l *postgresListener) Check() {
 }
 
 // verifyConnection returns an error unless a connection of the pool leads to the listener's
-// database. If it leads elsewhere, the listener ends.
+// database. If the connection leads elsewhere, the listener ends.
 func (l *postgresListener) verifyConnection(ctx context.Context, connection *pgconn.PgConn) error {
 	current, err := readCatalog(ctx, connection)
 	if err != nil {
 		return err
 	}
-	if err := l.catalog.checkSame(current); err != nil {
+	if err := l.catalog.checkUnchanged(current); err != nil {
 		l.fail(err)
 		return err
 	}
@@ -184,15 +184,15 @@ func (l *postgresListener) verifyConnection(ctx context.Context, connection *pgc
 
 var syncMessage, _ = new(pgproto3.Sync).Encode(nil)
 
-// send begins the current round trip.
+// send starts the current round trip.
 func (l *postgresListener) send() {
 	now := time.Now()
-	l.tripEnd.Store(now.Add(tripTimeout).UnixNano())
+	l.tripDeadline.Store(now.Add(tripTimeout).UnixNano())
 	_ = l.conn.SetDeadline(now.Add(maxSilence))
 	_, _ = l.conn.Write(syncMessage) // if it fails, so does receive
 }
 
-// receive receives until the connection is lost.
+// receive receives messages until the connection breaks.
 func (l *postgresListener) receive() {
 	for {
 		message, err := l.frontend.Receive()
@@ -217,11 +217,11 @@ func (l *postgresListener) handleNotification(message *pgproto3.NotificationResp
 	switch {
 	case message.Payload == l.nonce:
 		l.hasNonce.Store(true)
-	case strings.HasPrefix(message.Payload, noncePrefix): // of another listener
+	case strings.HasPrefix(message.Payload, noncePrefix): // nonce of another listener
 	case message.Payload == checkPayload:
 		l.Check()
 	default:
-		l.changed(parseChange(message.Payload))
+		l.onChange(parseChange(message.Payload))
 		l.recordNotification(message.PID)
 	}
 }
@@ -229,14 +229,14 @@ func (l *postgresListener) handleNotification(message *pgproto3.NotificationResp
 // extendDeadline moves the deadline of a round trip. The time to process notifications does
 // not count as silence of the server.
 func (l *postgresListener) extendDeadline() {
-	if end := l.tripEnd.Load(); end != 0 {
-		_ = l.conn.SetDeadline(time.Unix(0, min(end, time.Now().Add(maxSilence).UnixNano())))
+	if deadline := l.tripDeadline.Load(); deadline != 0 {
+		_ = l.conn.SetDeadline(time.Unix(0, min(deadline, time.Now().Add(maxSilence).UnixNano())))
 	}
 }
 
 // idle removes the deadline.
 func (l *postgresListener) idle() {
-	l.tripEnd.Store(0)
+	l.tripDeadline.Store(0)
 	_ = l.conn.SetDeadline(time.Time{})
 }
 

@@ -14,14 +14,14 @@ type sqliteListener struct {
 	version int64 // of the last round trip
 }
 
-func (db *DB) listenSQLite(ctx context.Context, changed func(Change)) (Listener, error) {
+func (db *DB) listenSQLite(ctx context.Context, onChange func(Change)) (Listener, error) {
 	connections := db.file.open(1, "_query_only=1")
 	connection, err := connections.Conn(ctx)
 	if err != nil {
 		return nil, errors.Join(wrap(err), connections.Close())
 	}
-	l := &sqliteListener{receiver: db.newReceiver(changed)}
-	l.begin = l.run
+	l := &sqliteListener{receiver: db.newReceiver(onChange)}
+	l.start = l.run
 	l.closeConnection = func() { _ = errors.Join(l.query.Close(), connection.Close(), connections.Close()) }
 	if l.query, err = connection.PrepareContext(ctx, "PRAGMA data_version"); err != nil {
 		return nil, errors.Join(wrap(err), connection.Close(), connections.Close())
@@ -33,7 +33,7 @@ func (db *DB) listenSQLite(ctx context.Context, changed func(Change)) (Listener,
 	return l, l.activate()
 }
 
-// run makes the current round trip.
+// run runs the current round trip.
 func (l *sqliteListener) run() {
 	var version int64
 	// A context that can be canceled costs more than the statement, which does not wait.
@@ -43,7 +43,7 @@ func (l *sqliteListener) run() {
 	}
 	if version != l.version {
 		l.version = version
-		l.changed(Change{Users: true, All: true})
+		l.onChange(Change{Users: true, All: true})
 		l.recordNotification(0)
 	}
 	l.finish(func() {})

@@ -10,8 +10,8 @@ type meterKey struct{}
 // meter counts the bytes of rows. It may be nil.
 type meter func(bytes int) error
 
-// WithMeter returns a context that calls count with the size of each row that is read
-// under it, in bytes. An error of count ends the statement.
+// WithMeter returns a context whose statements call count with the size of each row in
+// bytes. An error of count ends the statement.
 func WithMeter(ctx context.Context, count func(bytes int) error) context.Context {
 	return context.WithValue(ctx, meterKey{}, meter(count))
 }

@@ -6,9 +6,9 @@ import (
 	"testing"
 )
 
-// TestSizeCountsEveryText checks that no text of a row is missing in its size, as a
+// TestSize_CountsEveryText checks that no text of a row is missing in its size, as a
 // column that was added later might be.
-func TestSizeCountsEveryText(t *testing.T) {
+func TestSize_CountsEveryText(t *testing.T) {
 	t.Parallel()
 	const length = 1000
 	for _, row := range []sizer{new(User), new(Token), new(Portfolio), new(PortfolioLink), new(Image), new(Thumbnail), new(TokenOwner)} {

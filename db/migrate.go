@@ -27,13 +27,13 @@ const SchemaLock = 0x706f7274666f6c69
 var (
 	// ErrSchemaBehind means that migrations have not been applied.
 	ErrSchemaBehind = errors.New("the database's schema is behind")
-	// ErrSchemaNewer means that a newer version has applied migrations that this
-	// one does not know.
+	// ErrSchemaNewer means that a newer version of this program has applied migrations
+	// that this version does not have.
 	ErrSchemaNewer = errors.New("the database's schema is newer than this version")
 )
 
-// migrator returns a migrator and the migrations that it knows.
-func (db *DB) migrator(on *bun.DB) (*migrate.Migrator, migrate.MigrationSlice, error) {
+// migrator returns a migrator and the migrations of this version.
+func (db *DB) migrator(pool *bun.DB) (*migrate.Migrator, migrate.MigrationSlice, error) {
 	directory := "migrations/sqlite"
 	if db.Postgres() {
 		directory = "migrations/postgres"
@@ -42,17 +42,17 @@ func (db *DB) migrator(on *bun.DB) (*migrate.Migrator, migrate.MigrationSlice, e
 	if err != nil {
 		return nil, nil, err
 	}
-	found := migrate.NewMigrations()
-	if err := found.Discover(files); err != nil {
+	collection := migrate.NewMigrations()
+	if err := collection.Discover(files); err != nil {
 		return nil, nil, err
 	}
-	return migrate.NewMigrator(on, found, migrate.WithMarkAppliedOnSuccess(true)), found.Sorted(), nil
+	return migrate.NewMigrator(pool, collection, migrate.WithMarkAppliedOnSuccess(true)), collection.Sorted(), nil
 }
 
 // CheckSchema returns an error that wraps ErrSchemaBehind or ErrSchemaNewer unless
-// exactly the migrations that this version knows have been applied.
+// exactly the migrations of this version have been applied.
 func (db *DB) CheckSchema(ctx context.Context) error {
-	migrator, known, err := db.migrator(db.read)
+	migrator, embedded, err := db.migrator(db.read)
 	if err != nil {
 		return err
 	}
@@ -63,28 +63,28 @@ func (db *DB) CheckSchema(ctx context.Context) error {
 	case err != nil: // the table of migrations does not exist
 		return ErrSchemaBehind
 	}
-	if err := checkKnown(applied, known); err != nil {
+	if err := checkNotNewer(applied, embedded); err != nil {
 		return err
 	}
-	if len(without(known, applied)) > 0 {
+	if len(missingFrom(applied, embedded)) > 0 {
 		return ErrSchemaBehind
 	}
 	return nil
 }
 
-// checkKnown returns an error that wraps ErrSchemaNewer if migrations were applied
-// that this version does not know.
-func checkKnown(applied, known migrate.MigrationSlice) error {
-	if unknown := without(applied, known); len(unknown) > 0 {
+// checkNotNewer returns an error that wraps ErrSchemaNewer if migrations were applied
+// that this version does not have.
+func checkNotNewer(applied, embedded migrate.MigrationSlice) error {
+	if unknown := missingFrom(embedded, applied); len(unknown) > 0 {
 		return fmt.Errorf("%w: it has the migration %s", ErrSchemaNewer, strings.Join(unknown, ", "))
 	}
 	return nil
 }
 
-// without returns the names of the migrations that are not among others.
-func without(migrations, others migrate.MigrationSlice) (names []string) {
+// missingFrom returns the names of the migrations that a list does not have.
+func missingFrom(list, migrations migrate.MigrationSlice) (names []string) {
 	for _, migration := range migrations {
-		if !slices.ContainsFunc(others, func(other migrate.Migration) bool { return other.Name == migration.Name }) {
+		if !slices.ContainsFunc(list, func(m migrate.Migration) bool { return m.Name == migration.Name }) {
 			names = append(names, migration.Name)
 		}
 	}
@@ -92,26 +92,27 @@ func without(migrations, others migrate.MigrationSlice) (names []string) {
 	return names
 }
 
-// Migrate applies the missing migrations and returns their names, also of those
-// that were applied before one failed. Concurrent processes wait for each other.
+// Migrate applies the missing migrations and returns their names. If one fails, it returns
+// the names of the migrations that it applied before. Concurrent processes wait for each
+// other.
 func (db *DB) Migrate(ctx context.Context) (names []string, err error) {
 	unlock, err := db.lockSchema(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("lock the schema: %w", err)
 	}
 	defer func() { err = errors.Join(err, unlock(err == nil)) }()
-	migrator, known, err := db.migrator(db.write)
+	migrator, embedded, err := db.migrator(db.write)
 	if err != nil {
 		return nil, err
 	}
 	if err := migrator.Init(ctx); err != nil {
 		return nil, wrap(err)
 	}
-	before, err := migrator.AppliedMigrations(ctx)
+	previous, err := migrator.AppliedMigrations(ctx)
 	if err != nil {
 		return nil, wrap(err)
 	}
-	if err := checkKnown(before, known); err != nil {
+	if err := checkNotNewer(previous, embedded); err != nil {
 		return nil, err
 	}
 	if err := db.checkTables(ctx, db.write); err != nil {
@@ -134,8 +135,8 @@ func (db *DB) Migrate(ctx context.Context) (names []string, err error) {
 	return names, wrap(err)
 }
 
-// lockTimeout bounds how long a process waits for another one that migrates, if
-// the URL does not set lock_timeout.
+// lockTimeout bounds how long Migrate waits for another process, if the URL does not set
+// lock_timeout.
 const lockTimeout = time.Minute
 
 // ErrMigrating means that another process migrates the database.
@@ -151,20 +152,19 @@ func (db *DB) lockSchema(ctx context.Context) (unlock func(commit bool) error, e
 		return nil, wrap(err)
 	}
 	return func(commit bool) error {
-		end := "COMMIT"
+		statement := "COMMIT"
 		if !commit {
-			end = "ROLLBACK"
+			statement = "ROLLBACK"
 		}
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lockTimeout)
 		defer cancel()
-		_, err := db.write.ExecContext(ctx, end)
+		_, err := db.write.ExecContext(ctx, statement)
 		return wrap(err)
 	}, nil
 }
 
-// lockPostgres holds a lock in a transaction, which also works through a pooler
-// that gives each transaction another connection. The pool may have one
-// connection only, which Migrate needs.
+// lockPostgres holds a lock in a transaction, which works through a pooler too. It opens
+// a connection, because the pool may have only one, which Migrate needs.
 func (db *DB) lockPostgres(ctx context.Context) (unlock func(commit bool) error, err error) {
 	connection, err := pgx.ConnectConfig(ctx, db.pool.Config().ConnConfig)
 	if err != nil {
@@ -185,7 +185,7 @@ func (db *DB) lockPostgres(ctx context.Context) (unlock func(commit bool) error,
 			break
 		}
 	}
-	if refused, ok := errors.AsType[*pgconn.PgError](err); ok && refused.Code == "55P03" { // lock_not_available
+	if pgErr, ok := errors.AsType[*pgconn.PgError](err); ok && pgErr.Code == "55P03" { // lock_not_available
 		err = ErrMigrating
 	}
 	if err != nil {

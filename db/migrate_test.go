@@ -18,8 +18,8 @@ import (
 	"portfolio/db/dbtest"
 )
 
-// TestMigrateConcurrently migrates as replicas do that start together.
-func TestMigrateConcurrently(t *testing.T) {
+// TestMigrate_RunsOnceInConcurrentProcesses migrates as replicas do that start together.
+func TestMigrate_RunsOnceInConcurrentProcesses(t *testing.T) {
 	t.Parallel()
 	for name, dsn := range map[string]func(testing.TB) string{"sqlite": dbtest.EmptySQLite, "postgres": dbtest.EmptyPostgres} {
 		t.Run(name, func(t *testing.T) {
@@ -52,15 +52,15 @@ func TestMigrateConcurrently(t *testing.T) {
 	}
 }
 
-// TestMigrateWaits checks that a process gives up if another one migrates for too
-// long, and that one connection is enough to migrate.
-func TestMigrateWaits(t *testing.T) {
+// TestMigrate_StopsWaitingForLock checks that Migrate fails if another process migrates for
+// too long, and that one connection is enough to migrate.
+func TestMigrate_StopsWaitingForLock(t *testing.T) {
 	t.Parallel()
 	dsn := dbtest.EmptyPostgres(t)
 	release := dbtest.LockSchema(t, dsn)
 	database := dbtest.Open(t, dsn+"&pool_max_conns=1&lock_timeout=20")
 	if _, err := database.Migrate(t.Context()); !errors.Is(err, db.ErrMigrating) {
-		t.Errorf("error %v", err)
+		t.Errorf("error %v, want %v", err, db.ErrSchemaBehind)
 	}
 	release()
 	if names, err := database.Migrate(t.Context()); err != nil || len(names) != 7 {
@@ -68,8 +68,8 @@ func TestMigrateWaits(t *testing.T) {
 	}
 }
 
-// TestMigrationFails checks which migrations are reported if one fails.
-func TestMigrationFails(t *testing.T) {
+// TestMigrate_ReturnsMigrationsBeforeFailure checks which migrations are reported if one fails.
+func TestMigrate_ReturnsMigrationsBeforeFailure(t *testing.T) {
 	t.Parallel()
 	for name, want := range map[string]int{"sqlite": 0, "postgres": 1} { // SQLite rolls back all of them
 		t.Run(name, func(t *testing.T) {
@@ -91,18 +91,18 @@ func TestMigrationFails(t *testing.T) {
 	}
 }
 
-func TestSchemaBehind(t *testing.T) {
+func TestCheckSchema_FailsWithoutTables(t *testing.T) {
 	t.Parallel()
 	for name, dsn := range map[string]func(testing.TB) string{"sqlite": dbtest.EmptySQLite, "postgres": dbtest.EmptyPostgres} {
 		t.Run(name, func(t *testing.T) {
 			if err := dbtest.Open(t, dsn(t)).CheckSchema(t.Context()); !errors.Is(err, db.ErrSchemaBehind) {
-				t.Errorf("error %v", err)
+				t.Errorf("error %v, want %v", err, db.ErrSchemaBehind)
 			}
 		})
 	}
 }
 
-func TestMigrationRollsBack(t *testing.T) {
+func TestMigrate_RollsBackOnFailure(t *testing.T) {
 	t.Parallel()
 	dbtest.EachURL(t, func(t *testing.T, dsn string) {
 		dbtest.Exec(t, dsn, "DELETE FROM bun_migrations") // the tables exist already
@@ -117,13 +117,13 @@ func TestMigrationRollsBack(t *testing.T) {
 }
 
 const (
-	editing = "20261125000000" // changes rows, and others follow it
+	editing = "20261125000000" // changes rows, and has successors
 	times   = "20261201000000" // is the last one
 )
 
-// TestMigrateRows migrates a database of the previous version that has rows, back
+// TestMigrate_KeepsRows migrates a database of the previous version that has rows, back
 // and forth. The positions of links are then in the order of their ids.
-func TestMigrateRows(t *testing.T) {
+func TestMigrate_KeepsRows(t *testing.T) {
 	t.Parallel()
 	dbtest.EachURL(t, func(t *testing.T, dsn string) {
 		down(t, dsn, editing)
@@ -144,7 +144,7 @@ func TestMigrateRows(t *testing.T) {
 	})
 }
 
-// down reverts a migration, and before editing those that follow it.
+// down reverts a migration. Before editing, it reverts the successors of editing.
 func down(t *testing.T, dsn, name string) {
 	t.Helper()
 	if name == editing {
@@ -169,9 +169,9 @@ func down(t *testing.T, dsn, name string) {
 	exec("DELETE FROM bun_migrations WHERE name = $1", name)
 }
 
-// TestMigrateImages migrates the images of a database of the previous version, and
+// TestMigrate_KeepsImages migrates the images of a database of the previous version, and
 // compares the schemas.
-func TestMigrateImages(t *testing.T) {
+func TestMigrate_KeepsImages(t *testing.T) {
 	t.Parallel()
 	dbtest.EachURL(t, func(t *testing.T, dsn string) {
 		database := dbtest.Open(t, dsn)

@@ -123,7 +123,7 @@ type Thumbnail struct {
 	Path    FileKey
 	Size    *int // side of the bounding box, pixels
 
-	// Unknown, all of them, for thumbnails of the legacy system.
+	// The legacy system stored none of the following.
 	Width, Height *int   // pixels
 	FileSize      *int64 // bytes
 }
@@ -135,13 +135,13 @@ type FileKey string
 // Thumbnail returns the smallest thumbnail with a bounding box of at least size
 // pixels, or nil if there is none.
 func (i *Image) Thumbnail(size int) *Thumbnail {
-	var found *Thumbnail
+	var smallest *Thumbnail
 	for _, thumbnail := range i.Thumbnails {
-		if thumbnail.Size != nil && *thumbnail.Size >= size && (found == nil || *thumbnail.Size < *found.Size) {
-			found = thumbnail
+		if thumbnail.Size != nil && *thumbnail.Size >= size && (smallest == nil || *thumbnail.Size < *smallest.Size) {
+			smallest = thumbnail
 		}
 	}
-	return found
+	return smallest
 }
 
 // Srcset lists files of one image by width.
@@ -153,7 +153,7 @@ type SrcsetFile struct {
 	Width int
 }
 
-// Srcset returns the thumbnails and the image itself by ascending width, one of
+// Srcset returns the thumbnails and the image itself by ascending width, one file for
 // each width. It returns nil if no width is known.
 func (i *Image) Srcset() Srcset {
 	var files Srcset
@@ -169,8 +169,8 @@ func (i *Image) Srcset() Srcset {
 	return files
 }
 
-// thumbnailWidth returns the width of a thumbnail in pixels, if it is known.
-// Those of the legacy system fit into their box and were never enlarged.
+// thumbnailWidth returns the width of a thumbnail in pixels, if it is known. The
+// legacy system fitted thumbnails into their box and never enlarged them.
 func (i *Image) thumbnailWidth(thumbnail *Thumbnail) (width int, ok bool) {
 	if thumbnail.Width != nil {
 		return *thumbnail.Width, true
@@ -191,8 +191,8 @@ const timeLayout = "2006-01-02T15:04:05.000000Z"
 // Now returns the current time with the precision of the databases.
 func Now() Time { return Time{time.Now().UTC().Truncate(time.Microsecond)} }
 
-// roundUp returns the first microsecond that is not before t. Of stored times, the same ones
-// are before both.
+// roundUp returns the first microsecond that is not before t. A stored time is before the
+// result if and only if it is before t.
 func (t Time) roundUp() Time {
 	return Time{t.Add(time.Microsecond - 1).Truncate(time.Microsecond)}
 }

@@ -10,7 +10,7 @@ import (
 	"portfolio/db/dbtest"
 )
 
-func TestTimeScan(t *testing.T) {
+func TestTime_ScansBothDatabases(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]string{
 		"2026-01-13T10:05:43.296270Z":   "2026-01-13T10:05:43.29627Z",
@@ -32,9 +32,9 @@ func TestTimeScan(t *testing.T) {
 	}
 }
 
-// TestLoadedTimes checks that rows loaded by other programs are listed in the
+// TestTime_OrdersLoadedRows checks that rows loaded by other programs are listed in the
 // order of time, in whatever format it was written.
-func TestLoadedTimes(t *testing.T) {
+func TestTime_OrdersLoadedRows(t *testing.T) {
 	t.Parallel()
 	dbtest.EachURL(t, func(t *testing.T, dsn string) {
 		written := []string{
@@ -56,7 +56,7 @@ func TestLoadedTimes(t *testing.T) {
 			"0001-01-01T00:00:00Z", "2026-01-13T10:05:43Z", "2026-01-13T10:05:43.1Z", "2026-01-13T10:05:43.123Z", "2026-01-13T10:05:43.29627Z",
 			"2026-01-13T10:05:43.5Z", "2026-01-13T10:05:43.999999Z", "2026-01-13T10:05:44.000001Z", "9999-12-31T23:59:59.999999Z",
 		}, got); diff != "" {
-			t.Error(diff)
+			t.Error("-want +got:\n" + diff)
 		}
 	})
 }

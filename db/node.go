@@ -9,8 +9,8 @@ import (
 // Node is an object with a globally unique ID.
 type Node interface{ NodeID() NodeID }
 
-// NodeID identifies an object among those of all types. Without a type, it is
-// the ID of an object whose type the context tells.
+// NodeID identifies an object among the objects of all types. Without a type, it is
+// the ID of an object whose type the context determines.
 type NodeID struct {
 	Type NodeType
 	ID   int64
@@ -52,14 +52,14 @@ func (t *Thumbnail) NodeID() NodeID { return NodeID{ThumbnailNode, t.ID} }
 
 // Nodes returns the objects of a type with the given ids, by id. It runs one
 // statement.
-func (db *DB) Nodes(ctx context.Context, of NodeType, ids []int64) (map[int64]Node, error) {
-	switch of {
+func (db *DB) Nodes(ctx context.Context, nodeType NodeType, ids []int64) (map[int64]Node, error) {
+	switch nodeType {
 	case UserNode:
 		return readNodes(ctx, db, db.userList(), ids, nil)
 	case TokenNode:
 		return readNodes(ctx, db, db.tokenList(), ids, nil)
 	case PortfolioNode:
-		return readNodes(ctx, db, db.portfolioList(), ids, sharePage)
+		return readNodes(ctx, db, db.portfolioList(), ids, sharePortfolioPage)
 	case PortfolioLinkNode:
 		return readNodes(ctx, db, db.linkList(true), ids, shareLinkPage)
 	case ImageNode:
@@ -76,8 +76,8 @@ type sizedNode interface {
 	sizer
 }
 
-// readNodes reads objects as a list does, and calls share, if it is not nil, for
-// those that were read together.
+// readNodes reads objects as a list does, and calls share, if it is not nil, with all
+// of them.
 func readNodes[N sizedNode](ctx context.Context, db *DB, spec listSpec[N], ids []int64, share func([]N)) (map[int64]Node, error) {
 	type key struct{ table string }
 	byIDs := db.rowQueries.get(key{spec.table}, "SELECT "+spec.table+" by ids", false, func() *bun.SelectQuery {

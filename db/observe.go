@@ -13,8 +13,7 @@ import (
 
 type queryCountKey struct{}
 
-// WithQueryCounter returns a context that counts the SQL statements run under
-// it.
+// WithQueryCounter returns a context whose SQL statements add 1 to count.
 func WithQueryCounter(ctx context.Context, count *atomic.Int64) context.Context {
 	return context.WithValue(ctx, queryCountKey{}, count)
 }
@@ -39,20 +38,20 @@ func (queryCounter) AfterQuery(ctx context.Context, event *bun.QueryEvent) { rec
 // Statement is an SQL statement that was run.
 type Statement struct {
 	Name  string // such as "SELECT portfolio_links by id"; there are a few dozen
-	Began time.Time
+	Start time.Time
 	Err   error
-	// Shared is set for a caller that waited for a statement which reads for
-	// several. The statement itself is observed once, without a request's context.
-	Shared bool
+	// Batched is set for each caller that waited for the statement of a batch. The
+	// statement itself is observed once, without a request's context.
+	Batched bool
 }
 
-// Observe calls observe, possibly concurrently, for each statement from now on. It
-// must be called before the database is used.
+// Observe calls observe, possibly concurrently, for each statement from now on. Callers
+// call it before they use the database.
 func (db *DB) Observe(observe func(context.Context, Statement)) {
 	db.observe = observe
-	same := db.read == db.write
+	singlePool := db.read == db.write
 	db.write = db.write.WithQueryHook(statementObserver{observe})
-	if same {
+	if singlePool {
 		db.read = db.write
 	} else {
 		db.read = db.read.WithQueryHook(statementObserver{observe})
@@ -73,11 +72,11 @@ func (o statementObserver) AfterQuery(ctx context.Context, event *bun.QueryEvent
 	if errors.Is(err, sql.ErrNoRows) {
 		err = nil
 	}
-	o.observe(ctx, Statement{Name: statementName(event), Began: event.StartTime, Err: err})
+	o.observe(ctx, Statement{Name: statementName(event), Start: event.StartTime, Err: err})
 }
 
-// statementName returns the operation and the table of a statement, if it is for
-// one.
+// statementName returns the operation and the table of a statement, if it has a single
+// table.
 func statementName(event *bun.QueryEvent) string {
 	name := strings.ToUpper(event.Operation())
 	if event.IQuery != nil {
@@ -97,8 +96,8 @@ type Pool struct {
 	Waited          time.Duration
 }
 
-// Pools returns the state of the pools: one on PostgreSQL, and on SQLite one that
-// reads and one that writes.
+// Pools returns the state of the pools: one on PostgreSQL, and on SQLite one for
+// reading and one for writing.
 func (db *DB) Pools() []Pool {
 	if db.pool == nil {
 		return []Pool{newPool("read", db.read.Stats()), newPool("write", db.write.Stats())}

@@ -33,7 +33,7 @@ func (o *observed) names() []string {
 	names := []string{}
 	for _, s := range o.statements {
 		name := s.Name
-		if s.Shared {
+		if s.Batched {
 			name += ", shared"
 		}
 		if s.Err != nil {
@@ -45,7 +45,7 @@ func (o *observed) names() []string {
 	return names
 }
 
-func TestObserve(t *testing.T) {
+func TestObserve_NamesStatements(t *testing.T) {
 	t.Parallel()
 	dbtest.Each(t, func(t *testing.T, database *db.DB) {
 		t.Parallel()
@@ -90,9 +90,9 @@ func TestObserve(t *testing.T) {
 	})
 }
 
-// TestObserveShared checks that a statement for several lookups is observed once,
+// TestObserve_CountsBatchOnce checks that a statement for several lookups is observed once,
 // and besides for each of them.
-func TestObserveShared(t *testing.T) {
+func TestObserve_CountsBatchOnce(t *testing.T) {
 	t.Parallel()
 	dsn := dbtest.Postgres(t)
 	database := dbtest.Open(t, dsn)
@@ -119,6 +119,6 @@ func TestObserveShared(t *testing.T) {
 	slices.Sort(got)
 	const name = "SELECT portfolio_links by id"
 	if diff := cmp.Diff([]string{name, name, name + ", shared"}, got); diff != "" {
-		t.Error(diff)
+		t.Error("-want +got:\n" + diff)
 	}
 }

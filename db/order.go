@@ -54,7 +54,7 @@ type Order struct {
 	Direction Direction
 }
 
-// operator compares a row with one that precedes it in this order.
+// operator compares a row with a preceding row of this order.
 func (o Order) operator() string {
 	if o.Direction == Descending {
 		return "<"
@@ -63,11 +63,11 @@ func (o Order) operator() string {
 }
 
 // OrderBy is the order of a list. Equal orders have equal values.
-type OrderBy [5]Order // as many as there are fields; the key ID is the last
+type OrderBy [5]Order // one for each field; the key ID is the last
 
-// NewOrderBy returns the order by the given keys, most significant first, of
-// which each has another field. Rows with equal keys are ordered by id, in the
-// direction of the last key.
+// NewOrderBy returns the order by the given keys, most significant first. No two keys
+// have the same field. Rows with equal keys are ordered by id, in the direction of the
+// last key.
 func NewOrderBy(keys ...Order) OrderBy {
 	var order OrderBy
 	direction := Ascending
@@ -83,8 +83,8 @@ func NewOrderBy(keys ...Order) OrderBy {
 
 // Keys returns the keys, most significant first. The last one is the id.
 func (o *OrderBy) Keys() []Order {
-	end := slices.IndexFunc(o[:], func(key Order) bool { return key.Field == OrderByID })
-	return o[:end+1]
+	last := slices.IndexFunc(o[:], func(key Order) bool { return key.Field == OrderByID })
+	return o[:last+1]
 }
 
 func (o OrderBy) reversed() OrderBy {
@@ -97,8 +97,8 @@ func (o OrderBy) reversed() OrderBy {
 	return o
 }
 
-// on returns the ORDER BY expression for a table, whose name ends in a dot.
-func (o OrderBy) on(table string) string {
+// expression returns the ORDER BY expression for a table, whose name ends in a dot.
+func (o OrderBy) expression(table string) string {
 	var keys []string
 	for _, key := range o.Keys() {
 		keys = append(keys, key.Field.column(table)+" "+string(key.Direction))

@@ -33,7 +33,7 @@ func TestProblems_NamesOrphans(t *testing.T) {
 		return set
 	})
 	if diff := cmp.Diff(want, problems, less); diff != "" {
-		t.Error(diff)
+		t.Error("-want +got:\n" + diff)
 	}
 	exec("WITH RECURSIVE n(i) AS (SELECT 10 UNION ALL SELECT i+1 FROM n WHERE i < 40) INSERT INTO thumbnails (id, image_id, path) SELECT i, 777, '' FROM n")
 	if problems, err := database.Problems(t.Context()); err != nil || len(problems) != 10 {

@@ -10,9 +10,9 @@ import (
 	"portfolio/db/dbtest"
 )
 
-// TestPreparedStatementsAreOutdated changes types of columns while connections have prepared
+// TestPrepared_SurvivesChangesOfColumns changes types of columns while connections have prepared
 // statements that select them.
-func TestPreparedStatementsAreOutdated(t *testing.T) {
+func TestPrepared_SurvivesChangesOfColumns(t *testing.T) {
 	t.Parallel()
 	dsn := dbtest.LoadedPostgres(t, "../compat/testdata/fixtures.json")
 	database := dbtest.Open(t, dsn+"&pool_max_conns=3")

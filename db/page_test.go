@@ -12,9 +12,9 @@ import (
 	"portfolio/db/dbtest"
 )
 
-// TestQueryCacheIsFull reads more kinds of pages than the cache of prepared
+// TestQueryCache_ServesMoreListsThanItHolds reads more kinds of pages than the cache of prepared
 // queries holds.
-func TestQueryCacheIsFull(t *testing.T) {
+func TestQueryCache_ServesMoreListsThanItHolds(t *testing.T) {
 	t.Parallel()
 	dbtest.EachLoaded(t, "../compat/testdata/fixtures.json", func(t *testing.T, dsn string) {
 		database := dbtest.Open(t, dsn)
@@ -32,9 +32,9 @@ func TestQueryCacheIsFull(t *testing.T) {
 	})
 }
 
-// TestListsUnprepared reads lists with default_query_exec_mode=exec, in which
+// TestLists_WorkUnprepared reads lists with default_query_exec_mode=exec, in which
 // PostgreSQL is not asked for the types of the arguments.
-func TestListsUnprepared(t *testing.T) {
+func TestLists_WorkUnprepared(t *testing.T) {
 	t.Parallel()
 	dsn := dbtest.LoadedPostgres(t, "../compat/testdata/fixtures.json")
 	database := dbtest.Open(t, dsn+"&default_query_exec_mode=exec")
@@ -78,9 +78,9 @@ func TestListsUnprepared(t *testing.T) {
 	}
 }
 
-// TestFilterOfLongTexts reads links whose names and URLs differ after what an index
-// holds.
-func TestFilterOfLongTexts(t *testing.T) {
+// TestFilter_ComparesLongTexts reads links whose names and URLs differ after the
+// characters that an index holds.
+func TestFilter_ComparesLongTexts(t *testing.T) {
 	t.Parallel()
 	prefix := strings.Repeat("a", 255)
 	text := func(s string) sql.Null[string] { return sql.Null[string]{V: s, Valid: true} }
@@ -101,8 +101,8 @@ func TestFilterOfLongTexts(t *testing.T) {
 	})
 }
 
-// TestCursor_OfAnyName reads from cursors whose names the database may not be able to store.
-func TestCursor_OfAnyName(t *testing.T) {
+// TestCursor_AcceptsAnyName reads from cursors whose names the database may not be able to store.
+func TestCursor_AcceptsAnyName(t *testing.T) {
 	t.Parallel()
 	dbtest.Each(t, func(t *testing.T, database *db.DB) {
 		for _, name := range []string{"\xff", "a\x00b", strings.Repeat("\xe2\x82", 300), "\xed\xa0\x80"} {

@@ -44,14 +44,14 @@ func loadMany(t testing.TB, dsn string) {
 // timestamped are the fields by which portfolios can be ordered.
 var timestamped = []db.OrderField{db.OrderByID, db.OrderByName, db.OrderByCreatedAt, db.OrderByUpdatedAt}
 
-func TestPlans(t *testing.T) {
+func TestPlans_UseIndexes(t *testing.T) {
 	t.Parallel()
 	dbtest.EachURL(t, func(t *testing.T, dsn string) {
 		loadMany(t, dsn)
 		database := dbtest.Open(t, dsn)
 		checkOrders(t, database)
 		checkFilters(t, database)
-		checkNeighbours(t, database)
+		checkAdjacentLinks(t, database)
 		checkLinksOfImagesPlans(t, database, middle(50_000, "Link 50000"))
 	})
 }
@@ -86,11 +86,11 @@ func checkOrders(t *testing.T, database *db.DB) {
 	}
 }
 
-// checkNeighbours checks that an index finds the neighbour of each link.
-func checkNeighbours(t *testing.T, database *db.DB) {
+// checkAdjacentLinks checks that an index finds the adjacent link of each link.
+func checkAdjacentLinks(t *testing.T, database *db.DB) {
 	for _, direction := range []db.Direction{db.Ascending, db.Descending} {
 		for _, ids := range [][]int64{{50_000}, {5, 6, 7, 50_000}} {
-			plan, err := database.ExplainNeighbours(t.Context(), direction, ids...)
+			plan, err := database.ExplainAdjacentLinks(t.Context(), direction, ids...)
 			seek := `portfolio_links_portfolio_id_position [^\n]*\n *Index Cond: \(\(portfolio_id = of_link.portfolio_id\) AND \([^\n]*[<>]`
 			if !database.Postgres() {
 				seek = `SEARCH near USING COVERING INDEX portfolio_links_portfolio_id_position \(portfolio_id=\? AND <expr>[<>]\?\)`

@@ -7,11 +7,11 @@ import (
 	"github.com/uptrace/bun"
 )
 
-// selectPortfolios selects what scanPortfolio reads from a table or subquery
-// named portfolio.
-func (db *DB) selectPortfolios(from string, args ...any) *bun.SelectQuery {
+// selectPortfolios selects the columns that scanPortfolio scans. The alias of table is
+// portfolio.
+func (db *DB) selectPortfolios(table string, args ...any) *bun.SelectQuery {
 	return db.read.NewSelect().
-		TableExpr(from, args...).
+		TableExpr(table, args...).
 		ColumnExpr("portfolio.id, portfolio.name, portfolio.created_at, portfolio.updated_at")
 }
 
@@ -34,7 +34,7 @@ func (db *DB) Portfolios(ctx context.Context, list List) (*Page[*Portfolio], err
 		return nil, err
 	}
 	page := pages[noParent]
-	sharePage(page.Rows)
+	sharePortfolioPage(page.Rows)
 	return page, nil
 }
 
@@ -52,16 +52,16 @@ type portfolioPage struct {
 	links pageCache[*Page[*PortfolioLink]]
 }
 
-// sharePage records that portfolios were read together.
-func sharePage(portfolios []*Portfolio) {
+// sharePortfolioPage records that portfolios were read together.
+func sharePortfolioPage(portfolios []*Portfolio) {
 	page := &portfolioPage{rows: portfolios}
 	for _, portfolio := range portfolios {
 		portfolio.page = page
 	}
 }
 
-// Links reads a page of a portfolio's links, and the same page for every
-// portfolio that was read together with it.
+// Links reads a page of a portfolio's links. One statement reads the same page for all
+// portfolios of the portfolio's page.
 func (db *DB) Links(ctx context.Context, portfolio *Portfolio, list List) (*Page[*PortfolioLink], error) {
 	page := portfolio.page
 	if page == nil {

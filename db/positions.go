@@ -14,9 +14,9 @@ import (
 )
 
 // Links of a portfolio are ordered by position, and by id where positions are
-// equal. A link that was loaded without a position is at its id. A transaction
-// that writes a position holds the lock of the portfolio, so the positions that
-// it writes differ from all others.
+// equal. The position of a link that was loaded without one is its id. A transaction
+// that writes positions holds the lock of the portfolio, so it writes no position
+// twice.
 
 // maxPosition bounds positions, as the tables do.
 const maxPosition = 1e300
@@ -35,15 +35,15 @@ func (l *PortfolioLink) Position() float64 {
 	return float64(l.ID)
 }
 
-// LinkMove is a place directly before or after another link, the anchor.
+// LinkMove is a position directly before or after another link, the anchor.
 type LinkMove struct {
 	AnchorID int64
 	After    bool
 }
 
 // MoveLink moves a link within its portfolio. It returns the errors of
-// UpdatePortfolio, or ErrNoAnchor or ErrOtherPortfolio. A link that is at the
-// place already does not change.
+// UpdatePortfolio, or ErrNoAnchor or ErrOtherPortfolio. A link that is already there
+// does not change.
 func (db *DB) MoveLink(ctx context.Context, id int64, expected *Time, move LinkMove) (*PortfolioLink, error) {
 	var link PortfolioLink
 	err := db.transaction(ctx, func(ctx context.Context, tx bun.Tx) error {
@@ -51,12 +51,12 @@ func (db *DB) MoveLink(ctx context.Context, id int64, expected *Time, move LinkM
 		if err := db.lockWithPortfolio(ctx, tx, &link, id, expected); err != nil {
 			return err
 		}
-		gap, err := gapAt(ctx, tx, &link, move)
+		slot, err := slotAt(ctx, tx, &link, move)
 		if err != nil {
 			return err
 		}
-		if !gap.holds(link.place()) {
-			positions, err := gap.positions(ctx, tx)
+		if !slot.contains(link.sortKey()) {
+			positions, err := slot.positions(ctx, tx)
 			if err != nil {
 				return err
 			}
@@ -70,7 +70,8 @@ func (db *DB) MoveLink(ctx context.Context, id int64, expected *Time, move LinkM
 	return &link, err
 }
 
-// lockWithPortfolio locks a link like lockUnchanged, after its portfolio if that exists.
+// lockWithPortfolio locks the portfolio of a link, if it exists, and then the link like
+// lockUnchanged.
 func (db *DB) lockWithPortfolio(ctx context.Context, tx bun.Tx, link *PortfolioLink, id int64, expected *Time) error {
 	var portfolioID int64
 	if err := tx.NewSelect().Model(link).Column("portfolio_id").Where("id = ?", id).Scan(ctx, &portfolioID); err != nil {
@@ -107,81 +108,81 @@ func placeLast(ctx context.Context, tx bun.Tx, links ...*PortfolioLink) error {
 		return err
 	}
 	for _, portfolio := range portfolios {
-		placed := byPortfolio[portfolio.ID]
-		gap := gap{portfolioID: portfolio.ID, links: len(placed)}
+		links := byPortfolio[portfolio.ID]
+		slot := slot{portfolioID: portfolio.ID, links: len(links)}
 		if portfolio.Last != nil {
-			gap.left = &place{*portfolio.Last, math.MaxInt64}
+			slot.lower = &sortKey{*portfolio.Last, math.MaxInt64}
 		}
-		positions, err := gap.positions(ctx, tx)
+		positions, err := slot.positions(ctx, tx)
 		if err != nil {
 			return err
 		}
-		for i, link := range placed {
+		for i, link := range links {
 			link.StoredPosition = &positions[i]
 		}
 	}
 	return nil
 }
 
-// A place is where a link is in its portfolio.
-type place struct {
+// A sortKey determines where a link is in its portfolio.
+type sortKey struct {
 	Position float64
 	ID       int64
 }
 
-func (l *PortfolioLink) place() place { return place{l.Position(), l.ID} }
+func (l *PortfolioLink) sortKey() sortKey { return sortKey{l.Position(), l.ID} }
 
-func (p place) before(other place) bool {
-	return cmp.Or(cmp.Compare(p.Position, other.Position), cmp.Compare(p.ID, other.ID)) < 0
+func (k sortKey) precedes(k2 sortKey) bool {
+	return cmp.Or(cmp.Compare(k.Position, k2.Position), cmp.Compare(k.ID, k2.ID)) < 0
 }
 
-// A gap is where links are to be placed: between neighbours in a portfolio, or
-// after the last link. The gap of a single link may be before the first one.
-type gap struct {
-	portfolioID int64
-	links       int    // to place
-	moved       *int64 // the id of a link to place, which is no neighbour, or nil if they are new
-	left, right *place // nil at an end
+// A slot is where links are to be inserted: between two adjacent links of a portfolio,
+// or after the last link. The slot of a single link may be before the first link.
+type slot struct {
+	portfolioID  int64
+	links        int      // to insert
+	movedID      *int64   // id of the link to insert, or nil if the links are new
+	lower, upper *sortKey // of the adjacent links, nil without one
 }
 
-// gapAt returns the gap before or after the anchor of a move.
-func gapAt(ctx context.Context, tx bun.Tx, link *PortfolioLink, move LinkMove) (gap, error) {
-	gap := gap{portfolioID: link.PortfolioID, links: 1, moved: &link.ID}
+// slotAt returns the slot before or after the anchor of a move.
+func slotAt(ctx context.Context, tx bun.Tx, link *PortfolioLink, move LinkMove) (slot, error) {
+	slot := slot{portfolioID: link.PortfolioID, links: 1, movedID: &link.ID}
 	var anchor PortfolioLink
 	err := wrap(tx.NewSelect().Model(&anchor).Where("id = ?", move.AnchorID).Scan(ctx))
 	switch {
 	case errors.Is(err, ErrNotFound):
-		return gap, ErrNoAnchor
+		return slot, ErrNoAnchor
 	case err == nil && anchor.PortfolioID != link.PortfolioID:
-		return gap, ErrOtherPortfolio
+		return slot, ErrOtherPortfolio
 	case err != nil:
-		return gap, err
+		return slot, err
 	}
-	at := anchor.place()
+	key := anchor.sortKey()
 	if move.After {
-		gap.left = &at
-		gap.right, err = gap.next(ctx, tx, &at, Ascending)
+		slot.lower = &key
+		slot.upper, err = slot.next(ctx, tx, &key, Ascending)
 	} else {
-		gap.right = &at
-		gap.left, err = gap.next(ctx, tx, &at, Descending)
+		slot.upper = &key
+		slot.lower, err = slot.next(ctx, tx, &key, Descending)
 	}
-	return gap, err
+	return slot, err
 }
 
-// holds reports whether a place is in the gap.
-func (g *gap) holds(p place) bool {
-	return (g.left == nil || g.left.before(p)) && (g.right == nil || p.before(*g.right))
+// contains reports whether a key is in the slot.
+func (s *slot) contains(k sortKey) bool {
+	return (s.lower == nil || s.lower.precedes(k)) && (s.upper == nil || k.precedes(*s.upper))
 }
 
-// nearest selects the places of the nearest links from a place on in a direction.
-func (g *gap) nearest(tx bun.Tx, from *place, inclusive bool, direction Direction, limit int) *bun.SelectQuery {
+// nearest selects the keys of the links nearest to start in a direction.
+func (s *slot) nearest(tx bun.Tx, start *sortKey, inclusive bool, direction Direction, limit int) *bun.SelectQuery {
 	key, order := OrderByPosition.column(""), NewOrderBy(Order{OrderByPosition, direction})
 	query := tx.NewSelect().Table("portfolio_links").ColumnExpr(key+" AS position, id").
-		Where("portfolio_id = ?", g.portfolioID).OrderExpr(order.on("")).Limit(int64(limit))
-	if g.moved != nil {
-		query = query.Where("id <> ?", *g.moved)
+		Where("portfolio_id = ?", s.portfolioID).OrderExpr(order.expression("")).Limit(int64(limit))
+	if s.movedID != nil {
+		query = query.Where("id <> ?", *s.movedID)
 	}
-	if from == nil { // nothing is beyond an end
+	if start == nil { // there are no links beyond the first and the last
 		return query.Where("false")
 	}
 	strict := order[0].operator()
@@ -190,150 +191,150 @@ func (g *gap) nearest(tx bun.Tx, from *place, inclusive bool, direction Directio
 		operator += "="
 	}
 	// Without the cast, a whole number would be an integer, which may differ.
-	return query.Where(key+" "+strict+"= CAST(? AS double precision)", from.Position).
-		Where("("+key+", id) "+operator+" (CAST(? AS double precision), ?)", from.Position, from.ID)
+	return query.Where(key+" "+strict+"= CAST(? AS double precision)", start.Position).
+		Where("("+key+", id) "+operator+" (CAST(? AS double precision), ?)", start.Position, start.ID)
 }
 
-// next returns the place of the nearest link beyond a place, or nil.
-func (g *gap) next(ctx context.Context, tx bun.Tx, from *place, direction Direction) (*place, error) {
-	var found []place
-	err := g.nearest(tx, from, false, direction, 1).Scan(ctx, &found)
-	if err != nil || len(found) == 0 {
+// next returns the key of the link nearest to start, or nil.
+func (s *slot) next(ctx context.Context, tx bun.Tx, start *sortKey, direction Direction) (*sortKey, error) {
+	var keys []sortKey
+	err := s.nearest(tx, start, false, direction, 1).Scan(ctx, &keys)
+	if err != nil || len(keys) == 0 {
 		return nil, err
 	}
-	return &found[0], nil
+	return &keys[0], nil
 }
 
-// positions returns ascending positions in the gap. If there are none, it moves
-// the neighbours apart.
-func (g *gap) positions(ctx context.Context, tx bun.Tx) ([]float64, error) {
-	if positions, ok := g.between(); ok {
+// positions returns ascending positions in the slot. If there are none, it moves the
+// adjacent links apart.
+func (s *slot) positions(ctx context.Context, tx bun.Tx) ([]float64, error) {
+	if positions, ok := s.interpolate(); ok {
 		return positions, nil
 	}
-	return g.spread(ctx, tx)
+	return s.rebalance(ctx, tx)
 }
 
-// between returns numbers between the neighbours, or false if there are none.
-func (g *gap) between() (positions []float64, ok bool) {
+// interpolate returns numbers between the positions of the adjacent links. It reports
+// false if there are none.
+func (s *slot) interpolate() (positions []float64, ok bool) {
 	switch {
-	case g.left != nil && g.right != nil:
-		left, right := g.left.Position, g.right.Position
-		middle := left + (right-left)/2
-		return []float64{middle}, left < middle && middle < right
-	case g.right != nil:
-		right := g.right.Position
-		positions = []float64{min(right-1, math.Nextafter(right, math.Inf(-1)))}
+	case s.lower != nil && s.upper != nil:
+		lower, upper := s.lower.Position, s.upper.Position
+		middle := lower + (upper-lower)/2
+		return []float64{middle}, lower < middle && middle < upper
+	case s.upper != nil:
+		upper := s.upper.Position
+		positions = []float64{min(upper-1, math.Nextafter(upper, math.Inf(-1)))}
 		return positions, CanStorePosition(positions[0])
 	}
 	last := 0.0
-	if g.left != nil {
-		last = g.left.Position
+	if s.lower != nil {
+		last = s.lower.Position
 	}
-	for range g.links {
+	for range s.links {
 		last = max(last+1, math.Nextafter(last, math.Inf(1)))
 		positions = append(positions, last)
 	}
 	return positions, CanStorePosition(last)
 }
 
-// spread places the nearest links evenly, and returns the positions of the gap
-// between them.
-func (g *gap) spread(ctx context.Context, tx bun.Tx) ([]float64, error) {
+// rebalance moves the nearest links to evenly spaced positions, and returns the
+// positions of the slot between them.
+func (s *slot) rebalance(ctx context.Context, tx bun.Tx) ([]float64, error) {
 	for limit := 1; ; limit *= 2 {
-		left, err := g.reach(ctx, tx, g.left, Descending, limit)
+		lower, err := s.lockNearest(ctx, tx, s.lower, Descending, limit)
 		if err != nil {
 			return nil, err
 		}
-		right, err := g.reach(ctx, tx, g.right, Ascending, limit)
+		upper, err := s.lockNearest(ctx, tx, s.upper, Ascending, limit)
 		if err != nil {
 			return nil, err
 		}
-		start, step, ok := divide(left.end, right.end, left.links+g.links+right.links)
+		start, step, ok := divide(lower.boundary, upper.boundary, lower.links+s.links+upper.links)
 		if !ok {
 			continue
 		}
-		if err := g.setPositions(ctx, tx, left.links, right.links, start, step); err != nil {
+		if err := s.setPositions(ctx, tx, lower.links, upper.links, start, step); err != nil {
 			return nil, err
 		}
-		positions := make([]float64, g.links)
+		positions := make([]float64, s.links)
 		for i := range positions {
-			positions[i] = start + step*float64(left.links+1+i)
+			positions[i] = start + step*float64(lower.links+1+i)
 		}
 		return positions, nil
 	}
 }
 
 // setPositions sets the positions of the nearest links on both sides, and leaves room for the links
-// of the gap. It returns errPortfolioChanged if another program changed links meanwhile.
-func (g *gap) setPositions(ctx context.Context, tx bun.Tx, left, right int, start, step float64) error {
+// of the slot. It returns errPortfolioChanged if another program changed links meanwhile.
+func (s *slot) setPositions(ctx context.Context, tx bun.Tx, lower, upper int, start, step float64) error {
 	number := func(links *bun.SelectQuery, first int) *bun.SelectQuery {
 		return tx.NewSelect().TableExpr("(?) AS nearest", links).ColumnExpr("id, ? + row_number() OVER (ORDER BY position, id) AS number", first)
 	}
-	links := number(g.nearest(tx, g.left, true, Descending, left), 0).
-		UnionAll(number(g.nearest(tx, g.right, true, Ascending, right), left+g.links))
-	result, err := tx.NewUpdate().Table("portfolio_links").TableExpr("(?) AS spread", links).
-		Set("position = CAST(? AS double precision) + CAST(? AS double precision) * spread.number", start, step).
-		Where("portfolio_links.id = spread.id AND portfolio_links.portfolio_id = ?", g.portfolioID).Exec(ctx)
+	links := number(s.nearest(tx, s.lower, true, Descending, lower), 0).
+		UnionAll(number(s.nearest(tx, s.upper, true, Ascending, upper), lower+s.links))
+	result, err := tx.NewUpdate().Table("portfolio_links").TableExpr("(?) AS renumbered", links).
+		Set("position = CAST(? AS double precision) + CAST(? AS double precision) * renumbered.number", start, step).
+		Where("portfolio_links.id = renumbered.id AND portfolio_links.portfolio_id = ?", s.portfolioID).Exec(ctx)
 	if err != nil {
 		return err
 	}
-	if changed, err := result.RowsAffected(); err != nil || changed != int64(left+right) {
+	if changed, err := result.RowsAffected(); err != nil || changed != int64(lower+upper) {
 		return cmp.Or(err, errPortfolioChanged)
 	}
 	return nil
 }
 
-// reach is a number of links on one side of a gap, and the position at which
-// the next one follows, or nil if none does.
-type reach struct {
-	links int
-	end   *float64
+// A neighbourhood is the nearest links on one side of a slot.
+type neighbourhood struct {
+	links    int
+	boundary *float64 // position of the next link, or nil without one
 }
 
-// reach locks the links that it counts. PostgreSQL would otherwise leave out of the update
-// those that a concurrent transaction changes.
-func (g *gap) reach(ctx context.Context, tx bun.Tx, from *place, direction Direction, limit int) (reach, error) {
+// lockNearest locks and counts at most limit links. Without locks, the update in PostgreSQL
+// would leave out links that a concurrent transaction changes.
+func (s *slot) lockNearest(ctx context.Context, tx bun.Tx, start *sortKey, direction Direction, limit int) (neighbourhood, error) {
 	if tx.Dialect().Name() == dialect.PG {
-		if _, err := g.nearest(tx, from, true, direction, limit+1).For("NO KEY UPDATE").Exec(ctx); err != nil {
-			return reach{}, err
+		if _, err := s.nearest(tx, start, true, direction, limit+1).For("NO KEY UPDATE").Exec(ctx); err != nil {
+			return neighbourhood{}, err
 		}
 	}
 	farthest := "max"
 	if direction == Descending {
 		farthest = "min"
 	}
-	var found reach
-	err := tx.NewSelect().TableExpr("(?) AS nearest", g.nearest(tx, from, true, direction, limit+1)).
-		ColumnExpr("count(*), "+farthest+"(position)").Scan(ctx, &found.links, &found.end)
-	if found.links <= limit {
-		return reach{links: found.links}, err
+	var nearest neighbourhood
+	err := tx.NewSelect().TableExpr("(?) AS nearest", s.nearest(tx, start, true, direction, limit+1)).
+		ColumnExpr("count(*), "+farthest+"(position)").Scan(ctx, &nearest.links, &nearest.boundary)
+	if nearest.links <= limit {
+		return neighbourhood{links: nearest.links}, err
 	}
-	return reach{limit, found.end}, err
+	return neighbourhood{limit, nearest.boundary}, err
 }
 
-// divide returns the steps at which to place a number of links between two
-// positions, either of which may be missing. It reports false if the steps are
-// too small. The more links there are the larger the steps must be, so that many
-// moves fit before as many links have to be placed again.
-func divide(left, right *float64, links int) (start, step float64, ok bool) {
-	if left == nil && right == nil {
+// divide returns evenly spaced positions for links between two positions. Either of
+// lower and upper may be nil. It reports false if the steps are too small. The more
+// links there are, the larger the steps must be, so that many moves fit before as many
+// links have to be rebalanced.
+func divide(lower, upper *float64, links int) (start, step float64, ok bool) {
+	if lower == nil && upper == nil {
 		return 0, 1, true
 	}
-	least := 0.0
-	for _, end := range []*float64{left, right} {
-		if end != nil {
-			precision := math.Nextafter(math.Abs(*end), math.Inf(1)) - math.Abs(*end)
-			least = max(least, 4*float64(links)*precision)
+	minStep := 0.0
+	for _, position := range []*float64{lower, upper} {
+		if position != nil {
+			precision := math.Nextafter(math.Abs(*position), math.Inf(1)) - math.Abs(*position)
+			minStep = max(minStep, 4*float64(links)*precision)
 		}
 	}
 	steps := float64(links + 1)
-	switch step = max(1, least); {
-	case left == nil:
-		start = *right - step*steps
-	case right == nil:
-		start = *left
+	switch step = max(1, minStep); {
+	case lower == nil:
+		start = *upper - step*steps
+	case upper == nil:
+		start = *lower
 	default:
-		start, step = *left, (*right-*left)/steps
+		start, step = *lower, (*upper-*lower)/steps
 	}
-	return start, step, step >= least && CanStorePosition(start) && CanStorePosition(start+step*steps)
+	return start, step, step >= minStep && CanStorePosition(start) && CanStorePosition(start+step*steps)
 }

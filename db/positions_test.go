@@ -12,21 +12,21 @@ import (
 	"portfolio/db/dbtest"
 )
 
-// TestMoveBetweenChangedLinks moves a link between two that have to be moved apart, while
-// another transaction changes one of them.
-func TestMoveBetweenChangedLinks(t *testing.T) {
+// TestMoveLink_BetweenConcurrentChanges moves a link between two links that have to be
+// moved apart, while another transaction changes one of them.
+func TestMoveLink_BetweenConcurrentChanges(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
 		change string
 		want   []int64
 	}{
-		"left renamed":         {"UPDATE portfolio_links SET name = 'y' WHERE id = 10", []int64{5, 10, 30, 20, 25}},
-		"right renamed":        {"UPDATE portfolio_links SET name = 'y' WHERE id = 20", []int64{5, 10, 30, 20, 25}},
-		"both renamed":         {"UPDATE portfolio_links SET name = 'y' WHERE id IN (10, 20)", []int64{5, 10, 30, 20, 25}},
-		"left deleted":         {"DELETE FROM portfolio_links WHERE id = 10", []int64{5, 30, 20, 25}},
-		"right deleted":        {"DELETE FROM portfolio_links WHERE id = 20", []int64{5, 10, 30, 25}},
-		"right in another one": {"UPDATE portfolio_links SET portfolio_id = 2 WHERE id = 20", []int64{5, 10, 30, 25}},
-		"right moved":          {"UPDATE portfolio_links SET position = 0.25 WHERE id = 20", []int64{20, 5, 10, 30, 25}},
+		"left renamed":               {"UPDATE portfolio_links SET name = 'y' WHERE id = 10", []int64{5, 10, 30, 20, 25}},
+		"right renamed":              {"UPDATE portfolio_links SET name = 'y' WHERE id = 20", []int64{5, 10, 30, 20, 25}},
+		"both renamed":               {"UPDATE portfolio_links SET name = 'y' WHERE id IN (10, 20)", []int64{5, 10, 30, 20, 25}},
+		"left deleted":               {"DELETE FROM portfolio_links WHERE id = 10", []int64{5, 30, 20, 25}},
+		"right deleted":              {"DELETE FROM portfolio_links WHERE id = 20", []int64{5, 10, 30, 25}},
+		"right in another portfolio": {"UPDATE portfolio_links SET portfolio_id = 2 WHERE id = 20", []int64{5, 10, 30, 25}},
+		"right moved":                {"UPDATE portfolio_links SET position = 0.25 WHERE id = 20", []int64{20, 5, 10, 30, 25}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -51,9 +51,9 @@ func TestMoveBetweenChangedLinks(t *testing.T) {
 	}
 }
 
-// TestMoveKeepsNeighboursUnchanged checks that links that are moved apart count as unchanged:
-// their order is the same, and nobody edited them.
-func TestMoveKeepsNeighboursUnchanged(t *testing.T) {
+// TestMoveLink_KeepsUpdatedAtOfAdjacentLinks checks that updatedAt of links that are
+// moved apart stays: nobody edited them, and their order does not change.
+func TestMoveLink_KeepsUpdatedAtOfAdjacentLinks(t *testing.T) {
 	t.Parallel()
 	dbtest.EachURL(t, func(t *testing.T, dsn string) {
 		dbtest.Exec(t, dsn, "INSERT INTO portfolios (id, name) VALUES (1, 'x')")
@@ -106,9 +106,9 @@ func whileChanged(t *testing.T, dsn, change string, do func() error) error {
 	return <-done
 }
 
-// TestMoveAfterChangeOfPortfolio moves links whose portfolio is changed or deleted
+// TestMoveLink_AfterChangeOfPortfolio moves links whose portfolio is changed or deleted
 // while the move waits for the lock of the old one.
-func TestMoveAfterChangeOfPortfolio(t *testing.T) {
+func TestMoveLink_AfterChangeOfPortfolio(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
 		change   string

@@ -19,8 +19,8 @@ const (
 	cancelTimeout  = 500 * time.Millisecond // for PostgreSQL to end a canceled statement
 )
 
-// openPostgres opens a pool of connections. Unless fixed is set, it may open more
-// of them than config says.
+// openPostgres opens a pool of connections. Unless fixed is set, the pool may have more
+// connections than config says.
 func openPostgres(ctx context.Context, config *pgxpool.Config, fixed bool) (*DB, error) {
 	if config.ConnConfig.ConnectTimeout == 0 {
 		config.ConnConfig.ConnectTimeout = connectTimeout
@@ -37,7 +37,7 @@ func openPostgres(ctx context.Context, config *pgxpool.Config, fixed bool) (*DB,
 		config.ConnConfig.DefaultQueryExecMode = pgx.QueryExecModeExec
 	}
 	if !fixed {
-		config.MaxConns++ // for lookups and changes, while lists use all others
+		config.MaxConns++ // for lookups and changes, while lists use the rest
 	}
 	db := &DB{execMode: execMode}
 	db.leaveReadOnly(config)
@@ -57,25 +57,25 @@ func openPostgres(ctx context.Context, config *pgxpool.Config, fixed bool) (*DB,
 }
 
 // leaveReadOnly makes the pool leave a server that became read-only, as the former
-// primary does in a failover. A connection on which a change was refused is closed.
-// If target_session_attrs chooses the server, all connections are, and new ones
-// look for the right server again.
+// primary does in a failover. The pool closes a connection whose server refuses a change.
+// If target_session_attrs chooses the server, the pool closes all connections, and new
+// ones look for the right server.
 func (db *DB) leaveReadOnly(config *pgxpool.Config) {
-	suits, other := config.ConnConfig.ValidateConnect, config.ConnConfig.OnPgError
-	db.choosesServer = suits != nil
+	validate, onError := config.ConnConfig.ValidateConnect, config.ConnConfig.OnPgError
+	db.choosesServer = validate != nil
 	config.ConnConfig.OnPgError = func(connection *pgconn.PgConn, err *pgconn.PgError) bool {
 		if err.Code == readOnlyTransaction {
 			db.chooseServer()
 			return false
 		}
-		return other(connection, err)
+		return onError(connection, err)
 	}
 	config.PrepareConn = func(ctx context.Context, connection *pgx.Conn) (bool, error) {
-		// From version 14 on, servers report these with the response to the first
-		// statement after a change.
+		// Since version 14, servers report a change of these parameters with the response
+		// to the next statement.
 		c := connection.PgConn()
 		readOnly := c.ParameterStatus("default_transaction_read_only") == "on" || c.ParameterStatus("in_hot_standby") == "on"
-		if suited := !db.choosesServer || !readOnly || suits(ctx, c) == nil; !suited {
+		if valid := !db.choosesServer || !readOnly || validate(ctx, c) == nil; !valid {
 			db.chooseServer()
 			return false, nil
 		}
@@ -83,8 +83,7 @@ func (db *DB) leaveReadOnly(config *pgxpool.Config) {
 	}
 }
 
-// chooseServer makes the pool connect anew, if target_session_attrs tells it to
-// which server.
+// chooseServer makes the pool connect anew, if target_session_attrs chooses the server.
 func (db *DB) chooseServer() {
 	if db.choosesServer {
 		db.pool.Reset()

@@ -15,7 +15,7 @@ import (
 	"portfolio/db/dbtest"
 )
 
-func TestPostgresReconnects(t *testing.T) {
+func TestPostgres_Reconnects(t *testing.T) {
 	t.Parallel()
 	dsn := dbtest.LoadedPostgres(t, "../compat/testdata/fixtures.json")
 	proxy, proxied := dbtest.NewProxy(t, dsn)
@@ -42,9 +42,9 @@ func TestPostgresReconnects(t *testing.T) {
 	}
 }
 
-// TestPgBouncer uses a pooler that gives each transaction another connection,
+// TestPgBouncer_RunsStatements uses a pooler that gives each transaction another connection,
 // with the setting from the README.
-func TestPgBouncer(t *testing.T) {
+func TestPgBouncer_RunsStatements(t *testing.T) {
 	t.Parallel()
 	_, dsn := dbtest.PgBouncer(t, dbtest.EmptyPostgres(t))
 	dsn += "&default_query_exec_mode=exec"
@@ -74,9 +74,9 @@ func TestPgBouncer(t *testing.T) {
 	clients.Wait()
 }
 
-// TestPgBouncerRestart kills the pooler under load and starts it again: nothing that was
-// acknowledged is lost, and meanwhile the only error is ErrUnavailable.
-func TestPgBouncerRestart(t *testing.T) {
+// TestPgBouncer_LosesNoChangeInRestart kills the pooler under load and starts it again. No
+// acknowledged change is lost, and the only error is ErrUnavailable.
+func TestPgBouncer_LosesNoChangeInRestart(t *testing.T) {
 	t.Parallel()
 	direct := dbtest.Postgres(t)
 	pooler, dsn := dbtest.PgBouncer(t, direct)
@@ -94,7 +94,7 @@ func TestPgBouncerRestart(t *testing.T) {
 	created.check(dbtest.Open(t, direct))
 }
 
-func TestPostgresEncoding(t *testing.T) {
+func TestPostgres_RefusesOtherEncodings(t *testing.T) {
 	t.Parallel()
 	dsn := dbtest.EmptyPostgresWith(t, "ENCODING 'SQL_ASCII' LOCALE 'C' TEMPLATE template0")
 	if _, err := db.Open(t.Context(), dsn); err == nil || err.Error() != "the database's encoding is SQL_ASCII: it must be UTF8" {
@@ -102,9 +102,9 @@ func TestPostgresEncoding(t *testing.T) {
 	}
 }
 
-// TestPostgresCancels checks that a running statement is also canceled on the
+// TestPostgres_CancelsStatementOnServer checks that a running statement is also canceled on the
 // server.
-func TestPostgresCancels(t *testing.T) {
+func TestPostgres_CancelsStatementOnServer(t *testing.T) {
 	t.Parallel()
 	dsn := dbtest.Postgres(t)
 	database := dbtest.Open(t, dsn)
@@ -128,9 +128,9 @@ func TestPostgresCancels(t *testing.T) {
 	}
 }
 
-// TestPostgresTimeouts checks the error of a statement that a timeout set by the
+// TestPostgres_TimeoutsAreUnavailable checks the error of a statement that a timeout set by the
 // operator ends.
-func TestPostgresTimeouts(t *testing.T) {
+func TestPostgres_TimeoutsAreUnavailable(t *testing.T) {
 	t.Parallel()
 	dsn := dbtest.Postgres(t)
 	dbtest.Exec(t, dsn, "INSERT INTO portfolios (id, name) VALUES (1, 'one')")
@@ -144,9 +144,9 @@ func TestPostgresTimeouts(t *testing.T) {
 	}
 }
 
-// TestDeleteImageWaitsForLink deletes an image while a transaction that has not
+// TestDeleteImage_WaitsForLink deletes an image while a transaction that has not
 // committed yet gives it to a link.
-func TestDeleteImageWaitsForLink(t *testing.T) {
+func TestDeleteImage_WaitsForLink(t *testing.T) {
 	t.Parallel()
 	dsn := dbtest.Postgres(t)
 	dbtest.Exec(t, dsn, "INSERT INTO portfolios (id, name) VALUES (1, 'one')")

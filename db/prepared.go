@@ -20,16 +20,16 @@ type preparedQuery struct {
 	name    string // see Statement
 	text    string
 	sqlite  atomic.Pointer[sql.Stmt] // prepared at first use, when the tables exist
-	search  bool                     // planned with the text searched for
-	used    atomic.Bool              // since the cache last looked for a query to remove
+	search  bool                     // whether the plan depends on the text of the search
+	used    atomic.Bool              // since the last call of evict
 	removed atomic.Bool              // from the cache, so it is not prepared
 }
 
-// close removes the prepared statement. Executions that have begun go on.
+// close removes the prepared statement. Running executions continue.
 func (q *preparedQuery) close() {
 	q.removed.Store(true)
 	if stmt := q.sqlite.Swap(nil); stmt != nil {
-		go func() { _ = stmt.Close() }() // waits for executions that begin
+		go func() { _ = stmt.Close() }() // waits for running executions
 	}
 }
 
@@ -41,7 +41,7 @@ func (q *preparedQuery) render(name string, query *bun.SelectQuery) {
 type row interface{ Scan(dest ...any) error }
 
 // query runs a query, scans its rows and calls each for every row. The meter of ctx counts
-// the rows, and its error ends the statement. It may change args.
+// the rows. Its error ends the statement. The function may change args.
 func query[R sizer](ctx context.Context, db *DB, q *preparedQuery, args []any, scan func(row) (R, error), each func(R)) error {
 	meter := meterFrom(ctx)
 	return db.runObserved(ctx, q, args, func(row row) error {
@@ -63,9 +63,9 @@ func (db *DB) runObserved(ctx context.Context, q *preparedQuery, args []any, eac
 	if db.observe == nil {
 		return db.run(ctx, q, args, each)
 	}
-	began := time.Now()
+	start := time.Now()
 	err := db.run(ctx, q, args, each)
-	db.observe(ctx, Statement{Name: q.name, Began: began, Err: err})
+	db.observe(ctx, Statement{Name: q.name, Start: start, Err: err})
 	return err
 }
 
@@ -74,8 +74,8 @@ func (db *DB) run(ctx context.Context, q *preparedQuery, args []any, each func(r
 		return wrap(db.querySQLite(ctx, q, args, each))
 	}
 	for i, arg := range args {
-		if at, ok := arg.(Time); ok {
-			args[i] = at.Time
+		if t, ok := arg.(Time); ok {
+			args[i] = t.Time
 		}
 	}
 	mode := db.execMode
@@ -96,22 +96,22 @@ func (db *DB) run(ctx context.Context, q *preparedQuery, args []any, each func(r
 // isOutdated reports whether a prepared statement was not executed because the type of a
 // column has changed since. The connection forgets the statement.
 func isOutdated(err error) bool {
-	refused, ok := errors.AsType[*pgconn.PgError](err)
-	return ok && refused.Code == "0A000" && refused.Routine == "RevalidateCachedQuery"
+	pgErr, ok := errors.AsType[*pgconn.PgError](err)
+	return ok && pgErr.Code == "0A000" && pgErr.Routine == "RevalidateCachedQuery"
 }
 
 // queryOne runs a query that returns at most one row. If there is none it
 // returns ErrNotFound.
 func queryOne[R sizer](ctx context.Context, db *DB, q *preparedQuery, scan func(row) (R, error), args ...any) (R, error) {
 	var (
-		found  R
+		result R
 		exists bool
 	)
-	err := query(ctx, db, q, args, scan, func(scanned R) { found, exists = scanned, true })
+	err := query(ctx, db, q, args, scan, func(scanned R) { result, exists = scanned, true })
 	if err == nil && !exists {
 		err = ErrNotFound
 	}
-	return found, err
+	return result, err
 }
 
 func (db *DB) queryPostgres(ctx context.Context, mode pgx.QueryExecMode, text string, args []any, each func(row) error) error {
@@ -145,7 +145,7 @@ func (db *DB) startSQLite(ctx context.Context, q *preparedQuery, args []any) (ro
 			rows, err = stmt.QueryContext(ctx, args...)
 		}
 	}
-	if q.removed.Load() && rows == nil { // maybe since then, so that the statement was closed
+	if q.removed.Load() && rows == nil { // maybe meanwhile, which closed the statement
 		rows, err = db.read.DB.QueryContext(ctx, q.text, args...)
 	}
 	return rows, err
@@ -185,7 +185,7 @@ func eachRow(rows interface {
 // and orders, but use few of them.
 const maxCachedQueries = 256
 
-// A queryCache holds prepared queries by what determines their text.
+// A queryCache holds prepared queries by the keys that determine their texts.
 type queryCache struct {
 	mu      sync.RWMutex
 	queries map[any]*preparedQuery
@@ -220,8 +220,8 @@ func (c *queryCache) get(key any, name string, search bool, build func() *bun.Se
 	return built
 }
 
-// evict removes a query that was not used since evict has last seen it, if there is one. A
-// map is iterated from a random element on.
+// evict removes a query that was not used since the last call, if there is one. The
+// iteration over a map begins at a random element.
 func (c *queryCache) evict() {
 	var unused any
 	for key, q := range c.queries {

@@ -9,12 +9,11 @@ import (
 	"github.com/uptrace/bun"
 )
 
-// maxProblems bounds the rows that are described for each column of times, and of those
-// that refer to rows which do not exist.
+// maxProblems bounds the described rows of each kind of problem and each column.
 const maxProblems = 10
 
-// Problems describes what is wrong with a database whose schema is current, and does not
-// keep a server from starting.
+// Problems describes faults of a database whose schema is current. They do not keep a
+// server from starting.
 func (db *DB) Problems(ctx context.Context) ([]string, error) {
 	rows, rowsErr := db.RowProblems(ctx)
 	searches, searchesErr := db.SearchProblems(ctx)
@@ -53,8 +52,8 @@ var timeColumns = []struct{ table, column string }{
 	{"images", "created_at"}, {"portfolio_links", "created_at"}, {"portfolio_links", "updated_at"},
 }
 
-// timeProblems describes times of SQLite that cannot be read. They were stored before there
-// were triggers that refuse them. It scans all tables, by the condition of these triggers.
+// timeProblems describes times of SQLite that cannot be read. They are older than the
+// triggers that refuse such times. It scans all tables, by the condition of the triggers.
 func (db *DB) timeProblems(ctx context.Context) (problems []string, err error) {
 	if db.Postgres() {
 		return nil, nil

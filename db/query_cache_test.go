@@ -9,9 +9,9 @@ import (
 	"portfolio/db/dbtest"
 )
 
-// TestQueryCacheKeepsWhatIsUsed reads lists of more shapes than are cached, and one of them
+// TestQueryCache_KeepsUsedQueries reads lists of more shapes than are cached, and one of them
 // again and again.
-func TestQueryCacheKeepsWhatIsUsed(t *testing.T) {
+func TestQueryCache_KeepsUsedQueries(t *testing.T) {
 	t.Parallel()
 	dbtest.Each(t, func(t *testing.T, database *db.DB) {
 		read := func(limit int) {
@@ -34,8 +34,9 @@ func TestQueryCacheKeepsWhatIsUsed(t *testing.T) {
 	})
 }
 
-// TestQueryCacheConcurrently executes queries while others remove them from the cache.
-func TestQueryCacheConcurrently(t *testing.T) {
+// TestQueryCache_EvictsDuringExecutions executes queries while goroutines remove them from
+// the cache.
+func TestQueryCache_EvictsDuringExecutions(t *testing.T) {
 	t.Parallel()
 	dbtest.EachURL(t, func(t *testing.T, dsn string) {
 		dbtest.Exec(t, dsn, "INSERT INTO portfolios (name) VALUES ('x')"+strings.Repeat(", ('x')", 19))

@@ -6,7 +6,7 @@ import (
 	"sync"
 )
 
-// ReadSet records the rows on which the statements of a context depend: those of some
+// ReadSet records the rows on which the statements of a context depend: the rows of some
 // portfolios and images, or all rows of all tables.
 type ReadSet struct {
 	mu    sync.Mutex
@@ -23,7 +23,7 @@ func WithReadSet(ctx context.Context) (context.Context, *ReadSet) {
 }
 
 // Nodes returns the portfolios and images on whose rows the statements depended. If they
-// depended on any other rows, all is true.
+// depended on more rows, all is true.
 func (s *ReadSet) Nodes() (nodes []NodeID, all bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -15,11 +15,11 @@ import (
 // ErrNotNotified means that this process committed a change without a notification.
 var ErrNotNotified = errors.New("a commit of this process sent no notification")
 
-// receiver is the part of a Listener that is the same for both databases.
+// receiver is the part of a Listener that both databases share.
 type receiver struct {
 	roundTrips
 	db              *DB
-	changed         func(Change)
+	onChange        func(Change)
 	done            chan struct{}
 	closeConnection func()
 	verify          func(context.Context, *pgconn.PgConn) error // checks a connection of PostgreSQL's pool
@@ -28,8 +28,8 @@ type receiver struct {
 	pending   map[*pendingTx]struct{}
 }
 
-func (db *DB) newReceiver(changed func(Change)) receiver {
-	return receiver{db: db, changed: changed, done: make(chan struct{}), pending: map[*pendingTx]struct{}{}}
+func (db *DB) newReceiver(onChange func(Change)) receiver {
+	return receiver{db: db, onChange: onChange, done: make(chan struct{}), pending: map[*pendingTx]struct{}{}}
 }
 
 // activate makes r the receiver of its database, unless r has failed.
@@ -44,10 +44,10 @@ func (r *receiver) activate() error {
 	}
 }
 
-// fail ends the listener, unless it has ended.
+// fail ends the listener. Later calls do nothing.
 func (r *receiver) fail(err error) {
 	r.roundTrips.fail(err, func() {
-		close(r.done) // before r is removed, so that activate cannot miss it
+		close(r.done) // before CompareAndSwap, so that activate cannot miss it
 		r.db.receiver.CompareAndSwap(r, nil)
 		r.closeConnection()
 	})
@@ -66,7 +66,7 @@ type pendingTx struct {
 	notified atomic.Bool
 }
 
-// register adds a transaction that has begun.
+// register adds a running transaction.
 func (r *receiver) register(sender uint32) *pendingTx {
 	r.pendingMu.Lock()
 	defer r.pendingMu.Unlock()

@@ -19,7 +19,7 @@ const maxTrigrams = 8
 
 // searchForms returns the search as given, decomposed, and composed in its own case, in lower
 // case and in upper case: U+0130 has no composed form in lower case, and U+01F0 none in upper.
-// It leaves out forms that differ from others in case only.
+// It leaves out forms that differ from another form in case only.
 func searchForms(search string) []string {
 	decomposed := norm.NFD.String(search)
 	forms := []string{search}
@@ -27,7 +27,7 @@ func searchForms(search string) []string {
 		norm.NFC.String(search), decomposed,
 		norm.NFC.String(inCase(decomposed, unicode.ToLower)), norm.NFC.String(inCase(decomposed, unicode.ToUpper)),
 	} {
-		if !slices.ContainsFunc(forms, func(known string) bool { return strings.EqualFold(known, form) }) {
+		if !slices.ContainsFunc(forms, func(f string) bool { return strings.EqualFold(f, form) }) {
 			forms = append(forms, form)
 		}
 	}
@@ -44,12 +44,12 @@ func inCase(text string, convert func(rune) rune) string {
 	}, text)
 }
 
-// iotaSubscript is a mark of Greek vowels. Unicode folds it to the letter iota, as which it is
-// written in upper case; then a vowel would find two letters, but not the reverse.
+// iotaSubscript is a mark of Greek vowels. Unicode folds it to the letter iota, its form in
+// upper case. With that rule a vowel would find two letters, but not the reverse.
 const iotaSubscript = '\u0345'
 
-// nextCase returns the next of the characters that differ from r in case only. It begins again
-// after the last one.
+// nextCase returns the next of the characters that differ from r in case only. The first
+// follows the last.
 func nextCase(r rune) rune {
 	if r == iotaSubscript {
 		return r
@@ -61,7 +61,7 @@ func nextCase(r rune) rune {
 	return next
 }
 
-// trigrams returns at most maxTrigrams trigrams, spread over the text.
+// trigrams returns at most maxTrigrams trigrams from the whole text.
 func trigrams(text string) []string {
 	runes, all := []rune(text), []string{}
 	for i := range max(0, len(runes)-2) {
@@ -72,11 +72,11 @@ func trigrams(text string) []string {
 	if len(all) <= maxTrigrams {
 		return all
 	}
-	spread := make([]string, maxTrigrams)
-	for i := range spread {
-		spread[i] = all[i*(len(all)-1)/(maxTrigrams-1)]
+	sample := make([]string, maxTrigrams)
+	for i := range sample {
+		sample[i] = all[i*(len(all)-1)/(maxTrigrams-1)]
 	}
-	return spread
+	return sample
 }
 
 // postgresSearch returns the condition that one of the columns contains the
@@ -97,8 +97,8 @@ func postgresSearch(search string, columns []string) (text string, args []any) {
 	return "(" + strings.Join(matches, " OR ") + ")", args
 }
 
-// sqliteSearch returns the same condition for SQLite, whose trigram index is a
-// separate table. A search without trigrams reads every row.
+// sqliteSearch returns the condition of postgresSearch for SQLite, whose trigram index is
+// a separate table. A search without trigrams reads every row.
 func sqliteSearch(search, table string, columns []string) (text string, args []any) {
 	var candidates, matches []string
 	for _, form := range searchForms(search) {
@@ -143,20 +143,20 @@ func matchExpression(text string) string {
 }
 
 // variants returns r and the characters that differ from it in case only. FTS5
-// folds case by Unicode 6: of the characters that it folds together, one is
-// returned. It does not fold U+0130, whose lower case is two characters.
+// folds case by Unicode 6: variants returns one of the
+// characters that FTS5 folds together. It does not fold U+0130, whose lower case is two characters.
 func variants(r rune) []rune {
-	var found []rune
+	var all []rune
 	for variant := unicode.SimpleFold(r); ; variant = unicode.SimpleFold(variant) {
 		folded := variant
 		if unicode.SimpleFold(variant) != variant && (variant < 0x250 || variant >= 0x386 && variant < 0x528 || variant >= 0x531 && variant < 0x588) { // Latin, Greek and Cyrillic, Armenian
 			folded = unicode.ToLower(variant)
 		}
-		if !slices.Contains(found, folded) {
-			found = append(found, folded)
+		if !slices.Contains(all, folded) {
+			all = append(all, folded)
 		}
 		if variant == r {
-			return found
+			return all
 		}
 	}
 }

@@ -37,8 +37,8 @@ func (i searchIndex) create(operatorClass string) string {
 	return fmt.Sprintf("DROP INDEX IF EXISTS %[1]s; CREATE INDEX %[1]s ON %[2]s USING gin (%[3]s)", i.name, i.table, i.elements(operatorClass))
 }
 
-// missingSearchIndexes returns the indexes that do not exist or are invalid, as are those of
-// the same name that have other columns or are of another kind.
+// missingSearchIndexes returns the indexes that do not exist or are invalid. An index with
+// different columns or of a different kind is invalid too.
 func (db *DB) missingSearchIndexes(ctx context.Context) (missing []searchIndex, err error) {
 	for _, index := range searchIndexes {
 		var columns []string
@@ -68,8 +68,8 @@ func (db *DB) operatorClass(ctx context.Context) (string, error) {
 }
 
 // createSearchIndexes creates the indexes that migrations could not create, because the role
-// might not create the extension, or its schema was not in the search path. It leaves those
-// that the role may not create, which SearchProblems describes.
+// may not create the extension, or its schema was not in the search path. SearchProblems
+// describes the indexes that the role may not create.
 func (db *DB) createSearchIndexes(ctx context.Context) error {
 	missing, err := db.missingSearchIndexes(ctx)
 	if err != nil || len(missing) == 0 {
@@ -86,20 +86,20 @@ func (db *DB) createSearchIndexes(ctx context.Context) error {
 			_, err = db.write.ExecContext(ctx, index.create(class))
 		}
 	}
-	if isRefused(err) {
+	if isSearchProblem(err) {
 		return nil
 	}
 	return wrap(err)
 }
 
-// isRefused reports whether the server lacks the extension, or the role a privilege.
-func isRefused(err error) bool {
-	refused, ok := errors.AsType[*pgconn.PgError](err)
-	return ok && slices.Contains([]string{"42501", "58P01", "0A000", "42704"}, refused.Code) // insufficient_privilege, undefined_file, feature_not_supported, undefined_object
+// isSearchProblem reports whether the server lacks the extension, or the role a privilege.
+func isSearchProblem(err error) bool {
+	pgErr, ok := errors.AsType[*pgconn.PgError](err)
+	return ok && slices.Contains([]string{"42501", "58P01", "0A000", "42704"}, pgErr.Code) // insufficient_privilege, undefined_file, feature_not_supported, undefined_object
 }
 
 // SearchProblems describes the missing search indexes of PostgreSQL, with the statements that
-// create each. It reads no rows of tables.
+// create each index. It reads no rows of tables.
 func (db *DB) SearchProblems(ctx context.Context) (problems []string, err error) {
 	if !db.Postgres() {
 		return nil, nil

@@ -12,9 +12,9 @@ import (
 	"golang.org/x/text/unicode/norm"
 )
 
-// TestVariants checks for every character with several cases that FTS5 folds
+// TestVariants_CoverCaseFoldingOfFTS5 checks for every character with several cases that FTS5 folds
 // each of them to one of its variants.
-func TestVariants(t *testing.T) {
+func TestVariants_CoverCaseFoldingOfFTS5(t *testing.T) {
 	t.Parallel()
 	connections, err := sql.Open("sqlite", filepath.Join(t.TempDir(), "fold.db")+"?_synchronous=OFF")
 	if err != nil {
@@ -65,8 +65,8 @@ func TestVariants(t *testing.T) {
 	}
 }
 
-// TestSearch_IsSymmetric checks for every letter that each of its forms finds all others: in
-// either case, composed and decomposed.
+// TestSearch_IsSymmetric checks for every letter that each of its forms finds the remaining forms:
+// in either case, composed and decomposed.
 func TestSearch_IsSymmetric(t *testing.T) {
 	t.Parallel()
 	const last = 0x1ffff // later characters have one case and no decomposition of letters

@@ -100,9 +100,9 @@ func FuzzSearch(f *testing.F) {
 	})
 }
 
-// TestSearchIndexIsCurrent checks that the index follows changes of the tables
+// TestSearch_FollowsChanges checks that the index follows changes of the tables
 // by any program.
-func TestSearchIndexIsCurrent(t *testing.T) {
+func TestSearch_FollowsChanges(t *testing.T) {
 	t.Parallel()
 	dbtest.EachURL(t, func(t *testing.T, dsn string) {
 		database := dbtest.Open(t, dsn)
@@ -146,8 +146,8 @@ func TestSearchIndexIsCurrent(t *testing.T) {
 	})
 }
 
-// TestImageSearchIndexIsCurrent checks the same of the index of images.
-func TestImageSearchIndexIsCurrent(t *testing.T) {
+// TestSearch_FollowsChangesOfImages checks the same of the index of images.
+func TestSearch_FollowsChangesOfImages(t *testing.T) {
 	t.Parallel()
 	dbtest.EachURL(t, func(t *testing.T, dsn string) {
 		database := dbtest.Open(t, dsn)
@@ -181,9 +181,9 @@ func TestImageSearchIndexIsCurrent(t *testing.T) {
 	})
 }
 
-// TestSearchWithoutExtension checks that searches work without an index if the
+// TestSearch_WorksWithoutExtension checks that searches work without an index if the
 // role may not create the extension.
-func TestSearchWithoutExtension(t *testing.T) {
+func TestSearch_WorksWithoutExtension(t *testing.T) {
 	t.Parallel()
 	dsn := dbtest.EmptyPostgres(t)
 	role := fmt.Sprintf("plain_%d", os.Getpid()) // may create tables but no extension
@@ -209,8 +209,8 @@ func TestSearchWithoutExtension(t *testing.T) {
 	}
 }
 
-// TestSearchExtensionElsewhere migrates databases whose extension is in another schema.
-func TestSearchExtensionElsewhere(t *testing.T) {
+// TestMigrate_FindsExtensionInAnySchema migrates databases whose extension is in another schema.
+func TestMigrate_FindsExtensionInAnySchema(t *testing.T) {
 	t.Parallel()
 	for _, schema := range []string{"extensions", `"odd Schema"`, "pg_catalog"} {
 		dsn := dbtest.EmptyPostgres(t)
@@ -238,9 +238,9 @@ func TestSearchExtensionElsewhere(t *testing.T) {
 	}
 }
 
-// TestSearchExtensionLater migrates as a role that may not create the extension, names what
+// TestMigrate_CreatesSearchIndexesOnceExtensionExists migrates as a role that may not create the extension, names what
 // is missing, and migrates again when the extension exists.
-func TestSearchExtensionLater(t *testing.T) {
+func TestMigrate_CreatesSearchIndexesOnceExtensionExists(t *testing.T) {
 	t.Parallel()
 	dsn := dbtest.EmptyPostgres(t)
 	role := fmt.Sprintf("later_%d", os.Getpid())
@@ -272,9 +272,9 @@ func TestSearchExtensionLater(t *testing.T) {
 	check()
 }
 
-// TestSearchIndexes_OfOtherKindsAreReplaced creates indexes that have the name of a search index
+// TestMigrate_ReplacesUnfitSearchIndexes creates indexes that have the name of a search index
 // and do not support searches.
-func TestSearchIndexes_OfOtherKindsAreReplaced(t *testing.T) {
+func TestMigrate_ReplacesUnfitSearchIndexes(t *testing.T) {
 	t.Parallel()
 	dsn := dbtest.Postgres(t)
 	database := dbtest.Open(t, dsn)
@@ -298,8 +298,8 @@ func TestSearchIndexes_OfOtherKindsAreReplaced(t *testing.T) {
 	}
 }
 
-// TestSearchFindsEveryLetter searches for each letter that has cases, by the index.
-func TestSearchFindsEveryLetter(t *testing.T) {
+// TestSearch_FindsEveryLetter searches for each letter that has cases, by the index.
+func TestSearch_FindsEveryLetter(t *testing.T) {
 	t.Parallel()
 	var letters []rune
 	var values []string

@@ -11,10 +11,10 @@ import (
 )
 
 // A sessionSetting is a setting of PostgreSQL on which the meaning of statements or results
-// depends. Databases and roles may set others.
+// depends. Databases and roles may set different values.
 type sessionSetting struct {
 	name, value string
-	differs     string // condition that current_setting(name) means something else, if it matters
+	differs     string // condition that the meaning of current_setting(name) differs, if it matters
 	startup     bool   // whether PgBouncer keeps it for each client
 }
 
@@ -28,8 +28,7 @@ var sessionSettings = []sessionSetting{
 	{"gin_fuzzy_search_limit", "0", "<> '0'", false},    // searches would lose rows
 }
 
-// settingsQuery selects the process ID of the backend, and the names of settings that are
-// wrong.
+// settingsQuery selects the process ID of the backend, and the names of differing settings.
 var settingsQuery = func() string {
 	var names []string
 	for _, setting := range sessionSettings {
@@ -44,7 +43,7 @@ var settingsQuery = func() string {
 func fixSession(config *pgconn.Config) {
 	maps.DeleteFunc(config.RuntimeParams, func(name, _ string) bool { return settingNamed(name) != nil })
 	for _, setting := range sessionSettings {
-		if setting.startup { // poolers refuse the others
+		if setting.startup { // poolers refuse the remaining settings
 			config.RuntimeParams[setting.name] = setting.value
 		}
 	}
@@ -60,14 +59,14 @@ func settingNamed(name string) *sessionSetting {
 	return nil
 }
 
-// checkSession sets the settings that are wrong. It returns an error behind a pooler, which
-// may give each transaction another session.
+// checkSession sets the settings that differ. It returns an error behind a pooler, which
+// may run each transaction in a different session.
 func checkSession(ctx context.Context, connection *pgconn.PgConn) error {
-	pid, wrong, err := readSettings(ctx, connection)
+	pid, differing, err := readSettings(ctx, connection)
 	if err != nil {
 		return err
 	}
-	for _, setting := range wrong {
+	for _, setting := range differing {
 		if pid != strconv.FormatUint(uint64(connection.PID()), 10) {
 			return fmt.Errorf("%s must be '%s', and a pooler does not keep settings of sessions: set it with ALTER ROLE or ALTER DATABASE", setting.name, setting.value)
 		}
@@ -78,15 +77,15 @@ func checkSession(ctx context.Context, connection *pgconn.PgConn) error {
 	return nil
 }
 
-// readSettings returns the process ID of the backend, and the settings that are wrong.
-func readSettings(ctx context.Context, connection *pgconn.PgConn) (pid string, wrong []*sessionSetting, err error) {
+// readSettings returns the process ID of the backend, and the settings that differ.
+func readSettings(ctx context.Context, connection *pgconn.PgConn) (pid string, differing []*sessionSetting, err error) {
 	results, err := connection.Exec(ctx, settingsQuery).ReadAll()
 	if err != nil {
 		return "", nil, err
 	}
 	row := results[0].Rows[0]
 	for name := range strings.FieldsSeq(string(row[1])) {
-		wrong = append(wrong, settingNamed(name))
+		differing = append(differing, settingNamed(name))
 	}
-	return string(row[0]), wrong, nil
+	return string(row[0]), differing, nil
 }

@@ -35,9 +35,9 @@ func setForDatabase(t *testing.T, dsn, setting string) {
 	dbtest.Exec(t, dsn, "DO $do$ BEGIN EXECUTE format('ALTER DATABASE %I SET "+strings.ReplaceAll(setting, "'", "''")+"', current_database()); END $do$")
 }
 
-// TestSettingsOfDatabase migrates and uses databases with settings that their operators may
+// TestSession_OverridesSettingsOfDatabase migrates and uses databases with settings that their operators may
 // have chosen, or that the URL has.
-func TestSettingsOfDatabase(t *testing.T) {
+func TestSession_OverridesSettingsOfDatabase(t *testing.T) {
 	t.Parallel()
 	for i, settings := range hostileSettings {
 		t.Run(strconv.Itoa(i), func(t *testing.T) {
@@ -60,8 +60,8 @@ func TestSettingsOfDatabase(t *testing.T) {
 	}
 }
 
-// TestSettingsOfRole does the same with settings of a role, and listens.
-func TestSettingsOfRole(t *testing.T) {
+// TestSession_OverridesSettingsOfRole does the same with settings of a role, and listens.
+func TestSession_OverridesSettingsOfRole(t *testing.T) {
 	t.Parallel()
 	dsn := dbtest.EmptyPostgres(t)
 	role := fmt.Sprintf("odd_%d", os.Getpid())
@@ -79,9 +79,9 @@ func TestSettingsOfRole(t *testing.T) {
 	checkListens(t, database)
 }
 
-// TestSettingsOfRestore has the functions of the triggers created again by sessions with
+// TestListen_AcceptsTriggersOfRestore has the functions of the triggers created again by sessions with
 // another setting, as programs that restore a dump do.
-func TestSettingsOfRestore(t *testing.T) {
+func TestListen_AcceptsTriggersOfRestore(t *testing.T) {
 	t.Parallel()
 	dsn := dbtest.Postgres(t)
 	exec := dbtest.Session(t, dsn)
@@ -110,8 +110,8 @@ func checkListens(t *testing.T, database *db.DB) {
 	listener.Close()
 }
 
-// TestSettingsBehindPgBouncer uses a pooler, which keeps only some settings for its clients.
-func TestSettingsBehindPgBouncer(t *testing.T) {
+// TestSession_OverridesSettingsBehindPgBouncer uses a pooler, which keeps only some settings for its clients.
+func TestSession_OverridesSettingsBehindPgBouncer(t *testing.T) {
 	t.Parallel()
 	direct := dbtest.EmptyPostgres(t)
 	for _, setting := range []string{"standard_conforming_strings = off", "DateStyle = 'SQL, DMY'", "TimeZone = 'Asia/Tehran'", "client_encoding = 'LATIN1'"} {
@@ -121,8 +121,8 @@ func TestSettingsBehindPgBouncer(t *testing.T) {
 	useDatabase(t, dbtest.Open(t, dsn+"&default_query_exec_mode=exec"))
 }
 
-// TestSettingsThatPoolersLose checks the error behind a pooler that would not keep a setting.
-func TestSettingsThatPoolersLose(t *testing.T) {
+// TestSession_RefusesSettingsThatPoolersLose checks the error behind a pooler that would not keep a setting.
+func TestSession_RefusesSettingsThatPoolersLose(t *testing.T) {
 	t.Parallel()
 	for _, setting := range []string{"bytea_output = 'escape'", "extra_float_digits = 0", "gin_fuzzy_search_limit = 1"} {
 		direct := dbtest.EmptyPostgres(t)
@@ -233,13 +233,13 @@ func checkPositions(t *testing.T, database *db.DB) {
 		got = append(got, link.ID)
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
-		t.Error(diff)
+		t.Error("-want +got:\n" + diff)
 	}
 }
 
-// TestLiteralsNeedNoSettings stores texts and bytes in a session that a pooler has given
+// TestLiterals_NeedNoSettings stores texts and bytes in a session that a pooler has given
 // other settings.
-func TestLiteralsNeedNoSettings(t *testing.T) {
+func TestLiterals_NeedNoSettings(t *testing.T) {
 	t.Parallel()
 	database := dbtest.Open(t, dbtest.Postgres(t))
 	user := db.User{Username: `\', false, false, true, now()) --`}

@@ -25,11 +25,11 @@ func openSQLite(ctx context.Context, path string) (*DB, error) {
 		return nil, err
 	}
 	file := newSQLiteFile(path)
-	write, read := file.open(1, "_txlock=immediate"), file.open(max(4, runtime.GOMAXPROCS(0)), "_query_only=1")
-	file.pools = []*sql.DB{write, read}
+	writer, reader := file.open(1, "_txlock=immediate"), file.open(max(4, runtime.GOMAXPROCS(0)), "_query_only=1")
+	file.pools = []*sql.DB{writer, reader}
 	db := &DB{
-		write: newBun(write, sqlitedialect.New()),
-		read:  newBun(read, sqlitedialect.New()),
+		write: newBun(writer, sqlitedialect.New()),
+		read:  newBun(reader, sqlitedialect.New()),
 		path:  path, file: file,
 	}
 	db.prepare()
@@ -58,7 +58,8 @@ func createSQLite(path string) error {
 	return file.Close() // before SQLite opens it: closing a file releases its locks
 }
 
-// checkLink returns an error if a path is a link that leads to no file. SQLite would not say so.
+// checkLink returns an error if a path is a link without a target. The error of SQLite does
+// not say so.
 func checkLink(path string) error {
 	_, err := os.Stat(path)
 	if target, linkErr := os.Readlink(path); linkErr == nil && errors.Is(err, fs.ErrNotExist) {
@@ -68,7 +69,7 @@ func checkLink(path string) error {
 }
 
 // SQLiteFiles returns the paths of the files that an SQLite database may have, or nothing if
-// there is no path. If the path is a link, they are beside the file that it leads to.
+// path is empty. If path is a link, they are beside the target of the link.
 func SQLiteFiles(path string) []string {
 	if path == "" {
 		return nil
@@ -83,7 +84,7 @@ func SQLiteFiles(path string) []string {
 	return names
 }
 
-// sqliteSuffixes are those of the files that SQLite creates beside a database.
+// sqliteSuffixes are the suffixes of the files that SQLite creates beside a database.
 var sqliteSuffixes = []string{"-shm", "-wal", "-journal"}
 
 // TryCreate returns an error unless the file of an SQLite database could be created. It

@@ -17,16 +17,16 @@ import (
 var ErrReplaced = fmt.Errorf("%w: its file was replaced or removed", ErrUnavailable)
 
 const (
-	// maxLifetime is the maximum lifetime of a connection. It bounds how long a replaced
-	// file is read if nobody checks it.
+	// maxLifetime is the maximum lifetime of a connection. It bounds how long connections
+	// read a replaced file without a call of check.
 	maxLifetime = time.Minute
 	// quiescence is the time between the last statement on the former file and the first
-	// one on the new file. Requests fail in between, so that none reads both files.
+	// statement on the new file. Requests fail in between, so that none reads both files.
 	quiescence = 3 * time.Second
 )
 
 // sqliteFile is the file of an SQLite database, which all connections have open. If it is
-// replaced, all of them are closed before any opens the new file.
+// replaced, all connections are closed before a connection opens the new file.
 type sqliteFile struct {
 	path  string
 	pools []*sql.DB
@@ -56,7 +56,7 @@ func (f *sqliteFile) close() {
 }
 
 // check returns ErrReplaced if the file was replaced, and makes the pools open the new
-// one.
+// file.
 func (f *sqliteFile) check() error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -76,7 +76,7 @@ func (f *sqliteFile) check() error {
 	return fmt.Errorf("%s: %w", f.path, ErrReplaced)
 }
 
-// replace closes every connection, and then lets new ones open the new file.
+// replace closes every connection, and then lets new connections open the new file.
 func (f *sqliteFile) replace() {
 	for _, pool := range f.pools {
 		f.checkpoint(pool)
@@ -141,7 +141,7 @@ func (f *sqliteFile) renameFormerWAL() {
 }
 
 // open opens a pool of connections. The settings are in the DSN so that every connection
-// has them: a PRAGMA would apply to one only.
+// has them: a PRAGMA would apply to one connection only.
 func (f *sqliteFile) open(count int, setting string) *sql.DB {
 	connections := sql.OpenDB(&sqliteConnector{f, sqliteURL(f.path, "mode=rw&_busy_timeout=10000&_journal_mode=WAL&_synchronous=FULL&_foreign_keys=1&"+setting)})
 	connections.SetMaxOpenConns(count)

@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-func TestSQLiteFileIsCorrupt(t *testing.T) {
+func TestSQLite_RefusesCorruptFile(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "test.db")
 	if err := os.WriteFile(path, []byte(strings.Repeat("not a database", 100)), 0o600); err != nil {
@@ -22,9 +22,9 @@ func TestSQLiteFileIsCorrupt(t *testing.T) {
 	}
 }
 
-// TestSQLiteSynchronous checks that committed transactions survive a loss of
+// TestSQLite_IsDurable checks that committed transactions survive a loss of
 // power.
-func TestSQLiteSynchronous(t *testing.T) {
+func TestSQLite_IsDurable(t *testing.T) {
 	t.Parallel()
 	database, err := Open(t.Context(), "sqlite:"+filepath.Join(t.TempDir(), "test.db"))
 	if err != nil {

@@ -11,7 +11,7 @@ import (
 )
 
 // ErrForeignTable means that a table of this program is missing, or that another program has
-// created one of that name.
+// created a table of its name.
 var ErrForeignTable = errors.New("the database has tables of another program")
 
 // createdColumns are the columns with which migrations create each table.
@@ -29,16 +29,16 @@ var createdColumns = []struct {
 	{"moved_rows", []string{"kind", "key", "hash"}},
 }
 
-// CheckTables returns an error that wraps ErrForeignTable unless the tables that exist are
-// those of this program.
+// CheckTables returns an error that wraps ErrForeignTable unless this program has created
+// the tables that exist.
 func (db *DB) CheckTables(ctx context.Context) error { return db.checkTables(ctx, db.read) }
 
-func (db *DB) checkTables(ctx context.Context, on *bun.DB) error {
-	columns, err := db.existingColumns(ctx, on)
+func (db *DB) checkTables(ctx context.Context, pool *bun.DB) error {
+	columns, err := db.existingColumns(ctx, pool)
 	if err != nil {
 		return wrap(err)
 	}
-	migrator, _, err := db.migrator(on)
+	migrator, _, err := db.migrator(pool)
 	if err != nil {
 		return err
 	}
@@ -46,7 +46,7 @@ func (db *DB) checkTables(ctx context.Context, on *bun.DB) error {
 	if err := wrap(err); errors.Is(err, ErrUnavailable) || ctx.Err() != nil {
 		return err
 	}
-	migrated := len(applied) > 0 // no table of migrations has none
+	migrated := len(applied) > 0 // without a table of migrations there are none
 	var problems []string
 	for _, created := range createdColumns {
 		existing := columns[created.table]
@@ -67,15 +67,15 @@ func (db *DB) checkTables(ctx context.Context, on *bun.DB) error {
 }
 
 // existingColumns returns the columns of the tables of this program that exist.
-func (db *DB) existingColumns(ctx context.Context, on *bun.DB) (map[string][]string, error) {
+func (db *DB) existingColumns(ctx context.Context, pool *bun.DB) (map[string][]string, error) {
 	var names []string
 	for _, created := range createdColumns {
 		names = append(names, created.table)
 	}
-	query := on.NewSelect().TableExpr("sqlite_master AS m").Join("JOIN pragma_table_info(m.name) AS c").ColumnExpr("lower(m.name) AS name, c.name AS column_name").
+	query := pool.NewSelect().TableExpr("sqlite_master AS m").Join("JOIN pragma_table_info(m.name) AS c").ColumnExpr("lower(m.name) AS name, c.name AS column_name").
 		Where("m.type IN ('table', 'view') AND lower(m.name) IN (?)", bun.In(names))
 	if db.Postgres() {
-		query = on.NewSelect().TableExpr("pg_attribute AS a").Join("JOIN pg_class AS c ON c.oid = a.attrelid").ColumnExpr("c.relname AS name, a.attname AS column_name").
+		query = pool.NewSelect().TableExpr("pg_attribute AS a").Join("JOIN pg_class AS c ON c.oid = a.attrelid").ColumnExpr("c.relname AS name, a.attname AS column_name").
 			Where("a.attnum > 0 AND NOT a.attisdropped AND c.relname IN (?) AND c.oid = to_regclass(quote_ident(c.relname))", bun.In(names))
 	}
 	var rows []struct{ Name, ColumnName string }

@@ -9,9 +9,9 @@ import (
 	"portfolio/db/dbtest"
 )
 
-// TestTables_OfOtherProgramsAreNamed checks and migrates databases in which other programs have
+// TestTables_NamesForeignTables checks and migrates databases in which other programs have
 // created tables, before the first migration and after it.
-func TestTables_OfOtherProgramsAreNamed(t *testing.T) {
+func TestTables_NamesForeignTables(t *testing.T) {
 	t.Parallel()
 	for name, empty := range map[string]func(testing.TB) string{"sqlite": dbtest.EmptySQLite, "postgres": dbtest.EmptyPostgres} {
 		t.Run(name, func(t *testing.T) {

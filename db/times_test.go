@@ -30,9 +30,9 @@ var timeColumns = []struct{ table, column, insert string }{
 // refused stands for a value that the database refuses.
 const refused = "refused"
 
-// TestTimesOfOtherPrograms stores SQL expressions in every column of times, by INSERT and
+// TestTimes_ConvertOrRefuseForeignFormats stores SQL expressions in every column of times, by INSERT and
 // by UPDATE.
-func TestTimesOfOtherPrograms(t *testing.T) {
+func TestTimes_ConvertOrRefuseForeignFormats(t *testing.T) {
 	t.Parallel()
 	for name, values := range map[string]map[string]string{
 		"sqlite": {
@@ -134,8 +134,8 @@ func storedTime(t *testing.T, connections *sql.DB, table, column string, stateme
 	return stored
 }
 
-// TestTokensOfOtherPrograms authenticates with a token whose times other programs wrote.
-func TestTokensOfOtherPrograms(t *testing.T) {
+// TestTokens_WithForeignTimesAuthenticate authenticates with a token whose times other programs wrote.
+func TestTokens_WithForeignTimesAuthenticate(t *testing.T) {
 	t.Parallel()
 	dbtest.EachURL(t, func(t *testing.T, dsn string) {
 		database, hash := dbtest.Open(t, dsn), sha256.Sum256([]byte("key"))
@@ -153,9 +153,9 @@ func TestTokensOfOtherPrograms(t *testing.T) {
 	})
 }
 
-// TestMigrateTimes migrates rows with times that the API cannot show. Those that cannot be
+// TestMigrate_ConvertsTimes migrates rows with times that the API cannot show. Those that cannot be
 // converted are described.
-func TestMigrateTimes(t *testing.T) {
+func TestMigrate_ConvertsTimes(t *testing.T) {
 	t.Parallel()
 	dbtest.EachURL(t, func(t *testing.T, dsn string) {
 		database := dbtest.Open(t, dsn)
@@ -199,7 +199,7 @@ func TestMigrateTimes(t *testing.T) {
 	})
 }
 
-// checkMigratedTimes checks the times of TestMigrateTimes that were converted.
+// checkMigratedTimes checks the times of TestMigrate_ConvertsTimes that were converted.
 func checkMigratedTimes(t *testing.T, database *db.DB, last string) {
 	t.Helper()
 	link, err := database.PortfolioLink(t.Context(), nil, 1)

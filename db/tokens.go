@@ -21,9 +21,8 @@ func (db *DB) selectTokenOwners() *bun.SelectQuery {
 	return db.selectUsers("users AS u").Join("JOIN tokens AS t ON t.user_id = u.id").ColumnExpr("t.id, t.expires_at")
 }
 
-// UserByToken returns the owner of the key with this SHA-256, or ErrNotFound.
-// It checks neither whether the token has expired nor whether the user is
-// active.
+// UserByToken returns the owner of the key with the SHA-256 keyHash, or ErrNotFound. It
+// checks neither whether the token has expired nor whether the user is active.
 func (db *DB) UserByToken(ctx context.Context, keyHash [32]byte) (*TokenOwner, error) {
 	return queryOne(ctx, db, &db.userByToken, scanTokenOwner, keyHash[:])
 }
@@ -33,8 +32,7 @@ func scanTokenOwner(row row) (*TokenOwner, error) {
 	return &owner, scanUserInto(&owner.User, row, &owner.TokenID, &owner.ExpiresAt)
 }
 
-// CreateToken stores a token for the user of that name, or returns
-// ErrNotFound. It sets the token's user and id.
+// CreateToken stores a token for the user named username, or returns ErrNotFound. It sets the token's user and id.
 func (db *DB) CreateToken(ctx context.Context, username string, token *Token) error {
 	token.CreatedAt = Now()
 	return db.transaction(ctx, func(ctx context.Context, tx bun.Tx) error {
@@ -61,8 +59,8 @@ func (db *DB) tokenList() listSpec[*Token] {
 	}
 }
 
-func (db *DB) selectTokens(from string, args ...any) *bun.SelectQuery {
-	return db.read.NewSelect().TableExpr(from, args...).Join("LEFT JOIN users AS u ON u.id = t.user_id").
+func (db *DB) selectTokens(table string, args ...any) *bun.SelectQuery {
+	return db.read.NewSelect().TableExpr(table, args...).Join("LEFT JOIN users AS u ON u.id = t.user_id").
 		ColumnExpr("t.id, t.label, t.created_at, t.expires_at, t.user_id, coalesce(u.username, '')")
 }
 
@@ -181,11 +179,11 @@ func newTokens(ctx context.Context, tx bun.Tx, imported []ImportedToken) ([]*Tok
 			return nil, &TokenImportError{i, fmt.Errorf("there is no user %q", token.Username)}
 		}
 		hash := string(token.KeyHash[:])
-		holder, known := holders[hash]
-		if known && holder != userID {
+		holder, exists := holders[hash]
+		if exists && holder != userID {
 			return nil, &TokenImportError{i, errOtherUser}
 		}
-		if !known {
+		if !exists {
 			holders[hash] = userID
 			added = append(added, &Token{UserID: userID, KeyHash: token.KeyHash[:], CreatedAt: now})
 		}

@@ -12,7 +12,7 @@ import (
 	"portfolio/db/dbtest"
 )
 
-func TestUsersAndTokens(t *testing.T) {
+func TestUserByToken_FindsOwner(t *testing.T) {
 	t.Parallel()
 	dbtest.Each(t, func(t *testing.T, database *db.DB) {
 		ctx := t.Context()
@@ -38,7 +38,7 @@ func TestUsersAndTokens(t *testing.T) {
 		want := &db.TokenOwner{User: user, TokenID: token.ID, ExpiresAt: &expires}
 		want.Codes = []int{7, 4242}
 		if diff := cmp.Diff(want, got); diff != "" {
-			t.Error(diff)
+			t.Error("-want +got:\n" + diff)
 		}
 		user.Codes = nil // not read with tokens
 		token.User = &user
@@ -59,7 +59,7 @@ func TestUsersAndTokens(t *testing.T) {
 	})
 }
 
-func TestImportTokens(t *testing.T) {
+func TestImportTokens_StoresAllOrNone(t *testing.T) {
 	t.Parallel()
 	dbtest.Each(t, func(t *testing.T, database *db.DB) {
 		ctx := t.Context()

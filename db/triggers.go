@@ -15,7 +15,7 @@ import (
 var (
 	// ErrFeedOff means that a trigger that notifies of changes is disabled, altered or
 	// missing.
-	ErrFeedOff = errors.New("triggers of the feed are disabled, altered or missing: run migrate with CHANGE_FEED=on")
+	ErrFeedOff = errors.New("triggers of the change feed are disabled, altered or missing: run migrate with CHANGE_FEED=on")
 	// ErrPooler means that the connection goes through a pooler, which does not
 	// forward notifications.
 	ErrPooler = errors.New("the connection goes through a pooler: set CHANGE_FEED_URL to the URL of the PostgreSQL server itself")
@@ -24,12 +24,12 @@ var (
 	// ErrTableKind means that a table has rows whose changes run no trigger of the table.
 	ErrTableKind = errors.New("a table is a view, foreign or partitioned, or has child tables, so its changes do not notify")
 	// ErrTablesChanged means that tables or triggers were replaced or altered.
-	ErrTablesChanged = errors.New("tables or triggers were restored or altered, so everything is read again; with CHANGE_FEED_URL, its search path may differ")
+	ErrTablesChanged = errors.New("tables or triggers were restored or altered, so caches are invalid; with CHANGE_FEED_URL, its search path may differ")
 )
 
 // catalog is the part of PostgreSQL's system catalogs that notifications depend on.
 type catalog struct {
-	PID      uint32 // of the server process, of which a pooler hides its own
+	PID      uint32 // of the server process, which a pooler hides
 	Server   string // identifies the server since its start, its timeline and the database
 	Tables   string // identifies the tables with their files, columns and triggers
 	Triggers string // hash of the definitions of the triggers
@@ -76,8 +76,8 @@ func (c catalog) checkNotifies() error {
 	return nil
 }
 
-// checkSame returns an error unless current has the same server and tables as c.
-func (c catalog) checkSame(current catalog) error {
+// checkUnchanged returns an error unless current has the server and the tables of c.
+func (c catalog) checkUnchanged(current catalog) error {
 	switch {
 	case current.Server != c.Server:
 		return ErrOtherServer
@@ -92,11 +92,11 @@ var createTriggers string
 
 // SetFeed enables or disables the triggers that notify of changes, for all programs. It
 // creates triggers that are missing or altered. SQLite needs no triggers.
-func (db *DB) SetFeed(ctx context.Context, on bool) error {
+func (db *DB) SetFeed(ctx context.Context, enabled bool) error {
 	switch {
 	case !db.Postgres():
 		return nil
-	case on:
+	case enabled:
 		return db.transaction(ctx, enableTriggers)
 	}
 	return db.transaction(ctx, disableTriggers)

@@ -14,9 +14,9 @@ import (
 // maxTries bounds how often a transaction runs on PostgreSQL.
 const maxTries = 5
 
-// transaction runs do in a transaction. It runs do again if the transaction
-// conflicted with a concurrent one, if a generated id was already loaded, or if
-// the server has become read-only.
+// transaction runs do in a transaction. It runs do again if the transaction conflicts
+// with a concurrent transaction, if a generated id already exists, or if the server has
+// become read-only.
 func (db *DB) transaction(ctx context.Context, do func(context.Context, bun.Tx) error) error {
 	for try := 1; ; try++ {
 		err := db.tryTransaction(ctx, do)
@@ -31,15 +31,15 @@ func (db *DB) transaction(ctx context.Context, do func(context.Context, bun.Tx) 
 		if errors.Is(err, ErrCommitUnknown) {
 			return err
 		}
-		refused, ok := errors.AsType[*pgconn.PgError](err)
+		pgErr, ok := errors.AsType[*pgconn.PgError](err)
 		if !ok || try == maxTries {
 			return wrap(err)
 		}
 		switch {
-		case refused.Code == readOnlyTransaction && db.choosesServer && try == 1: // on another server
-		case refused.Code == "40001", refused.Code == "40P01": // serialization_failure, deadlock_detected
-		case refused.Code == "23505" && strings.HasSuffix(refused.ConstraintName, "_pkey"):
-			if err := db.resetSequence(ctx, refused.TableName); err != nil {
+		case pgErr.Code == readOnlyTransaction && db.choosesServer && try == 1: // on another server
+		case pgErr.Code == "40001", pgErr.Code == "40P01": // serialization_failure, deadlock_detected
+		case pgErr.Code == "23505" && strings.HasSuffix(pgErr.ConstraintName, "_pkey"):
+			if err := db.resetSequence(ctx, pgErr.TableName); err != nil {
 				return wrap(err)
 			}
 		default:
@@ -54,7 +54,7 @@ func (db *DB) runTx(ctx context.Context, do func(context.Context, bun.Tx) error)
 	err := db.write.RunInTx(ctx, nil, func(ctx context.Context, tx bun.Tx) error {
 		err := do(ctx, tx)
 		if err == nil {
-			err = ctx.Err() // of which COMMIT would fail
+			err = ctx.Err() // COMMIT would fail with it
 		}
 		committing = err == nil
 		return err
@@ -69,8 +69,8 @@ func (db *DB) runTx(ctx context.Context, do func(context.Context, bun.Tx) error)
 // that exists; ids are still generated after it.
 const maxGenerated = 1 << 62
 
-// resetSequence makes PostgreSQL generate ids greater than those of the rows.
-// Rows loaded with ids do not advance the sequence.
+// resetSequence makes PostgreSQL generate ids greater than the ids of all rows. Rows
+// that were loaded with ids do not advance the sequence.
 func (db *DB) resetSequence(ctx context.Context, table string) error {
 	return db.write.RunInTx(ctx, nil, func(ctx context.Context, tx bun.Tx) error {
 		// The lock excludes inserts that have generated an id but not stored it.
@@ -83,7 +83,7 @@ func (db *DB) resetSequence(ctx context.Context, table string) error {
 	})
 }
 
-// insert stores new rows, by one statement, and sets their ids, fields of the
+// insert stores new rows by one statement. It sets their ids, which are fields of
 // model, unless they are already set.
 func (db *DB) insert(ctx context.Context, tx bun.Tx, table string, model any, ids ...*int64) error {
 	if *ids[0] == 0 && !db.Postgres() { // SQLite generates none after a row with the largest id
@@ -102,8 +102,8 @@ func (db *DB) insert(ctx context.Context, tx bun.Tx, table string, model any, id
 	return err
 }
 
-// lock selects a row, or returns ErrNotFound. Until the transaction ends no
-// other can change the row, or with mode KEY SHARE no other can delete it.
+// lock selects a row, or returns ErrNotFound. Until the transaction ends, no concurrent
+// transaction can change the row. With mode KEY SHARE none can delete it.
 func (db *DB) lock(ctx context.Context, tx bun.IDB, model any, id int64, mode string) error {
 	return db.selectLocked(ctx, tx.NewSelect().Model(model).Where("id = ?", id), mode)
 }
@@ -127,8 +127,7 @@ func (db *DB) selectLocked(ctx context.Context, query *bun.SelectQuery, mode str
 	return wrap(query.Scan(ctx, dest...))
 }
 
-// nextUpdatedAt returns the current time, or a microsecond after previous if
-// that is later.
+// nextUpdatedAt returns the later of the current time and a microsecond after previous.
 func nextUpdatedAt(previous Time) Time {
 	now, next := Now(), Time{previous.Add(time.Microsecond)}
 	if now.After(previous.Time) || next.Year() > 9999 {

@@ -49,8 +49,9 @@ func ParseURL(text string) (URL, error) {
 	return URL{}, errors.New("not postgres://... or sqlite:PATH")
 }
 
-// CheckEncoded returns an error if a part of the password was taken for a host, a database or
-// a parameter, because it was not encoded. It would be looked up in DNS, and printed.
+// CheckEncoded returns an error if the driver takes a part of the password for a host, a
+// database or a parameter, because it is not encoded. The driver would look it up in DNS, and
+// errors would quote it.
 func CheckEncoded(text string, config *pgconn.Config) error {
 	scheme, rest, ok := strings.Cut(text, "://")
 	if !ok || strings.Contains(scheme, ":") { // the driver also takes settings such as host=h
@@ -99,7 +100,7 @@ func unescape(text string) string {
 	return decoded
 }
 
-// parseReason returns what is wrong with a parameter of a URL. It leaves out
+// parseReason returns the reason why the driver cannot parse a URL. It leaves out
 // reasons that may quote the password.
 func parseReason(err error) string {
 	text := err.Error()
@@ -144,7 +145,7 @@ func (u URL) String() string {
 	parsed.RawQuery = strings.Join(query, "&")
 	text := parsed.Redacted()
 	if password := u.config.ConnConfig.Password; password != "" && strings.Contains(text, password) {
-		return "postgres://" + masked // the driver parses URLs by other rules than net/url
+		return "postgres://" + masked // the rules of the driver differ from net/url
 	}
 	return text
 }

@@ -85,7 +85,7 @@ var urls = []struct{ text, shown, problem string }{
 	{"postgres:///db?host=::1,/run", "postgres:///db?host=::1,/run", ""},
 }
 
-func TestParseURL(t *testing.T) {
+func TestParseURL_RefusesMistakesWithoutPassword(t *testing.T) {
 	t.Parallel()
 	for _, c := range urls {
 		parsed, err := db.ParseURL(c.text)
@@ -94,7 +94,7 @@ func TestParseURL(t *testing.T) {
 			problem = err.Error()
 		}
 		if parsed.String() != c.shown || problem != c.problem {
-			t.Errorf("%s: %s, %v", c.text, parsed, err)
+			t.Errorf("%s: got %s, %q; want %s, %q", c.text, parsed, problem, c.shown, c.problem)
 		}
 	}
 }

@@ -10,9 +10,9 @@ import (
 	"github.com/uptrace/bun"
 )
 
-// selectUsers selects what scanUserInto reads from a table or subquery named u.
-func (db *DB) selectUsers(from string, args ...any) *bun.SelectQuery {
-	return db.read.NewSelect().TableExpr(from, args...).
+// selectUsers selects the columns that scanUserInto scans. The alias of table is u.
+func (db *DB) selectUsers(table string, args ...any) *bun.SelectQuery {
+	return db.read.NewSelect().TableExpr(table, args...).
 		ColumnExpr("u.id, u.username, u.is_active, u.is_staff, u.is_admin, u.created_at").
 		ColumnExpr("(SELECT string_agg(CAST(p.code AS text), ' ' ORDER BY p.code) FROM user_permissions AS p WHERE p.user_id = u.id)")
 }
@@ -22,7 +22,7 @@ func scanUser(row row) (*User, error) {
 	return &user, scanUserInto(&user, row)
 }
 
-// scanUserInto scans a user, and the columns that follow into more.
+// scanUserInto scans a user, and the remaining columns into more.
 func scanUserInto(user *User, row row, more ...any) error {
 	var codes *string
 	if err := row.Scan(append([]any{&user.ID, &user.Username, &user.IsActive, &user.IsStaff, &user.IsAdmin, &user.CreatedAt, &codes}, more...)...); err != nil || codes == nil {
@@ -93,12 +93,12 @@ func (db *DB) CreateUser(ctx context.Context, user *User) error {
 type UserUpdate struct {
 	IsActive, IsStaff, IsAdmin *bool
 
-	Codes     map[int]bool // whether to grant or to withdraw each
+	Codes     map[int]bool // true to grant a code, false to withdraw it
 	OnlyCodes bool         // whether to withdraw all codes that are not in Codes
 }
 
-// endsAdmin reports whether an admin may no longer be an active one afterwards.
-func (u UserUpdate) endsAdmin() bool {
+// revokesAdmin reports whether the update may make an active admin inactive or no admin.
+func (u UserUpdate) revokesAdmin() bool {
 	return u.IsActive != nil && !*u.IsActive || u.IsAdmin != nil && !*u.IsAdmin
 }
 
@@ -123,13 +123,13 @@ func (u UserUpdate) change(user *User) error {
 	return nil
 }
 
-// UpdateUser changes the user with this name. The error is ErrNotFound,
+// UpdateUser changes the user named username. The error is ErrNotFound,
 // ErrNotStaff or, if no active admin would be left, ErrLastAdmin.
 func (db *DB) UpdateUser(ctx context.Context, username string, update UserUpdate) (*User, error) {
 	var user User
 	err := db.transaction(ctx, func(ctx context.Context, tx bun.Tx) error {
 		user = User{}
-		if update.endsAdmin() {
+		if update.revokesAdmin() {
 			if err := db.keepAdmin(ctx, tx, username); err != nil {
 				return err
 			}
@@ -153,8 +153,8 @@ func (db *DB) UpdateUser(ctx context.Context, username string, update UserUpdate
 	return &user, err
 }
 
-// DeleteUser deletes the user with this name, its permission codes and its tokens,
-// and returns the user and the ids of the tokens. The error is ErrNotFound or
+// DeleteUser deletes the user named username, its permission codes and its tokens. It
+// returns the user and the ids of the tokens. The error is ErrNotFound or
 // ErrLastAdmin.
 func (db *DB) DeleteUser(ctx context.Context, username string) (*User, []int64, error) {
 	var (
@@ -179,9 +179,9 @@ func (db *DB) DeleteUser(ctx context.Context, username string) (*User, []int64, 
 	return &user, tokens, err
 }
 
-// keepAdmin returns ErrLastAdmin if the user with this name is the only active
-// admin. It locks all of them, in one order, so that two admins cannot each take
-// the other for the one who is left.
+// keepAdmin returns ErrLastAdmin if username is the only active admin. It locks all
+// active admins, ordered by id, so that two concurrent demotions cannot remove the last
+// two admins.
 func (db *DB) keepAdmin(ctx context.Context, tx bun.Tx, username string) error {
 	var admins []User
 	query := tx.NewSelect().Model(&admins).Column("username").Where("is_admin AND is_active").Order("id")

@@ -13,7 +13,7 @@ import (
 	"portfolio/db/dbtest"
 )
 
-func TestUpdateUser(t *testing.T) {
+func TestUpdateUser_ChangesGivenFields(t *testing.T) {
 	t.Parallel()
 	on, off := true, false
 	dbtest.Each(t, func(t *testing.T, database *db.DB) {
@@ -31,8 +31,8 @@ func TestUpdateUser(t *testing.T) {
 			{"grant and withdraw", db.UserUpdate{Codes: map[int]bool{9: true, 7: false, 1: false}}, nil, func(u *db.User) { u.Codes = []int{9, 4242} }},
 			{"replace", db.UserUpdate{Codes: map[int]bool{5: true, 9: true}, OnlyCodes: true}, nil, func(u *db.User) { u.Codes = []int{5, 9} }},
 			{"no longer staff", db.UserUpdate{IsStaff: &off}, nil, func(u *db.User) { u.IsStaff = false }},
-			{"grant to others than staff", db.UserUpdate{Codes: map[int]bool{5: true}, IsAdmin: &on}, db.ErrNotStaff, func(*db.User) {}},
-			{"withdraw from others than staff", db.UserUpdate{Codes: map[int]bool{5: false}}, nil, func(u *db.User) { u.Codes = []int{9} }},
+			{"grant to a user who is not staff", db.UserUpdate{Codes: map[int]bool{5: true}, IsAdmin: &on}, db.ErrNotStaff, func(*db.User) {}},
+			{"withdraw from a user who is not staff", db.UserUpdate{Codes: map[int]bool{5: false}}, nil, func(u *db.User) { u.Codes = []int{9} }},
 			{"withdraw all", db.UserUpdate{OnlyCodes: true}, nil, func(u *db.User) { u.Codes = nil }},
 			{"grant with being staff", db.UserUpdate{Codes: map[int]bool{4242: true}, IsStaff: &on}, nil, func(u *db.User) { u.IsStaff, u.Codes = true, []int{4242} }},
 			{"deactivate", db.UserUpdate{IsActive: &off}, nil, func(u *db.User) { u.IsActive = false }},
@@ -54,7 +54,7 @@ func TestUpdateUser(t *testing.T) {
 	})
 }
 
-func TestDeleteUser(t *testing.T) {
+func TestDeleteUser_DeletesTokens(t *testing.T) {
 	t.Parallel()
 	dbtest.Each(t, func(t *testing.T, database *db.DB) {
 		user := db.User{Username: "sara", IsActive: true, IsStaff: true, Codes: []int{4242}}
@@ -80,9 +80,9 @@ func TestDeleteUser(t *testing.T) {
 	})
 }
 
-// TestLastAdmin lets two admins take away each other's rights at the same time, in
+// TestUpdateUser_KeepsLastAdmin lets two admins take away each other's rights at the same time, in
 // every way: one of them succeeds, and the other stays the last active admin.
-func TestLastAdmin(t *testing.T) {
+func TestUpdateUser_KeepsLastAdmin(t *testing.T) {
 	t.Parallel()
 	off := false
 	dbtest.EachURL(t, func(t *testing.T, dsn string) {

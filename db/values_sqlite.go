@@ -10,8 +10,8 @@ import (
 
 // A valueKind is a kind of values that a column of SQLite may have.
 type valueKind struct {
-	name  string
-	wrong string // condition that the column ? has another value
+	name     string
+	mismatch string // condition that the value of the column ? is of a different kind
 }
 
 var (
@@ -36,8 +36,8 @@ var valueColumns = []struct {
 }
 
 // valueProblems describes values of SQLite that are not of the type of their column. They
-// were stored before there were triggers that refuse them. It scans all tables, by the
-// conditions of these triggers.
+// are older than the triggers that refuse such values. It scans all tables, by the
+// conditions of the triggers.
 func (db *DB) valueProblems(ctx context.Context) (problems []string, err error) {
 	if db.Postgres() {
 		return nil, nil
@@ -49,7 +49,7 @@ func (db *DB) valueProblems(ctx context.Context) (problems []string, err error) 
 		}
 		column := bun.Ident(c.column)
 		err := db.read.NewSelect().Table(c.table).ColumnExpr("rowid AS rowid, substr(quote(?), 1, 40) AS value", column).
-			Where(strings.ReplaceAll(c.kind.wrong, "?", string(column))).Order("rowid").Limit(maxProblems).Scan(ctx, &rows)
+			Where(strings.ReplaceAll(c.kind.mismatch, "?", string(column))).Order("rowid").Limit(maxProblems).Scan(ctx, &rows)
 		if err != nil {
 			return nil, wrap(err)
 		}

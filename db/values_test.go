@@ -20,9 +20,9 @@ var valueRows = []string{
 	"INSERT INTO portfolio_links (id, portfolio_id, image_id, name) VALUES (1, 1, 1, 'l')",
 }
 
-// TestValues_OfOtherTypesAreRefused stores values in every column of every table of SQLite but
-// those of times, by UPDATE, INSERT and REPLACE.
-func TestValues_OfOtherTypesAreRefused(t *testing.T) {
+// TestValues_RefusesMismatchedTypes stores values in every column of every table of SQLite but
+// the columns of times, by UPDATE, INSERT and REPLACE.
+func TestValues_RefusesMismatchedTypes(t *testing.T) {
 	t.Parallel()
 	dsn := dbtest.SQLite(t)
 	for _, insert := range valueRows {
@@ -99,9 +99,9 @@ func selectWith(t *testing.T, connections *sql.DB, table, column, value string) 
 	return names
 }
 
-// TestValues_StoredEarlierAreNamed migrates rows whose values are of other types. Lists with
+// TestProblems_NamesMismatchedValues migrates rows whose values are of other types. Lists with
 // them are read, and their values are zero or null.
-func TestValues_StoredEarlierAreNamed(t *testing.T) {
+func TestProblems_NamesMismatchedValues(t *testing.T) {
 	t.Parallel()
 	dsn := dbtest.SQLite(t)
 	database, exec := dbtest.Open(t, dsn), dbtest.Session(t, dsn)

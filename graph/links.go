@@ -12,30 +12,30 @@ import (
 // maxNewLinks is the maximum number of links that one field creates.
 const maxNewLinks = 100
 
-// createLinks stores links with their uploads, all or none. The paths are those of
+// createLinks stores links with their uploads, all or none. The paths are the paths of
 // the inputs.
-func (r *Resolver) createLinks(ctx context.Context, inputs []*model.CreatePortfolioLinkInput, at []path) ([]*db.PortfolioLink, error) {
+func (r *Resolver) createLinks(ctx context.Context, inputs []*model.CreatePortfolioLinkInput, paths []path) ([]*db.PortfolioLink, error) {
 	var errs inputErrors
 	links, references, uploads := make([]*db.PortfolioLink, len(inputs)), make([]db.References, len(inputs)), make([]*graphql.Upload, len(inputs))
 	for i, input := range inputs {
-		links[i] = errs.newLink(input, at[i])
+		links[i] = errs.newLink(input, paths[i])
 		references[i], uploads[i] = links[i].References(), input.Image
 	}
 	var err error
 	if len(errs) > 0 {
 		err = r.DB.CheckReferences(ctx, references...)
 	} else {
-		err = r.withUploads(ctx, uploads, at, func(ctx context.Context, images []*db.Image) error {
+		err = r.withUploads(ctx, uploads, paths, func(ctx context.Context, images []*db.Image) error {
 			for i, image := range images {
 				links[i].ImageData = image
 			}
 			return r.DB.CreateLinks(ctx, links)
 		})
 	}
-	return links, errs.orError(err, at...)
+	return links, errs.orError(err, paths...)
 }
 
-// neighbour returns the link beside a link, or nil.
-func (r *Resolver) neighbour(ctx context.Context, link *db.PortfolioLink, direction db.Direction) (*db.PortfolioLink, error) {
-	return nullIfNotFound(r.DB.Neighbour(ctx, link, direction, graphql.FieldRequested(ctx, "imageData")))
+// adjacentLink returns the link that follows a link in a direction, or nil.
+func (r *Resolver) adjacentLink(ctx context.Context, link *db.PortfolioLink, direction db.Direction) (*db.PortfolioLink, error) {
+	return nullIfNotFound(r.DB.AdjacentLink(ctx, link, direction, graphql.FieldRequested(ctx, "imageData")))
 }

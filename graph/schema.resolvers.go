@@ -266,12 +266,12 @@ func (r *portfolioLinkResolver) Portfolio(ctx context.Context, obj *db.Portfolio
 
 // Previous returns the link before a link, or nil.
 func (r *portfolioLinkResolver) Previous(ctx context.Context, obj *db.PortfolioLink) (*db.PortfolioLink, error) {
-	return r.neighbour(ctx, obj, db.Descending)
+	return r.adjacentLink(ctx, obj, db.Descending)
 }
 
 // Next returns the link after a link, or nil.
 func (r *portfolioLinkResolver) Next(ctx context.Context, obj *db.PortfolioLink) (*db.PortfolioLink, error) {
-	return r.neighbour(ctx, obj, db.Ascending)
+	return r.adjacentLink(ctx, obj, db.Ascending)
 }
 
 // PortfolioLink returns a link, or nil if it does not exist. The legacy endpoint
@@ -319,7 +319,7 @@ func (r *queryResolver) Node(ctx context.Context, nodeID db.NodeID) (db.Node, er
 	return r.readNode(ctx, nodeID)
 }
 
-// Nodes returns the objects with global IDs, and nil for those that do not exist.
+// Nodes returns the objects with global IDs, and nil for objects that do not exist.
 func (r *queryResolver) Nodes(ctx context.Context, nodeIds []*db.NodeID) ([]db.Node, error) {
 	var errs inputErrors
 	errs.nodeIDs(nodeIds)

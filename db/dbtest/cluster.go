@@ -14,22 +14,22 @@ import (
 	"testing"
 )
 
-// cluster is a running PostgreSQL server in a temporary directory. A shell stops it
-// and removes the directory when end is closed, which happens at the latest when
-// this process ends, even by a crash.
+// cluster is a running PostgreSQL server in a temporary directory. A shell stops the server
+// and removes the directory when stdin is closed. The kernel closes stdin when this process
+// ends, even by a crash.
 type cluster struct {
 	programs, directory string
 	start               string // the script
 	attributes          *syscall.SysProcAttr
-	end                 io.Closer
-	ended               chan struct{} // closed when the directory is removed
+	stdin               io.Closer     // of the shell
+	removed             chan struct{} // closed when the directory is removed
 }
 
-// initCluster is a script that makes a new cluster. In scripts $1 is the directory
-// of the programs, $2 that of the cluster.
+// initCluster is a script that creates a cluster. In scripts, $1 is the directory of
+// the programs, and $2 the directory of the cluster.
 const initCluster = `"$1/initdb" -D "$2/data" -U postgres -A trust -E UTF8 --locale=C.UTF-8 --no-sync`
 
-// startCluster makes a cluster with a script and starts the server.
+// startCluster creates a cluster with a script and starts the server.
 func startCluster(create, options string) (*cluster, error) {
 	programs, err := Programs()
 	if err != nil {
@@ -50,17 +50,17 @@ func startCluster(create, options string) (*cluster, error) {
 	if err := c.run(c.start); err != nil {
 		return nil, err
 	}
-	watcher := c.shell(`read -r _; "$1/pg_ctl" -D "$2/data" -m immediate stop; rm -rf "$2"`)
-	if c.end, err = watcher.StdinPipe(); err != nil { // never written to
+	cleaner := c.shell(`read -r _; "$1/pg_ctl" -D "$2/data" -m immediate stop; rm -rf "$2"`)
+	if c.stdin, err = cleaner.StdinPipe(); err != nil { // never written to
 		return nil, err
 	}
-	if err := watcher.Start(); err != nil {
+	if err := cleaner.Start(); err != nil {
 		return nil, err
 	}
-	c.ended = make(chan struct{})
+	c.removed = make(chan struct{})
 	go func() { // which also keeps the pipe open
-		_ = watcher.Wait()
-		close(c.ended)
+		_ = cleaner.Wait()
+		close(c.removed)
 	}()
 	return c, nil
 }
@@ -83,7 +83,7 @@ func (c *cluster) url(database string) string {
 	return "postgres:///" + database + "?user=postgres&host=" + url.QueryEscape(c.directory)
 }
 
-// Cluster is a PostgreSQL server of a test's own.
+// Cluster is a PostgreSQL server for one test.
 type Cluster struct {
 	t testing.TB
 	*cluster
@@ -121,7 +121,7 @@ func (c *Cluster) Clone() *Cluster {
 
 func newCluster(t testing.TB, create string) *Cluster {
 	t.Helper()
-	started, err := startCluster(create, "")
+	cluster, err := startCluster(create, "")
 	if errors.Is(err, errNoPostgres) && os.Getenv("CI") == "" {
 		t.Skip("skipped without the programs of PostgreSQL (Debian: apt-get install postgresql)")
 	}
@@ -129,10 +129,10 @@ func newCluster(t testing.TB, create string) *Cluster {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		_ = started.end.Close()
-		<-started.ended
+		_ = cluster.stdin.Close()
+		<-cluster.removed
 	})
-	return &Cluster{t, started}
+	return &Cluster{t, cluster}
 }
 
 // URL returns the URL of the database postgres.
@@ -147,8 +147,7 @@ func (c *Cluster) Exec(statement string) {
 	Exec(c.t, c.URL(), statement)
 }
 
-// SetReadOnly makes all transactions read-only, or no longer, including those of
-// connections that are open.
+// SetReadOnly sets whether transactions are read-only, also on open connections.
 func (c *Cluster) SetReadOnly(readOnly bool) {
 	c.t.Helper()
 	value := "off"
@@ -157,7 +156,7 @@ func (c *Cluster) SetReadOnly(readOnly bool) {
 	}
 	c.Exec("ALTER SYSTEM SET default_transaction_read_only = " + value)
 	c.Exec("SELECT pg_reload_conf()")
-	for current := ""; current != value; { // then others have been told
+	for current := ""; current != value; { // the server signals open connections before it accepts new ones
 		connections := connect(c.t, c.URL())
 		if err := connections.QueryRowContext(c.t.Context(), "SHOW default_transaction_read_only").Scan(&current); err != nil {
 			c.t.Fatal(err)

@@ -127,9 +127,9 @@ func Programs() (string, error) {
 	if directory := os.Getenv("TEST_POSTGRES_BIN"); directory != "" {
 		return directory, nil
 	}
-	found, _ := filepath.Glob("/usr/lib/postgresql/*/bin/initdb") // Debian's directory, not in PATH
-	if len(found) > 0 {
-		return filepath.Dir(found[len(found)-1]), nil
+	matches, _ := filepath.Glob("/usr/lib/postgresql/*/bin/initdb") // Debian's directory, not in PATH
+	if len(matches) > 0 {
+		return filepath.Dir(matches[len(matches)-1]), nil
 	}
 	path, err := exec.LookPath("initdb")
 	if err != nil {

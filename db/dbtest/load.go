@@ -17,7 +17,7 @@ import (
 	"portfolio/db"
 )
 
-// Exec runs SQL on a connection of its own, beside the code under test.
+// Exec runs SQL on a new connection.
 func Exec(t testing.TB, dsn, statement string, args ...any) {
 	t.Helper()
 	connections := connect(t, dsn)
@@ -25,8 +25,8 @@ func Exec(t testing.TB, dsn, statement string, args ...any) {
 	run(t, connections, statement, args...)
 }
 
-// Session returns a function that runs SQL on a connection of its own, which stays open
-// until the test ends.
+// Session returns a function that runs SQL on a new connection, which stays open until
+// the test ends.
 func Session(t testing.TB, dsn string) (exec func(statement string, args ...any)) {
 	t.Helper()
 	connections := connect(t, dsn)
@@ -37,8 +37,8 @@ func Session(t testing.TB, dsn string) (exec func(statement string, args ...any)
 	}
 }
 
-// Lock prevents others from reading a table of PostgreSQL, or from writing to
-// SQLite, until release is called.
+// Lock blocks readers of a table of PostgreSQL, or writers to SQLite, until release is
+// called.
 func Lock(t testing.TB, dsn, table string) (release func()) {
 	t.Helper()
 	connections := connect(t, dsn)
@@ -56,7 +56,7 @@ func Lock(t testing.TB, dsn, table string) (release func()) {
 	return func() { _, _ = tx.Rollback(), connections.Close() }
 }
 
-// LockSchema prevents others from migrating PostgreSQL until release is called.
+// LockSchema blocks migrations of PostgreSQL until release is called.
 func LockSchema(t testing.TB, dsn string) (release func()) {
 	t.Helper()
 	connections := connect(t, dsn)

@@ -207,7 +207,7 @@ func (b *backup) copyDatabase(ctx context.Context) (missing int64, err error) {
 	if err := b.writer.add(ctx, databaseName, database); err != nil {
 		return 0, err
 	}
-	return missing, b.snapshot.EachDropped(ctx, func(key string) error {
+	return missing, b.snapshot.EachUnreferenced(ctx, func(key string) error {
 		return b.writer.writeLine(line{Name: mediaPrefix + key, Dropped: true})
 	})
 }

@@ -53,7 +53,7 @@ func BenchmarkLogRequests(b *testing.B) {
 				told := telemetry.RequestFrom(r.Context())
 				told.API, told.Type, told.Operation, told.UserID = telemetry.GraphQL, "query", "Link", 1
 				if c.watch.IsOn() {
-					statement(r.Context(), db.Statement{Name: "SELECT portfolio_links by id", Began: time.Now()})
+					statement(r.Context(), db.Statement{Name: "SELECT portfolio_links by id", Start: time.Now()})
 				}
 				w.WriteHeader(http.StatusOK)
 			}), nil, c.watch, c.log)

@@ -55,15 +55,15 @@ func (w Watch) End(ctx context.Context, told *Request) {
 // system, as OpenTelemetry names it.
 func (w Watch) Statements(system string) func(context.Context, db.Statement) {
 	return func(ctx context.Context, s db.Statement) {
-		if w.Metrics != nil && !s.Shared {
-			w.Metrics.observeStatement(s.Name, time.Since(s.Began))
+		if w.Metrics != nil && !s.Batched {
+			w.Metrics.observeStatement(s.Name, time.Since(s.Start))
 		}
 		if w.isTraced(ctx) {
 			attributes := []attribute.KeyValue{semconv.DBSystemNameKey.String(system), semconv.DBQuerySummary(s.Name)}
-			if s.Shared {
+			if s.Batched {
 				attributes = append(attributes, attribute.Bool("portfolio.shared", true))
 			}
-			w.Tracing.add(ctx, s.Name, s.Began, s.Err, trace.SpanKindClient, attributes...)
+			w.Tracing.add(ctx, s.Name, s.Start, s.Err, trace.SpanKindClient, attributes...)
 		}
 	}
 }

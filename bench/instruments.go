@@ -12,31 +12,32 @@ import (
 	"time"
 )
 
-// watchings are the ways to watch a server. The first is the base of the ratios.
-var watchings = []struct {
+// instruments are the combinations of log, metrics and traces. The first is the base of
+// the ratios.
+var instruments = []struct {
 	name string
 	env  []string
 }{
 	{"off", []string{"LOG_LEVEL=error"}},
-	{"off again", []string{"LOG_LEVEL=error"}}, // how far two equal servers differ
+	{"off again", []string{"LOG_LEVEL=error"}}, // for the difference of two equal servers
 	{"log", []string{"LOG_LEVEL=info"}},
 	{"metrics", []string{"LOG_LEVEL=error", "ADMIN_ADDR=127.0.0.1:0"}},
 	{"traces of 1 %", []string{"LOG_LEVEL=error", "OTEL_TRACES_SAMPLER=parentbased_traceidratio", "OTEL_TRACES_SAMPLER_ARG=0.01"}},
 	{"all three", []string{"LOG_LEVEL=info", "ADMIN_ADDR=127.0.0.1:0", "OTEL_TRACES_SAMPLER=parentbased_traceidratio", "OTEL_TRACES_SAMPLER_ARG=0.01"}},
 }
 
-// watchAll prints what it costs to watch a server, on each database. The servers
+// measureInstruments prints the cost of the instruments, on each database. The servers
 // write their logs to files.
-func watchAll(o options, server, directory, postgres, lua string) error {
+func measureInstruments(o options, server, directory, postgres, lua string) error {
 	collector := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { _, _ = io.Copy(io.Discard, r.Body) }))
 	defer collector.Close()
-	for i, database := range []string{postgres + "&dbname=watched", "sqlite:" + filepath.Join(directory, "watched.db")} {
+	for i, database := range []string{postgres + "&dbname=instruments", "sqlite:" + filepath.Join(directory, "instruments.db")} {
 		var systems []*system
-		for k, watching := range watchings {
+		for k, instrument := range instruments {
 			s := &system{
-				name: []string{"PostgreSQL", "SQLite"}[i] + ", " + watching.name, database: database, links: o.links,
+				name: []string{"PostgreSQL", "SQLite"}[i] + ", " + instrument.name, database: database, links: o.links,
 				shapes: []string{"rest", "gql"}, address: "127.0.0.1:" + strconv.Itoa(8120+10*i+k), readings: map[string][]reading{},
-				env: slices.Clone(watching.env), log: filepath.Join(directory, fmt.Sprint("log", i, k)),
+				env: slices.Clone(instrument.env), log: filepath.Join(directory, fmt.Sprint("log", i, k)),
 			}
 			if k > 0 {
 				s.base = systems[0]
@@ -50,16 +51,16 @@ func watchAll(o options, server, directory, postgres, lua string) error {
 		if err := systems[0].fill(server, postgres); err != nil {
 			return err
 		}
-		if err := measureWatched(o, systems, lua); err != nil {
+		if err := measureShapes(o, systems, lua); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// measureWatched asks the systems in turn, shape by shape, in short rounds of which
-// each begins with another system.
-func measureWatched(o options, systems []*system, lua string) error {
+// measureShapes loads the systems in turn, shape by shape, in short rounds. Each round
+// starts with the next system.
+func measureShapes(o options, systems []*system, lua string) error {
 	for _, s := range systems {
 		if err := s.start(); err != nil {
 			return fmt.Errorf("%s: %w", s.name, err)
@@ -71,11 +72,11 @@ func measureWatched(o options, systems []*system, lua string) error {
 			readings := make([]reading, len(systems))
 			for i := range systems {
 				i = (i + round) % len(systems)
-				got, err := systems[i].ask(o, lua, shape, round, o.duration)
+				r, err := systems[i].load(o, lua, shape, round, o.duration)
 				if err != nil {
 					return err
 				}
-				readings[i] = got
+				readings[i] = r
 			}
 			for i, s := range systems {
 				if round > 0 { // the first one warms up
@@ -92,15 +93,15 @@ func measureWatched(o options, systems []*system, lua string) error {
 	fmt.Printf("%-28s%-6s%9s%9s%8s%9s%12s%9s\n", "system", "shape", "req/s", "p99 ms", "errors", "ratio", "CPU us/req", "ratio")
 	for _, s := range systems {
 		for _, shape := range s.shapes {
-			s.printWatched(shape)
+			s.printReadings(shape)
 		}
 	}
 	return nil
 }
 
-// printWatched prints the throughput, and the CPU time of the server for a request,
-// which other programs on the machine change less.
-func (s *system) printWatched(shape string) {
+// printReadings prints the throughput, and the CPU time of the server for a request,
+// on which other programs on the machine have less influence.
+func (s *system) printReadings(shape string) {
 	readings, failed := s.readings[shape], 0
 	for _, r := range readings {
 		failed += r.errors
@@ -108,20 +109,20 @@ func (s *system) printWatched(shape string) {
 	perSecond := median(readings, func(_ int, r reading) float64 { return r.perSecond })
 	p99 := median(readings, func(_ int, r reading) float64 { return float64(r.p99) / float64(time.Millisecond) })
 	fmt.Printf("%-28s%-6s%9.0f%9.1f%8d", s.name, shape, perSecond, p99, failed)
-	cpu := median(readings, func(_ int, r reading) float64 { return r.cpuOfRequest() })
+	cpu := median(readings, func(_ int, r reading) float64 { return r.cpuPerRequest() })
 	ratio, cpuRatio := 1.0, 1.0
 	if s.base != nil {
 		base := s.base.readings[shape]
 		ratio = median(readings, func(round int, r reading) float64 { return r.perSecond / base[round].perSecond })
-		cpuRatio = median(readings, func(round int, r reading) float64 { return r.cpuOfRequest() / base[round].cpuOfRequest() })
+		cpuRatio = median(readings, func(round int, r reading) float64 { return r.cpuPerRequest() / base[round].cpuPerRequest() })
 	}
 	fmt.Printf("%9.3f%12.1f%9.3f\n", ratio, cpu, cpuRatio)
 }
 
-// cpuOfRequest returns microseconds.
-func (r reading) cpuOfRequest() float64 { return r.ofRequest(r.cpu) }
+// cpuPerRequest returns the CPU time of the server for a request in microseconds.
+func (r reading) cpuPerRequest() float64 { return r.perRequest(r.cpu) }
 
-// ofRequest returns the microseconds of a request.
-func (r reading) ofRequest(total time.Duration) float64 {
+// perRequest divides a time by the number of requests. It returns microseconds.
+func (r reading) perRequest(total time.Duration) float64 {
 	return float64(total.Nanoseconds()) / 1000 / float64(max(1, r.requests))
 }
