@@ -385,10 +385,10 @@ func (s *socket) executeFor(ctx context.Context, session *auth.Session, viewer *
 func (s *socket) observe(ctx context.Context) (_ context.Context, done func()) {
 	connection, start := telemetry.RequestFrom(ctx), time.Now()
 	record := &telemetry.Request{ID: connection.ID, Method: connection.Method, Path: connection.Path, Client: connection.Client, API: telemetry.GraphQL}
-	ctx = db.WithQueryCounter(s.Watch.Begin(telemetry.WithRequest(ctx, record), nil, record), &record.Statements)
+	ctx = db.WithQueryCounter(s.Instruments.Begin(telemetry.WithRequest(ctx, record), nil, record), &record.Statements)
 	return ctx, func() {
 		record.Duration = time.Since(start)
-		s.Watch.End(ctx, record)
+		s.Instruments.End(ctx, record)
 		record.Log(ctx, s.Log.Handler())
 	}
 }

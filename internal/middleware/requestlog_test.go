@@ -44,8 +44,8 @@ func TestLogRequests(t *testing.T) {
 		{"no response", "/path", slog.LevelInfo, func(http.ResponseWriter, *http.Request) {}, http.StatusOK,
 			[]string{`"level":"INFO",` + anonymous + `"status":200,"code":"ok","duration_ms":0,"bytes":0,"statements":0,"client":"192.0.2.1"`}},
 		{"operation", "/path", slog.LevelInfo, func(_ http.ResponseWriter, r *http.Request) {
-			told := telemetry.RequestFrom(r.Context())
-			told.API, told.Type, told.Operation, told.Cost, told.UserID, told.Code = telemetry.GraphQL, "query", strings.Repeat("n", 201), 12, 7, apierror.Conflict
+			request := telemetry.RequestFrom(r.Context())
+			request.API, request.Type, request.Operation, request.Cost, request.UserID, request.Code = telemetry.GraphQL, "query", strings.Repeat("n", 201), 12, 7, apierror.Conflict
 		}, http.StatusOK, []string{`"level":"INFO","msg":"request","api":"graphql","method":"GET","path":"/path","status":200,"code":"CONFLICT","duration_ms":0,"bytes":0,"statements":0,` +
 			`"client":"192.0.2.1","type":"query","operation":"` + strings.Repeat("n", 200) + `…","cost":12,"user_id":7`}},
 		{"long path", "/" + strings.Repeat("é", 1000), slog.LevelInfo, refuse, http.StatusTeapot, []string{strings.Replace(teapot, "/path", "/"+strings.Repeat("é", 99)+"…", 1)}},
@@ -61,7 +61,7 @@ func TestLogRequests(t *testing.T) {
 			handler := LogRequests(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				address = auth.AddressFrom(r.Context()).String()
 				c.handler(w, r)
-			}), nil, telemetry.Watch{}, log)
+			}), nil, telemetry.Instruments{}, log)
 			response := httptest.NewRecorder()
 			ctx, disconnect := context.WithCancel(t.Context())
 			defer disconnect()
@@ -116,7 +116,7 @@ func health(_ http.ResponseWriter, r *http.Request) {
 // TestRequestID checks which ids of clients are kept.
 func TestRequestID(t *testing.T) {
 	t.Parallel()
-	handler := LogRequests(http.HandlerFunc(health), nil, telemetry.Watch{}, slog.New(slog.DiscardHandler))
+	handler := LogRequests(http.HandlerFunc(health), nil, telemetry.Instruments{}, slog.New(slog.DiscardHandler))
 	for sent, kept := range map[string]bool{
 		"a":                     true,
 		"0.Z_z-9":               true,
@@ -146,7 +146,7 @@ func TestSendfile(t *testing.T) {
 	handler := LogRequests(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		http.ServeFile(w, r, "requestlog_test.go")
 		copied = telemetry.RequestFrom(r.Context()).Bytes
-	}), nil, telemetry.Watch{}, slog.New(slog.NewTextHandler(new(bytes.Buffer), nil)))
+	}), nil, telemetry.Instruments{}, slog.New(slog.NewTextHandler(new(bytes.Buffer), nil)))
 	response := &fileRecorder{ResponseRecorder: httptest.NewRecorder()}
 	handler.ServeHTTP(response, httptest.NewRequest(http.MethodGet, "/", nil))
 	file, err := os.Stat("requestlog_test.go")

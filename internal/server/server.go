@@ -42,7 +42,7 @@ const (
 type Server struct {
 	settings    *config.Server
 	log         *slog.Logger
-	watch       telemetry.Watch
+	instruments telemetry.Instruments
 	changes     *changefeed.Feed // nil if off
 	checker     *health.Checker
 	hub         *livequery.Hub
@@ -65,7 +65,7 @@ func New(ctx context.Context, settings *config.Server, database *db.DB, store st
 		connections: middleware.NewConnectionLimiter(settings.Clients.MaxConnections, memory.Hold),
 	}
 	var err error
-	if s.watch, err = watch(ctx, settings, o.Log); err != nil {
+	if s.instruments, err = newInstruments(ctx, settings, o.Log); err != nil {
 		return nil, err
 	}
 	if err := s.build(database, store, memory, o); err != nil {
@@ -76,7 +76,7 @@ func New(ctx context.Context, settings *config.Server, database *db.DB, store st
 }
 
 // Close releases what New acquired. The server must not be serving.
-func (s *Server) Close(ctx context.Context) { s.watch.Close(ctx, s.log) }
+func (s *Server) Close(ctx context.Context) { s.instruments.Close(ctx, s.log) }
 
 // ServeHTTP responds to a request of any path. Serve calls it.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.handler.ServeHTTP(w, r) }
@@ -183,13 +183,13 @@ func (s *Server) build(database *db.DB, store storage.Store, memory *admission.M
 	limiter := middleware.NewRateLimiter(middleware.Limit{PerSecond: c.Clients.RateLimit, Burst: c.Clients.RateBurst}, authenticator.WasValid)
 	service := images.NewService(store, c.MediaMaxBytes, c.MediaMemory)
 	service.Log, service.OnMemoryChange = o.Log, memory.Hold
-	if s.watch.IsOn() {
+	if s.instruments.Enabled() {
 		system := "sqlite"
 		if database.Postgres() {
 			system = "postgresql"
 		}
-		database.Observe(s.watch.Statements(system))
-		service.Observe = s.watch.ImageStep
+		database.Observe(s.instruments.Statements(system))
+		service.Observe = s.instruments.ImageStep
 	}
 	resolver := &graph.Resolver{DB: database, Auth: authenticator, Images: service}
 	responses := responsecache.New(s.changes, responsecache.Options{Limit: c.CacheBytes, MaxAge: c.CacheMaxAge, Hold: memory.Hold})
@@ -197,14 +197,14 @@ func (s *Server) build(database *db.DB, store storage.Store, memory *admission.M
 		Feed: s.changes, MaxAge: c.CacheMaxAge, Limit: c.Clients.MaxSubscriptions, Budget: admitted.LiveQueries, Parts: admission.SubscriptionParts,
 	})
 	graphql, err := newGraphQL(c, resolver, graphqlhttp.Options{
-		Admission: admitted, Cache: responses, Hub: s.hub, Watch: s.watch, Allow: limiter.Allow, Log: o.Log,
+		Admission: admitted, Cache: responses, Hub: s.hub, Instruments: s.instruments, Allow: limiter.Allow, Log: o.Log,
 	})
 	if err != nil {
 		return fmt.Errorf("PERSISTED_DOCUMENTS: %w", err)
 	}
-	if s.watch.Metrics != nil {
-		s.watch.Metrics.KnowOperations(graphql.Documents.Operations())
-		s.watch.Metrics.Register(databaseMetrics{database}, admitted, authenticator, limiter, graphql.Documents, s.hub, service, responses, s.changes, s.connections)
+	if s.instruments.Metrics != nil {
+		s.instruments.Metrics.KnowOperations(graphql.Documents.Operations())
+		s.instruments.Metrics.Register(databaseMetrics{database}, admitted, authenticator, limiter, graphql.Documents, s.hub, service, responses, s.changes, s.connections)
 	}
 	legacy := compat.New(resolver.Query(), authenticator, compat.Options{
 		MediaURL: c.MediaURL, Admission: admitted, Cache: responses, Timeout: c.Clients.RequestTimeout, Log: o.Log,
@@ -225,7 +225,7 @@ func (s *Server) build(database *db.DB, store storage.Store, memory *admission.M
 		}
 		router.playground = middleware.SecurityHeaders(page)
 	}
-	s.handler = middleware.LogRequests(router, c.Clients.TrustedProxies, s.watch, o.Log)
+	s.handler = middleware.LogRequests(router, c.Clients.TrustedProxies, s.instruments, o.Log)
 	return nil
 }
 
