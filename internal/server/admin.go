@@ -64,7 +64,7 @@ func (s *Server) ListenAdmin(ctx context.Context) (address net.Addr, stop func()
 	return listener.Addr(), func() { _ = admin.Close() }, nil
 }
 
-// ownHost returns the host of an address, unless it stands for all addresses.
+// ownHost returns the host of an address, or no host if the address stands for all addresses.
 func ownHost(address config.Address) []middleware.Host {
 	var host middleware.Host
 	name, _, _ := net.SplitHostPort(string(address))

@@ -90,8 +90,8 @@ func (s *Server) Listen(ctx context.Context) (*middleware.Listener, error) {
 	return listener, nil
 }
 
-// Serve serves until ctx is canceled. Then it is not ready for ShutdownDelay, closes the
-// listener, ends the subscriptions and waits for the requests in progress.
+// Serve serves until ctx is canceled. Then the server is not ready for ShutdownDelay, closes the
+// listener and the subscriptions, and waits for the requests in progress.
 func (s *Server) Serve(ctx context.Context, listener *middleware.Listener) error {
 	server := newHTTPServer(s.settings, s.connections.Handler(s), s.connections, s.log)
 	server.RegisterOnShutdown(s.hub.Shutdown)
@@ -133,8 +133,9 @@ func newFeed(settings *config.Server, database *db.DB, log *slog.Logger) *change
 	})
 }
 
-// StartFeed runs the change feed until stop is called. It waits until the feed is connected,
-// or its first attempt has failed. Call it before Listen, so that clients need not wait.
+// StartFeed runs the change feed until stop is called. It waits until the feed is connected, or
+// until the first attempt to connect has failed. Call it before Listen, so that clients need not
+// wait.
 func (s *Server) StartFeed(ctx context.Context) (stop func()) {
 	if s.changes == nil {
 		return func() {}
@@ -229,7 +230,8 @@ func (s *Server) build(database *db.DB, store storage.Store, memory *admission.M
 	return nil
 }
 
-// newGraphQL returns a handler with the options that depend on settings and resolvers added.
+// newGraphQL returns a handler of GraphQL. It adds the options that depend on settings and
+// resolvers.
 func newGraphQL(c *config.Server, resolver *graph.Resolver, o graphqlhttp.Options) (*graphqlhttp.Handler, error) {
 	persisted := map[string]string{}
 	if c.PersistedDocuments != "" {
