@@ -66,24 +66,23 @@ func recoverPanic(ctx context.Context, w http.ResponseWriter, log *slog.Logger) 
 	}
 }
 
-var sentID = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`)
+var validID = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`)
 
 // requestID returns the ID that the client or a proxy sent if it is well-formed, or else a new
 // ID.
 func requestID(r *http.Request) string {
-	if sent := r.Header.Get("X-Request-Id"); sent != "" && sentID.MatchString(sent) {
-		return sent
+	if id := r.Header.Get("X-Request-Id"); id != "" && validID.MatchString(id) {
+		return id
 	}
-	var id [8]byte
+	var random [8]byte
 	n := rand.Uint64()
-	for i := range id {
-		id[i] = byte(n >> (8 * i))
+	for i := range random {
+		random[i] = byte(n >> (8 * i))
 	}
-	return hex.EncodeToString(id[:])
+	return hex.EncodeToString(random[:])
 }
 
-// recorder records the status of a response, unless it is 200 by default, and its
-// size.
+// recorder records the size of a response, and its status unless that is 200 by default.
 type recorder struct {
 	http.ResponseWriter
 	request telemetry.Request
