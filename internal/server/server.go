@@ -193,7 +193,7 @@ func (s *Server) build(database *db.DB, store storage.Store, memory *admission.M
 		service.Observe = s.instruments.ImageStep
 	}
 	resolver := &graph.Resolver{DB: database, Auth: authenticator, Images: service}
-	responses := responsecache.New(s.changes, responsecache.Options{Limit: c.CacheBytes, MaxAge: c.CacheMaxAge, Hold: memory.Hold})
+	responses := responsecache.New(s.changes, responsecache.Options{Limit: c.CacheBytes, MaxAge: c.CacheMaxAge, OnMemoryChange: memory.Hold})
 	s.hub = livequery.New(livequery.Options{
 		Feed: s.changes, MaxAge: c.CacheMaxAge, Limit: c.Clients.MaxSubscriptions, Budget: admitted.LiveQueries, Parts: admission.SubscriptionParts,
 	})
