@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// Admission holds what requests share: a limiter for each kind of work, so that
-// none keeps another waiting, and budgets of bytes.
+// Admission holds the limiters and budgets that requests share. Each kind of work has a limiter of its
+// own, so that no kind makes another kind wait.
 type Admission struct {
 	Lookups *Limiter // decoding a request, and a few milliseconds of work
 	Heavy   *Limiter // searches, counts and large responses
@@ -41,16 +41,15 @@ const (
 // Each Owner may hold one part.
 const SubscriptionParts = 4
 
-// New returns an Admission with the given number of slots for lookups. Heavy
-// requests take at most half of the database connections and as many CPUs as
-// there are; uploads leave one CPU to others. There is memory for four responses
-// of maxResponse bytes. The function hold, unless nil, is called with the change
-// of the bytes of memory that requests hold.
-func New(lookups, connections int, maxResponse int64, hold func(by int64)) *Admission {
+// New returns an Admission with the given number of slots for lookups. Heavy requests take at most half
+// of the database connections, and at most all CPUs. Uploads leave one CPU to other requests. There is
+// memory for four responses of maxResponse bytes. New calls onMemoryChange, unless it is nil, with each
+// change of the bytes of memory that requests hold.
+func New(lookups, connections int, maxResponse int64, onMemoryChange func(delta int64)) *Admission {
 	memory := func(limit int64) *Budget {
-		return NewBudget(limit, func(by int64) {
-			if hold != nil {
-				hold(heldFactor * by)
+		return NewBudget(limit, func(delta int64) {
+			if onMemoryChange != nil {
+				onMemoryChange(heldFactor * delta)
 			}
 		})
 	}

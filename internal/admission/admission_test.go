@@ -8,7 +8,8 @@ import (
 	"time"
 )
 
-func TestLimiter(t *testing.T) {
+// TestLimiter_BoundsWaiting checks that requests wait for a slot, but neither too many nor too long.
+func TestLimiter_BoundsWaiting(t *testing.T) {
 	const waiting = 16
 	limiter := NewLimiter(1, waiting, time.Hour)
 	var first, second Slot
@@ -45,15 +46,15 @@ func TestLimiter(t *testing.T) {
 	second.Release() // has none any more
 	first.Release()
 	if len(limiter.slots)+len(other.slots) != 0 {
-		t.Error("slots were not given back")
+		t.Error("slots were not released")
 	}
 	if err := NewLimiter(0, 1, time.Nanosecond).Acquire(t.Context()); !errors.Is(err, ErrBusy) {
 		t.Errorf("one that waited too long: %v", err)
 	}
 }
 
-// TestMeterReleasesRows checks what a response holds while it is sent, and after.
-func TestMeterReleasesRows(t *testing.T) {
+// TestMeter_ReleasesRows checks the memory of a response while it is sent, and afterwards.
+func TestMeter_ReleasesRows(t *testing.T) {
 	a := New(1, 1, 1<<20, nil)
 	meter := a.NewMeter(1<<20, nil)
 	if err := errors.Join(meter.AddRow(100<<10), meter.AddEncoded(t.Context(), 200<<10)); err != nil {
@@ -74,13 +75,14 @@ func TestMeterReleasesRows(t *testing.T) {
 	}
 }
 
-func TestBudget(t *testing.T) {
-	told := int64(0)
-	budget := NewBudget(10, func(by int64) { told += by })
+// TestBudget_ReportsChanges checks that onChange gets the bytes of Reserve and Release.
+func TestBudget_ReportsChanges(t *testing.T) {
+	sum := int64(0)
+	budget := NewBudget(10, func(delta int64) { sum += delta })
 	for i, step := range []struct {
 		take int64
 		ok   bool
-		told int64
+		sum  int64
 	}{{6, true, 6}, {5, false, 6}, {4, true, 10}, {1, false, 10}, {-6, true, 4}, {6, true, 10}} {
 		ok := true
 		if step.take > 0 {
@@ -88,15 +90,15 @@ func TestBudget(t *testing.T) {
 		} else {
 			budget.Release(-step.take)
 		}
-		if ok != step.ok || told != step.told {
-			t.Errorf("step %d: %t, %d", i, ok, told)
+		if ok != step.ok || sum != step.sum {
+			t.Errorf("step %d: got %t, %d, want %t, %d", i, ok, sum, step.ok, step.sum)
 		}
 	}
 }
 
-// TestMeterCountsRowsWhileItWaits checks that the reader of a row, which has a
+// TestMeter_CountsRowsWhileItWaits checks that the reader of a row, which has a
 // database connection, does not wait while the response waits for a heavy slot.
-func TestMeterCountsRowsWhileItWaits(t *testing.T) {
+func TestMeter_CountsRowsWhileItWaits(t *testing.T) {
 	a := New(1, 1, 4<<20, nil)
 	a.Heavy = NewLimiter(0, 2, 10*time.Second)
 	meter := a.NewMeter(4<<20, new(Slot))
@@ -118,7 +120,7 @@ func TestMeterCountsRowsWhileItWaits(t *testing.T) {
 	goAway()
 	for range cap(encoded) {
 		if err := <-encoded; !errors.Is(err, context.Canceled) {
-			t.Errorf("what was encoded: got %v, want %v", err, context.Canceled)
+			t.Errorf("encoded bytes: got %v, want %v", err, context.Canceled)
 		}
 	}
 	if err := meter.AddRow(MeterStep); !errors.Is(err, context.Canceled) {

@@ -7,16 +7,16 @@ type Budget struct {
 	limit    int64
 	reserved atomic.Int64
 	refused  atomic.Int64
-	changed  func(by int64)
+	onChange func(delta int64)
 }
 
-// NewBudget returns a budget of limit bytes. The function changed, unless nil,
-// is called with each change of the reserved bytes.
-func NewBudget(limit int64, changed func(by int64)) *Budget {
-	return &Budget{limit: limit, changed: changed}
+// NewBudget returns a budget of limit bytes. It calls onChange, unless it is nil, with each change of
+// the reserved bytes.
+func NewBudget(limit int64, onChange func(delta int64)) *Budget {
+	return &Budget{limit: limit, onChange: onChange}
 }
 
-// Reserve reserves n bytes, and reports whether that many were left.
+// Reserve reserves n bytes. It reports whether n bytes were available.
 func (b *Budget) Reserve(n int64) bool {
 	for {
 		reserved := b.reserved.Load()
@@ -28,8 +28,8 @@ func (b *Budget) Reserve(n int64) bool {
 			break
 		}
 	}
-	if b.changed != nil {
-		b.changed(n)
+	if b.onChange != nil {
+		b.onChange(n)
 	}
 	return true
 }
@@ -37,8 +37,8 @@ func (b *Budget) Reserve(n int64) bool {
 // Release releases n bytes.
 func (b *Budget) Release(n int64) {
 	b.reserved.Add(-n)
-	if b.changed != nil {
-		b.changed(-n)
+	if b.onChange != nil {
+		b.onChange(-n)
 	}
 }
 

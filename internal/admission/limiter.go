@@ -7,11 +7,11 @@ import (
 	"time"
 )
 
-// ErrBusy means that too many requests are waiting, that one has waited too
-// long, or that a budget is used up.
+// ErrBusy means that too many requests are waiting, that a request has waited too long, or that a
+// budget is used up.
 var ErrBusy = errors.New("the server is busy")
 
-// A Limiter limits the requests that run concurrently, and those that wait.
+// A Limiter limits the number of requests that run concurrently, and of requests that wait.
 type Limiter struct {
 	slots      chan struct{}
 	waiting    atomic.Int64
@@ -20,14 +20,13 @@ type Limiter struct {
 	maxWait    time.Duration
 }
 
-// NewLimiter returns a Limiter with the given number of slots. At most
-// maxWaiting requests queue for one, each for at most maxWait.
+// NewLimiter returns a Limiter with the given number of slots. At most maxWaiting requests wait for a
+// slot, each for at most maxWait.
 func NewLimiter(slots, maxWaiting int, maxWait time.Duration) *Limiter {
 	return &Limiter{slots: make(chan struct{}, slots), maxWaiting: int64(maxWaiting), maxWait: maxWait}
 }
 
-// Acquire takes a slot, waiting for one if necessary. The error is ErrBusy or
-// that of ctx.
+// Acquire acquires a slot, and waits for it if necessary. The error is ErrBusy or ctx.Err().
 func (l *Limiter) Acquire(ctx context.Context) error {
 	select {
 	case l.slots <- struct{}{}:
@@ -52,7 +51,7 @@ func (l *Limiter) Acquire(ctx context.Context) error {
 	}
 }
 
-// Release returns a slot that was acquired.
+// Release releases an acquired slot.
 func (l *Limiter) Release() { <-l.slots }
 
 // LimiterStats is the state of a Limiter.
@@ -66,12 +65,11 @@ func (l *Limiter) Stats() LimiterStats {
 	return LimiterStats{cap(l.slots), len(l.slots), int(l.waiting.Load()), l.refused.Load()}
 }
 
-// Slot is the slot of one request, which has at most one. The zero value has
-// none.
+// Slot holds the slot of a request. The zero value holds no slot.
 type Slot struct{ limiter *Limiter }
 
-// Acquire releases the slot, if there is one, and acquires a slot of limiter. After an error
-// there is none.
+// Acquire releases the slot, if there is one, and acquires a slot of limiter. After an error there is no
+// slot.
 func (s *Slot) Acquire(ctx context.Context, limiter *Limiter) error {
 	s.Release()
 	err := limiter.Acquire(ctx)

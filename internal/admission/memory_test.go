@@ -6,9 +6,9 @@ import (
 	"testing"
 )
 
-// TestMemory checks that the garbage collector's limit follows what requests
-// hold: otherwise it would run all the time in vain.
-func TestMemory(t *testing.T) {
+// TestMemory_FollowsRequests checks that the garbage collector's limit follows the memory that requests
+// hold. Otherwise it would run all the time in vain.
+func TestMemory_FollowsRequests(t *testing.T) {
 	percent, limit := debug.SetGCPercent(100), debug.SetMemoryLimit(math.MaxInt64)
 	t.Cleanup(func() { debug.SetGCPercent(percent); debug.SetMemoryLimit(limit) })
 	t.Setenv("GOMEMLIMIT", "")
@@ -25,7 +25,7 @@ func TestMemory(t *testing.T) {
 		} {
 			memory.Hold(step.by)
 			if got := debug.SetMemoryLimit(-1); got != step.want {
-				t.Errorf("step %d: %d, want %d", i, got, step.want)
+				t.Errorf("step %d: got %d, want %d", i, got, step.want)
 			}
 		}
 	}

@@ -27,13 +27,13 @@ type Meter struct {
 
 	becomeHeavy sync.Once // AddEncoded waits for it, AddRow does not
 
-	mu    sync.Mutex // not held while waiting, since AddRow needs it
-	taken int64      // bytes of the budget of all responses
-	err   error
+	mu       sync.Mutex // not held while waiting, since AddRow needs it
+	reserved int64      // bytes of the budget of all responses
+	err      error
 }
 
 // NewMeter returns a meter for a response of at most limit bytes. If the response grows
-// large, slot becomes a heavy slot, unless it is nil.
+// large, slot becomes a heavy slot, unless slot is nil.
 func (a *Admission) NewMeter(limit int64, slot *Slot) *Meter {
 	return &Meter{limit: limit, admission: a, slot: slot}
 }
@@ -46,7 +46,7 @@ func (m *Meter) AddRow(n int) error {
 }
 
 // AddEncoded counts n bytes of the response. A response that has grown large
-// waits for a heavy slot. The error is ErrTooLarge, ErrBusy or that of ctx.
+// waits for a heavy slot. The error is ErrTooLarge, ErrBusy or ctx.Err().
 func (m *Meter) AddEncoded(ctx context.Context, n int) error {
 	total, err := m.add(&m.encoded, n)
 	if err != nil || total <= heavyResponse {
@@ -58,7 +58,7 @@ func (m *Meter) AddEncoded(ctx context.Context, n int) error {
 	return m.Err()
 }
 
-// fail records the first error by which the response cannot be built. The error may be nil.
+// fail records err unless there is an earlier error. The error may be nil.
 func (m *Meter) fail(err error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -67,7 +67,7 @@ func (m *Meter) fail(err error) {
 	}
 }
 
-// add returns the total once it has passed another MeterStep, else 0.
+// add returns the total if it has passed a multiple of MeterStep, else 0.
 func (m *Meter) add(count *atomic.Int64, n int) (int64, error) {
 	total := count.Add(int64(n))
 	if total/MeterStep == (total-int64(n))/MeterStep {
@@ -76,20 +76,21 @@ func (m *Meter) add(count *atomic.Int64, n int) (int64, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.err == nil {
-		m.err = m.take(total)
+		m.err = m.reserve(total)
 	}
 	return total, m.err
 }
 
-func (m *Meter) take(total int64) error {
+// reserve reserves the bytes that are counted but not reserved yet.
+func (m *Meter) reserve(total int64) error {
 	if total > m.limit {
 		return ErrTooLarge
 	}
-	if more := m.rows.Load() + m.encoded.Load() - m.taken; more > 0 {
+	if more := m.rows.Load() + m.encoded.Load() - m.reserved; more > 0 {
 		if !m.admission.Responses.Reserve(more) {
 			return ErrBusy
 		}
-		m.taken += more
+		m.reserved += more
 	}
 	return nil
 }
@@ -105,9 +106,9 @@ func (m *Meter) Err() error {
 func (m *Meter) ReleaseRows() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if rows := m.taken - m.encoded.Load(); rows > 0 {
+	if rows := m.reserved - m.encoded.Load(); rows > 0 {
 		m.admission.Responses.Release(rows)
-		m.taken -= rows
+		m.reserved -= rows
 	}
 }
 
@@ -115,8 +116,8 @@ func (m *Meter) ReleaseRows() {
 func (m *Meter) Release() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.admission.Responses.Release(m.taken)
-	m.taken = 0
+	m.admission.Responses.Release(m.reserved)
+	m.reserved = 0
 }
 
 type meterKey struct{}

@@ -31,8 +31,8 @@ func NewShares(total *Budget, parts int) *Shares {
 	return &Shares{total: total, share: (total.limit + n - 1) / n, held: map[Owner]int64{}}
 }
 
-// Reserve reserves n of the budget for an owner. A negative n releases -n. The error is
-// ErrBusy if less than n is left, and ErrShare if the owner would exceed its share.
+// Reserve reserves n of the budget for an owner. A negative n releases -n. The error is ErrBusy if less
+// than n is available, and ErrShare if the owner would exceed its share.
 func (s *Shares) Reserve(owner Owner, n int64) error {
 	if !s.total.Reserve(n) {
 		return ErrBusy
@@ -64,7 +64,7 @@ func (s *Shares) Transfer(n int64, sender, receiver Owner) {
 	s.add(receiver, n)
 }
 
-// add changes what an owner holds. The caller holds the lock.
+// add adds n to the amount that an owner holds. The caller holds the lock.
 func (s *Shares) add(owner Owner, n int64) {
 	if s.held[owner] += n; s.held[owner] == 0 {
 		delete(s.held, owner)

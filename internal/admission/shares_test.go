@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// TestShares checks that an owner can hold its share only, whatever others hold.
-func TestShares(t *testing.T) {
+// TestShares_BoundEachOwner checks that an owner can hold its share only, whatever other owners hold.
+func TestShares_BoundEachOwner(t *testing.T) {
 	t.Parallel()
 	total := NewBudget(11, nil)
 	shares := NewShares(total, 4) // of 3 each

@@ -29,11 +29,11 @@ const (
 // Maximum errors in a response.
 const (
 	MaxErrors        = 1000
-	MaxRequestErrors = 50 // if nothing is executed: a short document can have many mistakes
+	MaxRequestErrors = 50 // if nothing is executed: a short document can have many errors
 )
 
-// Limit returns at most limit errors. If others are left out, the last error says how many.
-// Their paths decide which ones, as fields are resolved at the same time.
+// Limit returns at most limit errors, the first by their paths. The order of errs varies, since fields
+// are resolved concurrently. If Limit leaves errors out, the last error has their number.
 func Limit(errs gqlerror.List, limit int) gqlerror.List {
 	if len(errs) <= limit {
 		return errs
@@ -61,11 +61,11 @@ func BadInput(format string, args ...any) *gqlerror.Error {
 	return New(BadUserInput, fmt.Sprintf(format, args...))
 }
 
-// Wrap returns an error for a client with the path and locations of err. What
-// err says otherwise stays on the server.
+// Wrap returns an error for a client with the path and locations of err. The message and the
+// extensions of err stay on the server.
 func Wrap(err *gqlerror.Error, code Code, message string) *gqlerror.Error {
 	return &gqlerror.Error{
-		Message:    shorten(message, maxMessage),
+		Message:    truncate(message, maxMessage),
 		Path:       err.Path,
 		Locations:  err.Locations,
 		Extensions: map[string]any{"code": code},
@@ -95,14 +95,14 @@ func IsRefusal(err *gqlerror.Error) bool {
 	return false
 }
 
-func shorten(text string, limit int) string {
+func truncate(text string, limit int) string {
 	if len(text) <= limit {
 		return text
 	}
 	return strings.ToValidUTF8(text[:limit], "") + "…"
 }
 
-// OneOf returns the names as a message lists them, such as "A, B or C".
+// OneOf returns a list of the names for a message, such as "A, B or C".
 func OneOf[T ~string](names []T) string {
 	var text strings.Builder
 	for i, name := range names {
@@ -117,7 +117,7 @@ func OneOf[T ~string](names []T) string {
 	return text.String()
 }
 
-// InputError is a client's mistake with the value of a field.
+// InputError is a validation error in the value of a field.
 type InputError struct {
 	Code    Code
 	Field   []any  // the path of the value below the arguments
@@ -133,7 +133,7 @@ func Invalid(message string, field ...any) *InputError {
 func (e *InputError) Error() string {
 	for _, element := range slices.Backward(e.Field) {
 		if name, ok := element.(string); ok {
-			return shorten(name, MaxClientName) + " " + e.Message + "."
+			return truncate(name, MaxClientName) + " " + e.Message + "."
 		}
 	}
 	return e.Message + "."
@@ -145,7 +145,7 @@ func (e *InputError) Present(located *gqlerror.Error) *gqlerror.Error {
 	field := slices.Clone(e.Field)
 	for i, element := range field {
 		if name, ok := element.(string); ok {
-			field[i] = shorten(name, MaxClientName)
+			field[i] = truncate(name, MaxClientName)
 		}
 	}
 	presented.Extensions["field"] = field

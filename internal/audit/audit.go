@@ -1,4 +1,4 @@
-// Package audit logs who changed what.
+// Package audit logs changes, and the users who made them.
 package audit
 
 import (
@@ -11,14 +11,14 @@ import (
 	"portfolio/db"
 )
 
-// Change is a change that was made.
+// Change is a change of the database or the files.
 type Change struct {
 	Action   string   // field of Mutation, or command
 	Actor    string   // User or CLI
 	UserID   int64    // of an actor that is a user
 	Username string   // of the API, or of the operating system
-	Unknown  bool     // whether the change was made
-	Objects  []string // that changed, as Node returns them
+	Unknown  bool     // whether the outcome is unknown
+	Objects  []string // changed objects, by their Node
 }
 
 // The kinds of actors.
@@ -27,7 +27,7 @@ const (
 	CLI  = "cli"
 )
 
-// Node names an object of the database, by its ID alone if its type is not known.
+// Node names an object of the database. It is the ID alone if the type is unknown.
 func Node(id db.NodeID) string {
 	number := strconv.FormatInt(id.ID, 10)
 	if id.Type == "" {
@@ -40,8 +40,8 @@ func Node(id db.NodeID) string {
 // records.
 const maxObjects = 100
 
-// Log logs a change. It writes several records if many objects changed. They have
-// level info, and are written whatever level the handler is set to.
+// Log logs a change at level info, even if the handler has a higher level. It writes several records if
+// many objects changed.
 func Log(ctx context.Context, handler slog.Handler, c Change) {
 	outcome := "ok"
 	if c.Unknown {
@@ -58,6 +58,6 @@ func Log(ctx context.Context, handler slog.Handler, c Change) {
 			record.AddAttrs(slog.Int64("user_id", c.UserID))
 		}
 		record.AddAttrs(slog.String("username", c.Username), slog.Any("objects", objects))
-		_ = handler.Handle(ctx, record) // nothing can be done
+		_ = handler.Handle(ctx, record) // best effort
 	}
 }

@@ -35,16 +35,15 @@ func AddressFrom(ctx context.Context) netip.Addr {
 	return address
 }
 
-// maxRemembered bounds the number of valid keys, invalid keys and addresses
-// that are remembered.
+// maxRemembered bounds the number of valid keys, of invalid keys and of addresses in memory.
 const maxRemembered = 1 << 15
 
-// attempts limits the different invalid keys that each address may send. It counts a key
-// once, and never limits a key that it has seen before: repeating a key is not guessing.
+// attempts limits the different invalid keys that each address may send. It counts a key once, and
+// never limits a repeated key: repeating a key is not guessing.
 type attempts struct {
 	perMinute int // 0 disables the limit
 
-	failures, refused atomic.Int64
+	failures, rejections atomic.Int64
 
 	mu       sync.Mutex
 	valid    *simplelru.LRU[tokenHash, struct{}] // when last used
@@ -59,8 +58,7 @@ func newAttempts(perMinute int) *attempts {
 	return &attempts{perMinute: perMinute, valid: valid, invalid: invalid, limiters: limiters}
 }
 
-// check returns a *RateLimitError if the address has no failures left and the
-// key was not seen before.
+// check returns a *RateLimitError if the address has reached its limit and the key is new.
 func (a *attempts) check(address netip.Addr, hash tokenHash, now time.Time) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -68,9 +66,9 @@ func (a *attempts) check(address netip.Addr, hash tokenHash, now time.Time) erro
 	if limiter == nil || a.valid.Contains(hash) || a.invalid.Contains(hash) {
 		return nil
 	}
-	if left := limiter.TokensAt(now); left < 1 {
-		a.refused.Add(1)
-		return &RateLimitError{time.Duration((1 - left) / float64(limiter.Limit()) * float64(time.Second))}
+	if remaining := limiter.TokensAt(now); remaining < 1 {
+		a.rejections.Add(1)
+		return &RateLimitError{time.Duration((1 - remaining) / float64(limiter.Limit()) * float64(time.Second))}
 	}
 	return nil
 }
@@ -86,7 +84,7 @@ func (a *attempts) failed(address netip.Addr, hash tokenHash, now time.Time) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.valid.Remove(hash)
-	if _, seen := a.invalid.Get(hash); seen || a.perMinute == 0 {
+	if _, repeated := a.invalid.Get(hash); repeated || a.perMinute == 0 {
 		return
 	}
 	a.invalid.Add(hash, struct{}{})

@@ -10,9 +10,9 @@ import (
 	"portfolio/db/dbtest"
 )
 
-// TestFailedLogins checks that each address may send only so many different
-// invalid keys, and that keys seen before are never limited.
-func TestFailedLogins(t *testing.T) {
+// TestAuthenticator_LimitsInvalidKeys checks that each address may send only so many different invalid
+// keys, and that repeated keys are never limited.
+func TestAuthenticator_LimitsInvalidKeys(t *testing.T) {
 	t.Parallel()
 	dbtest.Each(t, func(t *testing.T, database *db.DB) {
 		valid, _ := createToken(t, database, db.User{Username: "valid", IsActive: true}, nil)
@@ -47,9 +47,9 @@ func TestFailedLogins(t *testing.T) {
 	})
 }
 
-// TestInvalidateKeepsValidKeys checks that a change of users does not make a
+// TestAuthenticator_InvalidateKeepsValidKeys checks that a change of users does not make a
 // valid key count as a guess.
-func TestInvalidateKeepsValidKeys(t *testing.T) {
+func TestAuthenticator_InvalidateKeepsValidKeys(t *testing.T) {
 	t.Parallel()
 	database := dbtest.Open(t, dbtest.SQLite(t))
 	valid, id := createToken(t, database, db.User{Username: "valid", IsActive: true}, nil)

@@ -1,5 +1,5 @@
-// Package auth identifies the sender of a request and decides what they may
-// do, by the same rules for GraphQL and for the legacy endpoint.
+// Package auth authenticates the sender of a request and checks permissions, by the same rules for
+// GraphQL and for the legacy endpoint.
 package auth
 
 import (
@@ -125,5 +125,5 @@ func NewKey() string {
 // tokenHash is the SHA-256 hash of a token's key.
 type tokenHash = [sha256.Size]byte
 
-// HashKey returns the hash by which a token is stored. The key itself is not.
+// HashKey returns the hash of a key. The database stores the hash instead of the key.
 func HashKey(key string) [sha256.Size]byte { return sha256.Sum256([]byte(key)) }

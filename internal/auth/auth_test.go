@@ -8,7 +8,8 @@ import (
 	"portfolio/db"
 )
 
-func TestAllowed(t *testing.T) {
+// TestAllowed_RequiresStaffForCodes checks the permissions of each kind of user.
+func TestAllowed_RequiresStaffForCodes(t *testing.T) {
 	both, link, none := []Permission{PermissionPortfolioLink, PermissionAdmin}, []Permission{PermissionPortfolioLink}, []Permission{}
 	for name, c := range map[string]struct {
 		viewer *db.User
@@ -28,8 +29,8 @@ func TestAllowed(t *testing.T) {
 	}
 }
 
-// TestIdentify_MakesResponsePrivate checks that a context carries the user, and whether the
-// user was asked for.
+// TestIdentify_MakesResponsePrivate checks that a context carries the user, and whether
+// Identify was called.
 func TestIdentify_MakesResponsePrivate(t *testing.T) {
 	t.Parallel()
 	if got := Identify(t.Context()); got != nil {

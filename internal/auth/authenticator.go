@@ -76,8 +76,8 @@ func New(database *db.DB, changes *changefeed.Feed, options Options) *Authentica
 	return a
 }
 
-// Viewer returns the active user who holds the key, and when the token expires, nil if it
-// does not. The errors are those of Authenticate.
+// Viewer returns the active user who holds the key, and the expiry of the token, nil if the token does
+// not expire. It returns the errors of Authenticate.
 func (a *Authenticator) Viewer(ctx context.Context, key string) (*db.User, *db.Time, error) {
 	session, err := a.Authenticate(ctx, key)
 	if err == nil {
@@ -101,7 +101,7 @@ type Stats struct {
 func (a *Authenticator) Stats() Stats {
 	a.mu.RLock()
 	defer a.mu.RUnlock()
-	return Stats{len(a.cache), a.hits.Load(), a.misses.Load(), a.attempts.failures.Load(), a.attempts.refused.Load()}
+	return Stats{len(a.cache), a.hits.Load(), a.misses.Load(), a.attempts.failures.Load(), a.attempts.rejections.Load()}
 }
 
 // WasValid reports whether the key was valid when it was last used, which may
@@ -117,8 +117,8 @@ func (a *Authenticator) Invalidate() {
 	clear(a.cache)
 }
 
-// latest returns the revision when a barrier began, 0 if there is no barrier. Without a
-// feed, the Authenticator counts revisions itself.
+// latest returns the revision at the start of a barrier, 0 if there is no barrier. Without a feed, the
+// Authenticator counts revisions itself.
 func (a *Authenticator) latest(barrier changefeed.Barrier) changefeed.Revision {
 	if a.feed == nil {
 		return changefeed.Revision(a.revision.Load())
@@ -126,7 +126,7 @@ func (a *Authenticator) latest(barrier changefeed.Barrier) changefeed.Revision {
 	return barrier.Revision()
 }
 
-// wait is latest when the barrier has ended.
+// wait waits for the barrier and returns the latest revision.
 func (a *Authenticator) wait(barrier changefeed.Barrier) changefeed.Revision {
 	if a.feed == nil {
 		return a.latest(barrier)
@@ -155,10 +155,10 @@ func (a *Authenticator) cached(hash tokenHash, barrier changefeed.Barrier, now t
 	return nil
 }
 
-// load shares one query among all requests that wait for the same token. It repeats a query
-// whose result is stale for the request. Without a feed, it also repeats a query that began
-// before the request and refused the token: the user may have been activated in between. If
-// the barrier fails, the request has a query of its own.
+// load shares one query among all requests that wait for the same token. It repeats a query whose result
+// is stale for the request. Without a feed, it also repeats a query that rejected the token and started
+// before the request: the user may have been activated in between. If the barrier fails, the request has
+// a query of its own.
 func (a *Authenticator) load(ctx context.Context, hash tokenHash, barrier changefeed.Barrier, now time.Time) (*entry, error) {
 	latest := a.wait(barrier)
 	if latest == 0 {
@@ -166,10 +166,10 @@ func (a *Authenticator) load(ctx context.Context, hash tokenHash, barrier change
 		defer cancel()
 		return a.query(ctx, hash, latest)
 	}
-	isOwn := false // whether the query was run for this request
+	leads := false // whether the query runs for this request
 	for {
 		result := a.queries.DoChan(string(hash[:]), func() (any, error) {
-			isOwn = true
+			leads = true
 			ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), a.timeout)
 			defer cancel()
 			e, err := a.query(ctx, hash, a.wait(barrier))
@@ -187,7 +187,7 @@ func (a *Authenticator) load(ctx context.Context, hash tokenHash, barrier change
 			}
 			e := done.Val.(*entry)
 			earlierRefusal := a.feed == nil && e.refusal != nil && e.start.Before(now)
-			if isOwn || !earlierRefusal && a.isCurrent(e, a.wait(barrier), now) {
+			if leads || !earlierRefusal && a.isCurrent(e, a.wait(barrier), now) {
 				return e, nil
 			}
 		}
@@ -216,7 +216,7 @@ func (a *Authenticator) query(ctx context.Context, hash tokenHash, revision chan
 	return e, nil
 }
 
-// store caches an entry, in place of an older one.
+// store caches an entry, in place of an older entry.
 func (a *Authenticator) store(hash tokenHash, e *entry) {
 	a.mu.Lock()
 	defer a.mu.Unlock()

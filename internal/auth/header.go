@@ -13,9 +13,8 @@ var (
 	ErrNotUTF8 = errors.New("the key is not UTF-8")
 )
 
-// ParseHeader splits an Authorization header at ASCII white space, as the
-// legacy system does, into its scheme, in lower case, and its key. A blank
-// header has an empty scheme and no error.
+// ParseHeader splits an Authorization header into its scheme, in lower case, and its key. Like the
+// legacy system, it splits at ASCII white space. A blank header has an empty scheme and no error.
 func ParseHeader(header string) (scheme, key string, err error) {
 	scheme, rest := cutWord(header)
 	key, rest = cutWord(rest)
@@ -35,8 +34,8 @@ const asciiSpace = " \t\n\v\f\r"
 
 func cutWord(s string) (word, rest string) {
 	s = strings.TrimLeft(s, asciiSpace)
-	if end := strings.IndexAny(s, asciiSpace); end >= 0 {
-		return s[:end], s[end:]
+	if space := strings.IndexAny(s, asciiSpace); space >= 0 {
+		return s[:space], s[space:]
 	}
 	return s, ""
 }
@@ -44,9 +43,9 @@ func cutWord(s string) (word, rest string) {
 // lower maps only ASCII letters to lower case. strings.ToLower would also map
 // the Kelvin sign to k.
 func lower(s string) string {
-	for _, known := range [...]string{"token", "bearer"} { // needs no memory
-		if len(s) == len(known) && strings.EqualFold(s, known) {
-			return known
+	for _, scheme := range [...]string{"token", "bearer"} { // needs no memory
+		if len(s) == len(scheme) && strings.EqualFold(s, scheme) {
+			return scheme
 		}
 	}
 	return strings.Map(func(r rune) rune {

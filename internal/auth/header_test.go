@@ -5,7 +5,8 @@ import (
 	"testing"
 )
 
-func TestParseHeader(t *testing.T) {
+// TestParseHeader_SplitsAtASCIISpace checks headers as the legacy system parses them.
+func TestParseHeader_SplitsAtASCIISpace(t *testing.T) {
 	for header, want := range map[string]string{
 		"":                    `"" "" <nil>`,
 		" \t":                 `"" "" <nil>`,

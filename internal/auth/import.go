@@ -13,16 +13,16 @@ import (
 	"portfolio/db"
 )
 
-// minImportedKey is the least number of characters of a key. Shorter ones can be
-// guessed; those of the legacy system have 40.
+// minImportedKey is the minimum number of characters of a key. Shorter keys can be guessed. Keys of the
+// legacy system have 40 characters.
 const minImportedKey = 32
 
-// ReadTokens reads lines of key,username as CSV. lines holds the line number of
-// each token.
+// ReadTokens reads lines of key,username as CSV. It returns the tokens, and the line number of each
+// token.
 func ReadTokens(input io.Reader) (tokens []db.ImportedToken, lines []int, err error) {
 	buffered := bufio.NewReader(input)
-	if mark, _ := buffered.Peek(3); string(mark) == "\ufeff" { // written by programs on Windows
-		_, _ = buffered.Discard(len(mark))
+	if bom, _ := buffered.Peek(3); string(bom) == "\ufeff" { // from programs on Windows
+		_, _ = buffered.Discard(len(bom))
 	}
 	records := csv.NewReader(buffered)
 	records.FieldsPerRecord = -1 // checked below
@@ -58,8 +58,7 @@ var (
 	errNotKey        = errors.New("not a key that an Authorization header can carry")
 )
 
-// CheckIssuedKey returns an error unless a key that another system issued can be
-// imported.
+// CheckIssuedKey returns an error unless a key of another system can be imported.
 func CheckIssuedKey(key string) error {
 	if !isKey(key) {
 		return errNotKey

@@ -9,9 +9,8 @@ import (
 	"portfolio/internal/changefeed"
 )
 
-// Session is an authenticated client. Its user may come from memory while a read barrier is
-// under way, so only Do and Refresh pass the user on. A nil Session is that of an anonymous
-// client.
+// Session is an authenticated client. Its user may come from memory while a read barrier is under way,
+// so only Do and Refresh return the user. An anonymous client has a nil Session.
 type Session struct {
 	authenticator *Authenticator
 	key           string
@@ -23,7 +22,7 @@ type Session struct {
 
 // Authenticate begins a session of the active user who holds the key. The error is
 // ErrInvalidToken if the key is unknown or expired, ErrInactiveUser, a *RateLimitError or an
-// error of the database. The client's address is taken from the context.
+// error of the database. ctx carries the client's address.
 func (a *Authenticator) Authenticate(ctx context.Context, key string) (*Session, error) {
 	s := &Session{authenticator: a, key: key, start: a.now(), barrier: a.feed.NewBarrier()}
 	if s.entry = a.cached(HashKey(key), s.barrier, s.start); s.entry != nil {
@@ -37,7 +36,7 @@ func (a *Authenticator) Authenticate(ctx context.Context, key string) (*Session,
 // NewSession returns a session of a user who is current by definition.
 func NewSession(viewer *db.User) *Session { return &Session{entry: &entry{viewer: viewer}} }
 
-// Barrier returns the read barrier that began with the session.
+// Barrier returns the read barrier of the session.
 func (s *Session) Barrier() changefeed.Barrier {
 	if s == nil {
 		return changefeed.Barrier{}
@@ -45,10 +44,9 @@ func (s *Session) Barrier() changefeed.Barrier {
 	return s.barrier
 }
 
-// Do calls serve with the user of the session, nil if it is anonymous, and waits until that
-// user is known to be current. If the user has changed, Do calls serve again. So serve must
-// send nothing, and call Refresh before it changes anything. The errors are those of
-// Authenticate.
+// Do calls serve with the user of the session, nil if it is anonymous. Then it checks that the user is
+// current. If the user has changed, Do calls serve again. So serve must send nothing, and call Refresh
+// before it changes anything. Do returns the errors of Authenticate.
 func (s *Session) Do(ctx context.Context, serve func(viewer *db.User)) error {
 	if s == nil {
 		serve(nil)
@@ -65,8 +63,8 @@ func (s *Session) Do(ctx context.Context, serve func(viewer *db.User)) error {
 	return err
 }
 
-// Refresh returns the user who holds the key now, nil if the session is anonymous. The
-// errors are those of Authenticate.
+// Refresh returns the user who holds the key now, nil if the session is anonymous. It returns the
+// errors of Authenticate.
 func (s *Session) Refresh(ctx context.Context) (*db.User, error) {
 	if s == nil {
 		return nil, nil
@@ -95,9 +93,9 @@ func (s *Session) revalidate(ctx context.Context) (changed bool, err error) {
 	return !reflect.DeepEqual(viewer, s.entry.viewer), err
 }
 
-// isCurrent waits for the barrier, and reports whether the user is current. Without a feed, a
-// user who was current when the session began is, unless Invalidate was called. If the
-// barrier fails, only a user who was read for this session is current.
+// isCurrent waits for the barrier, and reports whether the user is current. Without a feed, the user is
+// current unless Invalidate was called since the session began. If the barrier fails, the user is
+// current if this session has read the user.
 func (s *Session) isCurrent() bool {
 	a := s.authenticator
 	latest, isYoung := a.wait(s.barrier), a.now().Sub(s.entry.start) < a.maxAge

@@ -17,8 +17,8 @@ import (
 	"portfolio/internal/changefeed/changefeedtest"
 )
 
-// TestAuthenticator_ForgetsRefusalOfEarlierQuery checks that a request which began after a
-// change is not refused because of a query that began before.
+// TestAuthenticator_ForgetsRefusalOfEarlierQuery checks that a request which starts after a
+// change is not rejected by a query that started before the change.
 func TestAuthenticator_ForgetsRefusalOfEarlierQuery(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
@@ -127,8 +127,8 @@ func TestAuthenticator_ReadsAgainAtMaxAge(t *testing.T) {
 	})
 }
 
-// TestSession_ServesCurrentUser checks that Do calls serve again if the user has changed
-// since the session began, but not after Refresh, and that Refresh returns the user as of now.
+// TestSession_ServesCurrentUser checks that Do calls serve again if the user has changed since the
+// session began, but not after Refresh. Refresh returns the current user.
 func TestSession_ServesCurrentUser(t *testing.T) {
 	t.Parallel()
 	dbtest.Each(t, func(t *testing.T, database *db.DB) {

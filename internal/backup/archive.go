@@ -35,7 +35,7 @@ const (
 	maxLine = 64 << 10 // bytes of a line of the manifest
 )
 
-// Info says where a backup comes from.
+// Info describes the origin of a backup.
 type Info struct {
 	Format  int       `json:"format"`
 	Program string    `json:"program"` // that wrote it, with its version
@@ -48,8 +48,9 @@ type line struct {
 	Name     string `json:"name,omitempty"`
 	Size     int64  `json:"size,omitempty"`
 	SHA256   string `json:"sha256,omitempty"`
-	Dropped  bool   `json:"dropped,omitempty"`  // no row refers to the file
 	Manifest string `json:"manifest,omitempty"` // SHA-256 of the lines before; on the last line only
+
+	Unreferenced bool `json:"dropped,omitempty"` // whether no row refers to the file
 }
 
 // writer writes an archive.
@@ -83,15 +84,14 @@ func (w *writer) add(ctx context.Context, name string, file fs.File) error {
 	}
 	sum := sha256.New()
 	if _, err := io.CopyN(io.MultiWriter(w.tar, sum), reader{ctx, file}, info.Size()); errors.Is(err, io.EOF) {
-		return fmt.Errorf("%s became shorter while it was read", name)
+		return fmt.Errorf("%s has shrunk during the backup", name)
 	} else if err != nil {
 		return err
 	}
 	return w.writeLine(line{Name: name, Size: info.Size(), SHA256: hex.EncodeToString(sum.Sum(nil))})
 }
 
-// close adds the manifest, whose lines were written to the file lines, and ends
-// the archive.
+// close adds the manifest, whose lines are in the file lines, and closes the archive.
 func (w *writer) close(lines io.ReadSeeker) error {
 	if err := w.lines.Flush(); err != nil {
 		return err
@@ -130,26 +130,26 @@ func (r reader) Read(b []byte) (int, error) {
 	return r.Reader.Read(b)
 }
 
-// Archive is an archive that is read.
+// Archive is an archive to read.
 type Archive struct {
 	Info     Info
 	content  *io.SectionReader
 	manifest *io.SectionReader
 }
 
-// damaged returns the error of an archive that was not written like this.
+// damaged returns the error of a damaged archive.
 func damaged(reason string, args ...any) error {
 	return errors.New("the backup is damaged: " + fmt.Sprintf(reason, args...))
 }
 
-var errTruncated = errors.New("the backup is truncated, or the file is no backup")
+var errTruncated = errors.New("not a backup, or truncated")
 
-// Read reads the names of all entries, and the first line of the manifest. It
-// refuses entries that are not those of a backup.
+// Read reads the names of all entries, and the first line of the manifest. It rejects entries that do
+// not belong in a backup.
 func Read(content io.ReaderAt, size int64) (*Archive, error) {
 	a := &Archive{content: io.NewSectionReader(content, 0, size)}
 	entries := tar.NewReader(a.content)
-	end := int64(0) // of the last entry
+	entryEnd := int64(0)
 	for a.manifest == nil {
 		header, err := nextEntry(entries)
 		if err != nil {
@@ -159,26 +159,26 @@ func Read(content io.ReaderAt, size int64) (*Archive, error) {
 		if err != nil {
 			return nil, err
 		}
-		if start < end {
+		if start < entryEnd {
 			return nil, damaged("it has a sparse entry")
 		}
 		if header.Size > size-start {
 			return nil, errTruncated
 		}
-		end = start + header.Size
+		entryEnd = start + header.Size
 		if header.Name == manifestName {
 			a.manifest = io.NewSectionReader(content, start, header.Size)
 		}
 	}
 	if _, err := entries.Next(); !errors.Is(err, io.EOF) {
-		return nil, damaged("something follows the manifest")
+		return nil, damaged("data after the manifest")
 	}
 	var err error
 	_, a.Info, err = a.openManifest()
 	return a, err
 }
 
-// nextEntry returns the next entry, which is one that a backup may have.
+// nextEntry returns the next entry. It rejects entries that do not belong in a backup.
 func nextEntry(entries *tar.Reader) (*tar.Header, error) {
 	header, err := entries.Next()
 	switch {
@@ -187,9 +187,9 @@ func nextEntry(entries *tar.Reader) (*tar.Header, error) {
 	case err != nil:
 		return nil, damaged("%v", err)
 	}
-	key, media := strings.CutPrefix(header.Name, mediaPrefix)
-	if header.Typeflag != tar.TypeReg || header.Name != databaseName && header.Name != manifestName && (!media || !storage.ValidKey(key)) {
-		return nil, damaged("it has a foreign entry, %.100q", header.Name)
+	key, inMedia := strings.CutPrefix(header.Name, mediaPrefix)
+	if header.Typeflag != tar.TypeReg || header.Name != databaseName && header.Name != manifestName && (!inMedia || !storage.ValidKey(key)) {
+		return nil, damaged("unexpected entry %.100q", header.Name)
 	}
 	return header, nil
 }
@@ -197,7 +197,7 @@ func nextEntry(entries *tar.Reader) (*tar.Header, error) {
 // manifest reads the lines of a manifest.
 type manifest struct {
 	lines *bufio.Scanner
-	sum   hash.Hash // of the lines that were read
+	sum   hash.Hash // of the previous lines
 }
 
 func (a *Archive) openManifest() (*manifest, Info, error) {
@@ -231,24 +231,23 @@ func (m *manifest) decode(value any) error {
 	return nil
 }
 
-// next returns the next line, or io.EOF at the end of a manifest whose checksum is
-// right.
-func (m *manifest) next() (found line, err error) {
+// next returns the next line, or io.EOF at the end of a manifest with the correct checksum.
+func (m *manifest) next() (l line, err error) {
 	m.sum.Write(m.lines.Bytes())
 	m.sum.Write([]byte{'\n'})
-	if err := m.decode(&found); err != nil {
-		return found, err
+	if err := m.decode(&l); err != nil {
+		return l, err
 	}
-	if found.Name != "" {
-		return found, nil
+	if l.Name != "" {
+		return l, nil
 	}
-	if found.Manifest != hex.EncodeToString(m.sum.Sum(nil)) || m.lines.Scan() {
-		return found, damaged("the manifest has another checksum")
+	if l.Manifest != hex.EncodeToString(m.sum.Sum(nil)) || m.lines.Scan() {
+		return l, damaged("the manifest has another checksum")
 	}
-	return found, io.EOF
+	return l, io.EOF
 }
 
-// Contents counts what an archive has.
+// Contents counts the files of an archive.
 type Contents struct {
 	Files int64 // of images
 	Bytes int64 // of the files and the database
@@ -261,45 +260,45 @@ func (a *Archive) Check(ctx context.Context) (Contents, error) {
 		func(string) error { return nil })
 }
 
-// each calls add with every entry but the manifest, then drop with the key of every
-// file that no row refers to. It compares the checksum of each entry after add.
-func (a *Archive) each(ctx context.Context, add func(*tar.Header, io.Reader) error, drop func(key string) error) (found Contents, err error) {
+// each calls add with every entry but the manifest, then remove with the key of every unreferenced
+// file. It compares the checksum of each entry after add.
+func (a *Archive) each(ctx context.Context, add func(*tar.Header, io.Reader) error, remove func(key string) error) (contents Contents, err error) {
 	manifest, _, err := a.openManifest()
 	if err != nil {
-		return found, err
+		return contents, err
 	}
 	if _, err := a.content.Seek(0, io.SeekStart); err != nil {
-		return found, err
+		return contents, err
 	}
 	entries, databases := tar.NewReader(a.content), 0
 	for {
 		header, err := nextEntry(entries)
 		if err != nil {
-			return found, err
+			return contents, err
 		}
 		if header.Name == manifestName {
 			break
 		}
 		if err := manifest.compare(header, reader{ctx, entries}, add); err != nil {
-			return found, err
+			return contents, err
 		}
-		found.Bytes += header.Size
+		contents.Bytes += header.Size
 		if header.Name == databaseName {
 			databases++
 		} else {
-			found.Files++
+			contents.Files++
 		}
 	}
-	dropped, err := manifest.readDropped(drop)
+	unreferenced, err := manifest.readUnreferenced(remove)
 	if err == nil && databases != 1 {
 		err = damaged("it has %d databases", databases)
 	}
-	found.Files -= dropped
-	return found, err
+	contents.Files -= unreferenced
+	return contents, err
 }
 
-// readDropped reads the rest of a manifest.
-func (m *manifest) readDropped(drop func(key string) error) (count int64, err error) {
+// readUnreferenced reads the rest of a manifest, and calls remove with the key of each line.
+func (m *manifest) readUnreferenced(remove func(key string) error) (count int64, err error) {
 	for {
 		next, err := m.next()
 		if errors.Is(err, io.EOF) {
@@ -308,12 +307,12 @@ func (m *manifest) readDropped(drop func(key string) error) (count int64, err er
 		if err != nil {
 			return count, err
 		}
-		key, media := strings.CutPrefix(next.Name, mediaPrefix)
-		if !next.Dropped || !media || !storage.ValidKey(key) {
+		key, inMedia := strings.CutPrefix(next.Name, mediaPrefix)
+		if !next.Unreferenced || !inMedia || !storage.ValidKey(key) {
 			return count, damaged("%.100q is missing", next.Name)
 		}
 		count++
-		if err := drop(key); err != nil {
+		if err := remove(key); err != nil {
 			return count, err
 		}
 	}
@@ -325,7 +324,7 @@ func (m *manifest) compare(header *tar.Header, content io.Reader, add func(*tar.
 	if err != nil && !errors.Is(err, io.EOF) {
 		return err
 	}
-	if want.Name != header.Name || want.Size != header.Size || want.Dropped {
+	if want.Name != header.Name || want.Size != header.Size || want.Unreferenced {
 		return damaged("the manifest has %.100q of %d bytes, not %.100q of %d bytes", want.Name, want.Size, header.Name, header.Size)
 	}
 	sum := sha256.New()

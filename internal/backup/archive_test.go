@@ -88,13 +88,14 @@ func contentsOf(archive []byte) (map[string]string, error) {
 
 var database = entry{name: databaseName, content: "the database"}
 
-func TestArchive(t *testing.T) {
+// TestArchive_ReturnsFilesWithRows checks that an archive has all files but unreferenced ones.
+func TestArchive_ReturnsFilesWithRows(t *testing.T) {
 	t.Parallel()
 	long := "media/" + strings.Repeat("directory/", 50) + "تصویر.png"
 	archive := archiveOf(t, firstLine,
 		entry{name: "media/a.png", content: "a"}, entry{name: long, content: strings.Repeat("b", 100_000)},
 		entry{name: "media/dropped.png", content: "c"}, database,
-		entry{line: onlyListed{line{Name: "media/dropped.png", Dropped: true}}})
+		entry{line: onlyListed{line{Name: "media/dropped.png", Unreferenced: true}}})
 	found, err := contentsOf(archive)
 	want := map[string]string{"media/a.png": "a", long: strings.Repeat("b", 100_000), databaseName: database.content}
 	if diff := cmp.Diff(want, found); diff != "" || err != nil {
@@ -102,32 +103,33 @@ func TestArchive(t *testing.T) {
 	}
 }
 
-func TestDamagedArchive(t *testing.T) {
+// TestRead_RejectsDamagedArchives checks the errors of archives that no backup writes.
+func TestRead_RejectsDamagedArchives(t *testing.T) {
 	t.Parallel()
 	image := entry{name: "media/a.png", content: "a"}
 	for name, c := range map[string]struct {
 		archive []byte
 		want    string
 	}{
-		"empty":             {nil, "the backup is truncated, or the file is no backup"},
+		"empty":             {nil, "not a backup, or truncated"},
 		"no archive":        {[]byte(strings.Repeat("text ", 1000)), "the backup is damaged: archive/tar: invalid tar header"},
-		"no manifest":       {tarOf(t, database), "the backup is truncated, or the file is no backup"},
-		"parent directory":  {archiveOf(t, firstLine, entry{name: "../a.png"}), `the backup is damaged: it has a foreign entry, "../a.png"`},
-		"parent in media":   {archiveOf(t, firstLine, entry{name: "media/../a.png"}), `the backup is damaged: it has a foreign entry, "media/../a.png"`},
-		"absolute path":     {archiveOf(t, firstLine, entry{name: "/media/a.png"}), `the backup is damaged: it has a foreign entry, "/media/a.png"`},
-		"reserved name":     {archiveOf(t, firstLine, entry{name: "media/.restore-outgoing/a.png"}), `the backup is damaged: it has a foreign entry, "media/.restore-outgoing/a.png"`},
-		"hidden directory":  {archiveOf(t, firstLine, entry{name: "media/a/.b/c.png"}), `the backup is damaged: it has a foreign entry, "media/a/.b/c.png"`},
-		"hidden and listed": {archiveOf(t, firstLine, database, entry{line: onlyListed{line{Name: "media/.a/b.png", Dropped: true}}}), `the backup is damaged: "media/.a/b.png" is missing`},
-		"other name":        {archiveOf(t, firstLine, entry{name: "a.png"}), `the backup is damaged: it has a foreign entry, "a.png"`},
-		"media itself":      {archiveOf(t, firstLine, entry{name: "media/."}), `the backup is damaged: it has a foreign entry, "media/."`},
-		"symbolic link":     {archiveOf(t, firstLine, entry{name: "media/a.png", header: tar.Header{Typeflag: tar.TypeSymlink, Linkname: "/etc"}}), `the backup is damaged: it has a foreign entry, "media/a.png"`},
-		"hard link":         {archiveOf(t, firstLine, entry{name: "media/a.png", header: tar.Header{Typeflag: tar.TypeLink, Linkname: databaseName}}), `the backup is damaged: it has a foreign entry, "media/a.png"`},
-		"directory":         {archiveOf(t, firstLine, entry{name: "media/a", header: tar.Header{Typeflag: tar.TypeDir}}), `the backup is damaged: it has a foreign entry, "media/a"`},
-		"device":            {archiveOf(t, firstLine, entry{name: "media/a", header: tar.Header{Typeflag: tar.TypeChar}}), `the backup is damaged: it has a foreign entry, "media/a"`},
+		"no manifest":       {tarOf(t, database), "not a backup, or truncated"},
+		"parent directory":  {archiveOf(t, firstLine, entry{name: "../a.png"}), `the backup is damaged: unexpected entry "../a.png"`},
+		"parent in media":   {archiveOf(t, firstLine, entry{name: "media/../a.png"}), `the backup is damaged: unexpected entry "media/../a.png"`},
+		"absolute path":     {archiveOf(t, firstLine, entry{name: "/media/a.png"}), `the backup is damaged: unexpected entry "/media/a.png"`},
+		"reserved name":     {archiveOf(t, firstLine, entry{name: "media/.restore-outgoing/a.png"}), `the backup is damaged: unexpected entry "media/.restore-outgoing/a.png"`},
+		"hidden directory":  {archiveOf(t, firstLine, entry{name: "media/a/.b/c.png"}), `the backup is damaged: unexpected entry "media/a/.b/c.png"`},
+		"hidden and listed": {archiveOf(t, firstLine, database, entry{line: onlyListed{line{Name: "media/.a/b.png", Unreferenced: true}}}), `the backup is damaged: "media/.a/b.png" is missing`},
+		"other name":        {archiveOf(t, firstLine, entry{name: "a.png"}), `the backup is damaged: unexpected entry "a.png"`},
+		"media itself":      {archiveOf(t, firstLine, entry{name: "media/."}), `the backup is damaged: unexpected entry "media/."`},
+		"symbolic link":     {archiveOf(t, firstLine, entry{name: "media/a.png", header: tar.Header{Typeflag: tar.TypeSymlink, Linkname: "/etc"}}), `the backup is damaged: unexpected entry "media/a.png"`},
+		"hard link":         {archiveOf(t, firstLine, entry{name: "media/a.png", header: tar.Header{Typeflag: tar.TypeLink, Linkname: databaseName}}), `the backup is damaged: unexpected entry "media/a.png"`},
+		"directory":         {archiveOf(t, firstLine, entry{name: "media/a", header: tar.Header{Typeflag: tar.TypeDir}}), `the backup is damaged: unexpected entry "media/a"`},
+		"device":            {archiveOf(t, firstLine, entry{name: "media/a", header: tar.Header{Typeflag: tar.TypeChar}}), `the backup is damaged: unexpected entry "media/a"`},
 		"sparse":            {sparse(t, 10_000), "the backup is damaged: it has a sparse entry"},
-		"sparse and huge":   {sparse(t, 1<<40), "the backup is truncated, or the file is no backup"},
-		"huge size":         {resized(archiveOf(t, firstLine, database), "77777777777"), "the backup is truncated, or the file is no backup"},
-		"after manifest":    {append(bytes.TrimRight(archiveOf(t, firstLine, database), "\x00"), padded(tarOf(t, image))...), "the backup is damaged: something follows the manifest"},
+		"sparse and huge":   {sparse(t, 1<<40), "not a backup, or truncated"},
+		"huge size":         {resized(archiveOf(t, firstLine, database), "77777777777"), "not a backup, or truncated"},
+		"after manifest":    {append(bytes.TrimRight(archiveOf(t, firstLine, database), "\x00"), padded(tarOf(t, image))...), "the backup is damaged: data after the manifest"},
 		"other format":      {archiveOf(t, Info{Format: 2}, database), "the backup has format 2; this version reads format 1"},
 		"unknown field":     {archiveOf(t, map[string]int{"format": 1, "x": 1}, database), "the backup is damaged: the manifest has an invalid line"},
 		"long line":         {archiveOf(t, Info{Format: 1, Program: strings.Repeat("x", maxLine)}, database), "the backup is damaged: the manifest ends early"},
@@ -136,14 +138,14 @@ func TestDamagedArchive(t *testing.T) {
 		"other order":       {archiveOf(t, firstLine, entry{name: "media/a.png", line: line{Name: databaseName}}, database), `the backup is damaged: the manifest has "portfolio.db" of 0 bytes, not "media/a.png" of 0 bytes`},
 		"not listed":        {archiveOf(t, firstLine, database, entry{name: "media/a.png", line: notListed{}}), `the backup is damaged: the manifest has "" of 0 bytes, not "media/a.png" of 0 bytes`},
 		"only listed":       {archiveOf(t, firstLine, database, entry{line: onlyListed{line{Name: "media/a.png"}}}), `the backup is damaged: "media/a.png" is missing`},
-		"dropped outside":   {archiveOf(t, firstLine, database, entry{line: onlyListed{line{Name: "media/../a.png", Dropped: true}}}), `the backup is damaged: "media/../a.png" is missing`},
-		"dropped database":  {archiveOf(t, firstLine, database, entry{line: onlyListed{line{Name: databaseName, Dropped: true}}}), `the backup is damaged: "portfolio.db" is missing`},
+		"dropped outside":   {archiveOf(t, firstLine, database, entry{line: onlyListed{line{Name: "media/../a.png", Unreferenced: true}}}), `the backup is damaged: "media/../a.png" is missing`},
+		"dropped database":  {archiveOf(t, firstLine, database, entry{line: onlyListed{line{Name: databaseName, Unreferenced: true}}}), `the backup is damaged: "portfolio.db" is missing`},
 		"no database":       {archiveOf(t, firstLine, image), "the backup is damaged: it has 0 databases"},
 		"two databases":     {archiveOf(t, firstLine, database, database), "the backup is damaged: it has 2 databases"},
 		"manifest replaced": {bytes.Replace(archiveOf(t, firstLine, database), []byte(`"program":"test"`), []byte(`"program":"Test"`), 1), "the backup is damaged: the manifest has another checksum"},
 	} {
 		if found, err := contentsOf(c.archive); err == nil || err.Error() != c.want {
-			t.Errorf("%s: %v, %v", name, found, err)
+			t.Errorf("%s: got %v, %v, want %s", name, found, err, c.want)
 		}
 	}
 }
@@ -187,44 +189,44 @@ func sparse(t testing.TB, size int64) []byte {
 	return bytes.ReplaceAll(archive, []byte("XXX.sparse"), []byte("GNU.sparse")) // the package tar refuses to write it
 }
 
-// TestFlippedBits flips bits of an archive. It must be refused, or read as if
-// nothing were wrong: some bytes have no meaning.
-func TestFlippedBits(t *testing.T) {
+// TestRead_DetectsFlippedBits flips bits of an archive. Read must reject the archive or return the
+// original content, since some bytes have no meaning.
+func TestRead_DetectsFlippedBits(t *testing.T) {
 	t.Parallel()
 	archive := archiveOf(t, firstLine, entry{name: "media/a.png", content: "a"}, entry{name: "media/b.png", content: strings.Repeat("b", 600)}, database)
 	want, err := contentsOf(archive)
 	if err != nil {
 		t.Fatal(err)
 	}
-	refused := 0
-	for at := range archive {
+	rejected := 0
+	for i := range archive {
 		for bit := range 8 {
-			archive[at] ^= 1 << bit
+			archive[i] ^= 1 << bit
 			found, err := contentsOf(archive)
-			archive[at] ^= 1 << bit
+			archive[i] ^= 1 << bit
 			if err != nil {
-				refused++
+				rejected++
 			} else if !maps.Equal(found, want) {
-				t.Fatalf("bit %d of byte %d: read %v", bit, at, found)
+				t.Fatalf("bit %d of byte %d: got %v, want %v", bit, i, found, want)
 			}
 		}
 	}
 	for size := range archive {
 		found, err := contentsOf(archive[:size])
 		if err != nil {
-			refused++
+			rejected++
 		} else if !maps.Equal(found, want) {
-			t.Fatalf("the first %d bytes: read %v", size, found)
+			t.Fatalf("the first %d bytes: got %v, want %v", size, found, want)
 		}
 	}
-	t.Logf("refused %d of %d", refused, 9*len(archive))
+	t.Logf("rejected %d of %d", rejected, 9*len(archive))
 }
 
-// FuzzArchive checks that no archive has files outside of the media directory, or
-// more than it takes itself.
+// FuzzArchive checks that no archive has files outside of the media directory, or more bytes than it
+// takes itself.
 func FuzzArchive(f *testing.F) {
 	f.Add(archiveOf(f, firstLine, entry{name: "media/a/b.png", content: "a"}, database, entry{name: "media/c.png"},
-		entry{line: onlyListed{line{Name: "media/a/b.png", Dropped: true}}}))
+		entry{line: onlyListed{line{Name: "media/a/b.png", Unreferenced: true}}}))
 	f.Add(archiveOf(f, firstLine, entry{name: "media/../a.png"}))
 	f.Add(sparse(f, 10_000))
 	f.Fuzz(func(t *testing.T, content []byte) {

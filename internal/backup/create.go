@@ -17,7 +17,7 @@ import (
 	"portfolio/internal/storage"
 )
 
-// Source is what Create backs up.
+// Source locates the database and the files to back up.
 type Source struct {
 	Database *db.DB // SQLite
 	Media    string // the directory of the files
@@ -26,9 +26,9 @@ type Source struct {
 	beforeCopy func(key string) // nil, or a test waits in it
 }
 
-// Create writes a backup to a new file. Others may change the database and the
-// files meanwhile: the backup has the state of one moment. It returns the number
-// of files that rows refer to, but do not exist.
+// Create writes a backup to a new file. The backup has the state of one moment, even if other
+// processes change the database and the files meanwhile. Create returns the number of files that
+// rows refer to and that do not exist.
 func Create(ctx context.Context, source Source, file string) (missing int64, err error) {
 	if _, err := os.Lstat(file); err == nil {
 		return 0, fmt.Errorf("%s exists", file)
@@ -56,7 +56,7 @@ func Create(ctx context.Context, source Source, file string) (missing int64, err
 	return missing, syncDirectory(filepath.Dir(file))
 }
 
-// backup is a backup that is being written.
+// backup is a backup in progress.
 type backup struct {
 	directory string   // of the files
 	media     *os.Root // directory, nil until it is needed: without images it may not exist
@@ -65,7 +65,7 @@ type backup struct {
 	writer    writer
 	copied    int64 // files
 
-	beforeCopy func(key string) // that of Source
+	beforeCopy func(key string) // as in Source
 }
 
 func (b *backup) closeMedia() {
@@ -113,10 +113,10 @@ func (b *backup) write(ctx context.Context, archive, program string) (missing in
 // maxViews bounds how often files may be deleted before they are copied.
 const maxViews = 100
 
-// copyFiles copies the files of a view, and leaves the view to copyDatabase. A
-// file of the view may be deleted before it is copied. The next view then tells
-// whether its row was deleted too, and has few files that were not copied before.
-// The first view has all, so it is not kept while they are copied.
+// copyFiles copies the files of a view, and leaves the view to copyDatabase. A file of the view may
+// be deleted before it is copied. Then copyFiles takes the next view, which shows whether its row was
+// deleted too, and which has few new files. The first view has all files, so copyFiles does not keep
+// it while it copies them.
 func (b *backup) copyFiles(ctx context.Context) error {
 	for views := range maxViews {
 		if err := b.snapshot.Renew(ctx); err != nil {
@@ -138,8 +138,7 @@ func (b *backup) copyFiles(ctx context.Context) error {
 	return errors.New("files are deleted faster than they can be copied")
 }
 
-// copyListed copies the files that were not listed before, and counts those that
-// do not exist.
+// copyListed copies the files that are new in the view, and counts the missing files.
 func (b *backup) copyListed(ctx context.Context) (missing int, err error) {
 	for {
 		files, err := b.snapshot.NextFiles(ctx)
@@ -147,11 +146,11 @@ func (b *backup) copyListed(ctx context.Context) (missing int, err error) {
 			return missing, err
 		}
 		for _, file := range files {
-			found, err := b.copyFile(ctx, file.Key)
+			exists, err := b.copyFile(ctx, file.Key)
 			if err != nil {
 				return missing, fmt.Errorf("MEDIA_STORE: %w", err)
 			}
-			if found {
+			if exists {
 				b.copied++
 				continue
 			}
@@ -163,7 +162,7 @@ func (b *backup) copyListed(ctx context.Context) (missing int, err error) {
 	}
 }
 
-func (b *backup) copyFile(ctx context.Context, key string) (found bool, err error) {
+func (b *backup) copyFile(ctx context.Context, key string) (exists bool, err error) {
 	if !storage.ValidKey(key) {
 		return false, nil
 	}
@@ -186,14 +185,14 @@ func (b *backup) copyFile(ctx context.Context, key string) (found bool, err erro
 	return true, b.writer.add(ctx, mediaPrefix+key, file)
 }
 
-// copyDatabase copies the database of the view, and lists the files that its rows
-// no longer refer to.
+// copyDatabase copies the database of the view, and lists the copied files that are unreferenced in
+// it.
 func (b *backup) copyDatabase(ctx context.Context) (missing int64, err error) {
 	if missing, err = b.snapshot.MissingFiles(ctx); err != nil {
 		return 0, err
 	}
 	if missing > 0 && b.copied == 0 {
-		return 0, errors.New("MEDIA_STORE: there is no file at all, so this is not the store of these rows")
+		return 0, errors.New("MEDIA_STORE: the store is empty, so it is not the store of these rows")
 	}
 	name := filepath.Join(b.work, databaseName)
 	if err := b.snapshot.CopyTo(ctx, name); err != nil {
@@ -208,7 +207,7 @@ func (b *backup) copyDatabase(ctx context.Context) (missing int64, err error) {
 		return 0, err
 	}
 	return missing, b.snapshot.EachUnreferenced(ctx, func(key string) error {
-		return b.writer.writeLine(line{Name: mediaPrefix + key, Dropped: true})
+		return b.writer.writeLine(line{Name: mediaPrefix + key, Unreferenced: true})
 	})
 }
 

@@ -71,8 +71,8 @@ func (p pauses) wait(key string) {
 	}
 }
 
-// TestCreate changes rows and files while a backup is written.
-func TestCreate(t *testing.T) {
+// TestCreate_CopiesOneMoment changes rows and files while a backup is written.
+func TestCreate_CopiesOneMoment(t *testing.T) {
 	t.Parallel()
 	source := newTarget(t, "kept", "a/copied and deleted.png", "b/1", "b/2", "c/deleted.png", "d/kept.png", "e/lost.png", "f/deleted too.png")
 	dsn := "sqlite:" + source.Database
@@ -166,7 +166,7 @@ func filesBelow(t testing.TB, directory string) map[string]string {
 }
 
 // TestCreate_NeedsNoDirectoryWithoutFiles backs up rows that have no file: there are
-// no images, or their paths are not those of files.
+// no images, or their paths are not valid.
 func TestCreate_NeedsNoDirectoryWithoutFiles(t *testing.T) {
 	t.Parallel()
 	empty, strange := newTarget(t, "empty"), newTarget(t, "strange")
@@ -184,8 +184,8 @@ func TestCreate_NeedsNoDirectoryWithoutFiles(t *testing.T) {
 	}
 }
 
-// TestCreateFails checks that a backup that fails leaves no file.
-func TestCreateFails(t *testing.T) {
+// TestCreate_LeavesNoFileAfterError checks that a backup that fails leaves no file.
+func TestCreate_LeavesNoFileAfterError(t *testing.T) {
 	t.Parallel()
 	absent, files, damaged := newTarget(t, "absent", "a.png"), newTarget(t, "files", "a.png"), newTarget(t, "damaged", "a.png")
 	if err := os.RemoveAll(absent.Media); err != nil {
@@ -198,7 +198,7 @@ func TestCreateFails(t *testing.T) {
 		want   string
 	}{
 		"no directory":     {absent, "MEDIA_STORE: open " + absent.Media + ": no such file or directory"},
-		"no file at all":   {files, "MEDIA_STORE: there is no file at all, so this is not the store of these rows"},
+		"no file at all":   {files, "MEDIA_STORE: the store is empty, so it is not the store of these rows"},
 		"damaged database": {damaged, "the database is damaged: "},
 	} {
 		directory := t.TempDir()

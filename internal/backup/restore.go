@@ -17,7 +17,7 @@ import (
 	"portfolio/internal/files"
 )
 
-// Target is what Restore replaces.
+// Target locates the database and the files to replace.
 type Target struct {
 	Database string // SQLite's file
 	Media    string // the directory of the files
@@ -28,54 +28,53 @@ type Target struct {
 const (
 	reserved = ".restore-"
 	staged   = ".restore-staged"   // the files of the backup, not complete yet
-	incoming = ".restore-incoming" // the files of the backup; all others were moved out
-	outgoing = ".restore-outgoing" // the files that were there before
+	incoming = ".restore-incoming" // the files of the backup, after all other files were moved out
+	outgoing = ".restore-outgoing" // the previous files
 )
 
-// stagedDatabase returns the name of the database of the backup, until it is
-// complete and called db.Restored.
+// stagedDatabase returns the name of the database of the backup while it is incomplete. The complete
+// database is called db.Restored.
 func (t Target) stagedDatabase() string { return t.Database + staged }
 
-// Restore replaces the database and the files of a target, which must not have any
-// unless force is set. All checksums are compared before anything is replaced.
-// Until then a killed restore leaves all as it was. After that, db.Open fails until
-// Finish is called.
-func (t Target) Restore(ctx context.Context, archive *Archive, force bool) (found Contents, err error) {
+// Restore replaces the database and the files of a target. The target must be empty unless force is
+// set. Restore compares all checksums before it replaces anything. A restore that is killed earlier
+// changes nothing. After one that is killed later, db.Open fails until Finish is called.
+func (t Target) Restore(ctx context.Context, archive *Archive, force bool) (contents Contents, err error) {
 	for _, directory := range []string{t.Media, filepath.Dir(t.Database)} {
 		if err := files.MakeDirectories(files.OS, directory); err != nil {
-			return found, files.Explain("", err)
+			return contents, files.Explain("", err)
 		}
 	}
 	media, err := os.OpenRoot(t.Media)
 	if err != nil {
-		return found, err
+		return contents, err
 	}
 	defer func() { _ = media.Close() }()
 	if err := t.checkReplaceable(ctx, media, force); err != nil {
-		return found, err
+		return contents, err
 	}
 	if err := t.removeStaged(media); err != nil {
-		return found, err
+		return contents, err
 	}
-	if found, err = t.stage(ctx, media, archive); err == nil {
+	if contents, err = t.stage(ctx, media, archive); err == nil {
 		err = t.checkReplaceable(ctx, media, force)
 	}
 	if err != nil {
-		return found, errors.Join(err, t.removeStaged(media))
+		return contents, errors.Join(err, t.removeStaged(media))
 	}
 	if err := os.Rename(t.stagedDatabase(), db.Restored(t.Database)); err != nil {
-		return found, err
+		return contents, err
 	}
-	return found, t.Finish()
+	return contents, t.Finish()
 }
 
-// checkReplaceable returns an error if the database is in use, or if there is
-// something to replace but force is not set.
+// checkReplaceable returns an error if the database is in use, or if the target is not empty and
+// force is not set.
 func (t Target) checkReplaceable(ctx context.Context, media *os.Root, force bool) error {
 	if _, err := media.Lstat(incoming); !errors.Is(err, fs.ErrNotExist) {
 		return cmp.Or(err, fmt.Errorf("%s exists, and no restore was interrupted: move it away", filepath.Join(t.Media, incoming)))
 	}
-	others, err := topLevel(media, ".")
+	names, err := topLevel(media, ".")
 	if err != nil {
 		return err
 	}
@@ -85,10 +84,10 @@ func (t Target) checkReplaceable(ctx context.Context, media *os.Root, force bool
 		return err
 	case exists && !force:
 		return fmt.Errorf("%s exists: --force replaces it", t.Database)
-	case len(others) > 0 && !force:
+	case len(names) > 0 && !force:
 		return fmt.Errorf("%s is not empty: --force replaces its files", t.Media)
 	}
-	for _, name := range others {
+	for _, name := range names {
 		if err := checkMovable(media, name); err != nil {
 			return files.Explain("", err)
 		}
@@ -99,8 +98,8 @@ func (t Target) checkReplaceable(ctx context.Context, media *os.Root, force bool
 	return nil
 }
 
-// checkMovable returns an error unless what is in the media directory can be moved. To
-// move a directory, this process must be able to write to it.
+// checkMovable returns an error unless this process can move a file or directory of the media
+// directory. To move a directory, it must be able to write to it.
 func checkMovable(media *os.Root, name string) error {
 	info, err := media.Lstat(name)
 	if err != nil || !info.IsDir() {
@@ -109,7 +108,7 @@ func checkMovable(media *os.Root, name string) error {
 	return files.CheckWritable(filepath.Join(media.Name(), name))
 }
 
-// removeStaged removes what a failed restore left.
+// removeStaged removes the files of a failed restore.
 func (t Target) removeStaged(media *os.Root) error {
 	return errors.Join(
 		remove(t.stagedDatabase()), remove(t.stagedDatabase()+"-wal"), remove(t.stagedDatabase()+"-shm"),
@@ -126,13 +125,13 @@ func remove(name string) error {
 }
 
 // stage writes the database and the files of an archive to temporary names.
-func (t Target) stage(ctx context.Context, media *os.Root, archive *Archive) (found Contents, err error) {
+func (t Target) stage(ctx context.Context, media *os.Root, archive *Archive) (contents Contents, err error) {
 	if err := files.MakeDirectories(media, staged); err != nil {
-		return found, err
+		return contents, err
 	}
 	root, err := media.OpenRoot(staged)
 	if err != nil {
-		return found, err
+		return contents, err
 	}
 	defer func() { _ = root.Close() }()
 	add := func(header *tar.Header, content io.Reader) error {
@@ -153,13 +152,13 @@ func (t Target) stage(ctx context.Context, media *os.Root, archive *Archive) (fo
 		}
 		return errors.Join(write(file, content), root.Chtimes(key, header.ModTime, header.ModTime))
 	}
-	if found, err = archive.each(ctx, add, root.Remove); err != nil {
-		return found, err
+	if contents, err = archive.each(ctx, add, root.Remove); err != nil {
+		return contents, err
 	}
 	if err := syncAll(root); err != nil {
-		return found, err
+		return contents, err
 	}
-	return found, t.checkStaged(ctx)
+	return contents, t.checkStaged(ctx)
 }
 
 func write(file *os.File, content io.Reader) error {
@@ -198,15 +197,14 @@ func (t Target) checkStaged(ctx context.Context) error {
 	return errors.Join(err, database.Close(), db.ReleaseSQLite(ctx, t.stagedDatabase()))
 }
 
-// Interrupted reports whether a restore was interrupted when it had begun to
-// replace files.
+// Interrupted reports whether a restore was interrupted while it replaced files.
 func (t Target) Interrupted() bool {
 	_, err := os.Lstat(db.Restored(t.Database))
 	return err == nil
 }
 
-// Finish replaces the files and the database by those of a backup. If it is
-// interrupted, the next call goes on.
+// Finish replaces the files and the database by the staged files and the database of the backup. If it
+// is interrupted, the next call continues.
 func (t Target) Finish() error {
 	media, err := os.OpenRoot(t.Media)
 	if err != nil {
@@ -219,7 +217,7 @@ func (t Target) Finish() error {
 	if err := replaceFiles(media); err != nil {
 		return err
 	}
-	// A damaged database may have a log, which is not that of the new one.
+	// A damaged database may have a log, which does not belong to the new database.
 	if err := errors.Join(remove(t.Database+"-wal"), remove(t.Database+"-shm")); err != nil {
 		return err
 	}
@@ -250,26 +248,24 @@ func replaceFiles(media *os.Root) error {
 	return errors.Join(moveAll(media, incoming, "."), media.Remove(incoming))
 }
 
-// moveAll moves what is in one directory to another one, which is created if
-// needed.
-func moveAll(media *os.Root, from, to string) error {
-	if err := files.MakeDirectories(media, to); err != nil {
+// moveAll moves the contents of source to target. It creates target if needed.
+func moveAll(media *os.Root, source, target string) error {
+	if err := files.MakeDirectories(media, target); err != nil {
 		return err
 	}
-	names, err := topLevel(media, from)
+	names, err := topLevel(media, source)
 	if err != nil {
 		return err
 	}
 	for _, name := range names {
-		if err := media.Rename(path.Join(from, name), path.Join(to, name)); err != nil {
+		if err := media.Rename(path.Join(source, name), path.Join(target, name)); err != nil {
 			return err
 		}
 	}
-	return errors.Join(syncIn(media, from), syncIn(media, to))
+	return errors.Join(syncIn(media, source), syncIn(media, target))
 }
 
-// topLevel returns what is in a directory, except for the directories of a
-// restore.
+// topLevel returns the names in a directory, without the directories of a restore.
 func topLevel(media *os.Root, name string) (names []string, err error) {
 	directory, err := media.Open(name)
 	if err != nil {

@@ -67,8 +67,7 @@ func open(t testing.TB, content []byte) *Archive {
 	return archive
 }
 
-// state returns the names of images and the content of each file, those of
-// restores included.
+// state returns the names of images and the content of each file, including the files of restores.
 func state(t testing.TB, target Target) map[string]string {
 	t.Helper()
 	found := map[string]string{}
@@ -101,7 +100,8 @@ func state(t testing.TB, target Target) map[string]string {
 	return found
 }
 
-func TestRestore(t *testing.T) {
+// TestRestore_ReplacesRowsAndFiles checks that a restore needs force if the target is not empty.
+func TestRestore_ReplacesRowsAndFiles(t *testing.T) {
 	t.Parallel()
 	source := newTarget(t, "new", "a/b/c.png", "d.png")
 	archive := backUp(t, source)
@@ -147,9 +147,9 @@ func TestRestore(t *testing.T) {
 	}
 }
 
-// TestRestore_RefusesBeforeItReplaces checks that a restore which could not be finished
-// changes nothing: what is in its way is reported, and the database can be opened.
-func TestRestore_RefusesBeforeItReplaces(t *testing.T) {
+// TestRestore_ChecksBeforeItReplaces checks that a restore which could not be finished changes
+// nothing: it reports the obstacle, and the database can be opened.
+func TestRestore_ChecksBeforeItReplaces(t *testing.T) {
 	t.Parallel()
 	archive := backUp(t, newTarget(t, "new", "a/b.png", "c.png"))
 	for name, c := range map[string]struct {
@@ -184,8 +184,8 @@ func TestRestore_RefusesBeforeItReplaces(t *testing.T) {
 	}
 }
 
-// TestRestoreDamagedDatabase replaces a database that cannot be opened.
-func TestRestoreDamagedDatabase(t *testing.T) {
+// TestRestore_ReplacesDamagedDatabase replaces a database that cannot be opened.
+func TestRestore_ReplacesDamagedDatabase(t *testing.T) {
 	t.Parallel()
 	source, target := newTarget(t, "new", "a.png"), newTarget(t, "old")
 	archive := backUp(t, source)
@@ -202,20 +202,20 @@ func TestRestoreDamagedDatabase(t *testing.T) {
 	}
 }
 
-// TestRestoreDamaged checks that a damaged backup changes nothing.
-func TestRestoreDamaged(t *testing.T) {
+// TestRestore_RejectsDamagedBackup checks that a damaged backup changes nothing.
+func TestRestore_RejectsDamagedBackup(t *testing.T) {
 	t.Parallel()
 	target := newTarget(t, "old", "a.png")
 	before := state(t, target)
 	newer := newTarget(t, "new", "b.png")
 	dbtest.Exec(t, "sqlite:"+newer.Database, "INSERT INTO bun_migrations (name, group_id) VALUES ('29990101000000', 9)")
-	wrong := line{Name: "media/b.png", Size: 1, SHA256: strings.Repeat("0", 64)}
+	otherSum := line{Name: "media/b.png", Size: 1, SHA256: strings.Repeat("0", 64)}
 	whole := backUp(t, newTarget(t, "new", "b.png"))
 	for name, c := range map[string]struct {
 		archive []byte
 		want    string
 	}{
-		"checksum":      {archiveOf(t, firstLine, database, entry{name: "media/b.png", content: "b", line: wrong}), `the backup is damaged: "media/b.png" has another checksum`},
+		"checksum":      {archiveOf(t, firstLine, database, entry{name: "media/b.png", content: "b", line: otherSum}), `the backup is damaged: "media/b.png" has another checksum`},
 		"same key":      {archiveOf(t, firstLine, entry{name: "media/b.png"}, entry{name: "media/b.png"}, database), "openat b.png: file exists"},
 		"key in file":   {archiveOf(t, firstLine, entry{name: "media/b.png"}, entry{name: "media/b.png/c.png"}, database), "mkdirat b.png: file exists"},
 		"no SQLite":     {archiveOf(t, firstLine, database), "the database is unavailable: file is not a database (26)"},
@@ -223,7 +223,7 @@ func TestRestoreDamaged(t *testing.T) {
 		"flipped bit":   {flipped(whole, bytes.Index(whole, []byte("SQLite format 3"))+5000), `the backup is damaged: "portfolio.db" has another checksum`},
 	} {
 		if _, err := target.Restore(t.Context(), open(t, c.archive), true); err == nil || err.Error() != c.want {
-			t.Errorf("%s: %v", name, err)
+			t.Errorf("%s: got %v, want %s", name, err, c.want)
 		}
 		if diff := cmp.Diff(before, state(t, target)); diff != "" {
 			t.Errorf("%s: %s", name, diff)
@@ -231,15 +231,15 @@ func TestRestoreDamaged(t *testing.T) {
 	}
 }
 
-func flipped(content []byte, at int) []byte {
+func flipped(content []byte, i int) []byte {
 	content = slices.Clone(content)
-	content[at] ^= 1
+	content[i] ^= 1
 	return content
 }
 
-// TestRestoreInterrupted interrupts a restore between any two steps that replace
-// something. The database cannot be opened until the restore is finished.
-func TestRestoreInterrupted(t *testing.T) {
+// TestFinish_ContinuesAfterEachStep interrupts a restore between any two steps that replace something.
+// The database cannot be opened until the restore is finished.
+func TestFinish_ContinuesAfterEachStep(t *testing.T) {
 	t.Parallel()
 	source := newTarget(t, "new", "a/b.png", "c.png")
 	archive := backUp(t, source)

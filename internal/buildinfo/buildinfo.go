@@ -20,7 +20,7 @@ type Build struct {
 	Go      string `json:"go"`
 }
 
-// Read returns the values that the linker set, or else those that the Go command recorded.
+// Read returns the values that the linker set, or else the values that the Go command recorded.
 func Read() Build {
 	build := Build{Module: "portfolio", Version: version, Commit: commit, Date: date}
 	info, ok := debug.ReadBuildInfo()

@@ -388,8 +388,8 @@ var replacements = map[string]func(t *testing.T, old, replacement string){
 	},
 }
 
-// TestFeed_OpensReplacedFile checks that a file which is renamed over that of SQLite is
-// read in the end, and that no request reads both files.
+// TestFeed_OpensReplacedFile checks that SQLite reads a file which is renamed over its own file in
+// the end, and that no request reads both files.
 func TestFeed_OpensReplacedFile(t *testing.T) {
 	t.Parallel()
 	for name, replace := range replacements {

@@ -34,7 +34,7 @@ type Feed struct {
 
 // Options configure a Feed.
 type Options struct {
-	// Listen opens a listener, such as that of db.DB.Listen.
+	// Listen opens a listener, as db.DB.Listen does.
 	Listen func(ctx context.Context, receive func(db.Change)) (db.Listener, error)
 	// MaxStaleness is the maximum age of changes that cached responses may lack. If it is 0,
 	// they lack none.
@@ -190,7 +190,7 @@ type Barrier struct {
 	feed     *Feed
 	session  *session
 	revision Revision
-	began    int64         // in nanoseconds since Feed.created, if MaxStaleness is set
+	start    int64         // in nanoseconds since Feed.created, if MaxStaleness is set
 	trip     *db.RoundTrip // nil if none is needed
 }
 
@@ -206,27 +206,27 @@ func (f *Feed) NewBarrier() Barrier {
 	b := Barrier{feed: f, session: current}
 	maxStaleness := int64(f.options.MaxStaleness)
 	if maxStaleness > 0 {
-		b.began = int64(time.Since(f.created))
+		b.start = int64(time.Since(f.created))
 	}
-	if synced := current.synced.Load(); synced == 0 || b.began-synced >= maxStaleness {
+	if synced := current.synced.Load(); synced == 0 || b.start-synced >= maxStaleness {
 		b.trip = current.Sync()
 	}
 	b.revision = Revision(f.last.Load())
 	return b
 }
 
-// Revision returns the revision when the barrier began, which rows read since then have at
-// least. It is 0 if the feed was disconnected.
+// Revision returns the revision at the start of the barrier. Rows that are read later have at least this
+// revision. It is 0 if the feed was disconnected.
 func (b Barrier) Revision() Revision { return b.revision }
 
-// Wait waits until the barrier has ended, which takes a second at most. It returns the
-// revision by then, 0 if the barrier failed.
+// Wait waits until the barrier has ended, for a second at most. It returns the revision at the end of
+// the barrier, 0 if the barrier failed.
 func (b Barrier) Wait() Revision {
 	if b.feed == nil || b.trip != nil && b.trip.Wait() != nil {
 		return 0
 	}
-	if b.trip != nil && b.began > 0 {
-		b.session.synced.Store(b.began)
+	if b.trip != nil && b.start > 0 {
+		b.session.synced.Store(b.start)
 	}
 	return Revision(b.feed.last.Load())
 }
@@ -248,15 +248,15 @@ func (f *Feed) IsConnected() bool { return f != nil && f.session.Load() != nil }
 
 // IsCurrent reports whether the rows of a read set have not changed since a revision.
 func (f *Feed) IsCurrent(revision Revision, set ReadSet) bool {
-	since := uint64(revision)
-	if since == 0 || since < f.oldest.Load() || since < f.all.Load() {
+	n := uint64(revision)
+	if n == 0 || n < f.oldest.Load() || n < f.all.Load() {
 		return false
 	}
 	if set.all {
-		return since >= f.rows.Load() && since >= f.users.Load()
+		return n >= f.rows.Load() && n >= f.users.Load()
 	}
 	for _, node := range set.nodes {
-		if since < f.nodes[node].Load() {
+		if n < f.nodes[node].Load() {
 			return false
 		}
 	}
@@ -266,12 +266,12 @@ func (f *Feed) IsCurrent(revision Revision, set ReadSet) bool {
 // AreUsersCurrent reports whether users, permissions and tokens have not changed since a
 // revision.
 func (f *Feed) AreUsersCurrent(revision Revision) bool {
-	since := uint64(revision)
-	return since != 0 && since >= f.oldest.Load() && since >= f.users.Load()
+	n := uint64(revision)
+	return n != 0 && n >= f.oldest.Load() && n >= f.users.Load()
 }
 
 // Wait returns when rows of a read set, or users, permissions or tokens, may have changed
-// since a revision. Its error is that of ctx.
+// since a revision. The error is ctx.Err().
 func (f *Feed) Wait(ctx context.Context, revision Revision, set ReadSet) error {
 	f.mu.Lock()
 	if !f.IsCurrent(revision, set) || !f.AreUsersCurrent(revision) {

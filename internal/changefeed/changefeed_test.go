@@ -69,7 +69,7 @@ var changed = []struct{ statement, reads string }{
 	{"TRUNCATE portfolio_links", "link 4, link 5, links of 1, no link, portfolio 1, portfolios"},
 }
 
-// reading are the reads that changed tells of.
+// reading has a read of each kind.
 var reading = []struct {
 	name string
 	read func(context.Context, *db.DB)
@@ -173,8 +173,8 @@ func (l *log) contains(text string) bool {
 	return strings.Contains(l.text.String(), text)
 }
 
-// TestFeed_ForgetsReadsWhenConnectionIsLost checks that nothing read before a connection was
-// lost is current, since a notification may have been lost too.
+// TestFeed_ForgetsReadsWhenConnectionIsLost checks that rows read before a connection was lost are
+// stale, since a notification may have been lost too.
 func TestFeed_ForgetsReadsWhenConnectionIsLost(t *testing.T) {
 	t.Parallel()
 	for name, lose := range map[string]func(t *testing.T, dsn string, proxy *dbtest.Proxy, changes *changefeed.Feed){
@@ -266,9 +266,9 @@ func TestFeed_RefusesUselessConnections(t *testing.T) {
 	}
 }
 
-// TestSetFeed checks that servers stop to trust their memory when the triggers are
-// disabled, and begin again.
-func TestSetFeed(t *testing.T) {
+// TestFeed_DependsOnTriggers checks that servers stop trusting their memory when the triggers
+// are disabled, and trust it again later.
+func TestFeed_DependsOnTriggers(t *testing.T) {
 	t.Parallel()
 	dbtest.EachURL(t, func(t *testing.T, dsn string) {
 		database := dbtest.Open(t, dsn)
@@ -291,8 +291,8 @@ func TestSetFeed(t *testing.T) {
 	})
 }
 
-// TestWait checks when a wait ends.
-func TestWait(t *testing.T) {
+// TestFeed_WaitsForChangesOfReadSet checks which changes end a wait.
+func TestFeed_WaitsForChangesOfReadSet(t *testing.T) {
 	t.Parallel()
 	dbtest.EachURL(t, func(t *testing.T, dsn string) {
 		dbtest.Exec(t, dsn, "INSERT INTO portfolios (id, name) VALUES (1, 'one')")
@@ -338,8 +338,9 @@ func (c counted) Sync() *db.RoundTrip {
 	return c.Listener.Sync()
 }
 
-// TestFeed_SharesProofsWithinMaxStaleness checks that within MaxStaleness a proof counts for later marks too.
-func TestFeed_SharesProofsWithinMaxStaleness(t *testing.T) {
+// TestFeed_SharesBarriersWithinMaxStaleness checks that within MaxStaleness later barriers need no round
+// trip.
+func TestFeed_SharesBarriersWithinMaxStaleness(t *testing.T) {
 	t.Parallel()
 	dbtest.Each(t, func(t *testing.T, database *db.DB) {
 		for _, staleness := range []time.Duration{0, 1, time.Hour} {
@@ -353,14 +354,14 @@ func TestFeed_SharesProofsWithinMaxStaleness(t *testing.T) {
 			})
 			changefeedtest.Run(t, changes)
 			changefeedtest.Await(t, changes)
-			const marks = 100
-			for range marks {
+			const barriers = 100
+			for range barriers {
 				if changes.Sync() == 0 {
-					t.Fatal("not proven")
+					t.Fatal("got revision 0, want a revision")
 				}
 			}
-			if few := syncs.Load() < marks/2; few != (staleness == time.Hour) { // some are of Run
-				t.Errorf("MaxStaleness %s: %d round trips for %d marks", staleness, syncs.Load(), marks)
+			if few := syncs.Load() < barriers/2; few != (staleness == time.Hour) { // Run makes some round trips
+				t.Errorf("MaxStaleness %s: got %d round trips for %d barriers", staleness, syncs.Load(), barriers)
 			}
 		}
 	})

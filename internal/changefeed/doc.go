@@ -25,8 +25,8 @@
 //     set. Each change after that revision has a greater number.
 //  3. When the barrier has ended, the feed has numbered every change that was committed
 //     before the request.
-//  4. If no row of the read set has a greater number then, the result is what the database
-//     would have returned when the request began. Otherwise the result is stale.
+//  4. If no row of the read set has a greater number then, the database would have returned
+//     the same result at the start of the request. Otherwise the result is stale.
 //
 // A change that is still in flight while rows are read gets a greater number, although the
 // rows may contain it. That costs a needless read and nothing else. Read sets are hashed, and
@@ -45,9 +45,9 @@
 //	   | IsCurrent?    |                              |
 //	   | responds      |                              |
 //
-// A request waits for its barrier only before it responds from memory. What is not in memory
-// is read while the barrier is under way. A writer of this process waits, after its commit,
-// for the notification of its own change, so that a lost notification ends the session.
+// A request waits for its barrier only before it responds from memory. Rows that are not in
+// memory are read while the barrier is under way. After its commit, a writer of this process
+// waits for the notification of its change. So a lost notification ends the session.
 //
 // The argument relies on assumptions about the database, which [db.Listener] checks.
 // docs/caching.md lists the assumptions.

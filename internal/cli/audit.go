@@ -11,7 +11,7 @@ import (
 	"portfolio/internal/audit"
 )
 
-// audit logs what a command changed, unless it failed with err.
+// audit logs the rows that a command changed, unless the command failed with err.
 func (e environment) audit(ctx context.Context, action string, err error, nodes ...db.NodeID) {
 	unknown := errors.Is(err, db.ErrUnavailable) || errors.Is(err, context.Canceled)
 	if !unknown && (err != nil || len(nodes) == 0) {
@@ -26,7 +26,8 @@ func (e environment) audit(ctx context.Context, action string, err error, nodes 
 	e.auditObjects(ctx, action, unknown, objects...)
 }
 
-// auditObjects logs what a command changed, or perhaps changed if that is unknown.
+// auditObjects logs the objects that a command changed. If unknown is set, the command may have
+// changed them.
 func (e environment) auditObjects(ctx context.Context, action string, unknown bool, objects ...string) {
 	audit.Log(ctx, e.log.Handler(), audit.Change{Action: action, Actor: audit.CLI, Username: systemUser(), Unknown: unknown, Objects: objects})
 }

@@ -75,7 +75,7 @@ func (c *backupCommand) Run(ctx context.Context, flags *globalFlags, env environ
 	return fmt.Errorf("the backup was written, but lacks files: %s", strings.Join(problems, "; "))
 }
 
-// printBackup checks a backup and prints what it has.
+// printBackup checks a backup and prints a summary of its contents.
 func printBackup(ctx context.Context, env environment, name string) error {
 	return withArchive(name, func(archive *backup.Archive) error {
 		contents, err := archive.Check(ctx)
@@ -104,7 +104,7 @@ func withArchive(name string, fn func(*backup.Archive) error) error {
 type restoreCommand struct {
 	config.Store
 	File      string `arg:"" help:"Backup to restore."`
-	Force     bool   `help:"Replace the database and the files that are there."`
+	Force     bool   `help:"Replace the current database and files."`
 	CheckOnly bool   `name:"check" help:"Check the backup, and restore nothing."` // a field Check would hide the method of Store
 }
 

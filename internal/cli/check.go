@@ -41,8 +41,8 @@ func (configCommand) Run(line *kong.Context, env environment) error {
 	return nil
 }
 
-// format returns a value as its variable has it. The types of settings mask their
-// secrets themselves.
+// format returns a value in the form of its environment variable. The types of settings mask
+// their secrets themselves.
 func format(value reflect.Value) string {
 	if value.Kind() == reflect.Slice {
 		elements := make([]string, value.Len())
@@ -54,38 +54,39 @@ func format(value reflect.Value) string {
 	return printable.Quote(fmt.Sprint(value.Interface()))
 }
 
-// checkCommand checks all that a server needs, and serves nothing.
+// checkCommand checks the settings and the parts of a server, and serves nothing.
 type checkCommand struct{ config.Server }
 
 // report prints one line for each check.
 type report struct {
-	to     io.Writer
+	output io.Writer
 	failed bool
 }
 
-func (r *report) line(what string, err error, found string) {
+// line prints the result of a check: its error, or else a detail.
+func (r *report) line(name string, err error, detail string) {
 	if err != nil {
 		r.failed = true
-		_, _ = fmt.Fprintf(r.to, "failed  %s: %s\n", what, oneLine(err))
+		_, _ = fmt.Fprintf(r.output, "failed  %s: %s\n", name, oneLine(err))
 		return
 	}
-	_, _ = fmt.Fprintf(r.to, "ok      %s: %s\n", what, printable.Escape(found))
+	_, _ = fmt.Fprintf(r.output, "ok      %s: %s\n", name, printable.Escape(detail))
 }
 
-// warn prints a line about what keeps no server from starting.
-func (r *report) warn(what, problem string) {
-	_, _ = fmt.Fprintf(r.to, "warning %s: %s\n", what, problem)
+// warn prints a problem that keeps no server from starting.
+func (r *report) warn(name, problem string) {
+	_, _ = fmt.Fprintf(r.output, "warning %s: %s\n", name, problem)
 }
 
-func (c *checkCommand) Run(ctx context.Context, flags *globalFlags, env environment, settings []config.Error) error {
-	report := &report{to: env.stdout}
+func (c *checkCommand) Run(ctx context.Context, flags *globalFlags, env environment, validationErrs []config.Error) error {
+	report := &report{output: env.stdout}
 	valid := func(names ...string) bool {
-		return !slices.ContainsFunc(settings, func(mistake config.Error) bool { return slices.Contains(names, mistake.Setting) })
+		return !slices.ContainsFunc(validationErrs, func(err config.Error) bool { return slices.Contains(names, err.Setting) })
 	}
-	for _, mistake := range settings {
-		report.line(mistake.Setting, mistake.Err, "")
+	for _, err := range validationErrs {
+		report.line(err.Setting, err.Err, "")
 	}
-	if len(settings) == 0 {
+	if len(validationErrs) == 0 {
 		report.line("settings", nil, "valid")
 	}
 	var database *db.DB
@@ -106,7 +107,7 @@ func (c *checkCommand) Run(ctx context.Context, flags *globalFlags, env environm
 		defer func() { _ = store.Close() }()
 	}
 	c.checkAddresses(ctx, valid, report)
-	if len(settings) == 0 && database != nil && store != nil {
+	if len(validationErrs) == 0 && database != nil && store != nil {
 		c.checkServer(ctx, database, store, env.log, report)
 	}
 	if report.failed {
@@ -129,14 +130,14 @@ func (c *checkCommand) checkDatabase(ctx context.Context, url db.URL, report *re
 		report.line("database", err, "")
 		return nil
 	}
-	found := url.String() + ", the schema is current"
+	detail := url.String() + ", the schema is current"
 	err = database.CheckSchema(ctx)
 	current := err == nil
 	if errors.Is(err, db.ErrSchemaBehind) {
 		if database.Postgres() {
 			err = fmt.Errorf("%w: run \"portfolio migrate\" first", err)
 		} else {
-			found, err = url.String()+", the schema is behind; serve migrates it", nil
+			detail, err = url.String()+", the schema is behind; serve migrates it", nil
 		}
 	}
 	var problems []string
@@ -149,23 +150,22 @@ func (c *checkCommand) checkDatabase(ctx context.Context, url db.URL, report *re
 	if err == nil {
 		err = database.CheckWritable(ctx)
 	}
-	report.line("database", err, found)
+	report.line("database", err, detail)
 	for _, problem := range problems {
 		report.warn("database", problem)
 	}
 	return database
 }
 
-// findProblems describes what is wrong with a database and does not keep a server from
-// starting.
+// findProblems describes problems of a database that do not keep a server from starting.
 func findProblems(ctx context.Context, database *db.DB) ([]string, error) {
 	rows, rowsErr := database.Problems(ctx)
 	keys, keysErr := images.KeyProblems(ctx, database)
 	return slices.Concat(rows, keys), errors.Join(rowsErr, keysErr)
 }
 
-// checkAddresses listens where serve does. An address at which a server responds is right: it
-// is the one to be replaced.
+// checkAddresses listens at the addresses of serve. It accepts an address at which a server
+// responds, since the new server is to replace that server.
 func (c *checkCommand) checkAddresses(ctx context.Context, valid func(...string) bool, report *report) {
 	ports := map[string]bool{} // that this check holds
 	for _, a := range []struct {
@@ -190,10 +190,10 @@ func (c *checkCommand) checkAddresses(ctx context.Context, valid func(...string)
 	}
 }
 
-// aliveTimeout bounds the wait for what listens at the address of the server.
+// aliveTimeout bounds the wait for a response at the address of the server.
 const aliveTimeout = 2 * time.Second
 
-// checkServer builds a server that serves nothing.
+// checkServer builds a server, which serves nothing.
 func (c *checkCommand) checkServer(ctx context.Context, database *db.DB, store storage.Store, log *slog.Logger, report *report) {
 	s, err := server.New(ctx, &c.Server, database, store, server.Options{Log: log})
 	if err != nil {

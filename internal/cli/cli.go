@@ -67,8 +67,8 @@ type environment struct {
 // globalFlags are the settings of all commands.
 type globalFlags struct{ config.Global }
 
-// Run runs one command line and returns the exit code: 0, or 1 after one line
-// on stderr for each error.
+// Run runs one command line and returns the exit code. It prints each error as one line on
+// stderr, and then returns 1.
 func Run(ctx context.Context, args []string, output Output) int {
 	stdout, stderr := output.Stdout, output.Stderr
 	fail := func(err error) int {
@@ -88,8 +88,8 @@ func Run(ctx context.Context, args []string, output Output) int {
 		kong.Exit(func(code int) { exited = code }),
 		kong.ShortUsageOnError(),
 	)
-	wrong := config.Errors{}
-	if err = errors.Join(err, wrong.Collect(parser.Model)); err != nil {
+	settingErrs := config.Errors{}
+	if err = errors.Join(err, settingErrs.Collect(parser.Model)); err != nil {
 		panic(err) // invalid command definition
 	}
 	command, err := parser.Parse(args)
@@ -102,16 +102,16 @@ func Run(ctx context.Context, args []string, output Output) int {
 	if err := checkEnvironment(command); err != nil {
 		return fail(err)
 	}
-	settings := wrong.Of(command)
+	validationErrs := settingErrs.Of(command)
 	selected := command.Selected().Target.Addr()
 	if checked, ok := reflect.TypeAssert[interface {
 		Check(*config.Global) []config.Error
 	}](selected); ok {
-		settings = append(settings, checked.Check(&line.Global)...)
+		validationErrs = append(validationErrs, checked.Check(&line.Global)...)
 	}
-	if _, reports := reflect.TypeAssert[*checkCommand](selected); !reports && len(settings) > 0 {
-		for _, mistake := range settings {
-			fail(mistake)
+	if _, reports := reflect.TypeAssert[*checkCommand](selected); !reports && len(validationErrs) > 0 {
+		for _, err := range validationErrs {
+			fail(err)
 		}
 		return 1
 	}
@@ -120,14 +120,14 @@ func Run(ctx context.Context, args []string, output Output) int {
 	isJSON := line.LogFormat == "json" || line.LogFormat == "auto" && !isTerminal(stderr)
 	logger := slog.New(telemetry.NewLogHandler(records, isJSON, line.LogLevel.Level))
 	command.BindTo(ctx, (*context.Context)(nil))
-	if err := command.Run(&line.globalFlags, environment{stdout, stderr, logger}, settings); err != nil {
+	if err := command.Run(&line.globalFlags, environment{stdout, stderr, logger}, validationErrs); err != nil {
 		return fail(err)
 	}
 	return 0
 }
 
-// checkArguments returns an error unless all arguments are UTF-8. Names that differ in
-// other bytes would be stored as one. Names of files are no exception, as images get them.
+// checkArguments returns an error unless all arguments are UTF-8. Databases would store names
+// that differ in other bytes as one name. Names of files become names of images.
 func checkArguments(args []string) error {
 	for i, arg := range args {
 		if utf8.ValidString(arg) {
@@ -158,8 +158,8 @@ func oneLine(err error) string {
 	return printable.Escape(strings.Join(strings.Fields(err.Error()), " "))
 }
 
-// suggest adds a suggestion to the error of an unknown command. The parser takes
-// its name for an argument of the default command, so it is parsed without one.
+// suggest adds a suggestion to the error of an unknown command. The parser takes the name of
+// the command for an argument of the default command, so suggest parses args without a default.
 func suggest(parser *kong.Kong, args []string, err error) error {
 	const unknown = "unexpected argument "
 	if strings.HasPrefix(err.Error(), unknown) {
@@ -171,8 +171,9 @@ func suggest(parser *kong.Kong, args []string, err error) error {
 	return err
 }
 
-// existing returns the URL of the database of a command, and prints one that no setting names.
-// Only serve creates that: for other commands a missing setting is more likely a mistake.
+// existing returns the URL of the database of a command. If no setting names the database,
+// existing prints the default, which must exist. Only serve creates it: with other commands,
+// the user has probably forgotten the setting.
 func (f *globalFlags) existing(env environment) (db.URL, error) {
 	url := f.Database()
 	if !f.DatabaseURL.IsZero() {
@@ -185,8 +186,8 @@ func (f *globalFlags) existing(env environment) (db.URL, error) {
 	return url, nil
 }
 
-// open opens the database. It migrates SQLite, and PostgreSQL if migrate is set;
-// otherwise the schema must be current.
+// open opens the database. It migrates SQLite, and PostgreSQL if migrate is set. Otherwise the
+// schema must be current.
 func (f *globalFlags) open(ctx context.Context, migrate bool, log *slog.Logger) (*db.DB, error) {
 	database, err := f.Database().Open(ctx)
 	if err != nil {
@@ -212,7 +213,7 @@ func (f *globalFlags) open(ctx context.Context, migrate bool, log *slog.Logger) 
 	return database, nil
 }
 
-// logProblems logs what a check of the database finds.
+// logProblems logs the problems that check finds in the database.
 func logProblems(ctx context.Context, log *slog.Logger, check func(context.Context) ([]string, error)) error {
 	problems, err := check(ctx)
 	for _, problem := range problems {

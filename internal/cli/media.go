@@ -33,7 +33,7 @@ func (f *globalFlags) withStore(ctx context.Context, location storage.Location, 
 
 type imagesCreateCommand struct {
 	config.Images
-	File []string `arg:"" help:"JPEG, PNG, GIF or WebP files. Those that were stored before are skipped."`
+	File []string `arg:"" help:"JPEG, PNG, GIF or WebP files. Files that are already stored are skipped."`
 }
 
 func (c *imagesCreateCommand) Run(ctx context.Context, flags *globalFlags, env environment) error {

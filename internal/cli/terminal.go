@@ -5,7 +5,7 @@ import (
 	"os"
 )
 
-// isTerminal reports whether w is a terminal, which logs are text on.
+// isTerminal reports whether w is a terminal, where logs are text.
 func isTerminal(w io.Writer) bool {
 	file, ok := w.(*os.File)
 	if !ok {

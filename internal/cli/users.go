@@ -44,7 +44,7 @@ func (c *userCreateCommand) Run(ctx context.Context, flags *globalFlags, env env
 	})
 }
 
-// userError says in the terms of commands what is wrong with a change of a user.
+// userError returns the error of a change of a user in the terms of commands.
 func userError(name string, err error) error {
 	switch {
 	case errors.Is(err, db.ErrConflict):
@@ -54,7 +54,7 @@ func userError(name string, err error) error {
 	case errors.Is(err, db.ErrNotStaff):
 		return errors.New("--permission: needs --staff")
 	case errors.Is(err, db.ErrLastAdmin):
-		return fmt.Errorf("the user %q is the last active admin: make another one first", name)
+		return fmt.Errorf("the user %q is the last active admin: create another admin first", name)
 	}
 	return err
 }
@@ -71,8 +71,8 @@ func (userListCommand) Run(ctx context.Context, flags *globalFlags, env environm
 	})
 }
 
-func printUsers(to io.Writer, users ...*db.User) error {
-	table := tabwriter.NewWriter(to, 0, 0, 2, ' ', 0)
+func printUsers(output io.Writer, users ...*db.User) error {
+	table := tabwriter.NewWriter(output, 0, 0, 2, ' ', 0)
 	_, _ = fmt.Fprintln(table, "ID\tUSER\tACTIVE\tSTAFF\tADMIN\tPERMISSIONS\tCREATED")
 	yes := map[bool]string{true: "yes", false: "no"}
 	for _, user := range users {
@@ -88,7 +88,7 @@ type userSetCommand struct {
 	Active       *bool   `negatable:"" help:"Whether the tokens of the user are valid."`
 	Staff        *bool   `negatable:"" help:"Whether the user is staff, who may have permission codes."`
 	Admin        *bool   `negatable:"" help:"Whether the user is an admin, who has every permission."`
-	Permission   []int32 `placeholder:"CODE" xor:"permissions" help:"Permission code, such as 4242, which needs staff; repeatable. They replace the current ones."`
+	Permission   []int32 `placeholder:"CODE" xor:"permissions" help:"Permission code, such as 4242, which needs staff; repeatable. These codes replace the current codes."`
 	NoPermission bool    `xor:"permissions" help:"Withdraw all permission codes."`
 }
 
@@ -238,7 +238,7 @@ func (c *tokenImportCommand) Run(ctx context.Context, flags *globalFlags, env en
 		if err != nil {
 			return err
 		}
-		_, err = fmt.Fprintf(env.stdout, "Imported %d tokens; %d were there already.\n", len(added), len(tokens)-len(added))
+		_, err = fmt.Fprintf(env.stdout, "Imported %d tokens; %d already existed.\n", len(added), len(tokens)-len(added))
 		return err
 	})
 }

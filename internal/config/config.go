@@ -46,7 +46,7 @@ type Server struct {
 	AdminAddr  Address           `env:"ADMIN_ADDR" placeholder:"HOST:PORT" help:"Address of metrics, profiles and the version. Unset: none. Anyone who reaches it may read them."`
 	AdminHosts []middleware.Host `env:"ADMIN_HOSTS" placeholder:"HOST" help:"Other hosts than loopback names and its own address that requests to ADMIN_ADDR may name, such as metrics.example.org."`
 	Images
-	MediaURL   storage.MediaURL `env:"MEDIA_URL" placeholder:"URL" help:"Base URL of files, such as that of a CDN. Unset: the host of the request and /media/."`
+	MediaURL   storage.MediaURL `env:"MEDIA_URL" placeholder:"URL" help:"Base URL of files, such as the URL of a CDN. Unset: the host of the request and /media/."`
 	Playground string           `env:"PLAYGROUND" default:"on" oneof:"on,off" help:"Serve the GraphQL playground at /: on or off (${default})."`
 
 	Feed
@@ -67,7 +67,7 @@ type Server struct {
 	Clients            ClientLimits           `embed:"" group:"Limits of clients"`
 }
 
-// ClientLimits limit what clients take.
+// ClientLimits limit the resources that clients take.
 type ClientLimits struct {
 	MaxValues        int                  `env:"MAX_VALUES" default:"2000" min:"1" help:"Maximum values in the variables and extensions of a request."`
 	MaxResponse      int                  `env:"MAX_RESPONSE" default:"8388608" min:"1" help:"Maximum size of a response in bytes."`
@@ -98,7 +98,7 @@ func (l *LogLevel) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// String returns the level as it is set.
+// String returns the level in the form of the setting.
 func (l LogLevel) String() string { return strings.ToLower(l.Level.String()) }
 
 // Address is a host and a port. The host may be empty.
@@ -117,12 +117,11 @@ func (a *Address) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// Errors holds what is wrong with settings. They are collected so that all are
-// reported at once.
+// Errors holds the validation errors of settings, so that a command reports all of them at once.
 type Errors map[*kong.Value]error
 
-// Collect makes the flags of a model that are settings report to m instead of
-// ending the parser.
+// Collect makes the settings of a model record their errors in m. By default, the first error
+// would end the parser.
 func (m Errors) Collect(model kong.Visitable) error {
 	return kong.Visit(model, func(node kong.Visitable, next kong.Next) error {
 		if flag, ok := node.(*kong.Flag); ok && len(flag.Envs) > 0 {
@@ -132,19 +131,19 @@ func (m Errors) Collect(model kong.Visitable) error {
 	})
 }
 
-// Of returns the errors in the settings of a command line, in the order of its
-// help. Variables that only other commands read do not count.
+// Of returns the errors in the settings of a command line, in the order of its help. It leaves
+// out variables that only other commands read.
 func (m Errors) Of(line *kong.Context) []Error {
-	var found []Error
+	var errs []Error
 	for _, flag := range line.Flags() {
 		if err := m[flag.Value]; err != nil {
-			found = append(found, Error{flag.Envs[0], err})
+			errs = append(errs, Error{flag.Envs[0], err})
 		}
 	}
-	return found
+	return errs
 }
 
-// Error is what is wrong with a setting.
+// Error is the validation error of a setting.
 type Error struct {
 	Setting string // name of the variable
 	Err     error
@@ -155,11 +154,10 @@ func (e Error) Error() string { return e.Setting + ": " + e.Err.Error() }
 // settingMapper decodes and checks the value of a setting.
 type settingMapper struct {
 	kong.Mapper
-	wrong Errors
+	errs Errors
 }
 
-// Decode implements kong.Mapper. It returns an error only if a flag lacks its
-// value.
+// Decode implements kong.Mapper. It returns an error only if a flag has no value.
 func (m settingMapper) Decode(ctx *kong.DecodeContext, target reflect.Value) error {
 	token := ctx.Scan.Peek()
 	if token.IsValue() && token.String() == "" && !ctx.Value.HasDefault {
@@ -176,7 +174,7 @@ func (m settingMapper) Decode(ctx *kong.DecodeContext, target reflect.Value) err
 		err = checkRange(ctx.Value.Tag, target)
 	}
 	if err != nil {
-		m.wrong[ctx.Value] = err
+		m.errs[ctx.Value] = err
 	}
 	return nil
 }
@@ -184,9 +182,9 @@ func (m settingMapper) Decode(ctx *kong.DecodeContext, target reflect.Value) err
 // explain returns err in plain words if the target is of a basic type.
 func explain(target reflect.Value, text string, err error) error {
 	var kind string
-	_, ownText := reflect.TypeAssert[encoding.TextUnmarshaler](target.Addr())
+	_, explainsItself := reflect.TypeAssert[encoding.TextUnmarshaler](target.Addr())
 	switch {
-	case ownText:
+	case explainsItself:
 		return err
 	case target.Type() == reflect.TypeFor[time.Duration]():
 		kind = "a duration, such as 10s"
@@ -202,8 +200,8 @@ func explain(target reflect.Value, text string, err error) error {
 	return fmt.Errorf("must be %s, not %q", kind, text)
 }
 
-// The maximum of any number and of any duration, far above what makes sense, so
-// that sums and products of settings do not overflow.
+// The maximum of any number and of any duration. Both are far above useful values, so that sums
+// and products of settings do not overflow.
 const (
 	maxSetting  = 1 << 40
 	maxDuration = 365 * 24 * time.Hour
@@ -211,48 +209,48 @@ const (
 
 // checkRange checks a value against the tags min and oneof.
 func checkRange(tag *kong.Tag, target reflect.Value) error {
-	least := tag.Get("min")
-	below, above, most := false, false, strconv.Itoa(maxSetting)
+	minimum, maximum := tag.Get("min"), strconv.Itoa(maxSetting)
+	below, above := false, false
 	switch value := target.Interface().(type) {
 	case time.Duration:
-		bound, _ := time.ParseDuration(least)
-		below, above, most = value < bound, value > maxDuration, "8760h"
+		bound, _ := time.ParseDuration(minimum)
+		below, above, maximum = value < bound, value > maxDuration, "8760h"
 	case float64:
-		bound, _ := strconv.ParseFloat(least, 64)
+		bound, _ := strconv.ParseFloat(minimum, 64)
 		below, above = math.IsNaN(value) || value < bound, value > maxSetting
 	default:
 		if target.CanInt() {
-			bound, _ := strconv.ParseInt(least, 10, 64)
+			bound, _ := strconv.ParseInt(minimum, 10, 64)
 			below, above = target.Int() < bound, target.Int() > maxSetting
 		}
 	}
 	switch allowed := tag.Get("oneof"); {
 	case below:
-		return errors.New("must be at least " + least)
+		return errors.New("must be at least " + minimum)
 	case above:
-		return errors.New("must be at most " + most)
+		return errors.New("must be at most " + maximum)
 	case allowed != "" && !slices.Contains(strings.Split(allowed, ","), target.String()):
 		return fmt.Errorf("must be one of %s, not %q", strings.ReplaceAll(allowed, ",", ", "), target.String())
 	}
 	return nil
 }
 
-// Check returns the errors that more than one setting causes.
+// Check returns the errors of combinations of settings.
 func (s *Server) Check(global *Global) []Error {
-	found := s.Store.Check(global)
+	errs := s.Store.Check(global)
 	if s.OnlyPersisted && s.PersistedDocuments == "" {
-		found = append(found, Error{"ONLY_PERSISTED", errors.New("needs PERSISTED_DOCUMENTS")})
+		errs = append(errs, Error{"ONLY_PERSISTED", errors.New("needs PERSISTED_DOCUMENTS")})
 	}
 	if s.AdminAddr != "" && s.AdminAddr == s.Addr && !strings.HasSuffix(string(s.Addr), ":0") { // 0 is any free port
-		found = append(found, Error{"ADMIN_ADDR", errors.New("must not be ADDR")})
+		errs = append(errs, Error{"ADMIN_ADDR", errors.New("must not be ADDR")})
 	}
 	if s.ChangeFeedURL.SQLitePath() != "" {
-		found = append(found, Error{"CHANGE_FEED_URL", errors.New("must be the URL of a PostgreSQL server")})
+		errs = append(errs, Error{"CHANGE_FEED_URL", errors.New("must be the URL of a PostgreSQL server")})
 	}
 	if name, err := telemetry.CheckEnvironment(); err != nil {
-		found = append(found, Error{name, err})
+		errs = append(errs, Error{name, err})
 	}
-	return found
+	return errs
 }
 
 // DataDirectory is the path of a directory.
@@ -292,8 +290,8 @@ type Store struct {
 	MediaStore storage.Location `env:"MEDIA_STORE" placeholder:"STORE" help:"Where files are stored: file:PATH, or s3://BUCKET?endpoint=URL&region=NAME with keys from AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY. Unset: the directory media in DATA_DIR."`
 }
 
-// Location returns the location of the media store, which does not serve the files that the
-// server keeps elsewhere.
+// Location returns the location of the media store, which does not serve the database and the
+// key of the demo.
 func (s *Store) Location(global *Global) storage.Location {
 	location := s.MediaStore
 	if location.String() == "" {
@@ -302,8 +300,8 @@ func (s *Store) Location(global *Global) storage.Location {
 	return location.Hide(append(db.SQLiteFiles(global.Database().SQLitePath()), global.DemoKeyFile())...)
 }
 
-// Check returns an error if the files of the store include the database, since they are public,
-// or if the directory of the store is where another file belongs.
+// Check returns an error if the directory of the store contains the database, since its files
+// are public. It also does so if the directory has the name of another file, or is below it.
 func (s *Store) Check(global *Global) []Error {
 	directory, database := s.Location(global).Directory(), global.Database().SQLitePath()
 	if directory == "" {

@@ -1,5 +1,5 @@
 // Package document parses, validates and caches GraphQL documents, coerces their
-// variables, and bounds what they may ask for.
+// variables, and limits their size and cost.
 package document
 
 import (
@@ -21,20 +21,19 @@ import (
 	"portfolio/internal/apierror"
 )
 
-// Document is a query text that was parsed, found within the limits, and valid.
+// Document is a parsed query text that is valid and within the limits.
 type Document struct {
 	*ast.QueryDocument
 	Text            string
 	Introspects     bool
-	DependsOnViewer bool  // its response may
+	DependsOnViewer bool  // whether the response may
 	memory          int64 // estimated, in bytes
 }
 
 // Hash is the SHA-256 hash of the text of a document.
 type Hash [sha256.Size]byte
 
-// Request names a document: by its text, by the id of a persisted document, or
-// by its hash.
+// Request names a document: by its text, by the ID of a persisted document, or by its hash.
 type Request struct {
 	Text string
 	ID   string
@@ -47,18 +46,18 @@ const (
 	maxCached     = 2 << 20 // bytes of memory of one document
 )
 
-// Options configures a Cache.
+// Options configure a Cache.
 type Options struct {
 	Limits        Limits
 	Introspection Introspection
-	Persisted     map[string]string // texts by id
+	Persisted     map[string]string // texts by ID
 	OnlyPersisted bool
 	Budget        *admission.Budget                                 // of the memory of cached documents
 	CheckScalar   func(name string, value any) *apierror.InputError // of IDs and the schema's own scalars
 }
 
-// Cache holds parsed documents by the hash of their text: all persisted
-// documents, and the last used of those that clients sent.
+// Cache holds parsed documents by the hash of their text: all persisted documents, and the most
+// recently used documents of clients.
 type Cache struct {
 	Schema  *ast.Schema
 	options Options
@@ -105,11 +104,11 @@ var (
 // query the schema gets neither introspection nor suggestions.
 func (c *Cache) Resolve(request Request, authenticated bool) (*Document, gqlerror.List) {
 	introspectionErr := c.options.Introspection.check(authenticated)
-	found, errs := c.lookup(request, introspectionErr)
-	if errs == nil && found.Introspects && introspectionErr != nil {
+	document, errs := c.lookup(request, introspectionErr)
+	if errs == nil && document.Introspects && introspectionErr != nil {
 		return nil, gqlerror.List{introspectionErr}
 	}
-	return found, errs
+	return document, errs
 }
 
 func (c *Cache) lookup(request Request, introspectionErr *gqlerror.Error) (*Document, gqlerror.List) {
@@ -117,9 +116,9 @@ func (c *Cache) lookup(request Request, introspectionErr *gqlerror.Error) (*Docu
 		return nil, gqlerror.List{limitError("bytes", c.options.Limits.Bytes)}
 	}
 	if request.Text == "" && request.ID != "" {
-		if found := c.persistedByID[request.ID]; found != nil {
+		if document := c.persistedByID[request.ID]; document != nil {
 			c.hits.Add(1)
-			return found, nil
+			return document, nil
 		}
 		return nil, gqlerror.List{errNotPersisted}
 	}
@@ -127,9 +126,9 @@ func (c *Cache) lookup(request Request, introspectionErr *gqlerror.Error) (*Docu
 	if request.Text != "" {
 		hash = sha256.Sum256([]byte(request.Text))
 	}
-	if found := c.get(hash); found != nil {
+	if document := c.get(hash); document != nil {
 		c.hits.Add(1)
-		return found, nil
+		return document, nil
 	}
 	c.misses.Add(1)
 	switch {
@@ -169,13 +168,13 @@ func (c *Cache) Operations() (names []string) {
 }
 
 func (c *Cache) get(hash Hash) *Document {
-	if found := c.persisted[hash]; found != nil || c.options.OnlyPersisted {
-		return found
+	if document := c.persisted[hash]; document != nil || c.options.OnlyPersisted {
+		return document
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	found, _ := c.sent.Get(hash)
-	return found
+	document, _ := c.sent.Get(hash)
+	return document
 }
 
 func (c *Cache) add(hash Hash, parsed *Document) {
@@ -218,7 +217,7 @@ func (c *Cache) parse(text string, introspectionErr *gqlerror.Error) (*Document,
 	if errs := validator.ValidateWithRules(c.Schema, query, ruleset); errs != nil {
 		errs = source.correct(errs)
 		for i, err := range errs {
-			if err.Extensions == nil { // not one of scalarRule
+			if err.Extensions == nil { // not reported by scalarRule
 				errs[i] = apierror.Wrap(err, apierror.BadUserInput, err.Message)
 			}
 		}
@@ -241,8 +240,8 @@ func (c *Cache) IsPublic(d *Document) bool {
 	return !d.DependsOnViewer && (!d.Introspects || c.options.Introspection != IntrospectionAuthenticated)
 }
 
-// dependsOnViewer reports whether the document selects more than the schema, which
-// all viewers see.
+// dependsOnViewer reports whether the document selects more than the schema, which is the same for
+// all viewers.
 func dependsOnViewer(query *ast.QueryDocument) bool {
 	var depends func(ast.SelectionSet) bool
 	depends = func(set ast.SelectionSet) bool {

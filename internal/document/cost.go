@@ -7,8 +7,7 @@ import (
 	"portfolio/internal/apierror"
 )
 
-// DefaultPageSize is the size of a page if neither the query nor the schema gives
-// first or last.
+// DefaultPageSize is the size of a page if neither the query nor the schema sets first or last.
 const DefaultPageSize = 20
 
 // heavyCost is the cost of more than a few milliseconds of work: a page of 100
@@ -18,15 +17,14 @@ const heavyCost = 2500
 // Cost is the estimated work of an operation.
 type Cost struct {
 	Fields   float64 // that the response may hold, with full pages
-	weighted bool    // more work than the response shows
+	weighted bool    // whether a directive @cost counts
 }
 
 // Heavy reports whether the operation takes more than a few milliseconds.
 func (c Cost) Heavy() bool { return c.weighted || c.Fields > heavyCost }
 
-// costOf estimates the cost of an operation. A field counts once for each row of
-// the pages around it, and a field or input with the directive @cost as much as
-// its weight.
+// costOf estimates the cost of an operation. A field counts once for each row of the pages around
+// it. A field or input with the directive @cost counts as much as its weight.
 func costOf(schema *ast.Schema, operation *ast.OperationDefinition, variables map[string]any) Cost {
 	e := estimator{schema: schema, variables: variables}
 	once, fields := e.costOf(operation.SelectionSet)
@@ -39,9 +37,8 @@ type estimator struct {
 	weighted  bool
 }
 
-// costOf returns the cost of the fields of a selection that have a weight, such as
-// totalCount, which a page has once, and the cost of the others, which each row of
-// the page has.
+// costOf returns the cost of a selection. Fields with a weight, such as totalCount, count once for
+// a page. All other fields count for each row of the page.
 func (e *estimator) costOf(set ast.SelectionSet) (once, perRow float64) {
 	for _, selection := range set {
 		var inner ast.SelectionSet
@@ -70,9 +67,9 @@ func (e *estimator) fieldCost(field *ast.Field) float64 {
 			cost = weight
 		}
 		for _, argument := range field.Arguments {
-			if defined := field.Definition.Arguments.ForName(argument.Name); defined != nil && !e.schema.Types[defined.Type.Name()].IsLeafType() {
+			if definition := field.Definition.Arguments.ForName(argument.Name); definition != nil && !e.schema.Types[definition.Type.Name()].IsLeafType() {
 				value, _ := argument.Value.Value(e.variables) // coercion reports missing variables
-				cost += e.inputCost(defined.Type, value)
+				cost += e.inputCost(definition.Type, value)
 			}
 		}
 	}
@@ -83,32 +80,31 @@ func (e *estimator) fieldCost(field *ast.Field) float64 {
 	return cost
 }
 
-// inputCost returns the cost of an input value: of its fields that have a weight,
-// and of each element of a list, but for the first, if its type has one.
-func (e *estimator) inputCost(of *ast.Type, value any) float64 {
+// inputCost returns the cost of an input value. It adds the weights of the fields. If the type of
+// a list has a weight, each element after the first adds it.
+func (e *estimator) inputCost(typ *ast.Type, value any) float64 {
 	cost := 0.0
 	switch value := value.(type) {
 	case []any:
 		for i, element := range value {
-			cost += e.inputCost(of, element)
+			cost += e.inputCost(typ, element)
 			if i > 0 {
-				weight, _ := e.weight(e.schema.Types[of.Name()].Directives)
+				weight, _ := e.weight(e.schema.Types[typ.Name()].Directives)
 				cost += weight
 			}
 		}
 	case map[string]any:
-		for _, field := range e.schema.Types[of.Name()].Fields {
-			if given := value[field.Name]; given != nil {
+		for _, field := range e.schema.Types[typ.Name()].Fields {
+			if child := value[field.Name]; child != nil {
 				weight, _ := e.weight(field.Directives)
-				cost += weight + e.inputCost(field.Type, given)
+				cost += weight + e.inputCost(field.Type, child)
 			}
 		}
 	}
 	return cost
 }
 
-// weight returns the weight of the directive @cost, and sets e.weighted if there is
-// one.
+// weight returns the weight of the directive @cost. If there is one, it sets e.weighted.
 func (e *estimator) weight(directives ast.DirectiveList) (float64, bool) {
 	directive := directives.ForName("cost")
 	if directive == nil {
@@ -118,15 +114,15 @@ func (e *estimator) weight(directives ast.DirectiveList) (float64, bool) {
 	return intValue(directive.Arguments.ForName("weight").Value, nil)
 }
 
-// pageSize returns the larger of the arguments first and last, the number of
-// nodeIds or of the links of an input, or 1 for a field that has none of them.
+// pageSize returns the number of rows that a field may have: the larger of the arguments first and
+// last, the number of nodeIds, the number of links of an input, or else 1.
 func pageSize(field *ast.Field, variables map[string]any) float64 {
 	if field.Definition == nil {
 		return 1
 	}
-	size, paged, given := 0.0, false, false
-	for _, defined := range field.Definition.Arguments {
-		if argument := field.Arguments.ForName(defined.Name); argument != nil && (defined.Name == "nodeIds" || defined.Name == "input") {
+	size, paged, hasSize := 0.0, false, false
+	for _, definition := range field.Definition.Arguments {
+		if argument := field.Arguments.ForName(definition.Name); argument != nil && (definition.Name == "nodeIds" || definition.Name == "input") {
 			value, _ := argument.Value.Value(variables) // coercion reports other values
 			if input, ok := value.(map[string]any); ok {
 				value = input["links"]
@@ -136,25 +132,25 @@ func pageSize(field *ast.Field, variables map[string]any) float64 {
 			}
 			return 1
 		}
-		if defined.Name != "first" && defined.Name != "last" {
+		if definition.Name != "first" && definition.Name != "last" {
 			continue
 		}
 		paged = true
 		n, ok := 0.0, false
-		if argument := field.Arguments.ForName(defined.Name); argument != nil {
+		if argument := field.Arguments.ForName(definition.Name); argument != nil {
 			n, ok = intValue(argument.Value, variables)
 		}
 		if !ok {
-			n, ok = intValue(defined.DefaultValue, nil)
+			n, ok = intValue(definition.DefaultValue, nil)
 		}
 		if ok {
-			size, given = max(size, n), true
+			size, hasSize = max(size, n), true
 		}
 	}
 	switch {
 	case !paged:
 		return 1
-	case !given:
+	case !hasSize:
 		return DefaultPageSize
 	}
 	return size

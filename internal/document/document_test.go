@@ -44,15 +44,15 @@ func readSchema(t testing.TB) string {
 	return string(schema)
 }
 
-// TestCacheIsBounded adds more documents than fit into the budget.
-func TestCacheIsBounded(t *testing.T) {
+// TestCache_BoundsMemory adds more documents than fit into the budget.
+func TestCache_BoundsMemory(t *testing.T) {
 	t.Parallel()
 	c := newTestCache(t, pagedSchema)
 	for i := range 1000 {
 		c.add(Hash{byte(i), byte(i >> 8)}, &Document{memory: maxCached})
 	}
 	if c.sent.Len() != 10 || c.get(Hash{999 & 0xff, 999 >> 8}) == nil {
-		t.Errorf("%d documents are cached", c.sent.Len())
+		t.Errorf("got %d cached documents, want 10 with the last", c.sent.Len())
 	}
 	c.add(Hash{1}, &Document{memory: maxCached + 1})
 	if c.sent.Len() != 10 || c.get(Hash{1}) != nil {
@@ -73,7 +73,8 @@ const pagedSchema = `
 	type Portfolio { id: ID! links(first: Int = 50): Links! }
 	type Link { id: ID! }`
 
-func TestCost(t *testing.T) {
+// TestCost_CountsFieldsAndWeights checks the costs of pages, filters, orders and inputs.
+func TestCost_CountsFieldsAndWeights(t *testing.T) {
 	t.Parallel()
 	cache := newTestCache(t, pagedSchema)
 	for _, c := range []struct {
@@ -125,18 +126,19 @@ func TestCost(t *testing.T) {
 	}
 }
 
-func TestCostLimit(t *testing.T) {
+// TestLimits_RejectCost checks that the error has the cost.
+func TestLimits_RejectCost(t *testing.T) {
 	t.Parallel()
 	cache := newTestCache(t, pagedSchema)
 	document, _ := cache.parse("{portfolios(first:100){nodes{links(first:100){nodes{id}}}}}", nil)
 	err := testLimits().checkCost(costOf(cache.Schema, document.Operations[0], nil))
 	if want := "The operation costs 20201, more than 10000. Ask for smaller pages or fewer fields."; err == nil || err.Message != want || err.Extensions["cost"] != 20201.0 {
-		t.Errorf("%v", err)
+		t.Errorf("got %v, want %s", err, want)
 	}
 }
 
-// TestToolsMeetLimits checks the introspection queries of common tools.
-func TestToolsMeetLimits(t *testing.T) {
+// TestLimits_AcceptQueriesOfTools checks the introspection queries of common tools.
+func TestLimits_AcceptQueriesOfTools(t *testing.T) {
 	t.Parallel()
 	c := newTestCache(t, readSchema(t))
 	for _, query := range []string{introspection.Query, graphiQL, documentedQuery} {
@@ -149,8 +151,8 @@ func TestToolsMeetLimits(t *testing.T) {
 const documentedQuery = `query DocumentedLink { portfolioLink(portfolioId: 1, id: 4) { id name url imageData {
 	id type name size humanReadableSize url width height mode thumbnails { id url size } } description createdAt updatedAt } }`
 
-// graphiQL is the introspection query of GraphiQL 4. Those of Relay's compiler and
-// graphql-codegen are smaller.
+// graphiQL is the introspection query of GraphiQL 4. Relay's compiler and graphql-codegen send
+// smaller queries.
 const graphiQL = `query IntrospectionQuery {
 	__schema { description queryType { name kind } mutationType { name kind } subscriptionType { name kind } types { ...FullType }
 		directives { name description isRepeatable locations args(includeDeprecated: true) { ...InputValue } } } }
@@ -200,7 +202,8 @@ func BenchmarkLimits(b *testing.B) {
 	}
 }
 
-func TestInvalidManifests(t *testing.T) {
+// TestReadPersisted_RejectsInvalidManifests checks the errors of manifests and their documents.
+func TestReadPersisted_RejectsInvalidManifests(t *testing.T) {
 	t.Parallel()
 	schema, err := gqlparser.LoadSchema(&ast.Source{Input: pagedSchema})
 	if err != nil {

@@ -11,21 +11,21 @@ import (
 	"github.com/vektah/gqlparser/v2/validator/rules"
 )
 
-// rulesOfNames are the rules of gqlparser whose errors are about a type or fragment that is
-// named, and have the location of what names it.
+// rulesOfNames are the rules of gqlparser about names of types and fragments. gqlparser locates
+// their errors at the fragment, spread or variable that has the name.
 var rulesOfNames = []string{
 	rules.KnownTypeNamesRule.Name, rules.KnownTypeNamesRuleWithoutSuggestions.Name, rules.KnownFragmentNamesRule.Name,
 	rules.FragmentsOnCompositeTypesRule.Name, rules.VariablesAreInputTypesRule.Name,
 }
 
-// correct moves errors about names to these names, and removes repeated errors. gqlparser
-// visits a fragment for each operation that spreads it, and once more.
+// correct moves errors about names to the locations of the names, and removes repeated errors.
+// gqlparser visits a fragment for each operation that spreads it, and once more.
 func (s *source) correct(errs gqlerror.List) gqlerror.List {
 	reported := map[string]bool{}
 	return slices.DeleteFunc(errs, func(err *gqlerror.Error) bool {
 		if slices.Contains(rulesOfNames, err.Rule) {
-			for i, at := range err.Locations {
-				if name, ok := s.names[at]; ok {
+			for i, location := range err.Locations {
+				if name, ok := s.names[location]; ok {
 					err.Locations[i] = name
 				}
 			}
@@ -37,30 +37,30 @@ func (s *source) correct(errs gqlerror.List) gqlerror.List {
 	})
 }
 
-// suggestion adds names that may have been meant to an error.
-type suggestion func(name string, known []string) core.ErrorOption
+// suggestion adds those candidates to an error that resemble the name.
+type suggestion func(name string, candidates []string) core.ErrorOption
 
-func suggest(name string, known []string) core.ErrorOption {
-	return core.SuggestListQuoted("Did you mean", name, known)
+func suggest(name string, candidates []string) core.ErrorOption {
+	return core.SuggestListQuoted("Did you mean", name, candidates)
 }
 
 func suggestNothing(string, []string) core.ErrorOption { return func(*gqlerror.Error) {} }
 
-// argumentNames returns a rule for section 5.4.1 of the specification. Its errors have the
-// locations of arguments, and those of gqlparser the locations of fields.
+// argumentNames returns a rule for section 5.4.1 of the specification. It locates errors at
+// arguments, while gqlparser locates them at fields.
 func argumentNames(suggest suggestion) core.RuleFunc {
 	return func(events *core.Events, addError core.AddErrFunc) {
-		check := func(list ast.ArgumentList, defined ast.ArgumentDefinitionList, where string, names ...any) {
+		check := func(list ast.ArgumentList, definitions ast.ArgumentDefinitionList, format string, args ...any) {
 			for _, argument := range list {
-				if defined.ForName(argument.Name) != nil {
+				if definitions.ForName(argument.Name) != nil {
 					continue
 				}
-				var known []string
-				for _, definition := range defined {
-					known = append(known, definition.Name)
+				var candidates []string
+				for _, definition := range definitions {
+					candidates = append(candidates, definition.Name)
 				}
-				message := core.Message(`Unknown argument "%s" on %s.`, argument.Name, fmt.Sprintf(where, names...))
-				addError(message, suggest(argument.Name, known), core.At(argument.Position))
+				message := core.Message(`Unknown argument "%s" on %s.`, argument.Name, fmt.Sprintf(format, args...))
+				addError(message, suggest(argument.Name, candidates), core.At(argument.Position))
 			}
 		}
 		events.OnField(func(_ *core.Walker, field *ast.Field) {
@@ -76,9 +76,9 @@ func argumentNames(suggest suggestion) core.RuleFunc {
 	}
 }
 
-// oncePerLiteral returns the rule of gqlparser for literals without what it reports twice: a
-// number out of range, again for each object and list around it, and what checkLiterals and
-// scalarRule report.
+// oncePerLiteral returns the rule of gqlparser for literals without repeated errors. gqlparser
+// reports a number out of range again for each object and list around it. It also reports some
+// errors of checkLiterals and scalarRule.
 func oncePerLiteral(rule core.RuleFunc) core.RuleFunc {
 	return func(events *core.Events, addError core.AddErrFunc) {
 		var current *ast.Value

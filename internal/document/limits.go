@@ -9,8 +9,8 @@ import (
 	"portfolio/internal/apierror"
 )
 
-// Limits bounds what one document may ask for. All but Cost are checked before
-// validation, whose rules take time quadratic in what they bound.
+// Limits bound the size and the cost of a document. All but Cost are checked before validation,
+// whose rules take time quadratic in the bounded numbers.
 type Limits struct {
 	Bytes          int `name:"max-document" env:"MAX_DOCUMENT" default:"65536" min:"1" help:"Maximum size of a document in bytes."`
 	Tokens         int `name:"max-tokens" env:"MAX_TOKENS" default:"2000" min:"1" help:"Maximum lexical tokens in a document."`
@@ -29,10 +29,9 @@ func limitError(what string, limit int) *gqlerror.Error {
 	return apierror.BadInput("The document has more than %d %s.", limit, what)
 }
 
-// A limiter walks a document as execution would: fields with the same response
-// name in one object are merged, and their selections are walked together. It
-// visits each field once for each place in the response, and stops at the first
-// limit, so it never takes more than Fields steps.
+// A limiter walks a document as execution would. It merges fields with the same response name in
+// one object, and walks their selections together. It visits each field once for each place in
+// the response, and stops at the first limit. So it never takes more than Fields steps.
 type limiter struct {
 	limits    Limits
 	fragments map[string]*ast.FragmentDefinition
@@ -45,8 +44,8 @@ type limiter struct {
 	err *gqlerror.Error // the first limit that was exceeded
 }
 
-// check walks every operation, and the fragments that none uses: they are
-// validated too. It returns the number of introspection fields.
+// check walks every operation, and every unused fragment, since validation visits these too. It
+// returns the number of introspection fields.
 func (l Limits) check(document *ast.QueryDocument) (introspections int, err *gqlerror.Error) {
 	c := limiter{
 		limits:    l,
@@ -64,7 +63,7 @@ func (l Limits) check(document *ast.QueryDocument) (introspections int, err *gql
 			c.countDirectives(variable.Directives)
 		}
 		roots := c.object([]ast.SelectionSet{operation.SelectionSet}, 1)
-		c.exceeds(roots, c.limits.RootFields, "root fields")
+		c.checkCount(roots, c.limits.RootFields, "root fields")
 	}
 	for _, fragment := range document.Fragments {
 		if !c.spread[fragment.Name] {
@@ -75,9 +74,10 @@ func (l Limits) check(document *ast.QueryDocument) (introspections int, err *gql
 	return c.introspections, c.err
 }
 
-func (l *limiter) exceeds(count, most int, what string) {
-	if count > most && l.err == nil {
-		l.err = limitError(what, most)
+// checkCount records an error if count exceeds limit.
+func (l *limiter) checkCount(count, limit int, what string) {
+	if count > limit && l.err == nil {
+		l.err = limitError(what, limit)
 	}
 }
 
@@ -91,7 +91,7 @@ type fieldGroup struct {
 // object walks the selections of one object, and returns the number of its
 // fields.
 func (l *limiter) object(sets []ast.SelectionSet, depth int) int {
-	l.exceeds(depth, l.limits.Depth, "levels of fields")
+	l.checkCount(depth, l.limits.Depth, "levels of fields")
 	var fields []*fieldGroup
 	groups := map[string]*fieldGroup{}
 	for _, set := range sets {
@@ -103,7 +103,7 @@ func (l *limiter) object(sets []ast.SelectionSet, depth int) int {
 				fields = append(fields, group)
 			}
 			group.count++
-			l.exceeds(group.count, l.limits.Duplicates, "fields of one name in one object")
+			l.checkCount(group.count, l.limits.Duplicates, "fields of one name in one object")
 			if len(field.SelectionSet) > 0 {
 				group.children = append(group.children, field.SelectionSet)
 			}
@@ -113,10 +113,10 @@ func (l *limiter) object(sets []ast.SelectionSet, depth int) int {
 		if group.children == nil || l.err != nil {
 			continue
 		}
-		around := l.introspecting
-		l.introspecting = around || isIntrospection(group.field)
+		outer := l.introspecting
+		l.introspecting = outer || isIntrospection(group.field)
 		l.object(group.children, depth+1)
-		l.introspecting = around
+		l.introspecting = outer
 	}
 	return len(fields)
 }
@@ -125,7 +125,7 @@ func (l *limiter) object(sets []ast.SelectionSet, depth int) int {
 func (l *limiter) selectionSet(set ast.SelectionSet, collect func(*ast.Field)) {
 	for _, selection := range set {
 		l.selections++
-		l.exceeds(l.selections, l.limits.Fields, "fields")
+		l.checkCount(l.selections, l.limits.Fields, "fields")
 		if l.err != nil {
 			return
 		}
@@ -143,7 +143,7 @@ func (l *limiter) selectionSet(set ast.SelectionSet, collect func(*ast.Field)) {
 				continue
 			}
 			if l.entered[selection.Name] {
-				l.err = cmp.Or(l.err, at(selection.Position, apierror.BadInput("A fragment of the document spreads itself.")))
+				l.err = cmp.Or(l.err, withLocation(selection.Position, apierror.BadInput("A fragment of the document spreads itself.")))
 				return
 			}
 			l.spread[selection.Name], l.entered[selection.Name] = true, true
@@ -157,13 +157,13 @@ func (l *limiter) countField(field *ast.Field) {
 	l.countDirectives(field.Directives)
 	if isIntrospection(field) {
 		l.introspections++
-		l.exceeds(l.introspections, l.limits.Introspections, "introspections")
+		l.checkCount(l.introspections, l.limits.Introspections, "introspections")
 	}
 	if field.Alias == field.Name {
 		return
 	}
 	l.aliases++
-	l.exceeds(l.aliases, l.limits.Aliases, "aliases")
+	l.checkCount(l.aliases, l.limits.Aliases, "aliases")
 	switch {
 	case len(field.Alias) > apierror.MaxClientName:
 		l.err = cmp.Or(l.err, apierror.BadInput("The document has an alias of more than %d bytes.", apierror.MaxClientName))
@@ -174,7 +174,7 @@ func (l *limiter) countField(field *ast.Field) {
 
 func (l *limiter) countDirectives(list ast.DirectiveList) {
 	l.directives += len(list)
-	l.exceeds(l.directives, l.limits.Directives, "directives")
+	l.checkCount(l.directives, l.limits.Directives, "directives")
 }
 
 func isIntrospection(field *ast.Field) bool {

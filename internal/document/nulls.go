@@ -7,14 +7,14 @@ import (
 	"github.com/vektah/gqlparser/v2/gqlerror"
 )
 
-// Nulls finds variables that are null where null is not allowed. Validation accepts a
-// nullable variable there if it or the place has a default (section 5.8.5 of the
-// specification), and null is then an error of the field (section 6.4.1).
+// Nulls finds variables that are null where null is not allowed. Validation accepts a nullable
+// variable there if the variable or the place has a default (section 5.8.5 of the specification).
+// If the variable is null, that is an error of the field (section 6.4.1).
 type Nulls struct{ variables map[string]any }
 
-// FindNulls returns Nulls for the coerced variables of an operation. It reports false if
-// its document uses none where null is not allowed.
-func FindNulls(query *ast.QueryDocument, variables map[string]any) (found Nulls, ok bool) {
+// FindNulls returns Nulls for the coerced variables of an operation. It reports false if its
+// document uses no variable that is null where null is not allowed.
+func FindNulls(query *ast.QueryDocument, variables map[string]any) (nulls Nulls, ok bool) {
 	hasNull := false
 	for _, value := range variables {
 		hasNull = hasNull || value == nil
@@ -22,9 +22,9 @@ func FindNulls(query *ast.QueryDocument, variables map[string]any) (found Nulls,
 	if !hasNull {
 		return Nulls{}, false
 	}
-	found = Nulls{variables}
-	eachValue(query, func(value *ast.Value) { ok = ok || found.isMisplaced(value) })
-	return found, ok
+	nulls = Nulls{variables}
+	eachValue(query, func(value *ast.Value) { ok = ok || nulls.isMisplaced(value) })
+	return nulls, ok
 }
 
 // isMisplaced reports whether the value is a variable that is null where null is not allowed.
@@ -32,8 +32,8 @@ func (n Nulls) isMisplaced(value *ast.Value) bool {
 	if value.Kind != ast.Variable || value.ExpectedType == nil || !value.ExpectedType.NonNull {
 		return false
 	}
-	given, ok := n.variables[value.Raw]
-	return ok && given == nil
+	variable, ok := n.variables[value.Raw]
+	return ok && variable == nil
 }
 
 // CheckArguments returns the errors of the values in arguments that must not be null.
@@ -45,20 +45,20 @@ func (n Nulls) CheckArguments(list ast.ArgumentList) gqlerror.List {
 	return errs
 }
 
-func (n Nulls) value(at path, value *ast.Value) gqlerror.List {
+func (n Nulls) value(p path, value *ast.Value) gqlerror.List {
 	if n.isMisplaced(value) {
-		return gqlerror.List{inputError("must not be null", value.Position, at.field())}
+		return gqlerror.List{inputError("must not be null", value.Position, p.field())}
 	}
 	var errs gqlerror.List
 	for i, child := range value.Children {
-		errs = append(errs, n.value(append(slices.Clip(at), step{child.Name, i}), child.Value)...)
+		errs = append(errs, n.value(append(slices.Clip(p), step{child.Name, i}), child.Value)...)
 	}
 	return errs
 }
 
-// CheckDirectives returns the error of the first directive @skip or @include whose argument
-// is null, or nil. It looks at the selections of an object of the given types, and at those
-// of any object if there are none, but not inside fields.
+// CheckDirectives returns the error of the first directive @skip or @include whose argument is
+// null, or nil. It checks the selections of an object of one of types, or of any type if types is
+// nil. It does not check selections inside fields.
 func (n Nulls) CheckDirectives(set ast.SelectionSet, types []string) *gqlerror.Error {
 	return n.checkDirectives(set, types, map[string]bool{})
 }

@@ -11,9 +11,9 @@ import (
 	"path/filepath"
 )
 
-// ReadPersisted reads persisted documents and returns their texts by id. The
-// path names a manifest of graphql-codegen, Relay or Apollo, a .graphql file,
-// whose id is "sha256:" and the hash of its text, or a directory of these.
+// ReadPersisted reads persisted documents and returns their texts by ID. The path names a manifest
+// of graphql-codegen, Relay or Apollo, a .graphql file, or a directory of such files. The ID of a
+// .graphql file is "sha256:" and the hash of its text.
 func ReadPersisted(path string) (map[string]string, error) {
 	texts := map[string]string{}
 	directory := os.DirFS(filepath.Dir(path))
@@ -42,8 +42,8 @@ func ReadPersisted(path string) (map[string]string, error) {
 	return texts, err
 }
 
-// readManifest adds the documents of a manifest to texts: a JSON object of texts
-// by id, or Apollo's list of operations.
+// readManifest adds the documents of a manifest to texts. A manifest is a JSON object of texts by
+// ID, or Apollo's list of operations.
 func readManifest(content []byte, texts map[string]string) error {
 	var apollo struct {
 		Format     string

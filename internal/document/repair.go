@@ -17,30 +17,30 @@ func (s *source) repair(query *ast.QueryDocument) *gqlerror.Error {
 	}
 	for _, operation := range query.Operations {
 		for _, variable := range operation.VariableDefinitions {
-			named := variable.Type
-			for named.Elem != nil {
-				named = named.Elem
+			inner := variable.Type
+			for inner.Elem != nil {
+				inner = inner.Elem
 			}
-			s.names[locationOf(variable.Position)] = locationOf(named.Position)
+			s.names[locationOf(variable.Position)] = locationOf(inner.Position)
 		}
 	}
 	for _, fragment := range query.Fragments {
 		if fragment.VariableDefinition != nil {
-			return at(fragment.VariableDefinition[0].Position, apierror.BadInput("A fragment cannot have variables."))
+			return withLocation(fragment.VariableDefinition[0].Position, apierror.BadInput("A fragment cannot have variables."))
 		}
 	}
 	return nil
 }
 
 func (s *source) repairValue(value *ast.Value) {
-	located := s.locate(locationOf(value.Position))
-	value.Position.Line, value.Position.Column = located.Line, located.Column
+	location := s.locate(locationOf(value.Position))
+	value.Position.Line, value.Position.Column = location.Line, location.Column
 	if value.Kind != ast.BlockValue {
 		return
 	}
-	block, ok := s.blocks[located]
+	block, ok := s.blocks[location]
 	if !ok && s.err == nil { // the scanner and gqlparser disagree
-		s.err = at(value.Position, apierror.BadInput("The block string cannot be read."))
+		s.err = withLocation(value.Position, apierror.BadInput("The block string cannot be read."))
 	}
 	value.Raw = block
 }
@@ -59,8 +59,8 @@ func forgetDefaults(query *ast.QueryDocument) {
 	eachValue(query, func(value *ast.Value) { value.VariableDefinition = nil })
 }
 
-// at adds a location to an error.
-func at(position *ast.Position, err *gqlerror.Error) *gqlerror.Error {
+// withLocation adds a location to an error.
+func withLocation(position *ast.Position, err *gqlerror.Error) *gqlerror.Error {
 	err.Locations = append(err.Locations, locationOf(position))
 	return err
 }

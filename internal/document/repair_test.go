@@ -10,9 +10,9 @@ import (
 	"github.com/vektah/gqlparser/v2/parser"
 )
 
-// TestRepair_RefusesUnknownBlockString checks that a block string whose value was not found is
-// refused, not empty.
-func TestRepair_RefusesUnknownBlockString(t *testing.T) {
+// TestSource_RejectsUnknownBlockString checks that a block string without a value is rejected
+// instead of being empty.
+func TestSource_RejectsUnknownBlockString(t *testing.T) {
 	t.Parallel()
 	const text = "query A($v: String = \"\"\"default\"\"\") {\n  a(b: [\"\"\"\n  one\n  \"\"\", \"\"\"two\"\"\"]) }"
 	for _, want := range []gqlerror.Location{{Line: 1, Column: 22}, {Line: 2, Column: 9}, {Line: 4, Column: 8}} {

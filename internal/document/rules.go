@@ -13,8 +13,8 @@ import (
 	"portfolio/internal/apierror"
 )
 
-// newRules returns the rules of validation: those of gqlparser, and ours where gqlparser
-// differs from the specification.
+// newRules returns the rules of validation: the rules of gqlparser, and our own rules where
+// gqlparser differs from the specification.
 func newRules(checkScalar func(name string, value any) *apierror.InputError) *rules.Rules {
 	set := rules.NewDefaultRules()
 	set.AddRule("Literals", checkLiterals)
@@ -40,8 +40,8 @@ func withoutSuggestions(set *rules.Rules) *rules.Rules {
 	return set
 }
 
-// checkLiterals is a rule for what gqlparser's ValuesOfCorrectType accepts, or refuses for each
-// field: an object for an enum or scalar, and an Int of more than 32 bits.
+// checkLiterals is a rule about objects for enums and scalars, and about an Int of more than 32
+// bits. gqlparser's ValuesOfCorrectType accepts them, or rejects them once for each field.
 func checkLiterals(events *core.Events, addError core.AddErrFunc) {
 	events.OnValue(func(_ *core.Walker, value *ast.Value) {
 		if value.Definition == nil {
@@ -60,19 +60,19 @@ func isEmptyObject(value *ast.Value) bool {
 	return value.Kind == ast.ObjectValue && len(value.Children) == 0
 }
 
-// scalarRule is a rule for literals of ID and of the schema's own scalars, which gqlparser
-// does not check. Its errors are those of variables.
+// scalarRule is a rule for literals of ID and of the schema's own scalars, which gqlparser does
+// not check. Its errors are the same as for variables.
 type scalarRule struct {
 	checkScalar func(name string, value any) *apierror.InputError
 }
 
 func (r scalarRule) check(events *core.Events, addError core.AddErrFunc) {
 	checked := map[*ast.Value]bool{} // a fragment is visited from each operation
-	check := func(at path, value *ast.Value, field func(path) []any) {
-		r.visit(at, value, func(at path, value *ast.Value, message string) {
+	check := func(p path, value *ast.Value, field func(path) []any) {
+		r.visit(p, value, func(p path, value *ast.Value, message string) {
 			if !checked[value] {
 				checked[value] = true
-				addError(func(err *gqlerror.Error) { *err = *inputError(message, value.Position, field(at)) })
+				addError(func(err *gqlerror.Error) { *err = *inputError(message, value.Position, field(p)) })
 			}
 		})
 	}
@@ -84,26 +84,26 @@ func (r scalarRule) check(events *core.Events, addError core.AddErrFunc) {
 	events.OnOperation(func(_ *core.Walker, operation *ast.OperationDefinition) {
 		for _, variable := range operation.VariableDefinitions {
 			if variable.DefaultValue != nil {
-				check(nil, variable.DefaultValue, func(at path) []any { return FieldPath(operation, variable.Variable, at.field()...) })
+				check(nil, variable.DefaultValue, func(p path) []any { return FieldPath(operation, variable.Variable, p.field()...) })
 			}
 		}
 	})
 }
 
-// visit calls report with the mistakes in a literal and those in it.
-func (r scalarRule) visit(at path, value *ast.Value, report func(at path, value *ast.Value, message string)) {
-	if message := r.mistake(value); message != "" {
-		report(at, value, message)
+// visit calls report with the errors in a literal and in the literals inside it.
+func (r scalarRule) visit(p path, value *ast.Value, report func(p path, value *ast.Value, message string)) {
+	if message := r.validate(value); message != "" {
+		report(p, value, message)
 		return
 	}
 	for i, child := range value.Children {
-		r.visit(append(slices.Clip(at), step{child.Name, i}), child.Value, report)
+		r.visit(append(slices.Clip(p), step{child.Name, i}), child.Value, report)
 	}
 }
 
-// mistake returns what a literal of a scalar must be, or "". Literals that gqlparser or
-// checkLiterals refuses are not reported again.
-func (r scalarRule) mistake(value *ast.Value) string {
+// validate returns the requirement that a literal of a scalar does not meet, or "". It does not
+// repeat errors of gqlparser and checkLiterals.
+func (r scalarRule) validate(value *ast.Value) string {
 	scalar := value.Definition
 	isText := value.Kind == ast.StringValue || value.Kind == ast.BlockValue
 	switch {
@@ -125,8 +125,8 @@ func (r scalarRule) mistake(value *ast.Value) string {
 // String.
 var typename = &ast.FieldDefinition{Name: "__typename", Type: ast.NonNullNamedType("String", nil)}
 
-// setTypeOfTypename is a rule that reports nothing. Whether fields can be merged is checked
-// after their objects are left, so the type is set by then.
+// setTypeOfTypename is a rule that reports nothing. gqlparser enters each field of an object
+// before it checks whether fields can be merged, so that check uses the new type.
 func setTypeOfTypename(events *core.Events, _ core.AddErrFunc) {
 	events.OnField(func(_ *core.Walker, field *ast.Field) {
 		if field.Name == typename.Name {
@@ -135,9 +135,9 @@ func setTypeOfTypename(events *core.Events, _ core.AddErrFunc) {
 	})
 }
 
-// checkSubscriptions is a rule for section 5.2.3.1 of the specification. gqlparser counts
-// the names of fields, not those in the response, and accepts @skip and @include, by which
-// the number would depend on variables.
+// checkSubscriptions is a rule for section 5.2.3.1 of the specification. gqlparser counts the
+// names of fields instead of response names. It also accepts @skip and @include, with which the
+// number of fields would depend on variables.
 func checkSubscriptions(events *core.Events, addError core.AddErrFunc) {
 	events.OnOperation(func(_ *core.Walker, operation *ast.OperationDefinition) {
 		if operation.Operation != ast.Subscription {
@@ -168,7 +168,7 @@ func checkSubscriptions(events *core.Events, addError core.AddErrFunc) {
 	})
 }
 
-// eachRoot calls visit with each selection of an object, and with those of its fragments.
+// eachRoot calls visit with each selection of an object and of its fragments.
 func eachRoot(set ast.SelectionSet, visited map[string]bool, visit func(ast.Selection, ast.DirectiveList)) {
 	for _, selection := range set {
 		switch selection := selection.(type) {

@@ -16,14 +16,14 @@ import (
 	"portfolio/internal/apierror"
 )
 
-// parseQuery parses a document. It corrects what gqlparser's lexer gets wrong: values of
-// block strings, locations, and texts that are not GraphQL.
+// parseQuery parses a document. It corrects errors of gqlparser's lexer: in the values of block
+// strings, in locations, and with texts that are not GraphQL.
 func parseQuery(text string, maxTokens int) (*ast.QueryDocument, *source, *gqlerror.Error) {
 	source := scan(text, maxTokens)
 	query, err := parser.ParseQueryWithTokenLimit(&ast.Source{Input: source.text}, maxTokens)
 	if syntaxErr, ok := errors.AsType[*gqlerror.Error](err); ok {
-		for i, at := range syntaxErr.Locations {
-			syntaxErr.Locations[i] = source.locate(at)
+		for i, location := range syntaxErr.Locations {
+			syntaxErr.Locations[i] = source.locate(location)
 		}
 		if source.err != nil && source.isFirst(syntaxErr.Locations) {
 			return nil, nil, source.err
@@ -36,39 +36,38 @@ func parseQuery(text string, maxTokens int) (*ast.QueryDocument, *source, *gqler
 	return query, source, source.err
 }
 
-// source is the text of a document, and what gqlparser does not know of it.
+// source is the text of a document, with the facts about it that gqlparser gets wrong.
 type source struct {
 	text    string                                  // as gqlparser gets it
 	strings map[gqlerror.Location]gqlerror.Location // of strings, by the location that gqlparser gives them
 	starts  map[gqlerror.Location]gqlerror.Location // of directives and spreads, by the location that gqlparser gives them
 	names   map[gqlerror.Location]gqlerror.Location // of the types and fragments that fragments, spreads and variables name, by the location of these
 	blocks  map[gqlerror.Location]string            // values of block strings by their locations
-	err     *gqlerror.Error                         // the first mistake that gqlparser accepts
-	errAt   gqlerror.Location                       // of the token that has it
+	err     *gqlerror.Error                         // the first error that gqlparser does not report
+	errAt   gqlerror.Location                       // of the token that has the error
 }
 
-// locate returns the location of a token by the one that gqlparser gives it.
-func (s *source) locate(at gqlerror.Location) gqlerror.Location {
-	if located, ok := s.strings[at]; ok {
-		return located
+// locate returns the location of the token for which gqlparser reports location.
+func (s *source) locate(location gqlerror.Location) gqlerror.Location {
+	if start, ok := s.strings[location]; ok {
+		return start
 	}
-	return at
+	return location
 }
 
-// isFirst reports whether err is in a token before those at the locations, or in the first of
-// them.
+// isFirst reports whether no location is before the token of s.err.
 func (s *source) isFirst(locations []gqlerror.Location) bool {
-	return !slices.ContainsFunc(locations, func(at gqlerror.Location) bool {
-		return cmp.Or(cmp.Compare(at.Line, s.errAt.Line), cmp.Compare(at.Column, s.errAt.Column)) < 0
+	return !slices.ContainsFunc(locations, func(location gqlerror.Location) bool {
+		return cmp.Or(cmp.Compare(location.Line, s.errAt.Line), cmp.Compare(location.Column, s.errAt.Column)) < 0
 	})
 }
 
-// lineTerminators makes line terminators equal, as they mean the same everywhere.
-// gqlparser counts a column too many after CR LF.
+// lineTerminators replaces all line terminators by LF. They are equivalent, and gqlparser counts a
+// column too many after CR LF.
 var lineTerminators = strings.NewReplacer("\r\n", "\n", "\r", "\n")
 
-// scan finds the tokens of a text, up to one above the maximum, which gqlparser refuses.
-// Where the text has no valid token, gqlparser returns the error.
+// scan finds at most maxTokens+1 tokens of a text, since gqlparser rejects a text with more than
+// maxTokens. gqlparser also returns the error where the text has no valid token.
 func scan(text string, maxTokens int) *source {
 	s := newScanner(lineTerminators.Replace(text))
 	s.run(maxTokens)
@@ -89,8 +88,8 @@ func scan(text string, maxTokens int) *source {
 	return s.source
 }
 
-// separateBlock returns a string and white space that have as many lines and columns as a block
-// string, so that the tokens after it keep their locations. The value is another.
+// separateBlock returns a string and white space that have as many lines and columns as block, so
+// that the tokens after it keep their locations. The value of the string differs.
 func separateBlock(block string) string {
 	const quotes = `"""`
 	line := strings.LastIndexByte(block, '\n')
@@ -153,8 +152,7 @@ func (s *scanner) run(maxTokens int) {
 	}
 }
 
-// recordName records a token that is the type or the name in ...F, ... on T or
-// fragment F on T.
+// recordName records the location of the type or name in ...F, ... on T and fragment F on T.
 func (s *scanner) recordName(current token) {
 	last := s.last
 	s.last = [3]token{current, last[0], last[1]}
@@ -219,8 +217,8 @@ func (s *scanner) skipWhile(matches func(byte) bool) {
 	}
 }
 
-// refuse records a mistake at the offset, unless there is an earlier one.
-func (s *scanner) refuse(format string, args ...any) {
+// reject records an error at the offset, unless there is an earlier error.
+func (s *scanner) reject(format string, args ...any) {
 	if s.err == nil {
 		s.err = apierror.BadInput(format, args...)
 		s.err.Locations, s.errAt = []gqlerror.Location{s.location}, s.tokenStart
@@ -232,18 +230,18 @@ var (
 	validNumber = regexp.MustCompile(`^-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?$`)
 )
 
-// number skips a number. gqlparser refuses one that is not valid, and ends others where a name
-// begins.
+// number skips a number. gqlparser rejects an invalid number, but accepts a valid number that a
+// name follows at once.
 func (s *scanner) number() {
 	token := numberToken.FindString(s.text[s.offset:])
 	s.skip(len(token))
 	if s.offset < len(s.text) && isNameStart(s.text[s.offset]) && validNumber.MatchString(token) {
-		s.refuse("Invalid number, expected digit but got: %q.", s.text[s.offset:s.offset+1])
+		s.reject("Invalid number, expected digit but got: %q.", s.text[s.offset:s.offset+1])
 	}
 }
 
-// quotedString skips a string. gqlparser replaces an escaped surrogate that is not one of a
-// pair, and locates the string after its quote.
+// quotedString skips a string. gqlparser replaces an escaped surrogate without its pair, and
+// locates the string after its quote.
 func (s *scanner) quotedString() {
 	s.skip(1)
 	s.strings[s.location] = s.tokenStart
@@ -266,13 +264,13 @@ func (s *scanner) escape() {
 	length, ok := escapeLength(rest)
 	isEscape := length != 2 || strings.IndexByte(`"\/bfnrt`, rest[1]) >= 0 || strings.HasPrefix(rest, `\u{`)
 	if !ok || !isEscape {
-		s.refuse("Invalid character escape sequence: %s.", rest[:length])
+		s.reject("Invalid character escape sequence: %s.", rest[:length])
 	}
 	s.skip(length)
 }
 
-// blockString skips a block string. gqlparser takes its first line for an indented one, ends
-// it at the last of more than three quotes, and locates it at its end.
+// blockString skips a block string. gqlparser treats its first line as indented, ends it at the
+// last of more than three quotes, and locates it at its end.
 func (s *scanner) blockString() {
 	start := s.offset
 	s.skip(3)
@@ -291,7 +289,7 @@ func (s *scanner) blockString() {
 	s.strings[gqlerror.Location{Line: s.location.Line, Column: column}] = s.tokenStart
 	s.blocks[s.tokenStart] = blockValue(strings.TrimPrefix(content, `"""`))
 	s.skip(3)
-	if strings.HasPrefix(s.text[s.offset:], `"`) && !strings.ContainsFunc(content, isControl) { // gqlparser refuses these
+	if strings.HasPrefix(s.text[s.offset:], `"`) && !strings.ContainsFunc(content, isControl) { // gqlparser rejects control characters
 		s.adjacent = append(s.adjacent, span{start, s.offset})
 	}
 }

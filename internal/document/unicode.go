@@ -7,8 +7,8 @@ import (
 	"unicode/utf8"
 )
 
-// IsUnicode reports whether a JSON text is UTF-8 and all surrogates that it escapes are
-// pairs. Decoders replace what is not, so that different texts become equal.
+// IsUnicode reports whether a JSON text is UTF-8 and all surrogates that it escapes are pairs.
+// Decoders replace invalid characters, so that different texts become equal.
 func IsUnicode(text []byte) bool {
 	if !utf8.Valid(text) {
 		return false
@@ -27,7 +27,7 @@ func IsUnicode(text []byte) bool {
 }
 
 // escapeLength returns the length of the escape sequence that text begins with, of JSON or
-// of GraphQL. It reports false for an escaped surrogate that is not one of a pair.
+// of GraphQL. It reports false for an escaped surrogate without its pair.
 func escapeLength[T string | []byte](text T) (length int, ok bool) {
 	const unit = len(`\u0000`)
 	first := escapedUnit(text)

@@ -2,7 +2,7 @@ package document
 
 import "testing"
 
-func TestIsUnicode(t *testing.T) {
+func TestIsUnicode_RejectsLoneSurrogates(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]bool{
 		``: true, `{"a":"é😀"}`: true, `"\u00e9\\ud800\ud83d\uDE00"`: true, `"\\\\\\"`: true, `"\`: true, `"\u12`: true,

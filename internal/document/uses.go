@@ -30,20 +30,20 @@ func (p path) field() []any {
 	return field
 }
 
-// errors returns the mistakes, each with the path of the value in the arguments
-// where its variable is used first.
+// errors returns the validation errors. Each has the path of the value in the arguments that use
+// its variable first.
 func (c *coercion) errors(operation *ast.OperationDefinition) gqlerror.List {
 	uses := newUseFinder()
 	uses.selection(operation.SelectionSet)
 	var errs gqlerror.List
-	for _, m := range c.mistakes {
-		errs = append(errs, inputError(m.message, m.variable.Position, append(uses.fieldOf(m.variable.Variable), m.field...)))
+	for _, e := range c.errs {
+		errs = append(errs, inputError(e.message, e.variable.Position, append(uses.fieldOf(e.variable.Variable), e.field...)))
 	}
 	return apierror.Limit(errs, apierror.MaxRequestErrors)
 }
 
-// FieldPath returns the path in the arguments of a value below a variable, as errors
-// have it.
+// FieldPath returns the path in the arguments of a value below a variable, in the form that
+// clients read.
 func FieldPath(operation *ast.OperationDefinition, variable string, below ...any) []any {
 	uses := newUseFinder()
 	uses.selection(operation.SelectionSet)
@@ -51,7 +51,7 @@ func FieldPath(operation *ast.OperationDefinition, variable string, below ...any
 }
 
 func inputError(message string, position *ast.Position, field []any) *gqlerror.Error {
-	return apierror.Invalid(message, field...).Present(at(position, &gqlerror.Error{}))
+	return apierror.Invalid(message, field...).Present(withLocation(position, &gqlerror.Error{}))
 }
 
 // useFinder finds where an operation uses its variables.
@@ -106,8 +106,8 @@ func (f *useFinder) arguments(list ast.ArgumentList) {
 	}
 }
 
-func (f *useFinder) value(at step, value *ast.Value) {
-	f.path = append(f.path, at)
+func (f *useFinder) value(last step, value *ast.Value) {
+	f.path = append(f.path, last)
 	if value.Kind == ast.Variable && f.first[value.Raw] == nil {
 		f.first[value.Raw] = f.path.field()
 	}

@@ -13,21 +13,21 @@ import (
 	"portfolio/internal/apierror"
 )
 
-// CoerceVariables returns the values of the variables of an operation as the
-// GraphQL specification coerces them (section 6.1.2), or all mistakes in them. It reuses
-// the lists and objects of given.
-func (c *Cache) CoerceVariables(operation *ast.OperationDefinition, given map[string]any) (map[string]any, gqlerror.List) {
+// CoerceVariables returns the values of the variables of an operation, coerced by the GraphQL
+// specification (section 6.1.2), or all validation errors. It reuses the lists and objects of
+// values.
+func (c *Cache) CoerceVariables(operation *ast.OperationDefinition, values map[string]any) (map[string]any, gqlerror.List) {
 	coerced := make(map[string]any, len(operation.VariableDefinitions))
 	co := coercion{schema: c.Schema, checkScalar: c.options.CheckScalar}
 	for _, variable := range operation.VariableDefinitions {
 		co.variable = variable
-		before := len(co.mistakes)
-		value, ok := given[variable.Variable]
-		if value, ok := co.entry(variable.Type, variable.DefaultValue, value, ok); ok && len(co.mistakes) == before {
+		errCount := len(co.errs)
+		value, ok := values[variable.Variable]
+		if value, ok := co.entry(variable.Type, variable.DefaultValue, value, ok); ok && len(co.errs) == errCount {
 			coerced[variable.Variable] = value
 		}
 	}
-	if co.mistakes == nil {
+	if co.errs == nil {
 		return coerced, nil
 	}
 	return coerced, co.errors(operation)
@@ -38,44 +38,44 @@ type coercion struct {
 	checkScalar func(name string, value any) *apierror.InputError
 	variable    *ast.VariableDefinition
 	path        path // of the value in the variable
-	mistakes    []mistake
+	errs        []valueError
 }
 
-type mistake struct {
+type valueError struct {
 	variable *ast.VariableDefinition
 	field    []any // path of the value in the variable
 	message  string
 }
 
 func (c *coercion) add(message string, below ...any) {
-	c.mistakes = append(c.mistakes, mistake{c.variable, append(c.path.field(), below...), message})
+	c.errs = append(c.errs, valueError{c.variable, append(c.path.field(), below...), message})
 }
 
-// entry returns the value of a variable or input field. It reports false if there
-// is none.
-func (c *coercion) entry(of *ast.Type, byDefault *ast.Value, value any, given bool) (any, bool) {
+// entry returns the value of a variable or input field, or else its default. It reports false if
+// there is neither.
+func (c *coercion) entry(typ *ast.Type, defaultValue *ast.Value, value any, ok bool) (any, bool) {
 	switch {
-	case given:
-		return c.value(of, value), true
-	case byDefault != nil:
-		return c.value(of, decoded(byDefault)), true
-	case of.NonNull:
+	case ok:
+		return c.value(typ, value), true
+	case defaultValue != nil:
+		return c.value(typ, decoded(defaultValue)), true
+	case typ.NonNull:
 		c.add("is required")
 	}
 	return nil, false
 }
 
-func (c *coercion) value(of *ast.Type, value any) any {
+func (c *coercion) value(typ *ast.Type, value any) any {
 	if value == nil {
-		if of.NonNull {
+		if typ.NonNull {
 			c.add("must not be null")
 		}
 		return nil
 	}
-	if of.Elem != nil {
-		return c.list(of.Elem, value)
+	if typ.Elem != nil {
+		return c.list(typ.Elem, value)
 	}
-	definition := c.schema.Types[of.NamedType]
+	definition := c.schema.Types[typ.NamedType]
 	if definition.Kind == ast.InputObject {
 		return c.object(definition, value)
 	}
@@ -86,61 +86,61 @@ func (c *coercion) value(of *ast.Type, value any) any {
 	return coerced
 }
 
-func (c *coercion) list(of *ast.Type, value any) any {
+func (c *coercion) list(elem *ast.Type, value any) any {
 	list, ok := value.([]any)
 	if !ok {
-		return []any{c.value(of, value)}
+		return []any{c.value(elem, value)}
 	}
 	for i, element := range list {
 		c.path = append(c.path, step{index: i})
-		list[i] = c.value(of, element)
+		list[i] = c.value(elem, element)
 		c.path = c.path[:len(c.path)-1]
 	}
 	return list
 }
 
-func (c *coercion) object(of *ast.Definition, value any) any {
+func (c *coercion) object(definition *ast.Definition, value any) any {
 	object, ok := value.(map[string]any)
 	if !ok {
 		c.add("must be an object")
 		return nil
 	}
-	if of.Directives.ForName("oneOf") != nil && (len(object) != 1 || slices.Contains(slices.Collect(maps.Values(object)), nil)) {
+	if definition.Directives.ForName("oneOf") != nil && (len(object) != 1 || slices.Contains(slices.Collect(maps.Values(object)), nil)) {
 		c.add("must have exactly one field, which must not be null")
 	}
 	unknown := len(object)
-	for _, field := range of.Fields {
-		value, given := object[field.Name]
-		if given {
+	for _, field := range definition.Fields {
+		value, ok := object[field.Name]
+		if ok {
 			unknown--
 		}
 		c.path = append(c.path, step{name: field.Name})
-		if value, ok := c.entry(field.Type, field.DefaultValue, value, given); ok {
+		if value, ok := c.entry(field.Type, field.DefaultValue, value, ok); ok {
 			object[field.Name] = value
 		}
 		c.path = c.path[:len(c.path)-1]
 	}
 	if unknown > 0 {
 		for _, name := range slices.Sorted(maps.Keys(object)) {
-			if of.Fields.ForName(name) == nil {
-				c.add("is not a field of "+of.Name, name)
+			if definition.Fields.ForName(name) == nil {
+				c.add("is not a field of "+definition.Name, name)
 			}
 		}
 	}
 	return object
 }
 
-// leaf returns the value of an enum or scalar, or else what it must be.
-func (c *coercion) leaf(of *ast.Definition, value any) (coerced any, message string) {
+// leaf returns the value of an enum or scalar, or else the requirement that it does not meet.
+func (c *coercion) leaf(definition *ast.Definition, value any) (coerced any, message string) {
 	text, isString := value.(string)
 	number, _ := value.(json.Number)
-	if of.Kind == ast.Enum {
-		if !isString || of.EnumValues.ForName(text) == nil {
-			return nil, "must be " + alternatives(of.EnumValues)
+	if definition.Kind == ast.Enum {
+		if !isString || definition.EnumValues.ForName(text) == nil {
+			return nil, "must be " + alternatives(definition.EnumValues)
 		}
 		return value, ""
 	}
-	switch of.Name {
+	switch definition.Name {
 	case "String":
 		if !isString {
 			return nil, "must be a string"
@@ -161,7 +161,7 @@ func (c *coercion) leaf(of *ast.Definition, value any) (coerced any, message str
 		}
 		return f, ""
 	default:
-		if invalid := c.checkScalar(of.Name, value); invalid != nil {
+		if invalid := c.checkScalar(definition.Name, value); invalid != nil {
 			return nil, invalid.Message
 		}
 	}

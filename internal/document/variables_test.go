@@ -12,9 +12,9 @@ const inputSchema = `
 	input Choice @oneOf { number: Int text: String }
 	input Tree { value: Int = 1 flag: Boolean! = true children: [Tree!] sizes: [Int!] = 4 }`
 
-// TestCoerceVariables covers what no input of the schema has: floats, nested lists,
+// TestCache_CoercesVariables covers types that no input of the schema has: floats, nested lists,
 // @oneOf and recursive inputs.
-func TestCoerceVariables(t *testing.T) {
+func TestCache_CoercesVariables(t *testing.T) {
 	t.Parallel()
 	cache := newTestCache(t, inputSchema)
 	const query = `query($float: Float, $matrix: [[Int!]!], $choice: Choice) { f(float: $float, matrix: $matrix, choice: $choice) }`
@@ -40,20 +40,20 @@ func TestCoerceVariables(t *testing.T) {
 			`value must be a whole number of 32 bits. [tree children 1 children value]; flag must not be null. [tree children 1 children flag]`},
 		{tree, `{"tree":null}`, `{"tree":null}`},
 	} {
-		found, errs := cache.parse(c.query, nil)
+		document, errs := cache.parse(c.query, nil)
 		if errs != nil {
 			t.Fatal(errs)
 		}
-		var given map[string]any
-		if err := decodeNumbers(c.variables, &given); err != nil {
+		var values map[string]any
+		if err := decodeNumbers(c.variables, &values); err != nil {
 			t.Fatal(err)
 		}
-		coerced, errs := cache.CoerceVariables(found.Operations[0], given)
-		var mistakes []string
+		coerced, errs := cache.CoerceVariables(document.Operations[0], values)
+		var messages []string
 		for _, err := range errs {
-			mistakes = append(mistakes, fmt.Sprint(err.Message, " ", err.Extensions["field"]))
+			messages = append(messages, fmt.Sprint(err.Message, " ", err.Extensions["field"]))
 		}
-		got := strings.Join(mistakes, "; ")
+		got := strings.Join(messages, "; ")
 		if errs == nil {
 			text, _ := json.Marshal(coerced)
 			got = string(text)
@@ -64,8 +64,8 @@ func TestCoerceVariables(t *testing.T) {
 	}
 }
 
-func decodeNumbers(text string, into any) error {
+func decodeNumbers(text string, target any) error {
 	decoder := json.NewDecoder(strings.NewReader(text))
 	decoder.UseNumber()
-	return decoder.Decode(into)
+	return decoder.Decode(target)
 }

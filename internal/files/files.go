@@ -1,5 +1,5 @@
-// Package files creates the files and directories of data, which only their owner may
-// read, and explains why one cannot be used.
+// Package files creates the files and directories of data, which only their owner may read. It also
+// explains why access to a file is denied.
 package files
 
 import (
@@ -11,7 +11,7 @@ import (
 	"syscall"
 )
 
-// Modes of what is created. A umask cannot widen them.
+// Modes of created files and directories. A umask cannot widen them.
 const (
 	Mode          fs.FileMode = 0o600
 	DirectoryMode fs.FileMode = 0o700
@@ -53,7 +53,7 @@ func Create(fsys System, name string) (*os.File, error) {
 	return file, err
 }
 
-// ErrIrregular means that a name is that of a directory, a named pipe, a socket or a device.
+// ErrIrregular means that a name belongs to a directory, a named pipe, a socket or a device.
 var ErrIrregular = errors.New("not a regular file")
 
 // OpenRegular opens a regular file for reading. It does not wait for the writer of a named
@@ -102,8 +102,8 @@ func isDirectory(fsys System, name string) bool {
 	return err == nil && info.IsDir()
 }
 
-// adopt gives what root has created to the owner of its directory: the server is
-// another user. Root may lack the right to, in a container or on a network.
+// adopt gives a file or directory that root has created to the owner of its directory, since the server
+// runs as that user. In a container or on a network file system, root may lack the right to do so.
 func adopt(fsys System, name string, chown func(uid, gid int) error) {
 	if os.Geteuid() != 0 {
 		return
@@ -117,8 +117,8 @@ func adopt(fsys System, name string, chown func(uid, gid int) error) {
 	}
 }
 
-// Explain adds to the error of a refused access who owns the file, and who asked. Names
-// in the error are relative to the directory.
+// Explain adds the owner of the file and the user of this process to an error of denied access. Names in
+// the error are relative to directory.
 func Explain(directory string, err error) error {
 	pathErr, ok := errors.AsType[*fs.PathError](err)
 	if !ok || !errors.Is(err, fs.ErrPermission) {
@@ -128,7 +128,7 @@ func Explain(directory string, err error) error {
 	if !filepath.IsAbs(name) {
 		name = filepath.Join(directory, name)
 	}
-	for { // a file that does not exist is refused by its directory
+	for { // to a directory that exists, which denies the access
 		if info, statErr := os.Stat(name); statErr == nil {
 			uid, _, ok := owner(info)
 			if !ok {

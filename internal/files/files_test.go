@@ -32,9 +32,9 @@ func (r racing) Mkdir(name string, mode fs.FileMode) error {
 	return r.System.Mkdir(name, mode)
 }
 
-// TestMakeDirectories_LeavesThoseOfOthers checks that a directory which another process has
+// TestMakeDirectories_KeepsDirectoriesOfOthers checks that a directory which another process has
 // just created keeps its owner and its mode.
-func TestMakeDirectories_LeavesThoseOfOthers(t *testing.T) {
+func TestMakeDirectories_KeepsDirectoriesOfOthers(t *testing.T) {
 	t.Parallel()
 	for _, kind := range []string{"file system", "directory"} {
 		t.Run(kind, func(t *testing.T) {

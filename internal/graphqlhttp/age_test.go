@@ -11,9 +11,9 @@ import (
 	"portfolio/internal/livequery"
 )
 
-// TestSubscriber_GetsEventsWithoutNotifications checks that subscriptions go on while
-// nothing notifies of changes: they are executed again at their maximum age, and a viewer
-// who has lost the right is disconnected.
+// TestSubscriber_GetsEventsWithoutNotifications checks that subscriptions continue without
+// notifications. They are executed again at their maximum age, and a viewer who has lost the
+// right is disconnected.
 func TestSubscriber_GetsEventsWithoutNotifications(t *testing.T) {
 	t.Parallel()
 	dsn := dbtest.LoadedPostgres(t, graphtest.Recorded)

@@ -12,7 +12,8 @@ import (
 	"portfolio/internal/document"
 )
 
-func TestPersistedDocuments(t *testing.T) {
+// TestHTTP_ResolvesPersistedDocuments compares the responses to requests by ID and by hash.
+func TestHTTP_ResolvesPersistedDocuments(t *testing.T) {
 	t.Parallel()
 	golden := graphtest.OpenGolden(t)
 	texts, err := document.ReadPersisted(writeFiles(t, map[string]string{
@@ -62,7 +63,8 @@ func writeFiles(t *testing.T, files map[string]string) string {
 	return directory
 }
 
-func TestIntrospection(t *testing.T) {
+// TestHTTP_ChecksIntrospection compares the responses to introspections of each kind of client.
+func TestHTTP_ChecksIntrospection(t *testing.T) {
 	t.Parallel()
 	golden := graphtest.OpenGolden(t)
 	const query = `{"query":"{...F} fragment F on Query{__schema{queryType{name}}}"}`
@@ -79,9 +81,9 @@ func TestIntrospection(t *testing.T) {
 	})
 }
 
-// TestNoSuggestions checks that errors do not disclose names of the schema while
+// TestHTTP_SuggestsNothingWithoutIntrospection checks that errors do not disclose names of the schema while
 // introspection is off.
-func TestNoSuggestions(t *testing.T) {
+func TestHTTP_SuggestsNothingWithoutIntrospection(t *testing.T) {
 	t.Parallel()
 	dbtest.Each(t, func(t *testing.T, database *db.DB) {
 		t.Parallel()

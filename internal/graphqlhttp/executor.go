@@ -24,12 +24,12 @@ type operation struct {
 	*graphql.OperationContext
 	document *document.Document
 	cost     document.Cost
-	limiter  *admission.Limiter // whose slot it needs; nil if a slot of Lookups will do
+	limiter  *admission.Limiter // for the slot of the operation; nil if a slot of Lookups is enough
 }
 
 func (o *operation) kind() ast.Operation { return o.Operation.Operation }
 
-// result is the result of an operation, or the errors for which it was not executed.
+// result is the result of an operation, or the errors that prevented its execution.
 type result struct {
 	operation    *operation // nil if there is none
 	errors       gqlerror.List
@@ -76,9 +76,9 @@ func parseAuthorization(header string) (key string, err error) {
 	return key, nil
 }
 
-// execute executes the operation of a request in a slot. The result of a subscription is
-// only its text. The function accept, called with the kind of operation before anything is
-// executed, may refuse it. The errors are those of accept and auth.Session.Refresh.
+// execute executes the operation of a request in a slot. The result of a subscription is only its text.
+// Before the execution, accept may reject the kind of operation. execute returns the errors of accept
+// and auth.Session.Refresh.
 func (e *executor) execute(ctx context.Context, session *auth.Session, request *request, slot *admission.Slot, accept func(ast.Operation) error) (result, error) {
 	op, errs := e.resolve(ctx, request)
 	if errs != nil {
@@ -98,17 +98,17 @@ func (e *executor) execute(ctx context.Context, session *auth.Session, request *
 
 // resolve returns the operation that a request names.
 func (e *executor) resolve(ctx context.Context, request *request) (*operation, gqlerror.List) {
-	resolved, errs := e.Documents.Resolve(document.Request{Text: request.Query, ID: request.documentID, Hash: request.hash}, !auth.IsAnonymous(ctx))
+	doc, errs := e.Documents.Resolve(document.Request{Text: request.Query, ID: request.documentID, Hash: request.hash}, !auth.IsAnonymous(ctx))
 	if errs != nil {
 		return nil, errs
 	}
-	named := resolved.Operations.ForName(request.OperationName)
-	if named == nil {
-		return nil, gqlerror.List{noOperation(resolved)}
+	definition := doc.Operations.ForName(request.OperationName)
+	if definition == nil {
+		return nil, gqlerror.List{noOperation(doc)}
 	}
 	record := telemetry.RequestFrom(ctx)
-	record.Type, record.Operation = string(named.Operation), named.Name
-	return &operation{OperationContext: &graphql.OperationContext{Doc: resolved.QueryDocument, Operation: named}, document: resolved}, nil
+	record.Type, record.Operation = string(definition.Operation), definition.Name
+	return &operation{OperationContext: &graphql.OperationContext{Doc: doc.QueryDocument, Operation: definition}, document: doc}, nil
 }
 
 // prepare coerces the variables of an operation, and prices it.
@@ -128,11 +128,11 @@ func (e *executor) prepare(ctx context.Context, op *operation, variables map[str
 	return nil
 }
 
-// noOperation returns the error of a request that does not say which operation to execute.
-// It has the locations of the operations.
-func noOperation(resolved *document.Document) *gqlerror.Error {
+// noOperation returns the error of a request that names no operation of its document. The error has the
+// locations of the operations.
+func noOperation(doc *document.Document) *gqlerror.Error {
 	err := apierror.BadInput("Unknown operation name, or operationName is required because the document has several operations.")
-	for _, operation := range resolved.Operations[:min(len(resolved.Operations), maxLocations)] {
+	for _, operation := range doc.Operations[:min(len(doc.Operations), maxLocations)] {
 		err.Locations = append(err.Locations, gqlerror.Location{Line: operation.Position.Line, Column: operation.Position.Column})
 	}
 	return err
@@ -140,9 +140,9 @@ func noOperation(resolved *document.Document) *gqlerror.Error {
 
 const maxLocations = 10 // of an error
 
-// run runs a prepared operation. A mutation runs for the user who holds the token now; the
-// error is that of auth.Session.Refresh. A query may acquire a heavy slot when its response
-// grows large. A mutation does not: it must not wait after its commit.
+// run runs a prepared operation. A mutation runs for the user who holds the token now, so run returns the
+// errors of auth.Session.Refresh. A query may acquire a heavy slot when its response grows large. A
+// mutation does not: it must not wait after its commit.
 func (e *executor) run(ctx context.Context, session *auth.Session, op *operation, slot *admission.Slot) (result, error) {
 	growing := slot
 	if op.limiter != nil {
@@ -163,9 +163,9 @@ func (e *executor) run(ctx context.Context, session *auth.Session, op *operation
 		return e.unavailable(ctx, err), nil
 	}
 	meter := e.Admission.NewMeter(int64(e.MaxResponse), growing)
-	traced, end := telemetry.StartOperation(ctx)
+	traced, finish := telemetry.StartOperation(ctx)
 	executed := e.Execute(admission.WithMeter(traced, meter), op.OperationContext)
-	end(len(executed.Errors) > 0)
+	finish(len(executed.Errors) > 0)
 	if err := meter.Err(); err != nil {
 		meter.Release()
 		return e.incomplete(ctx, op, err), nil
@@ -197,15 +197,15 @@ func isUnavailable(err *gqlerror.Error) bool { return apierror.Is(err, apierror.
 
 // incomplete returns the result of an operation whose response could not be built.
 func (e *executor) incomplete(ctx context.Context, op *operation, err error) result {
-	executed := ""
+	prefix := ""
 	if op.kind() == ast.Mutation {
-		executed = "The mutation was executed, but its response is not available. "
+		prefix = "The mutation was executed, but its response is not available. "
 	}
 	switch {
 	case errors.Is(err, admission.ErrTooLarge):
-		return result{errors: gqlerror.List{apierror.BadInput("%sThe response would have more than %d bytes. Ask for smaller pages or fewer fields.", executed, e.MaxResponse)}}
-	case executed != "" && errors.Is(err, admission.ErrBusy):
-		return result{errors: gqlerror.List{apierror.New(apierror.Internal, executed+"The server is busy.")}, hasEffect: true}
+		return result{errors: gqlerror.List{apierror.BadInput("%sThe response would have more than %d bytes. Ask for smaller pages or fewer fields.", prefix, e.MaxResponse)}}
+	case prefix != "" && errors.Is(err, admission.ErrBusy):
+		return result{errors: gqlerror.List{apierror.New(apierror.Internal, prefix+"The server is busy.")}, hasEffect: true}
 	}
 	return e.unavailable(ctx, err)
 }

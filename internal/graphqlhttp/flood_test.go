@@ -105,7 +105,7 @@ func TestWebSocket_EndsFloods(t *testing.T) {
 	}
 }
 
-// TestWebSocket_ClosesFlood checks how a client learns that it has sent too many messages.
+// TestWebSocket_ClosesFlood checks the close code for a client that has sent too many messages.
 func TestWebSocket_ClosesFlood(t *testing.T) {
 	t.Parallel()
 	dbtest.EachLoaded(t, graphtest.Recorded, func(t *testing.T, dsn string) {
@@ -128,9 +128,9 @@ func TestWebSocket_ClosesFlood(t *testing.T) {
 	})
 }
 
-// TestWebSocket_CountsNoAnswers checks that the answers of a client to pings, and the ends of
-// its subscriptions, do not disconnect it.
-func TestWebSocket_CountsNoAnswers(t *testing.T) {
+// TestWebSocket_CountsNoPongs checks that the pongs of a client, and the ends of its subscriptions, do
+// not disconnect it.
+func TestWebSocket_CountsNoPongs(t *testing.T) {
 	t.Parallel()
 	dbtest.EachLoaded(t, graphtest.Recorded, func(t *testing.T, dsn string) {
 		t.Parallel()
@@ -147,8 +147,8 @@ func TestWebSocket_CountsNoAnswers(t *testing.T) {
 	})
 }
 
-// TestWebSocket_RefusesLongHost checks that a Host is small, as each connection keeps it.
-func TestWebSocket_RefusesLongHost(t *testing.T) {
+// TestWebSocket_RejectsLongHost checks that a Host is small, since each connection keeps it.
+func TestWebSocket_RejectsLongHost(t *testing.T) {
 	t.Parallel()
 	dbtest.EachLoaded(t, graphtest.Recorded, func(t *testing.T, dsn string) {
 		t.Parallel()

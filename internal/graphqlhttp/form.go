@@ -50,13 +50,12 @@ func (r *progressReader) Read(p []byte) (int, error) {
 type fileSet struct {
 	budget   *admission.Budget
 	maxBytes int64             // of each file
-	unread   map[string][]file // not yet read, by the encoded name of the part
+	unread   map[string][]file // files to read, by the encoded name of the part
 	temps    []*os.File
 	reserved int64 // bytes of the budget
 }
 
-// file is a value of the variables. Its content is read after the variables
-// were checked.
+// file is a value of the variables. readFiles reads its content after the variables were checked.
 type file struct{ *upload }
 
 type upload struct {
@@ -123,26 +122,26 @@ func (s *fileSet) close() {
 // findNull returns a function that replaces the null at a path such as
 // variables.input.images.0, or nil if there is none.
 func findNull(variables map[string]any, path string) (set func(file)) {
-	var at any = map[string]any{"variables": variables}
+	var current any = map[string]any{"variables": variables}
 	for name := range strings.SplitSeq(path, ".") {
-		switch inside := at.(type) {
+		switch parent := current.(type) {
 		case map[string]any:
-			value, ok := inside[name]
+			value, ok := parent[name]
 			if !ok {
 				return nil
 			}
-			at, set = value, func(value file) { inside[name] = value }
+			current, set = value, func(value file) { parent[name] = value }
 		case []any:
 			index, err := strconv.Atoi(name)
-			if err != nil || index < 0 || index >= len(inside) {
+			if err != nil || index < 0 || index >= len(parent) {
 				return nil
 			}
-			at, set = inside[index], func(value file) { inside[index] = value }
+			current, set = parent[index], func(value file) { parent[index] = value }
 		default:
 			return nil
 		}
 	}
-	if at != nil {
+	if current != nil {
 		return nil
 	}
 	return set
@@ -188,8 +187,8 @@ func (f multipartReader) readFiles(set *fileSet) *requestError {
 			return badRequest("A file of the map is missing.")
 		}
 		name, filename := namesOf(part)
-		targets, known := set.unread[name]
-		if !known {
+		targets, ok := set.unread[name]
+		if !ok {
 			return badRequest("Unexpected part: its name is not in the map, or it was already sent.")
 		}
 		delete(set.unread, name)
@@ -210,8 +209,8 @@ func (f multipartReader) readFiles(set *fileSet) *requestError {
 	return nil
 }
 
-// encodeName encodes the name of a part as browsers do, by the multipart/form-data
-// encoding algorithm of the HTML standard. An encoded name stays the same.
+// encodeName encodes the name of a part by the multipart/form-data encoding algorithm of the HTML
+// standard, as browsers do. It does not change an encoded name.
 func encodeName(name string) string { return nameEncoder.Replace(name) }
 
 var (
@@ -219,13 +218,13 @@ var (
 	nameDecoder = strings.NewReplacer("%0D", "\r", "%0A", "\n", "%22", `"`)
 )
 
-// fromBrowser matches the header Content-Disposition of a file as browsers write it.
-// Unlike RFC 2183 they escape nothing by a backslash.
-var fromBrowser = regexp.MustCompile(`^form-data; name="([^"]*)"; filename="([^"]*)"$`)
+// browserDisposition matches the header Content-Disposition of a file from a browser. Unlike RFC 2183,
+// browsers escape nothing by a backslash.
+var browserDisposition = regexp.MustCompile(`^form-data; name="([^"]*)"; filename="([^"]*)"$`)
 
 // namesOf returns the encoded name of a part, and the name of its file.
 func namesOf(part *multipart.Part) (name, filename string) {
-	match := fromBrowser.FindStringSubmatch(part.Header.Get("Content-Disposition"))
+	match := browserDisposition.FindStringSubmatch(part.Header.Get("Content-Disposition"))
 	if match == nil {
 		return encodeName(part.FormName()), part.FileName()
 	}

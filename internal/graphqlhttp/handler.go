@@ -48,7 +48,7 @@ type Options struct {
 	InitTimeout   time.Duration // for a client to send connection_init
 	KeepAlive     time.Duration // between pings
 	Log           *slog.Logger
-	Watch         telemetry.Watch // of operations over WebSocket
+	Instruments   telemetry.Instruments // of operations over WebSocket
 
 	Allow func(ctx context.Context, authorization string) bool // whether a client may send another operation; nil to allow all
 }

@@ -23,7 +23,7 @@ import (
 type exchange struct {
 	*Handler
 	r        *http.Request
-	accept   accepted
+	accept   mediaTypes
 	session  *auth.Session
 	baseURL  string // of files
 	deadline time.Time
@@ -33,7 +33,7 @@ type exchange struct {
 }
 
 // respond responds to a request. The response to a subscription is only its text.
-func (h *Handler) respond(w http.ResponseWriter, r *http.Request, accept accepted) (resp response) {
+func (h *Handler) respond(w http.ResponseWriter, r *http.Request, accept mediaTypes) (resp response) {
 	isUpload := h.isUpload(r)
 	switch {
 	case accept.json == "" && (!accept.events || isUpload):
@@ -113,7 +113,7 @@ func (x *exchange) lookUp(viewer *db.User) (resp response) {
 	switch {
 	case x.Cache == nil || barrier.Revision() == 0,
 		x.request != nil,    // it was decoded for another user, and its body is released
-		x.accept.json == "": // a query is refused
+		x.accept.json == "": // a query is rejected
 		return x.execute(x.r.Context(), viewer, new(responsecache.Fill))
 	}
 	query, content := x.r.URL.RawQuery, []byte(nil)
@@ -189,8 +189,8 @@ func (x *exchange) decode() (reqErr *requestError) {
 	return reqErr
 }
 
-// checkKind returns an error if operations of a kind must not be executed by the method of
-// the request, or the client does not accept their results.
+// checkKind returns an error if the method of the request does not allow operations of a kind.
+// It also returns an error if the client does not accept their results.
 func (x *exchange) checkKind(kind ast.Operation) error {
 	switch {
 	case kind == ast.Subscription && (!x.accept.events || x.r.Method == http.MethodHead):

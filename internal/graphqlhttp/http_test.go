@@ -79,7 +79,8 @@ func persistedExtension(hash string) string {
 	return `"extensions":{"persistedQuery":{"version":1,"sha256Hash":"` + hash + `"}}`
 }
 
-func TestHTTP(t *testing.T) {
+// TestHTTP_Responds compares the responses to requests of each kind.
+func TestHTTP_Responds(t *testing.T) {
 	t.Parallel()
 	golden := graphtest.OpenGolden(t)
 	cases := slices.Concat(getCases(), negotiationCases(), documentCases(), bodyCases(), sizeCases(), headerCases(), hashCases())
@@ -90,8 +91,8 @@ func TestHTTP(t *testing.T) {
 	})
 }
 
-// TestContentLength covers the responses without a body.
-func TestContentLength(t *testing.T) {
+// TestHTTP_SetsContentLength covers the responses without a body.
+func TestHTTP_SetsContentLength(t *testing.T) {
 	t.Parallel()
 	graphtest.Each(t, graphtest.Recorded, func(t *testing.T, server *httptest.Server) {
 		head, _ := sendCase(t, server, httpCase{method: http.MethodHead, query: get("{__typename}")})
@@ -102,9 +103,9 @@ func TestContentLength(t *testing.T) {
 	})
 }
 
-// TestHostIsMissing sends requests without a host, as HTTP/1.0 allows: the URLs of files have
+// TestHTTP_AcceptsMissingHost sends requests without a host, as HTTP/1.0 allows: the URLs of files have
 // the address that the client has connected to.
-func TestHostIsMissing(t *testing.T) {
+func TestHTTP_AcceptsMissingHost(t *testing.T) {
 	t.Parallel()
 	graphtest.Each(t, graphtest.Recorded, func(t *testing.T, server *httptest.Server) {
 		address := server.Listener.Addr().String()

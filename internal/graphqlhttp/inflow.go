@@ -20,7 +20,7 @@ const (
 type inflow struct {
 	net.Conn
 	remaining atomic.Int64 // bytes that may be read
-	closing   atomic.Bool  // whether the closing handshake has begun
+	closing   atomic.Bool  // during the closing handshake
 }
 
 var errInflow = errors.New("the client sends too many bytes")

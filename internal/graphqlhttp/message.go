@@ -9,7 +9,7 @@ import (
 	"github.com/coder/websocket"
 )
 
-// subprotocol is that of the library graphql-ws.
+// subprotocol is the subprotocol of the library graphql-ws.
 const subprotocol = "graphql-transport-ws"
 
 // maxID is the maximum length of the ID of an operation in bytes.
@@ -35,7 +35,7 @@ type socketError struct {
 // Error implements error.
 func (c *socketError) Error() string { return c.reason }
 
-// The errors of the subprotocol, and those of every WebSocket.
+// The errors of the subprotocol, and the errors of every WebSocket.
 var (
 	errSocketInvalid       = &socketError{4400, "Invalid message"}
 	errSocketUnauthorized  = &socketError{4401, "Unauthorized"}

@@ -63,8 +63,8 @@ func blockUpdates(t *testing.T, dsn string) {
 	dbtest.Exec(t, dsn, `CREATE TRIGGER refuse BEFORE UPDATE ON portfolio_links BEGIN SELECT count(*) FROM endless; END`)
 }
 
-// TestMutation_OfUnknownOutcomeIsNotToBeRetried interrupts COMMIT. If PostgreSQL has said that
-// it rolled back, clients are asked to try again, and otherwise they are not.
+// TestMutation_OfUnknownOutcomeIsNotToBeRetried interrupts COMMIT. The response asks clients to try again
+// only if PostgreSQL has reported a rollback.
 func TestMutation_OfUnknownOutcomeIsNotToBeRetried(t *testing.T) {
 	t.Parallel()
 	const (

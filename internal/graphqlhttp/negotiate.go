@@ -12,47 +12,47 @@ const (
 	eventsType       = "text/event-stream"
 )
 
-// accepted is what a client can receive.
-type accepted struct {
+// mediaTypes are the media types that a client accepts.
+type mediaTypes struct {
 	json   string // the media type of results, "" for none
 	events bool   // of subscriptions
 }
 
-// negotiate returns what a client accepts. Clients list text/event-stream for all
-// operations, so what is sent depends on the operation. Wildcards do not count for it: who
-// sends them does not expect a response without an end.
+// negotiate returns the media types that a client accepts. Clients list text/event-stream for all
+// operations, so the media type of a response depends on its operation. Wildcards do not count for
+// text/event-stream: clients that send them do not expect a response without an end.
 //
 // The most specific matching range determines the weight of each media type (RFC 9110,
 // section 12.5.1). On a tie application/graphql-response+json wins if it was listed
 // explicitly; otherwise application/json does.
-func negotiate(accept []string) accepted {
+func negotiate(accept []string) mediaTypes {
 	if len(accept) == 0 {
-		return accepted{json: jsonType}
+		return mediaTypes{json: jsonType}
 	}
 	ranges := strings.Join(accept, ",")
 	if ranges == "*/*" || ranges == jsonType { // of most clients
-		return accepted{json: jsonType}
+		return mediaTypes{json: jsonType}
 	}
 	if len(ranges) > maxAccept {
-		return accepted{}
+		return mediaTypes{}
 	}
 	newType, oldType, events := preferences(ranges)
-	can := accepted{json: jsonType, events: events.weight > 0}
+	accepted := mediaTypes{json: jsonType, events: events.weight > 0}
 	switch {
 	case newType.weight <= 0 && oldType.weight <= 0:
-		can.json = ""
+		accepted.json = ""
 	case newType.weight > oldType.weight, newType.weight == oldType.weight && newType.specific == named:
-		can.json = responseJSONType
+		accepted.json = responseJSONType
 	}
-	return can
+	return accepted
 }
 
-// preferences returns those for the three media types.
+// preferences returns the preferences for the three media types.
 func preferences(ranges string) (newType, oldType, events preference) {
 	for ranges != "" {
-		end := rangeEnd(ranges)
-		name, options, err := mime.ParseMediaType(ranges[:end])
-		ranges = strings.TrimPrefix(ranges[end:], ",")
+		length := rangeLength(ranges)
+		name, options, err := mime.ParseMediaType(ranges[:length])
+		ranges = strings.TrimPrefix(ranges[length:], ",")
 		if err != nil {
 			continue
 		}
@@ -78,8 +78,8 @@ func preferences(ranges string) (newType, oldType, events preference) {
 	return newType, oldType, events
 }
 
-// rangeEnd returns the index of the first comma that is not quoted, or else the length.
-func rangeEnd(ranges string) int {
+// rangeLength returns the index of the first comma that is not quoted, or else the length of ranges.
+func rangeLength(ranges string) int {
 	quoted := false
 	for i := 0; i < len(ranges); i++ {
 		switch {

@@ -2,10 +2,10 @@ package graphqlhttp
 
 import "testing"
 
-// TestNegotiate covers lists of media ranges as RFC 9110 defines them.
-func TestNegotiate(t *testing.T) {
+// TestNegotiate_WeighsMediaRanges covers lists of media ranges as RFC 9110 defines them.
+func TestNegotiate_WeighsMediaRanges(t *testing.T) {
 	t.Parallel()
-	for header, want := range map[string]accepted{
+	for header, want := range map[string]mediaTypes{
 		"*/*":                                       {json: jsonType},
 		"text/event-stream":                         {events: true},
 		"Text/Event-Stream;charset=utf-8":           {events: true},
@@ -28,7 +28,7 @@ func TestNegotiate(t *testing.T) {
 			t.Errorf("%s: %+v, want %+v", header, got, want)
 		}
 	}
-	if got, want := negotiate([]string{"text/event-stream", "application/json"}), (accepted{jsonType, true}); got != want {
+	if got, want := negotiate([]string{"text/event-stream", "application/json"}), (mediaTypes{jsonType, true}); got != want {
 		t.Errorf("two lines: %+v, want %+v", got, want)
 	}
 }

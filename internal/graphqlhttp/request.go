@@ -149,8 +149,8 @@ func parseJSON(text []byte, maxValues int) (*request, *requestError) {
 	return parsed.validate()
 }
 
-// decode reads one JSON object. The names of its members are case-sensitive, and
-// known ones must not be repeated, so that a proxy and this server cannot disagree
+// decode reads one JSON object. The names of its members are case-sensitive. Known
+// members must not be repeated, so that a proxy and this server cannot disagree
 // about the request.
 func (r *request) decode(text io.Reader) error {
 	decoder := json.NewDecoder(text)

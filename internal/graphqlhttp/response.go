@@ -53,8 +53,8 @@ func (e *requestError) response() response {
 	return r
 }
 
-// failureResponse returns the response to a request that was refused by its transport, or
-// whose token is invalid or could not be looked up.
+// failureResponse returns the response to a request that its transport has rejected, or whose token is
+// invalid or could not be looked up.
 func (h *Handler) failureResponse(ctx context.Context, err error) response {
 	if reqErr, ok := errors.AsType[*requestError](err); ok {
 		return reqErr.response()
@@ -181,8 +181,8 @@ func encodeErrors(buffer *bytes.Buffer, errs gqlerror.List) {
 
 const chunk = 64 << 10 // bytes
 
-// writeChunks writes as long as the client reads each chunk within timeout, and
-// closes the connection of one that stops.
+// writeChunks writes as long as the client reads each chunk within timeout. If the client stops reading,
+// it closes the connection.
 func writeChunks(w http.ResponseWriter, data []byte, timeout time.Duration) {
 	for connection := http.NewResponseController(w); len(data) > chunk; data = data[chunk:] {
 		_ = connection.SetWriteDeadline(time.Now().Add(timeout)) // a recorder in a test has none

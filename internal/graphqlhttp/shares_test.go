@@ -20,7 +20,7 @@ type shared struct {
 	*httptest.Server
 	t      *testing.T
 	dsn    string
-	topics *livequery.Hub
+	hub    *livequery.Hub
 	memory *admission.Budget
 }
 
@@ -28,8 +28,8 @@ func serveShared(t *testing.T, dsn string, limit int, bytes int64) shared {
 	t.Helper()
 	s := shared{t: t, dsn: dsn, memory: admission.NewBudget(bytes, nil)}
 	s.Server = serveSubscriptions(t, dsn, func(o *graphtest.Options) {
-		s.topics = livequery.New(livequery.Options{Feed: o.Feed, MaxAge: time.Minute, Limit: limit, Budget: s.memory, Parts: 4})
-		o.Hub = s.topics
+		s.hub = livequery.New(livequery.Options{Feed: o.Feed, MaxAge: time.Minute, Limit: limit, Budget: s.memory, Parts: 4})
+		o.Hub = s.hub
 	})
 	return s
 }
@@ -71,9 +71,9 @@ func (s socket) subscribeUntilRefused(payload func(i int) string) int {
 	return 0
 }
 
-// TestSubscriber_DropsWhatIsNotExecuted checks that equivalent requests share one topic, which
-// keeps only what it executes.
-func TestSubscriber_DropsWhatIsNotExecuted(t *testing.T) {
+// TestSubscriber_KeepsExecutedTextOnly checks that equivalent requests share a live query, which
+// keeps only the text that it executes.
+func TestSubscriber_KeepsExecutedTextOnly(t *testing.T) {
 	t.Parallel()
 	dbtest.EachLoaded(t, graphtest.Recorded, func(t *testing.T, dsn string) {
 		t.Parallel()
@@ -93,8 +93,8 @@ func TestSubscriber_DropsWhatIsNotExecuted(t *testing.T) {
 			if got := client.subscribe(i, payload); !strings.Contains(got, `"type":"next"`) {
 				t.Fatalf("%.200s: got %s", payload, got)
 			}
-			if got := server.topics.Stats().Queries; got != 1 {
-				t.Errorf("%.200s: got %d topics, want 1", payload, got)
+			if got := server.hub.Stats().Queries; got != 1 {
+				t.Errorf("%.200s: got %d live queries, want 1", payload, got)
 			}
 		}
 		if got, want := server.memory.Stats().Reserved, int64(30<<10); got > want {
@@ -103,8 +103,8 @@ func TestSubscriber_DropsWhatIsNotExecuted(t *testing.T) {
 	})
 }
 
-// TestSubscriber_CountsWhatIsKept checks that texts that differ are counted, and given back.
-func TestSubscriber_CountsWhatIsKept(t *testing.T) {
+// TestSubscriber_CountsKeptTexts checks that different texts count, until they are released.
+func TestSubscriber_CountsKeptTexts(t *testing.T) {
 	t.Parallel()
 	dbtest.EachLoaded(t, graphtest.Recorded, func(t *testing.T, dsn string) {
 		t.Parallel()
@@ -128,7 +128,7 @@ func TestSubscriber_CountsWhatIsKept(t *testing.T) {
 			t.Errorf("got %d bytes, want at least %d", got, want)
 		}
 		_ = client.connection.CloseNow()
-		waitFor(t, "everything is given back", func() bool { return server.memory.Stats().Reserved == 0 })
+		waitFor(t, "all memory is released", func() bool { return server.memory.Stats().Reserved == 0 })
 	})
 }
 
@@ -180,7 +180,7 @@ func TestEventStream_CountsRequest(t *testing.T) {
 }
 
 // TestSubscriber_HasShare checks that a user who has as many subscriptions, or as large ones,
-// as possible leaves room for others, and that what ends makes room.
+// as possible leaves room for others, and that subscriptions that end make room.
 func TestSubscriber_HasShare(t *testing.T) {
 	t.Parallel()
 	const long = 50_000
@@ -266,9 +266,9 @@ func TestSubscriber_ResultsHaveShare(t *testing.T) {
 	})
 }
 
-// TestSubscriber_HoldsOnlyOwn checks that a topic does not count for a user who has left, even
-// if the user began it.
-func TestSubscriber_HoldsOnlyOwn(t *testing.T) {
+// TestSubscriber_ReleasesQueryOfFormerUser checks that a live query does not count for a user who
+// has unsubscribed, even if the user has started the query.
+func TestSubscriber_ReleasesQueryOfFormerUser(t *testing.T) {
 	t.Parallel()
 	dbtest.EachLoaded(t, graphtest.Recorded, func(t *testing.T, dsn string) {
 		t.Parallel()
@@ -284,7 +284,7 @@ func TestSubscriber_HoldsOnlyOwn(t *testing.T) {
 			}
 		}
 		_ = first.connection.CloseNow()
-		waitFor(t, "the first user has left", func() bool { return server.topics.Stats().Subscriptions == n })
+		waitFor(t, "the first user has left", func() bool { return server.hub.Stats().Subscriptions == n })
 		if got := second.subscribe(n, large(n)); !strings.HasSuffix(got, overShare) {
 			t.Errorf("the second user has it all: got %.300s", got)
 		}
@@ -295,10 +295,10 @@ func TestSubscriber_HoldsOnlyOwn(t *testing.T) {
 	})
 }
 
-// TestSlowSubscribers_HaveShare checks that large events that a user does not read take only
+// TestSubscriber_SlowClientHasShare checks that large events that a user does not read take only
 // the user's share of the memory of events. Other users get their events at once, and the user
-// gets the latest one later.
-func TestSlowSubscribers_HaveShare(t *testing.T) {
+// gets the latest event later.
+func TestSubscriber_SlowClientHasShare(t *testing.T) {
 	t.Parallel()
 	dbtest.EachLoaded(t, graphtest.Recorded, func(t *testing.T, dsn string) {
 		t.Parallel()

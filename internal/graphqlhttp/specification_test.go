@@ -11,8 +11,8 @@ import (
 	"portfolio/graph/graphtest"
 )
 
-// TestSpecification has what gqlparser and gqlgen do otherwise than the specification of
-// GraphQL, and what they do not check.
+// TestSpecification covers rules of the GraphQL specification that gqlparser and gqlgen break or do not
+// check.
 func TestSpecification(t *testing.T) {
 	t.Parallel()
 	golden := graphtest.OpenGolden(t)

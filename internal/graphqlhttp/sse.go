@@ -67,8 +67,7 @@ func dropHeader(r *http.Request) int {
 	return size
 }
 
-// writeRefusal writes why an operation is not executed to a client that accepts events
-// only.
+// writeRefusal writes the errors that prevented an execution, to a client that accepts events only.
 func (h *Handler) writeRefusal(w http.ResponseWriter, r *http.Request, errs gqlerror.List) {
 	_ = (&events{w: w, r: r, connection: http.NewResponseController(w), timeout: h.StallTimeout}).fail(r.Context(), "", errs)
 }
@@ -77,11 +76,11 @@ func (e *events) next(_ context.Context, _ *telemetry.Request, _ string, payload
 	return e.write("event: next\ndata: ", payload, "\n\n")
 }
 
-// errEnded ends the loop after the only subscription.
+// errEnded ends subscriber.run after the only subscription.
 var errEnded = errors.New("the subscription has ended")
 
-// fail sends the errors as the last result. If nothing was sent yet, and clients may try
-// again, it responds with a status instead.
+// fail sends the errors as the last result. Before the first event, it responds with a status instead if
+// clients may try again.
 func (e *events) fail(_ context.Context, _ string, errs gqlerror.List) error {
 	if status := retryStatus(errs[0]); !e.hasStarted && status != 0 {
 		errorResponse(status, errs[0]).write(e.w, e.r, jsonType)

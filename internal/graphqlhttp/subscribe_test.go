@@ -256,8 +256,8 @@ var socketScripts = []struct {
 	{name: "a large message", script: `> {"type":"ping","payload":"` + script(strings.Repeat("x", 128<<10)) + `"}` + "\nx 1009 Message too big"},
 }
 
-// TestWebSocket compares whole conversations.
-func TestWebSocket(t *testing.T) {
+// TestWebSocket_ExecutesOperations compares whole conversations.
+func TestWebSocket_ExecutesOperations(t *testing.T) {
 	t.Parallel()
 	for _, c := range socketScripts {
 		t.Run(c.name, func(t *testing.T) {
@@ -271,8 +271,8 @@ func TestWebSocket(t *testing.T) {
 	}
 }
 
-// TestWebSocketCloses checks the closures that need no message.
-func TestWebSocketCloses(t *testing.T) {
+// TestWebSocket_ClosesWithoutMessage checks the closures that need no message.
+func TestWebSocket_ClosesWithoutMessage(t *testing.T) {
 	t.Parallel()
 	dbtest.EachLoaded(t, graphtest.Recorded, func(t *testing.T, dsn string) {
 		t.Parallel()
@@ -338,8 +338,8 @@ func (s stream) receive() string {
 	return "< " + strings.ReplaceAll(s.events.Text(), "\n", " ")
 }
 
-// TestEventStream compares whole conversations.
-func TestEventStream(t *testing.T) {
+// TestEventStream_SendsEvents compares whole conversations.
+func TestEventStream_SendsEvents(t *testing.T) {
 	t.Parallel()
 	dbtest.EachLoaded(t, graphtest.Recorded, func(t *testing.T, dsn string) {
 		t.Parallel()
@@ -377,9 +377,9 @@ func TestEventStream(t *testing.T) {
 // subscribes is the body of a request to subscribe.
 const subscribes = `{"query":"subscription{portfolioLinkChanged(id:4){name}}"}`
 
-// TestEventStreamRefused compares the responses to requests that are no subscriptions, or
-// to which there is none.
-func TestEventStreamRefused(t *testing.T) {
+// TestEventStream_RejectsOtherRequests compares the responses to requests that start no
+// subscription.
+func TestEventStream_RejectsOtherRequests(t *testing.T) {
 	t.Parallel()
 	golden := graphtest.OpenGolden(t)
 	const urql = newType + ", " + oldType + ", text/event-stream, multipart/mixed"

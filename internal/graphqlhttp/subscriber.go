@@ -26,10 +26,9 @@ import (
 const (
 	// maxSubscriptions is the maximum number of subscriptions of one connection.
 	maxSubscriptions = 100
-	// viewerDelay is the time until a viewer who could not be looked up is looked up
-	// again.
+	// viewerDelay is the time between two attempts to look a viewer up.
 	viewerDelay = time.Second
-	// eventDelay is the time after which an event for which there was no memory is sent again.
+	// eventDelay is the time until the next attempt to send an event, if there was no memory for it.
 	eventDelay = 100 * time.Millisecond
 )
 
@@ -119,8 +118,8 @@ func (s *subscriber) notify() {
 	}
 }
 
-// viewer returns the viewer of the connection, nil if it is anonymous, and when the
-// token expires, nil if it does not.
+// viewer returns the viewer of the connection, nil if it is anonymous, and the expiry of the token, nil
+// if the token does not expire.
 func (s *subscriber) viewer(ctx context.Context) (*db.User, *db.Time, error) {
 	if s.authorization == "" {
 		return nil, nil, nil
@@ -248,16 +247,16 @@ func (s *subscriber) unsubscribe(id string) {
 	s.unsubscribeLocked(id)
 }
 
-// unsubscribeLocked is unsubscribe for a caller who holds the lock.
+// unsubscribeLocked is like unsubscribe. The caller holds the lock.
 func (s *subscriber) unsubscribeLocked(id string) {
-	ended := s.subscriptions[id]
-	if ended == nil {
+	active := s.subscriptions[id]
+	if active == nil {
 		return
 	}
-	ended.Unsubscribe()
+	active.Unsubscribe()
 	delete(s.subscriptions, id)
-	if ended.done != nil {
-		ended.done()
+	if active.done != nil {
+		active.done()
 	}
 }
 
@@ -273,7 +272,7 @@ func (s *subscriber) isIdle() bool {
 	return len(s.subscriptions) == 0
 }
 
-// unsubscribeAll ends all subscriptions. The error is that of writing to the client.
+// unsubscribeAll ends all subscriptions. err is the error that ended the connection.
 func (s *subscriber) unsubscribeAll(err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -285,7 +284,7 @@ func (s *subscriber) unsubscribeAll(err error) {
 	}
 }
 
-// Errors that end the loop of a subscriber.
+// Errors that end subscriber.run.
 var (
 	errSlow    = errors.New("the client does not read its events")
 	errRevoked = errors.New("the token is no longer valid")
@@ -293,7 +292,7 @@ var (
 	errIdle    = errors.New("the client has no subscriptions")
 )
 
-// run sends events until ctx is canceled or it returns why it cannot go on.
+// run sends events until ctx is canceled or the connection must be closed. It returns the reason.
 func (s *subscriber) run(ctx context.Context, events eventWriter) error {
 	pings := time.NewTicker(s.KeepAlive)
 	defer pings.Stop()
@@ -377,8 +376,8 @@ func (s *subscriber) deliverOne(ctx context.Context, events eventWriter, id stri
 // errNoRoom means that an event must wait until other events are sent.
 var errNoRoom = errors.New("there is no memory for the event")
 
-// sendEvent sends an event. A large event counts for its owner until the client has read it:
-// the live query may hold a newer result by then.
+// sendEvent sends an event. A large event counts for its owner until the client has read it. In the
+// meantime the live query may hold a newer result.
 func (s *subscriber) sendEvent(ctx context.Context, events eventWriter, id string, active *subscription, payload []byte) error {
 	if len(payload) > maxFrame {
 		size := int64(min(len(payload), s.MaxResponse))

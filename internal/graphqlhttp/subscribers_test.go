@@ -37,9 +37,9 @@ func newToken(t *testing.T, dsn string, expires time.Time) {
 	}
 }
 
-// TestRightsOfSubscribers withdraws the rights of a subscriber, and changes what it
-// subscribes to at once or after that.
-func TestRightsOfSubscribers(t *testing.T) {
+// TestSubscriber_LosesRights withdraws the rights of a subscriber. It changes the rows of the
+// subscription at the same time, or later.
+func TestSubscriber_LosesRights(t *testing.T) {
 	t.Parallel()
 	const (
 		open = `
@@ -90,9 +90,9 @@ func TestRightsOfSubscribers(t *testing.T) {
 	}
 }
 
-// TestTokenExpires checks that a subscription ends when its token expires, with no
-// change meanwhile.
-func TestTokenExpires(t *testing.T) {
+// TestSubscriber_EndsWhenTokenExpires checks that a subscription ends when its token expires, even
+// without a change.
+func TestSubscriber_EndsWhenTokenExpires(t *testing.T) {
 	t.Parallel()
 	dbtest.EachLoaded(t, graphtest.Recorded, func(t *testing.T, dsn string) {
 		t.Parallel()
@@ -118,21 +118,20 @@ func waitFor(t *testing.T, what string, condition func() bool) {
 	}
 }
 
-// newTopics returns the topics of a server, with room for a number of subscriptions and
-// bytes.
-func newTopics(o *graphtest.Options, limit int, bytes int64) *livequery.Hub {
+// newHub returns a hub with room for limit subscriptions and a number of bytes.
+func newHub(o *graphtest.Options, limit int, bytes int64) *livequery.Hub {
 	return livequery.New(livequery.Options{Feed: o.Feed, MaxAge: time.Minute, Limit: limit, Budget: admission.NewBudget(bytes, nil)})
 }
 
-// TestSlowSubscribers checks that a client that does not read is dropped, and others get
-// their events meanwhile.
-func TestSlowSubscribers(t *testing.T) {
+// TestSubscriber_DropsSlowClient checks that a client that does not read is dropped, and that other
+// clients get their events meanwhile.
+func TestSubscriber_DropsSlowClient(t *testing.T) {
 	t.Parallel()
 	dbtest.EachLoaded(t, graphtest.Recorded, func(t *testing.T, dsn string) {
 		t.Parallel()
 		var subscribed *livequery.Hub
 		server := serveSubscriptions(t, dsn, func(o *graphtest.Options) {
-			subscribed = newTopics(o, 10, 64<<20)
+			subscribed = newHub(o, 10, 64<<20)
 			o.Hub, o.StallTimeout, o.KeepAlive = subscribed, time.Second, time.Hour
 		})
 		const link = `{"query":"subscription{portfolioLinkChanged(id:4){description}}"}`
@@ -156,9 +155,9 @@ func TestSlowSubscribers(t *testing.T) {
 	})
 }
 
-// TestLimitsOfSubscriptions checks the limits of a connection, of the server and of its
-// memory, and that what ends makes room.
-func TestLimitsOfSubscriptions(t *testing.T) {
+// TestSubscriber_HasLimits checks the limits of a connection, of the server and of its memory, and that
+// subscriptions that end make room.
+func TestSubscriber_HasLimits(t *testing.T) {
 	t.Parallel()
 	const (
 		name   = `{"query":"subscription{portfolioLinkChanged(id:4){name}}"}`
@@ -181,7 +180,7 @@ func TestLimitsOfSubscriptions(t *testing.T) {
 		t.Run(what, func(t *testing.T) {
 			t.Parallel()
 			dbtest.EachLoaded(t, graphtest.Recorded, func(t *testing.T, dsn string) {
-				server := serveSubscriptions(t, dsn, func(o *graphtest.Options) { o.Hub = newTopics(o, c.limit, c.bytes) })
+				server := serveSubscriptions(t, dsn, func(o *graphtest.Options) { o.Hub = newHub(o, c.limit, c.bytes) })
 				client := dialSocket(t, server, nil, "graphql-transport-ws")
 				script(opened).run(t, server, dsn, client.receive, client.send)
 				subscribe := func(id int, kind, payload string) {
@@ -204,9 +203,9 @@ func TestLimitsOfSubscriptions(t *testing.T) {
 	}
 }
 
-// TestCoalescedEvents checks that what is not seen of many changes is only what others
-// replace.
-func TestCoalescedEvents(t *testing.T) {
+// TestSubscriber_SkipsReplacedResultsOnly checks that a client misses only results that a newer
+// result replaces.
+func TestSubscriber_SkipsReplacedResultsOnly(t *testing.T) {
 	t.Parallel()
 	dbtest.EachLoaded(t, graphtest.Recorded, func(t *testing.T, dsn string) {
 		t.Parallel()
@@ -231,15 +230,15 @@ func TestCoalescedEvents(t *testing.T) {
 	})
 }
 
-// TestStopSubscriptions checks what clients are told when the server stops, and that
-// nothing goes on.
-func TestStopSubscriptions(t *testing.T) {
+// TestHub_EndsSubscriptionsAtShutdown checks the last messages to clients when the server stops, and
+// that no subscription remains.
+func TestHub_EndsSubscriptionsAtShutdown(t *testing.T) {
 	t.Parallel()
 	dbtest.EachLoaded(t, graphtest.Recorded, func(t *testing.T, dsn string) {
 		t.Parallel()
 		var subscribed *livequery.Hub
 		server := serveSubscriptions(t, dsn, func(o *graphtest.Options) {
-			subscribed = newTopics(o, 10, 1<<20)
+			subscribed = newHub(o, 10, 1<<20)
 			o.Hub = subscribed
 		})
 		client := dialSocket(t, server, nil, "graphql-transport-ws")
@@ -278,9 +277,9 @@ func TestStopSubscriptions(t *testing.T) {
 	})
 }
 
-// TestBusySubscriptions checks that a subscription does not begin while the server is
-// busy, and goes on after it was.
-func TestBusySubscriptions(t *testing.T) {
+// TestSubscriber_ContinuesAfterOverload checks that no subscription begins while the server is busy,
+// and that existing subscriptions continue afterwards.
+func TestSubscriber_ContinuesAfterOverload(t *testing.T) {
 	t.Parallel()
 	dbtest.EachLoaded(t, graphtest.Recorded, func(t *testing.T, dsn string) {
 		t.Parallel()
@@ -312,9 +311,9 @@ func TestBusySubscriptions(t *testing.T) {
 	})
 }
 
-// TestSubscriptionsWithoutDatabase checks that subscriptions survive that the database is
-// away, and then learn what has changed.
-func TestSubscriptionsWithoutDatabase(t *testing.T) {
+// TestSubscriber_SurvivesOutageOfDatabase checks that subscriptions survive an outage of the
+// database, and then get the changes.
+func TestSubscriber_SurvivesOutageOfDatabase(t *testing.T) {
 	t.Parallel()
 	dsn := dbtest.LoadedPostgres(t, graphtest.Recorded)
 	line, through := dbtest.NewProxy(t, dsn)
@@ -333,8 +332,9 @@ func TestSubscriptionsWithoutDatabase(t *testing.T) {
 	}
 }
 
-// TestAnotherServer checks that a server sends events of what another one changes.
-func TestAnotherServer(t *testing.T) {
+// TestSubscriber_GetsChangesOfOtherServers checks that a server sends events for changes of a second
+// server.
+func TestSubscriber_GetsChangesOfOtherServers(t *testing.T) {
 	t.Parallel()
 	dbtest.EachLoaded(t, graphtest.Recorded, func(t *testing.T, dsn string) {
 		t.Parallel()
@@ -349,9 +349,9 @@ func TestAnotherServer(t *testing.T) {
 	})
 }
 
-// TestPings checks that a server pings its clients, and closes a WebSocket whose client
+// TestSubscriber_PingsClients checks that a server pings its clients, and closes a WebSocket whose client
 // does not respond.
-func TestPings(t *testing.T) {
+func TestSubscriber_PingsClients(t *testing.T) {
 	t.Parallel()
 	dbtest.EachLoaded(t, graphtest.Recorded, func(t *testing.T, dsn string) {
 		t.Parallel()

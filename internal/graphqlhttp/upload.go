@@ -27,7 +27,7 @@ const (
 	multipartType   = "multipart/form-data"
 	maxUploads      = 10               // of one request
 	maxMap          = 16 << 10         // bytes
-	maxPartOverhead = 16 << 10         // bytes: headers and what is read ahead
+	maxPartOverhead = 16 << 10         // bytes: headers, and bytes that are read ahead
 	receiveTimeout  = 10 * time.Minute // of all files
 )
 
@@ -46,7 +46,7 @@ func (h *Handler) isUpload(r *http.Request) bool {
 
 // respondToUpload responds to a request as the GraphQL multipart request specification
 // defines it: the operation, a map from files to their places in the variables, and the
-// files. It reads the files after it is known that the user may send them, and stores them on
+// files. It checks that the user may send the files before it reads them. It stores the files on
 // disk until the request ends.
 func (h *Handler) respondToUpload(w http.ResponseWriter, r *http.Request) response {
 	limit := maxBody + maxMap + maxUploads*h.MaxUpload + (maxUploads+2)*maxPartOverhead
@@ -101,8 +101,8 @@ func (h *Handler) newForm(r *http.Request, connection *http.ResponseController) 
 	return form
 }
 
-// readOperation reads the operation and the map, and prepares the operation in a slot. The
-// memory of both is released before the files are received.
+// readOperation reads the operation and the map, and prepares the operation in a slot. It releases the
+// memory of both, before the files are received.
 func (h *Handler) readOperation(ctx context.Context, form multipartReader, timeout time.Duration) (*operation, *fileSet, *response) {
 	operations, reqErr := form.text("operations", maxBody, h.Admission.Bodies)
 	if reqErr != nil {
@@ -126,8 +126,8 @@ func (h *Handler) readOperation(ctx context.Context, form multipartReader, timeo
 
 func failUpload(r response) (*operation, *fileSet, *response) { return nil, nil, &r }
 
-// prepareUpload checks the operation before its files are read: the viewer must
-// have the permissions of its fields, and its variables must have the files.
+// prepareUpload checks an operation before its files are read. The viewer must have the permissions of
+// its fields, and its variables must have the files.
 func (h *Handler) prepareUpload(ctx context.Context, operations, paths []byte) (*operation, *fileSet, *response) {
 	request, reqErr := parseJSON(operations, h.MaxValues)
 	if reqErr != nil {
@@ -186,8 +186,8 @@ func rootFields(set ast.SelectionSet) []*ast.Field {
 }
 
 // takesFile reports whether the value at a path such as
-// variables.input.images.0 is of type Upload. A value that is not in a list is the
-// only element where a list is expected, section 3.11 of the specification.
+// variables.input.images.0 is of type Upload. Where a list is expected, any other value stands for a
+// list of one element, section 3.11 of the specification.
 func (h *Handler) takesFile(operation *ast.OperationDefinition, path string) bool {
 	names := strings.Split(path, ".")
 	if len(names) < 2 {

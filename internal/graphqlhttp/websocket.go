@@ -24,15 +24,15 @@ import (
 	"portfolio/internal/telemetry"
 )
 
-// socket is a WebSocket of the subprotocol. One goroutine reads one message after the
-// other, and another one sends the events of the subscriptions.
+// socket is a WebSocket of the subprotocol. One goroutine reads the messages in order, and a second
+// goroutine sends the events of the subscriptions.
 type socket struct {
 	*subscriber
 	connection *websocket.Conn
 	inflow     *inflow           // under the connection
 	limit      int64             // bytes of a message
 	budget     *admission.Budget // of the memory of messages
-	control    *rate.Limiter     // of control messages: those that are not operations
+	control    *rate.Limiter     // of control messages: all messages but operations
 	initiated  chan struct{}     // closed when the client is authenticated
 	active     atomic.Bool       // since the last ping
 	awaitsPong atomic.Bool
@@ -126,8 +126,7 @@ func (s *socket) allowMessage(ctx context.Context) bool {
 	return s.Allow == nil || s.Allow(ctx, s.authorization)
 }
 
-// guard calls a function and returns its error, or one that closes the connection if it
-// panics.
+// guard calls f and returns its error. If f panics, guard returns an error that closes the connection.
 func (s *socket) guard(ctx context.Context, f func(context.Context) error) (err error) {
 	defer func() {
 		if value := recover(); value != nil {
@@ -159,7 +158,7 @@ func (s *socket) isInitiated() bool {
 	}
 }
 
-// closeConnection closes the connection if the error says how.
+// closeConnection closes the connection if there is a close code for the error.
 func (s *socket) closeConnection(err error) {
 	reason, ok := errors.AsType[*socketError](err)
 	switch {
@@ -199,7 +198,7 @@ func (s *socket) serve(ctx context.Context) error {
 	}
 }
 
-// read reads a message. A client that has not responded to a ping is gone.
+// read reads a message. It fails if a client has not responded to a ping.
 func (s *socket) read(ctx context.Context) (message, error) {
 	ctx, cancel := context.WithTimeout(ctx, 2*s.KeepAlive)
 	defer cancel()
@@ -245,8 +244,8 @@ func (s *socket) handle(ctx context.Context, received *message) error {
 	return s.execute(ctx, received)
 }
 
-// handleControl handles a control message. It does not count the answer to a ping, nor the end
-// of a subscription.
+// handleControl handles a control message. The response to a ping and the end of a subscription do not
+// count.
 func (s *socket) handleControl(ctx context.Context, received *message) error {
 	switch {
 	case received.Type == "pong" && s.awaitsPong.Swap(false):
@@ -268,18 +267,17 @@ func (s *socket) handleControl(ctx context.Context, received *message) error {
 	return nil
 }
 
-// initiate authenticates the client, by the token of the payload or else by that of the
-// request.
+// initiate authenticates the client, by the token of the payload or else by the token of the request.
 func (s *socket) initiate(ctx context.Context, received *message) error {
 	if s.isInitiated() {
 		return errSocketManyInits
 	}
-	var sent struct{ Authorization string }
-	if len(received.Payload) > 0 && json.Unmarshal(received.Payload, &sent) != nil {
+	var payload struct{ Authorization string }
+	if len(received.Payload) > 0 && json.Unmarshal(received.Payload, &payload) != nil {
 		return errSocketInvalid
 	}
 	received.release()
-	s.authorization = cmp.Or(compactAuthorization(sent.Authorization), s.authorization)
+	s.authorization = cmp.Or(compactAuthorization(payload.Authorization), s.authorization)
 	viewer, _, err := s.viewer(ctx)
 	switch {
 	case auth.IsRefusal(err):
@@ -338,8 +336,8 @@ func (s *socket) sendResult(ctx context.Context, id string, r result) error {
 	return s.send(ctx, frame(id, "complete", nil))
 }
 
-// executeMessage executes the request in the payload of a message for the current user, whom
-// it returns too. It releases the payload once it is decoded.
+// executeMessage executes the request in the payload of a message. It returns the result, and the user
+// for whom it executed the request. It releases the payload once it is decoded.
 func (s *socket) executeMessage(ctx context.Context, received *message) (executed result, viewer *db.User) {
 	ctx, cancel := context.WithTimeout(ctx, s.Timeout)
 	defer cancel()
@@ -380,15 +378,14 @@ func (s *socket) executeFor(ctx context.Context, session *auth.Session, viewer *
 	return executed
 }
 
-// observe logs, measures and traces an operation as a request of its own, until done is
-// called.
+// observe logs, measures and traces an operation like a request, until done is called.
 func (s *socket) observe(ctx context.Context) (_ context.Context, done func()) {
 	connection, start := telemetry.RequestFrom(ctx), time.Now()
 	record := &telemetry.Request{ID: connection.ID, Method: connection.Method, Path: connection.Path, Client: connection.Client, API: telemetry.GraphQL}
-	ctx = db.WithQueryCounter(s.Watch.Begin(telemetry.WithRequest(ctx, record), nil, record), &record.Statements)
+	ctx = db.WithQueryCounter(s.Instruments.Begin(telemetry.WithRequest(ctx, record), nil, record), &record.Statements)
 	return ctx, func() {
 		record.Duration = time.Since(start)
-		s.Watch.End(ctx, record)
+		s.Instruments.End(ctx, record)
 		record.Log(ctx, s.Log.Handler())
 	}
 }

@@ -18,8 +18,8 @@ const (
 	cacheTTL = time.Second
 )
 
-// Checker checks that the database responds, that its schema is current, and
-// that rows and files can be written. Queries need only the first two.
+// Checker checks that the database responds, that its schema is current, and that rows and files can be
+// written. Queries need only the first two conditions.
 type Checker struct {
 	database *db.DB
 	store    storage.Store
@@ -49,9 +49,8 @@ func (c *Checker) Stop() { c.stopping.Store(true) }
 // Stopping reports whether Stop was called.
 func (c *Checker) Stopping() bool { return c.stopping.Load() }
 
-// Check returns what keeps the server from serving all requests, or "". It checks at most
-// once per cacheTTL, however many clients ask, and does not depend on a client that
-// disconnects.
+// Check returns the problem that keeps the server from serving all requests, or "". It checks at most
+// once per cacheTTL, whatever the number of clients. A client that disconnects does not cancel the check.
 func (c *Checker) Check(ctx context.Context) string {
 	return c.check(ctx, &c.all, "requests", func(ctx context.Context) (string, error) {
 		if problem, err := c.checkQueries(ctx); err != nil {
@@ -61,13 +60,13 @@ func (c *Checker) Check(ctx context.Context) string {
 	})
 }
 
-// CheckQueries is like Check for queries alone, which are served also if neither rows nor
-// files can be written.
+// CheckQueries is like Check for queries alone. The server serves queries even if neither rows nor files
+// can be written.
 func (c *Checker) CheckQueries(ctx context.Context) string {
 	return c.check(ctx, &c.queries, "queries", c.checkQueries)
 }
 
-func (c *Checker) check(ctx context.Context, last *readiness, what string, find func(context.Context) (string, error)) string {
+func (c *Checker) check(ctx context.Context, last *readiness, requests string, find func(context.Context) (string, error)) string {
 	if c.Stopping() {
 		return "the server is shutting down"
 	}
@@ -82,9 +81,9 @@ func (c *Checker) check(ctx context.Context, last *readiness, what string, find 
 	switch problem {
 	case last.problem:
 	case "":
-		c.log.InfoContext(ctx, "ready", "for", what)
+		c.log.InfoContext(ctx, "ready", "for", requests)
 	default:
-		c.log.ErrorContext(ctx, "not ready", "for", what, "problem", problem, "error", cause)
+		c.log.ErrorContext(ctx, "not ready", "for", requests, "problem", problem, "error", cause)
 	}
 	last.problem, last.checked = problem, time.Now()
 	return problem

@@ -10,9 +10,9 @@ import (
 	"portfolio/internal/storage/storagetest"
 )
 
-// TestCheckSurvivesDisconnect checks that a client which disconnects does not make
+// TestChecker_SurvivesDisconnect checks that a client which disconnects does not make
 // the server unready for others.
-func TestCheckSurvivesDisconnect(t *testing.T) {
+func TestChecker_SurvivesDisconnect(t *testing.T) {
 	t.Parallel()
 	dbtest.Each(t, func(t *testing.T, database *db.DB) {
 		checker := NewChecker(database, storagetest.Directory(t), slog.New(slog.DiscardHandler))

@@ -33,10 +33,10 @@ func (s *stuckStore) Remove(ctx context.Context, _ string) error {
 	return errors.New("stuck")
 }
 
-// TestCleanUpIsBounded checks that all files of a request which fails are removed by one
+// TestSaveAll_BoundsCleanUp checks that all files of a request which fails are removed by one
 // deadline, without memory, and that a file that is left is logged and does not hide
 // why the request failed.
-func TestCleanUpIsBounded(t *testing.T) {
+func TestSaveAll_BoundsCleanUp(t *testing.T) {
 	t.Parallel()
 	failed := errors.New("failed")
 	valid, invalid := encodePNG(t, 160, 120), []byte("<html>")

@@ -19,9 +19,9 @@ const (
 	maxFilenameLength = 120 // bytes; suffixes extend it to 255 at most
 )
 
-// displayName returns the name to display for a file that the client names
-// filename: without directory and extension, and without invisible characters
-// and those that change the direction of text. It defaults to image.
+// displayName returns the name to display for a file that the client names filename. It removes the
+// directory, the extension, invisible characters, and characters that change the direction of text.
+// It defaults to image.
 func displayName(filename string) string {
 	name := filename[strings.LastIndexAny(filename, `/\`)+1:]
 	name = strings.TrimSuffix(name, path.Ext(name))
@@ -69,8 +69,7 @@ func safeFilename(name string) string {
 	return name
 }
 
-// isReserved reports whether Windows reserves the name for a device, which it
-// does whatever follows the first dot.
+// isReserved reports whether Windows reserves the name for a device, with any extension.
 func isReserved(name string) bool {
 	device, _, _ := strings.Cut(strings.ToUpper(name), ".")
 	switch device {

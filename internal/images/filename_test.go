@@ -14,8 +14,8 @@ func withoutSuffix[T ~string](path T) string {
 	return regexp.MustCompile(`_[A-Z2-7]{7}([._])`).ReplaceAllString(string(path), "$1")
 }
 
-// TestNames checks the displayed name and the file name of an image.
-func TestNames(t *testing.T) {
+// TestSave_DerivesNames checks the displayed name and the file name of an image.
+func TestSave_DerivesNames(t *testing.T) {
 	t.Parallel()
 	content := encodePNG(t, 1, 1)
 	for filename, want := range map[string][2]string{

@@ -19,18 +19,18 @@ import (
 type GarbageCollector struct {
 	Database *db.DB
 	Store    storage.Store
-	MinAge   time.Duration // of files; the upload of younger ones may be in progress
-	Delete   bool          // what is found
+	MinAge   time.Duration // of files; the upload of a younger file may be in progress
+	Delete   bool          // the files and rows, instead of only listing them
 	Output   io.Writer     // receives a line for each file or row
 
-	// Deleted, unless nil, is called with each object that was deleted: file:KEY, or
-	// a row as audit.Node names it.
+	// Deleted, unless nil, is called with each deleted object: file:KEY, or the audit.Node of a
+	// row.
 	Deleted func(object string)
 }
 
-// Run lists the files before the rows. An image that is uploaded meanwhile then
-// has rows whose files are not listed, for which the store is asked again, but
-// never files whose rows are not listed.
+// Run finds files without a row, and rows without a file, and prints them. It lists the files before
+// the rows. So an image that is uploaded meanwhile may have rows whose files are not listed, but no
+// files whose rows are not listed. collectRow asks the store again.
 func (c *GarbageCollector) Run(ctx context.Context) error {
 	youngest := time.Now().Add(-c.MinAge)
 	modified := map[string]time.Time{} // by key
@@ -53,7 +53,7 @@ func (c *GarbageCollector) Run(ctx context.Context) error {
 		}
 	}
 	if len(modified) == 0 && len(missing) > 0 && c.Delete {
-		return errors.New("MEDIA_STORE: there is no file at all, so this is not the store of these rows")
+		return errors.New("MEDIA_STORE: the store is empty, so it is not the store of these rows")
 	}
 	maps.DeleteFunc(orphaned, func(_ string, modified time.Time) bool { return modified.After(youngest) })
 	for _, key := range slices.Sorted(maps.Keys(orphaned)) {
@@ -74,20 +74,21 @@ func (c *GarbageCollector) collectFile(ctx context.Context, key string) error {
 	if !c.Delete {
 		return nil
 	}
-	return c.deleted(c.Store.Remove(ctx, key), "file:"+key)
+	return c.reportDeleted(c.Store.Remove(ctx, key), "file:"+key)
 }
 
-func (c *GarbageCollector) deleted(err error, object string) error {
+// reportDeleted calls c.Deleted with object unless its deletion failed with err, which it returns.
+func (c *GarbageCollector) reportDeleted(err error, object string) error {
 	if err == nil && c.Deleted != nil {
 		c.Deleted(object)
 	}
 	return err
 }
 
-// collectRow does nothing if the file of the row was created meanwhile.
+// collectRow prints a row whose file does not exist, and deletes it if c.Delete is set.
 func (c *GarbageCollector) collectRow(ctx context.Context, row db.FileRef) error {
-	found, err := c.Store.Exists(ctx, storage.Key(string(row.Path)))
-	if err != nil || found {
+	exists, err := c.Store.Exists(ctx, storage.Key(string(row.Path)))
+	if err != nil || exists {
 		return err
 	}
 	name, id := describeRow(row)
@@ -95,7 +96,7 @@ func (c *GarbageCollector) collectRow(ctx context.Context, row db.FileRef) error
 	if !c.Delete {
 		return nil
 	}
-	return c.deleted(c.Database.DeleteFileRef(ctx, row), audit.Node(id))
+	return c.reportDeleted(c.Database.DeleteFileRef(ctx, row), audit.Node(id))
 }
 
 // describeRow returns the name and the ID of a row.

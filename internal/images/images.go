@@ -22,7 +22,7 @@ import (
 
 const (
 	commitTimeout = 10 * time.Second
-	removeTimeout = 5 * time.Second // of all files of a request, which has a slot meanwhile
+	removeTimeout = 5 * time.Second // of all files of a request, which holds a slot meanwhile
 )
 
 // Service renders images and stores their files.
@@ -33,14 +33,14 @@ type Service struct {
 	memory    *semaphore.Weighted // of maxMemory bytes
 	reserved  atomic.Int64
 
-	// Log receives which files could not be removed.
+	// Log receives the names of files that could not be removed.
 	Log *slog.Logger
 	// Observe, unless nil, is called, possibly concurrently, after each step of
 	// storing an image: read, wait for memory, render, store its files, and insert
-	// its rows. The step render has rendered the pixels.
-	Observe func(ctx context.Context, step string, began time.Time, pixels int)
-	// OnMemoryChange is called, possibly concurrently, with each change, in bytes,
-	// of the memory that is reserved for images.
+	// its rows. For the step render, pixels is the number of rendered pixels.
+	Observe func(ctx context.Context, step string, start time.Time, pixels int)
+	// OnMemoryChange is called, possibly concurrently, with each change of the
+	// memory that is reserved for images, in bytes.
 	OnMemoryChange func(delta int64)
 }
 
@@ -74,7 +74,7 @@ func (s *Service) Save(ctx context.Context, filename string, content io.ReadSeek
 
 // File is an image file.
 type File struct {
-	Name    string // that the client gives it
+	Name    string // from the client
 	Content io.ReadSeeker
 }
 
@@ -89,11 +89,10 @@ func (e *FileError) Error() string { return e.Err.Error() }
 // Unwrap returns the cause.
 func (e *FileError) Unwrap() error { return e.Err }
 
-// SaveAll stages images, one after the other, calls insert to write their rows,
-// and commits. The context of insert is not canceled with ctx, so that a
-// disconnect cannot interrupt the commit. If insert fails all files are removed,
-// unless the error is db.ErrUnavailable: the rows may have been written then. If
-// an image cannot be staged, the error is a *FileError.
+// SaveAll stages images one by one, calls insert to write their rows, and commits. The context of
+// insert is not canceled with ctx, so that a disconnect cannot interrupt the commit. If insert
+// fails, SaveAll removes all files. It keeps them after db.ErrUnavailable, since the rows may have
+// been written. If an image cannot be staged, the error is a *FileError.
 func (s *Service) SaveAll(ctx context.Context, files []File, insert func(context.Context, []*db.Image) error) error {
 	var staged []*Staged
 	var images []*db.Image
@@ -107,9 +106,9 @@ func (s *Service) SaveAll(ctx context.Context, files []File, insert func(context
 	}
 	commit, cancel := context.WithTimeout(context.WithoutCancel(ctx), commitTimeout)
 	defer cancel()
-	end := s.begin(ctx, "insert")
+	finish := s.startStep(ctx, "insert")
 	err := insert(commit, images)
-	end(0)
+	finish(0)
 	unknown := errors.Is(err, db.ErrUnavailable)
 	if err == nil || unknown {
 		for _, image := range staged {
@@ -122,8 +121,8 @@ func (s *Service) SaveAll(ctx context.Context, files []File, insert func(context
 	return err
 }
 
-// RemoveFiles removes the files of a deleted image, even if ctx is canceled. A
-// file that cannot be removed is left to garbage collection.
+// RemoveFiles removes the files of a deleted image, even if ctx is canceled. It leaves a file that
+// it cannot remove to garbage collection.
 func (s *Service) RemoveFiles(ctx context.Context, files []db.FileKey) {
 	keys := make([]string, len(files))
 	for i, file := range files {
@@ -145,8 +144,8 @@ func (s *Service) discard(ctx context.Context, staged ...*Staged) {
 	}
 }
 
-// removeAll removes files, even if ctx is canceled, until removeTimeout. The error
-// names the files that were not removed.
+// removeAll removes files within removeTimeout, even if ctx is canceled. The error names the files
+// that were not removed.
 func (s *Service) removeAll(ctx context.Context, keys []string) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), removeTimeout)
 	defer cancel()
@@ -171,18 +170,17 @@ type Staged struct {
 // Commit keeps the files.
 func (s *Staged) Commit() { s.keys = nil }
 
-// Discard removes the files unless they were committed, even if ctx is
-// canceled. Files that cannot be removed are left to garbage collection.
+// Discard removes the files unless they were committed, even if ctx is canceled. It leaves files
+// that it cannot remove to garbage collection.
 func (s *Staged) Discard(ctx context.Context) error {
 	keys := s.keys
 	s.keys = nil
 	return s.service.removeAll(ctx, keys)
 }
 
-// Stage checks and renders an image that the client names filename, and stores
-// its files. It waits, until ctx ends, for the memory that this takes. The error
-// is an imaging.InputError for a file that is not an image, or that takes too
-// many bytes or too much memory.
+// Stage checks and renders an image that the client names filename, and stores its files. It waits
+// for the necessary memory until ctx is done. The error is an imaging.InputError if the file is not
+// an image, is too large, or takes too much memory.
 func (s *Service) Stage(ctx context.Context, filename string, content io.ReadSeeker) (*Staged, error) {
 	staged, err := s.stage(ctx, filename, content)
 	if err != nil {
@@ -195,9 +193,9 @@ func (s *Service) Stage(ctx context.Context, filename string, content io.ReadSee
 // stage is like Stage, but after an error it also returns the Staged to discard.
 func (s *Service) stage(ctx context.Context, filename string, content io.ReadSeeker) (*Staged, error) {
 	staged := &Staged{service: s}
-	end := s.begin(ctx, "read")
+	finish := s.startStep(ctx, "read")
 	source, err := imaging.Read(content, s.maxBytes)
-	end(0)
+	finish(0)
 	if err == nil {
 		err = staged.render(ctx, displayName(filename), source)
 	}
@@ -211,39 +209,39 @@ func (s *Staged) render(ctx context.Context, name string, source *imaging.Source
 		const mebibyte = 1 << 20
 		return imaging.InputError(fmt.Sprintf("needs %d MiB of memory to decode; the limit is %d MiB", (reserved+mebibyte-1)/mebibyte, limit/mebibyte))
 	}
-	end := service.begin(ctx, "wait")
+	finish := service.startStep(ctx, "wait")
 	err := service.memory.Acquire(ctx, reserved)
-	end(0)
+	finish(0)
 	if err != nil {
 		return fmt.Errorf("wait for memory: %w", err)
 	}
 	service.reserveMemory(reserved)
 	defer func() { service.releaseMemory(reserved) }()
-	end = service.begin(ctx, "render")
+	finish = service.startStep(ctx, "render")
 	renditions, err := source.Render()
 	if err != nil {
-		end(0)
+		finish(0)
 		return err
 	}
-	end(renditions.Original.Width * renditions.Original.Height)
+	finish(renditions.Original.Width * renditions.Original.Height)
 	files := min(int64(len(renditions.Original.Content)), reserved) // the rest is garbage
 	service.releaseMemory(reserved - files)
 	reserved = files
 
 	s.Image = newImage(name, source, renditions)
-	end = service.begin(ctx, "store")
+	finish = service.startStep(ctx, "store")
 	err = s.writeFiles(ctx, name, renditions)
-	end(0)
+	finish(0)
 	return err
 }
 
-// begin returns the function that ends a step.
-func (s *Service) begin(ctx context.Context, step string) (end func(pixels int)) {
+// startStep starts to time a step. The caller calls finish at its end.
+func (s *Service) startStep(ctx context.Context, step string) (finish func(pixels int)) {
 	if s.Observe == nil {
 		return func(int) {}
 	}
-	began := time.Now()
-	return func(pixels int) { s.Observe(ctx, step, began, pixels) }
+	start := time.Now()
+	return func(pixels int) { s.Observe(ctx, step, start, pixels) }
 }
 
 func (s *Service) reserveMemory(bytes int64) {
@@ -256,8 +254,8 @@ func (s *Service) releaseMemory(bytes int64) {
 	s.memory.Release(bytes)
 }
 
-// newImage returns the rows of an image. They must not refer to the contents of
-// its files, which would stay in memory as long as the rows.
+// newImage returns the rows of an image. The rows must not refer to the contents of its files,
+// which would stay in memory as long as the rows.
 func newImage(name string, source *imaging.Source, renditions *imaging.Renditions) *db.Image {
 	original := renditions.Original
 	image := &db.Image{
@@ -274,9 +272,9 @@ func newImage(name string, source *imaging.Source, renditions *imaging.Rendition
 	return image
 }
 
-// writeFiles stores the files and sets their paths. A key is never used again,
-// even if its file was deleted: caches keep a file for a year, and garbage
-// collection may be about to remove the deleted one.
+// writeFiles stores the files and sets their paths. It never uses a key again, even if its file was
+// deleted: caches keep a file for a year, and garbage collection may be about to remove a file with
+// this key.
 func (s *Staged) writeFiles(ctx context.Context, name string, renditions *imaging.Renditions) error {
 	original := renditions.Original
 	key, err := s.writeFile(ctx, uniqueKey(storage.DirectoryOf(time.Now())+"/"+safeFilename(name)+original.Extension), original.Content)
@@ -294,8 +292,8 @@ func (s *Staged) writeFiles(ctx context.Context, name string, renditions *imagin
 	return nil
 }
 
-// writeFile stores a file under the key, or under one with a suffix if that is
-// taken.
+// writeFile stores a file under key. If key is taken, it appends a suffix. It returns the key of
+// the file.
 func (s *Staged) writeFile(ctx context.Context, key string, content []byte) (string, error) {
 	for free := key; ; free = uniqueKey(key) {
 		err := s.service.store.Create(ctx, free, bytes.NewReader(content), int64(len(content)))

@@ -79,12 +79,12 @@ func read(t testing.TB, store storage.Store, path db.FileKey) []byte {
 func checkFileCount(t testing.TB, store storage.Store, want int) {
 	t.Helper()
 	if keys := storagetest.Keys(t, store); len(keys) != want {
-		t.Errorf("%d files, want %d: %q", len(keys), want, keys)
+		t.Errorf("got %d files, want %d: %q", len(keys), want, keys)
 	}
 }
 
-// TestSavedFiles compares the rows of an image with its files.
-func TestSavedFiles(t *testing.T) {
+// TestSave_DescribesFilesInRows compares the rows of an image with its files.
+func TestSave_DescribesFilesInRows(t *testing.T) {
 	t.Parallel()
 	store := storagetest.Directory(t)
 	saved := save(t, store, "a.png", encodePNG(t, 300, 200))
@@ -109,7 +109,8 @@ func TestSavedFiles(t *testing.T) {
 	}
 }
 
-func TestSaveInEachStore(t *testing.T) {
+// TestSave_RemovesFilesAfterError checks that each store keeps the files of saved images only.
+func TestSave_RemovesFilesAfterError(t *testing.T) {
 	storagetest.Each(t, func(t *testing.T, store storage.Store) {
 		content := encodePNG(t, 160, 120)
 		for _, want := range []int{5, 10} {
@@ -125,9 +126,9 @@ func TestSaveInEachStore(t *testing.T) {
 	})
 }
 
-// TestInsertFails checks which files are left if writing the rows fails, even
+// TestSave_KeepsFilesOfUnknownCommit checks which files are left if writing the rows fails, even
 // if the client has disconnected.
-func TestInsertFails(t *testing.T) {
+func TestSave_KeepsFilesOfUnknownCommit(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
 		err   error
@@ -150,14 +151,15 @@ func TestInsertFails(t *testing.T) {
 				return c.err
 			})
 			if !errors.Is(err, c.err) {
-				t.Errorf("the error is %v", err)
+				t.Errorf("got %v, want %v", err, c.err)
 			}
 			checkFileCount(t, store, c.files)
 		})
 	}
 }
 
-func TestStage(t *testing.T) {
+// TestStaged_CommitsOrDiscards checks that Discard removes the files unless they are committed.
+func TestStaged_CommitsOrDiscards(t *testing.T) {
 	t.Parallel()
 	store := storagetest.Directory(t)
 	service := images.NewService(store, maxBytes, maxMemory)
@@ -181,20 +183,21 @@ func TestStage(t *testing.T) {
 	}
 }
 
-// failingStore fails to create the file number left + 1.
+// failingStore creates remaining files, and then fails.
 type failingStore struct {
 	storage.Store
-	left int
+	remaining int
 }
 
 func (s *failingStore) Create(ctx context.Context, key string, content io.Reader, size int64) error {
-	if s.left--; s.left < 0 {
+	if s.remaining--; s.remaining < 0 {
 		return storage.ErrUnavailable
 	}
 	return s.Store.Create(ctx, key, content, size)
 }
 
-func TestStageFails(t *testing.T) {
+// TestStage_RemovesFilesAfterError checks that no file is left if the store fails.
+func TestStage_RemovesFilesAfterError(t *testing.T) {
 	t.Parallel()
 	store := storagetest.Directory(t)
 	for created := range 5 {
@@ -206,8 +209,8 @@ func TestStageFails(t *testing.T) {
 	}
 }
 
-// TestRejected checks that no file is stored for an invalid image.
-func TestRejected(t *testing.T) {
+// TestStage_RejectsInvalidImages checks that no file is stored for an invalid image.
+func TestStage_RejectsInvalidImages(t *testing.T) {
 	t.Parallel()
 	store := storagetest.Directory(t)
 	service := images.NewService(store, 10_000, 10<<20)
@@ -228,24 +231,24 @@ func TestRejected(t *testing.T) {
 	checkFileCount(t, store, 0)
 }
 
-// TestMemoryIsReserved checks that an image waits for memory until its context
+// TestStage_WaitsForMemory checks that an image waits for memory until its context
 // ends, and that all memory is released.
-func TestMemoryIsReserved(t *testing.T) {
+func TestStage_WaitsForMemory(t *testing.T) {
 	t.Parallel()
 	content := encodePNG(t, 400, 400)
-	var reserved, most atomic.Int64
-	onChange := func(delta int64) { most.Store(max(most.Load(), reserved.Add(delta))) }
+	var reserved, peak atomic.Int64
+	onChange := func(delta int64) { peak.Store(max(peak.Load(), reserved.Add(delta))) }
 	alone := images.NewService(storagetest.Directory(t), maxBytes, maxMemory)
 	alone.OnMemoryChange = onChange
 	if _, err := alone.Stage(t.Context(), "a.png", bytes.NewReader(content)); err != nil {
 		t.Fatal(err)
 	}
-	if most.Load() < 8<<20 || reserved.Load() != 0 {
-		t.Errorf("at most %d bytes were reserved, finally %d", most.Load(), reserved.Load())
+	if peak.Load() < 8<<20 || reserved.Load() != 0 {
+		t.Errorf("at most %d bytes were reserved, finally %d", peak.Load(), reserved.Load())
 	}
 
-	blocking := &blockingStore{Store: storagetest.Directory(t), entered: make(chan struct{}), leave: make(chan struct{})}
-	service := images.NewService(blocking, maxBytes, most.Load())
+	blocking := &blockingStore{Store: storagetest.Directory(t), entered: make(chan struct{}), unblock: make(chan struct{})}
+	service := images.NewService(blocking, maxBytes, peak.Load())
 	service.OnMemoryChange = onChange
 	done := make(chan error)
 	go func() {
@@ -261,7 +264,7 @@ func TestMemoryIsReserved(t *testing.T) {
 	if _, err := service.Stage(ctx, "b.png", bytes.NewReader(content)); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("the second image: %v", err)
 	}
-	close(blocking.leave)
+	close(blocking.unblock)
 	if err := <-done; err != nil || reserved.Load() != 0 {
 		t.Errorf("%v, %d bytes are reserved", err, reserved.Load())
 	}
@@ -270,13 +273,13 @@ func TestMemoryIsReserved(t *testing.T) {
 // blockingStore blocks while it creates the first file.
 type blockingStore struct {
 	storage.Store
-	once           sync.Once
-	entered, leave chan struct{}
+	once             sync.Once
+	entered, unblock chan struct{}
 }
 
 func (s *blockingStore) Create(ctx context.Context, key string, content io.Reader, size int64) error {
 	s.once.Do(func() { close(s.entered) })
-	<-s.leave
+	<-s.unblock
 	return s.Store.Create(ctx, key, content, size)
 }
 
@@ -304,9 +307,9 @@ func (s *takenStore) Create(ctx context.Context, key string, content io.Reader, 
 	return s.Store.Create(ctx, key, content, size)
 }
 
-// TestSameName saves images with one name: they share no file, not even after the
+// TestSave_NeverReusesKeys saves images with one name: they share no file, not even after the
 // files of the first were removed.
-func TestSameName(t *testing.T) {
+func TestSave_NeverReusesKeys(t *testing.T) {
 	t.Parallel()
 	store := storagetest.Directory(t)
 	first := save(t, store, "a.png", encodePNG(t, 160, 120))
@@ -318,7 +321,7 @@ func TestSameName(t *testing.T) {
 	all := paths(first)
 	for i, path := range all {
 		if got := withoutSuffix(path); got != want[i] || got == string(path) {
-			t.Errorf("%s, want %s with a suffix", path, want[i])
+			t.Errorf("got %s, want %s with a suffix", path, want[i])
 		}
 	}
 	images.NewService(store, maxBytes, maxMemory).RemoveFiles(t.Context(), paths(first))
@@ -329,13 +332,13 @@ func TestSameName(t *testing.T) {
 	checkFileCount(t, store, 15)
 	slices.Sort(all)
 	if distinct := slices.Compact(all); len(distinct) != 20 {
-		t.Errorf("%d different keys", len(distinct))
+		t.Errorf("got %d different keys, want 20", len(distinct))
 	}
 }
 
-// TestRemoveFiles checks that files are removed after the client has disconnected,
+// TestRemoveFiles_ContinuesAfterErrors checks that files are removed after the client has disconnected,
 // and that a file that cannot be removed is logged and does not stop others.
-func TestRemoveFiles(t *testing.T) {
+func TestRemoveFiles_ContinuesAfterErrors(t *testing.T) {
 	storagetest.Each(t, func(t *testing.T, store storage.Store) {
 		first, second := save(t, store, "a.png", encodePNG(t, 20, 10)), save(t, store, "a.png", encodePNG(t, 20, 10))
 		var logs bytes.Buffer
@@ -364,9 +367,9 @@ func (s *lockedStore) Remove(ctx context.Context, key string) error {
 	return s.Store.Remove(ctx, key)
 }
 
-// TestRowsHoldNoContent checks that the rows of images do not keep the content of
+// TestSave_RowsHoldNoContent checks that the rows of images do not keep the content of
 // their files in memory, as an import holds the rows of all its images.
-func TestRowsHoldNoContent(t *testing.T) {
+func TestSave_RowsHoldNoContent(t *testing.T) {
 	store := storagetest.Directory(t)
 	noise := image.NewNRGBA(image.Rect(0, 0, 500, 500))
 	for i := range noise.Pix {

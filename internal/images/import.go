@@ -19,10 +19,9 @@ import (
 	"portfolio/internal/printable"
 )
 
-// Import saves the image files with the given names, several concurrently, and
-// skips those that were saved before. It prints a line for each file: to stdout
-// its row, to stderr its error and, on a terminal, the progress. It calls created,
-// possibly concurrently, for each row that is stored.
+// Import saves the image files with names, several concurrently, and skips files that are already
+// stored. For each file it prints its row to stdout, or its error to stderr. On a terminal it also
+// prints the progress. It calls created, possibly concurrently, for each stored row.
 func Import(ctx context.Context, service *Service, database *db.DB, names []string, created func(db.NodeID), stdout, stderr io.Writer) error {
 	progress := mpb.NewWithContext(ctx, mpb.WithOutput(stderr)) // draws on a terminal only
 	bar := progress.AddBar(int64(len(names)),
@@ -31,7 +30,7 @@ func Import(ctx context.Context, service *Service, database *db.DB, names []stri
 	importer := importer{service: service, database: database, contents: map[[sha256.Size]byte]*importedContent{}}
 	images, errs := make([]*db.Image, len(names)), make([]error, len(names))
 	var group errgroup.Group
-	group.SetLimit(runtime.GOMAXPROCS(0) + 1) // one does I/O while the others decode
+	group.SetLimit(runtime.GOMAXPROCS(0) + 1) // one goroutine does I/O while the rest decode
 	for i, name := range names {
 		group.Go(func() error {
 			images[i], errs[i] = importer.save(ctx, name)
@@ -87,8 +86,8 @@ func (i *importer) content(hash [sha256.Size]byte) *importedContent {
 	return i.contents[hash]
 }
 
-// save returns nil, nil for an image that was saved before. A file with the content of
-// another waits for it, and is saved if the other was not.
+// save saves an image file. It returns nil, nil if the image is already stored. Files with equal
+// content are saved one by one, until one of them is stored.
 func (i *importer) save(ctx context.Context, name string) (*db.Image, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
@@ -103,16 +102,16 @@ func (i *importer) save(ctx context.Context, name string) (*db.Image, error) {
 		return nil, err
 	}
 	hash := [sha256.Size]byte(sum.Sum(nil))
-	shared := i.content(hash)
-	shared.saving.Lock()
-	defer shared.saving.Unlock()
-	if shared.isStored {
+	content := i.content(hash)
+	content.saving.Lock()
+	defer content.saving.Unlock()
+	if content.isStored {
 		return nil, nil
 	}
 	if _, err = i.database.ImageBySource(ctx, hash); !errors.Is(err, db.ErrNotFound) {
 		return nil, err
 	}
 	image, err := i.service.Save(ctx, filepath.Base(name), file, i.database.CreateImage)
-	shared.isStored = err == nil
+	content.isStored = err == nil
 	return image, err
 }

@@ -33,9 +33,9 @@ func (s *briefOutage) Create(ctx context.Context, key string, content io.Reader,
 	return s.Store.Create(ctx, key, content, size)
 }
 
-// TestImport_DuplicateOfFailedFile checks that a file counts as stored before only if a file
+// TestImport_SavesDuplicateOfFailedFile checks that a file counts as stored before only if a file
 // with its content was stored, whichever of them comes first.
-func TestImport_DuplicateOfFailedFile(t *testing.T) {
+func TestImport_SavesDuplicateOfFailedFile(t *testing.T) {
 	dbtest.Each(t, func(t *testing.T, database *db.DB) {
 		directory := t.TempDir()
 		write := func(name string, content []byte) string {
@@ -71,8 +71,8 @@ func TestImport_DuplicateOfFailedFile(t *testing.T) {
 	})
 }
 
-// TestImport_RefusesNamedPipes checks that an import does not wait for the writer of a pipe.
-func TestImport_RefusesNamedPipes(t *testing.T) {
+// TestImport_RejectsNamedPipes checks that an import does not wait for the writer of a pipe.
+func TestImport_RejectsNamedPipes(t *testing.T) {
 	t.Parallel()
 	database, pipe := dbtest.Open(t, dbtest.SQLite(t)), filepath.Join(t.TempDir(), "pipe.png")
 	if err := syscall.Mkfifo(pipe, 0o600); err != nil {

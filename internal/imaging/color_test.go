@@ -23,9 +23,9 @@ type declaration struct {
 	extensions  string
 }
 
-// TestColors checks that all renditions look like the image, whatever its
+// TestRender_KeepsColors checks that all renditions look like the image, whatever its
 // samples mean.
-func TestColors(t *testing.T) {
+func TestRender_KeepsColors(t *testing.T) {
 	t.Parallel()
 	files := map[string][]byte{"scene.jpg": encodeJPEG(t, readPNG(t, "scene.png"))}
 	for _, name := range []string{
@@ -107,8 +107,8 @@ func blurred(img image.Image) image.Image {
 	return resizeLanczos(img, 24*size.X/max(size.X, size.Y), 24*size.Y/max(size.X, size.Y))
 }
 
-// TestThumbnailColors checks what thumbnails declare about their colors.
-func TestThumbnailColors(t *testing.T) {
+// TestRender_DeclaresColorsOfThumbnails checks what thumbnails declare about their colors.
+func TestRender_DeclaresColorsOfThumbnails(t *testing.T) {
 	t.Parallel()
 	scene := readPNG(t, "scene.png")
 	gray := image.NewGray(image.Rect(0, 0, 100, 80))
@@ -149,8 +149,8 @@ func TestThumbnailColors(t *testing.T) {
 	}
 }
 
-// TestLargeProfile checks that a small file cannot expand to a large profile.
-func TestLargeProfile(t *testing.T) {
+// TestRead_RejectsLargeProfile checks that a small file cannot expand to a large profile.
+func TestRead_RejectsLargeProfile(t *testing.T) {
 	content := withProfile(".png", encodePNG(t, readPNG(t, "scene.png")), profile(40<<20, power(2.2), adobeRGB[:]...))
 	before := allocated()
 	_, err := imaging.Read(bytes.NewReader(content), maxSize)

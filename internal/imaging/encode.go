@@ -28,65 +28,64 @@ func newEncoder(extension string, colors colorSpace, gray bool) encoder {
 func (e encoder) encode(img image.Image) ([]byte, error) {
 	const endOfSOI = 2
 	var err error
-	encoded := insertBuffer{at: endOfIHDR, content: e.colors}
+	encoded := insertBuffer{offset: endOfIHDR, content: e.colors}
 	switch {
 	case e.extension == ".png":
 		err = png.Encode(&encoded, img)
 	case e.keepSampling:
-		encoded.at = endOfSOI
+		encoded.offset = endOfSOI
 		err = encodeSampled(&encoded, img, e.quality)
 	default:
-		encoded.at = endOfSOI
+		encoded.offset = endOfSOI
 		err = jpeg.Encode(&encoded, img, &jpeg.Options{Quality: e.quality})
 	}
 	return encoded.Bytes(), err
 }
 
-// insertBuffer is a buffer that inserts content after the first at bytes.
+// insertBuffer is a buffer that inserts content after the first offset bytes.
 type insertBuffer struct {
 	bytes.Buffer
-	at      int
+	offset  int
 	content []byte
 }
 
 func (b *insertBuffer) Write(p []byte) (int, error) {
-	start := b.at - b.Len()
+	start := b.offset - b.Len()
 	if start < 0 || start > len(p) {
 		return b.Buffer.Write(p)
 	}
 	b.Buffer.Write(p[:start])
 	b.Buffer.Write(b.content)
-	b.at = -1
+	b.offset = -1
 	b.Buffer.Write(p[start:])
 	return len(p), nil
 }
 
-// encodeSampled encodes a JPEG and keeps its chroma subsampling. Package jpeg
-// writes color as 4:2:0 only, so each component is encoded as a gray image and
-// its scan is copied: sections A.2.2 and B.2 of ITU-T T.81 allow a scan per
-// component.
-func encodeSampled(into *insertBuffer, img image.Image, quality int) error {
+// encodeSampled encodes a JPEG and keeps its chroma subsampling. Package jpeg writes color as 4:2:0
+// only. So encodeSampled encodes each component as a gray image, and copies its scan: sections
+// A.2.2 and B.2 of ITU-T T.81 allow a scan per component.
+func encodeSampled(output *insertBuffer, img image.Image, quality int) error {
 	options := &jpeg.Options{Quality: quality}
 	if isGray(img) {
-		return jpeg.Encode(into, img, options)
+		return jpeg.Encode(output, img, options)
 	}
 	yCbCr, ok := img.(*image.YCbCr)
 	if !ok {
 		yCbCr = toYCbCr(img)
 	}
 	if yCbCr.SubsampleRatio == image.YCbCrSubsampleRatio420 {
-		return jpeg.Encode(into, yCbCr, options)
+		return jpeg.Encode(output, yCbCr, options)
 	}
 	planes := yCbCrPlanes(yCbCr)
 	var start bytes.Buffer // whose tables suit each component
 	if err := jpeg.Encode(&start, image.NewGray(image.Rect(0, 0, 1, 1)), options); err != nil {
 		return err
 	}
-	tables, scanAt := start.Bytes(), 2
-	_, _ = into.Write(tables[:2])
-	for tables[scanAt+1] != sos {
-		segment := tables[scanAt:][:2+int(binary.BigEndian.Uint16(tables[scanAt+2:]))]
-		scanAt += len(segment)
+	tables, scanOffset := start.Bytes(), 2
+	_, _ = output.Write(tables[:2])
+	for tables[scanOffset+1] != sos {
+		segment := tables[scanOffset:][:2+int(binary.BigEndian.Uint16(tables[scanOffset+2:]))]
+		scanOffset += len(segment)
 		if segment[1] == sof0 {
 			across, down := subsampling(yCbCr.SubsampleRatio)
 			segment = []byte{0xff, sof0, 0, 17, 8}
@@ -94,19 +93,19 @@ func encodeSampled(into *insertBuffer, img image.Image, quality int) error {
 			segment = binary.BigEndian.AppendUint16(segment, uint16(planes[0].width))
 			segment = append(segment, 3, 1, byte(across<<4|down), 0, 2, 0x11, 0, 3, 0x11, 0)
 		}
-		_, _ = into.Write(segment)
+		_, _ = output.Write(segment)
 	}
 	for i, p := range planes {
-		at := into.Len()
-		if err := jpeg.Encode(into, &image.Gray{Pix: p.pix, Stride: p.stride, Rect: image.Rect(0, 0, p.width, p.height)}, options); err != nil {
+		offset := output.Len()
+		if err := jpeg.Encode(output, &image.Gray{Pix: p.pix, Stride: p.stride, Rect: image.Rect(0, 0, p.width, p.height)}, options); err != nil {
 			return err
 		}
-		scan := into.Bytes()[at:]
-		copy(scan, scan[scanAt:])
+		scan := output.Bytes()[offset:]
+		copy(scan, scan[scanOffset:])
 		scan[5] = byte(i + 1) // component
-		into.Truncate(at + len(scan) - scanAt - len(endOfImage))
+		output.Truncate(offset + len(scan) - scanOffset - len(endOfImage))
 	}
-	_, err := into.WriteString(endOfImage)
+	_, err := output.WriteString(endOfImage)
 	return err
 }
 
@@ -117,10 +116,10 @@ func toYCbCr(img image.Image) *image.YCbCr {
 	row := image.NewRGBA(image.Rect(0, 0, bounds.Dx(), 1))
 	for y := range bounds.Dy() {
 		draw.Draw(row, row.Rect, img, bounds.Min.Add(image.Pt(0, y)), draw.Src)
-		at := y * converted.YStride
+		i := y * converted.YStride
 		for pix := row.Pix; len(pix) > 0; pix = pix[4:] {
-			converted.Y[at], converted.Cb[at], converted.Cr[at] = color.RGBToYCbCr(pix[0], pix[1], pix[2])
-			at++
+			converted.Y[i], converted.Cb[i], converted.Cr[i] = color.RGBToYCbCr(pix[0], pix[1], pix[2])
+			i++
 		}
 	}
 	return converted

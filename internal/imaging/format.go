@@ -42,7 +42,7 @@ const (
 type imageInfo struct {
 	format        *format
 	width, height int
-	mode          string  // as Pillow names it
+	mode          string  // by Pillow's name
 	decodeBytes   float64 // memory for decoding, per pixel
 	pixelBytes    float64 // memory of the decoded image, per pixel
 	lossless      bool    // WebP that may have lossless parts
@@ -74,9 +74,9 @@ const (
 	orientedCopies = 5 // of an image: oriented, and encoded in a buffer that doubles
 )
 
-// memory returns an upper bound, in bytes, of what all steps from the file to
-// its thumbnails allocate: decoding, downsampling, resizing and encoding, and
-// orienting and encoding the image itself if it is not upright.
+// memory returns an upper bound of the bytes that all steps from the file to its thumbnails allocate.
+// The steps are decoding, downsampling, resizing and encoding. If orient is set, the image itself is
+// also oriented and encoded.
 func (i imageInfo) memory(orient bool) int64 {
 	width, height := ceilDiv(i.width, blockSide)*blockSide, ceilDiv(i.height, blockSide)*blockSide
 	pixels, factor := float64(width)*float64(height), downsampleFactor(i.width, i.height)
@@ -98,10 +98,11 @@ type format struct {
 	magic               string // of the first bytes; ? matches any byte
 	readInfo            func(io.Reader) (imageInfo, error)
 
-	// strip removes what does not decide how the image looks: location, author,
-	// comments, embedded thumbnails, trailing data. It reuses the memory of the
-	// file, checks the file's structure and appends an end, of up to maxEnd bytes, if
-	// that is missing. It returns the first EXIF orientation, 1 by default.
+	// strip removes all data that does not affect the look of the image: location,
+	// author, comments, embedded thumbnails, trailing data. It reuses the memory of
+	// the file, and checks the file's structure. If the end of the image is missing,
+	// it appends up to maxEnd bytes. It returns the first EXIF orientation, 1 by
+	// default.
 	strip func(file []byte) (stripped []byte, orientation int, err error)
 
 	readColors func(stripped []byte) (colorSpace, error)
@@ -144,8 +145,8 @@ func hasMagic(start []byte, magic string) bool {
 	return true
 }
 
-// decode decodes a stripped file. It recovers from panics, which corrupt files
-// have caused in decoders before.
+// decode decodes a stripped file. It recovers from panics of decoders, which corrupt files have
+// caused.
 func (i imageInfo) decode(stripped []byte) (decoded image.Image, err error) {
 	defer func() {
 		if recover() != nil {

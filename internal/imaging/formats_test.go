@@ -20,10 +20,10 @@ import (
 
 var update = flag.Bool("update", false, "rewrite the golden file")
 
-// TestFormats renders an image of each kind. It compares what is known of it
-// with a golden file, whose modes are those of Pillow, and its thumbnails with a
-// slow and precise reference: nearly all images show the same scene.
-func TestFormats(t *testing.T) {
+// TestRender_MatchesReference renders an image of each kind. It compares its
+// description with a golden file, whose modes are Pillow's. It compares its thumbnails with a slow and
+// precise reference: nearly all images show the same scene.
+func TestRender_MatchesReference(t *testing.T) {
 	t.Parallel()
 	const golden = "testdata/images.txt"
 	var got []string
@@ -119,8 +119,8 @@ func checkThumbnails(t *testing.T, name string, content []byte, thumbnails []ima
 	}
 }
 
-// TestRejected reads files that are not images or too expensive.
-func TestRejected(t *testing.T) {
+// TestRead_RejectsInvalidFiles reads files that are not images or too expensive.
+func TestRead_RejectsInvalidFiles(t *testing.T) {
 	t.Parallel()
 	scene := readPNG(t, "scene.png")
 	good, webp, progressive := encodeJPEG(t, scene), readFile(t, "lossless-alpha.webp"), readFile(t, "progressive.jpg")
@@ -168,9 +168,9 @@ func TestRejected(t *testing.T) {
 	}
 }
 
-// TestBombAllocation checks that an image of 20,000 x 20,000 pixels is rejected
+// TestRead_AllocatesNothingForBombs checks that an image of 20,000 x 20,000 pixels is rejected
 // before memory is allocated for it.
-func TestBombAllocation(t *testing.T) {
+func TestRead_AllocatesNothingForBombs(t *testing.T) {
 	const runs = 100
 	content := bomb()
 	before := allocated()

@@ -12,8 +12,8 @@ import (
 
 const gifExtension, gifImage, gifTrailer = 0x21, 0x2c, 0x3b
 
-// readGIFInfo reads the logical screen, section 18 of GIF89a, and the palette
-// that decides the mode: for Pillow a ramp of grays is L.
+// readGIFInfo reads the logical screen, section 18 of GIF89a, and the palette of the first frame.
+// The mode depends on the palette: Pillow calls a ramp of grays L.
 func readGIFInfo(content io.Reader) (imageInfo, error) {
 	r := bufio.NewReader(content)
 	var screen [13]byte
@@ -96,20 +96,20 @@ func skipExtensions(r *bufio.Reader) error {
 	}
 }
 
-// stripGIF keeps frames, their timing and how often they repeat. Like browsers, it
-// ignores what follows the first frame and is no block. GIF has no orientation.
+// stripGIF keeps frames, their timing and the number of their repetitions. Like browsers, it ignores
+// invalid data after the first frame. GIF has no orientation.
 func stripGIF(file []byte) (stripped []byte, orientation int, err error) {
 	if len(file) < 13 {
 		return nil, 0, errCorrupt
 	}
-	at := 13 + paletteSize(file[10])
-	if at > len(file) {
+	header := 13 + paletteSize(file[10])
+	if header > len(file) {
 		return nil, 0, errCorrupt
 	}
-	stripped = file[:at]
-	rest := file[at:]
+	stripped = file[:header]
+	rest := file[header:]
 	for frames := 0; ; {
-		block, after, ok := cutGIFBlock(rest)
+		block, tail, ok := cutGIFBlock(rest)
 		switch {
 		case !ok && frames > 0:
 			return append(stripped, gifTrailer), 1, nil
@@ -123,33 +123,33 @@ func stripGIF(file []byte) (stripped []byte, orientation int, err error) {
 		if block[0] == gifImage || isKeptExtension(block[1:]) {
 			stripped = append(stripped, block...)
 		}
-		rest = after
+		rest = tail
 	}
 }
 
 // cutGIFBlock cuts the first extension or frame, with its sub-blocks, off the data
 // of a GIF. It reports false if there is none.
 func cutGIFBlock(data []byte) (block, rest []byte, ok bool) {
-	var end int // first where the sub-blocks begin, then where they end
+	var size int // without the sub-blocks, then with them
 	switch {
 	case len(data) > 2 && data[0] == gifExtension:
-		end = 2
+		size = 2
 	case len(data) > 10 && data[0] == gifImage:
-		end = 11 + paletteSize(data[9])
+		size = 11 + paletteSize(data[9])
 	default:
 		return nil, nil, false
 	}
-	for length := 1; length > 0; end += 1 + length {
-		if end >= len(data) {
+	for length := 1; length > 0; size += 1 + length {
+		if size >= len(data) {
 			return nil, nil, false
 		}
-		length = int(data[end])
+		length = int(data[size])
 	}
-	return data[:end], data[end:], true
+	return data[:size], data[size:], true
 }
 
-// isKeptExtension reports whether an extension, from its label on, is a graphic
-// control extension or says how often an animation repeats.
+// isKeptExtension reports whether an extension, which begins with its label, is a graphic control
+// extension or the number of repetitions of an animation.
 func isKeptExtension(extension []byte) bool {
 	return extension[0] == 0xf9 ||
 		bytes.HasPrefix(extension, []byte("\xff\x0bNETSCAPE2.0")) ||

@@ -28,9 +28,8 @@ const (
 	maxProfileChunk = math.MaxUint16 - 2 - len(profileName) - 2 // bytes
 )
 
-// readJPEGInfo reads the frame header, section B.2.2 of ITU-T T.81, and the
-// segments before the first scan that mark the samples as RGB, which the
-// decoder converts to another image.
+// readJPEGInfo reads the frame header, section B.2.2 of ITU-T T.81. It also reads the segments before
+// the first scan that mark samples as RGB, since the decoder converts such samples to a second image.
 func readJPEGInfo(content io.Reader) (imageInfo, error) {
 	r := bufio.NewReader(content)
 	_, _ = r.Discard(2)
@@ -87,8 +86,8 @@ func readJPEGMarker(r *bufio.Reader) (marker byte, length int, err error) {
 	return marker, length, nil
 }
 
-// isMarker reports whether the byte after 0xff begins a segment, or ends the image.
-// Other bytes between segments are skipped, as by browsers.
+// isMarker reports whether the byte after 0xff begins a segment, or ends the image. Like browsers,
+// readers skip other bytes between segments.
 func isMarker(b byte) bool { return b > 0x01 && b < 0xff && (b < rst0 || b > rst7) }
 
 func isFrame(marker byte) bool {
@@ -100,17 +99,17 @@ func parseJPEGFrame(frame []byte, progressive bool) (imageInfo, error) {
 		return imageInfo{}, errCorrupt
 	}
 	info := imageInfo{height: int(binary.BigEndian.Uint16(frame[1:])), width: int(binary.BigEndian.Uint16(frame[3:]))}
-	mode, known := map[byte]string{1: "L", 3: "RGB", 4: "CMYK"}[frame[5]]
-	if !known {
+	mode, ok := map[byte]string{1: "L", 3: "RGB", 4: "CMYK"}[frame[5]]
+	if !ok {
 		return imageInfo{}, errEncoding
 	}
 	info.mode = mode
-	samples, most := 0, 1
+	samples, maximum := 0, 1
 	for i := 6; i < len(frame); i += 3 {
 		sampling := int(frame[i+1]>>4) * int(frame[i+1]&15)
-		samples, most = samples+sampling, max(most, sampling)
+		samples, maximum = samples+sampling, max(maximum, sampling)
 	}
-	info.pixelBytes = float64(samples) / float64(most)
+	info.pixelBytes = float64(samples) / float64(maximum)
 	info.decodeBytes = info.pixelBytes
 	if frame[7]>>4 == 4 { // four luma samples in a row, which becomes 4:4:4 when rotated
 		info.pixelBytes = 3
@@ -125,14 +124,12 @@ func parseJPEGFrame(frame []byte, progressive bool) (imageInfo, error) {
 	return info, nil
 }
 
-// hasRGBComponents reports whether the components of a frame of three are
-// named R, G and B.
+// hasRGBComponents reports whether the three components of a frame are named R, G and B.
 func hasRGBComponents(frame []byte) bool {
 	return frame[6] == 'R' && frame[9] == 'G' && frame[12] == 'B'
 }
 
-// adobeSize is the size of the payload of a segment APP14, of which more is
-// ignored.
+// adobeSize is the size of the payload of a segment APP14. Readers ignore further bytes.
 const adobeSize = 12
 
 // isAdobe reports whether the payload of a segment APP14 holds Adobe's color
@@ -141,14 +138,13 @@ func isAdobe(payload []byte) bool {
 	return len(payload) >= adobeSize && bytes.HasPrefix(payload, []byte("Adobe"))
 }
 
-// stripJPEG keeps what is decoded and, of the application segments, JFIF, the
-// color profile and Adobe's color transform. Like browsers, it ignores a missing
-// end.
+// stripJPEG keeps the segments that decoding needs. Of the application segments, it keeps JFIF, the
+// color profile and Adobe's color transform. Like browsers, it ignores a missing end.
 func stripJPEG(file []byte) (stripped []byte, orientation int, err error) {
 	stripped = file[:2]
 	scans := jpegScans{selectors: map[byte]bool{}}
 	for rest := file[2:]; ; {
-		marker, segment, after, err := cutJPEGSegment(rest)
+		marker, segment, tail, err := cutJPEGSegment(rest)
 		if err != nil && scans.count == 0 {
 			return nil, 0, err
 		}
@@ -163,18 +159,18 @@ func stripJPEG(file []byte) (stripped []byte, orientation int, err error) {
 			if scans.count++; scans.count > maxScans {
 				return nil, 0, errScans
 			}
-			size := entropyCodedSize(after)
-			segment, after = segment[:len(segment)+size], after[size:]
+			size := entropyCodedSize(tail)
+			segment, tail = segment[:len(segment)+size], tail[size:]
 		}
 		scans.add(marker, payload)
 		if marker != app14 || scans.count == 0 {
 			stripped = appendSegment(stripped, marker, segment)
 		}
-		rest = after
+		rest = tail
 	}
 }
 
-// appendSegment appends what is kept of a segment.
+// appendSegment appends the parts of a segment that decoding needs.
 func appendSegment(stripped []byte, marker byte, segment []byte) []byte {
 	payload := segment[4:]
 	switch {
@@ -190,7 +186,7 @@ func appendSegment(stripped []byte, marker byte, segment []byte) []byte {
 	return stripped
 }
 
-// jpegScans counts scans, and notes which components they have.
+// jpegScans counts scans, and records their components.
 type jpegScans struct {
 	count      int
 	components int           // of the frame
@@ -230,8 +226,8 @@ func isKeptSegment(marker byte, payload []byte) bool {
 	return isFrame(marker)
 }
 
-// cutJPEGSegment cuts the first segment, with its marker and length, off the
-// data of a JPEG. Entropy-coded data of a scan is left in rest.
+// cutJPEGSegment cuts the first segment, with its marker and length, off the data of a JPEG. It
+// leaves the entropy-coded data of a scan in rest.
 func cutJPEGSegment(data []byte) (marker byte, segment, rest []byte, err error) {
 	for len(data) > 1 && (data[0] != 0xff || !isMarker(data[1])) {
 		data = data[1:]
@@ -245,30 +241,30 @@ func cutJPEGSegment(data []byte) (marker byte, segment, rest []byte, err error) 
 	if len(data) < 4 {
 		return 0, nil, nil, errCorrupt
 	}
-	end := 2 + int(binary.BigEndian.Uint16(data[2:]))
-	if end < 4 || end > len(data) {
+	size := 2 + int(binary.BigEndian.Uint16(data[2:]))
+	if size < 4 || size > len(data) {
 		return 0, nil, nil, errCorrupt
 	}
-	return data[1], data[:end], data[end:], nil
+	return data[1], data[:size], data[size:], nil
 }
 
 // entropyCodedSize counts the bytes up to the next marker that ends a scan.
 func entropyCodedSize(data []byte) int {
-	for at := 0; ; at += 2 {
-		next := bytes.IndexByte(data[at:], 0xff)
-		if next < 0 || at+next+1 >= len(data) {
+	for size := 0; ; size += 2 {
+		next := bytes.IndexByte(data[size:], 0xff)
+		if next < 0 || size+next+1 >= len(data) {
 			return len(data)
 		}
-		at += next
-		if marker := data[at+1]; marker == 0xff {
-			at--
+		size += next
+		if marker := data[size+1]; marker == 0xff {
+			size--
 		} else if marker != 0 && (marker < rst0 || marker > rst7) {
-			return at
+			return size
 		}
 	}
 }
 
-// invertedCMYK is a segment APP14 by which four components are inverted CMYK.
+// invertedCMYK is a segment APP14 that marks four components as inverted CMYK.
 const invertedCMYK = "\xff\xee\x00\x0eAdobe\x00\x64\x00\x00\x00\x00\x00"
 
 // standardTables is a segment DHT with the tables of section K.3 of ITU-T T.81, which
@@ -277,17 +273,16 @@ var standardTables = sync.OnceValue(func() []byte {
 	var encoded bytes.Buffer
 	_ = jpeg.Encode(&encoded, image.NewYCbCr(image.Rect(0, 0, 1, 1), image.YCbCrSubsampleRatio420), nil) // to memory
 	for rest := encoded.Bytes()[2:]; ; {
-		marker, segment, after, err := cutJPEGSegment(rest)
+		marker, segment, tail, err := cutJPEGSegment(rest)
 		if err != nil || marker == dht {
 			return segment
 		}
-		rest = after
+		rest = tail
 	}
 })
 
-// decodeJPEG decodes a JPEG. Like browsers, it takes four components for inverted
-// CMYK unless Adobe's segment says something else, and uses the standard tables where
-// there are none, such as in the frames of webcams.
+// decodeJPEG decodes a JPEG. Like browsers, it takes four components for inverted CMYK unless Adobe's
+// segment differs. It uses the standard tables if a file has none, such as a frame of a webcam.
 func decodeJPEG(r io.Reader) (image.Image, error) {
 	var start bytes.Buffer
 	config, err := jpeg.DecodeConfig(io.TeeReader(r, &start))
@@ -309,7 +304,7 @@ func readJPEGColors(stripped []byte) (colorSpace, error) {
 	var parts [256][]byte
 	count := 0
 	for rest := stripped[2:]; ; {
-		marker, segment, after, err := cutJPEGSegment(rest)
+		marker, segment, tail, err := cutJPEGSegment(rest)
 		if err != nil || marker == sos || marker == eoi {
 			break
 		}
@@ -317,7 +312,7 @@ func readJPEGColors(stripped []byte) (colorSpace, error) {
 		if isProfile && marker == app2 && len(payload) > 2 {
 			parts[payload[0]], count = payload[2:], int(payload[1])
 		}
-		rest = after
+		rest = tail
 	}
 	for _, part := range parts[1 : count+1] {
 		if part == nil {

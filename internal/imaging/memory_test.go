@@ -42,9 +42,9 @@ func encodePNG(t testing.TB, img image.Image) []byte {
 	return encoded.Bytes()
 }
 
-// TestMemory checks that the header bounds what is allocated, for images of
-// any shape.
-func TestMemory(t *testing.T) {
+// TestSource_MemoryBoundsAllocations checks that rendering allocates no more than the header
+// announces, for images of any shape.
+func TestSource_MemoryBoundsAllocations(t *testing.T) {
 	palette := color.Palette{color.Black, color.White}
 	for _, size := range []image.Point{{1, 1}, {maxSide, 1}, {1, maxSide}, {maxSide, 41}, {41, maxSide}, {3239, 3239}, {4000, 1500}} {
 		rect := image.Rectangle{Max: size}
@@ -85,8 +85,8 @@ func TestMemory(t *testing.T) {
 	}
 }
 
-// TestBombs checks that headers of too large images are rejected.
-func TestBombs(t *testing.T) {
+// TestRead_RejectsLargeDimensions checks that headers of too large images are rejected.
+func TestRead_RejectsLargeDimensions(t *testing.T) {
 	for name, c := range map[string]struct {
 		width, height int
 		want          error
@@ -106,9 +106,9 @@ func TestBombs(t *testing.T) {
 	}
 }
 
-// TestProgressiveMemory checks the bound for progressive JPEGs, whose
+// TestSource_MemoryBoundsProgressiveJPEG checks the bound for progressive JPEGs, whose
 // coefficients are kept until the last scan.
-func TestProgressiveMemory(t *testing.T) {
+func TestSource_MemoryBoundsProgressiveJPEG(t *testing.T) {
 	const width, height = 8165, 6123 // 50 megapixels
 	frame := func(sampling byte) []byte {
 		return []byte{8, height >> 8, height & 255, width >> 8, width & 255, 3, 1, sampling, 0, 2, 0x11, 1, 3, 0x11, 1}

@@ -13,8 +13,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// TestMetadataRemoved puts a secret wherever a format may hold metadata.
-func TestMetadataRemoved(t *testing.T) {
+// TestRead_RemovesMetadata puts a secret wherever a format may hold metadata.
+func TestRead_RemovesMetadata(t *testing.T) {
 	t.Parallel()
 	const secret = "35.6892N 51.3890E"
 	scene := readPNG(t, "scene.png")
@@ -68,7 +68,8 @@ func TestMetadataRemoved(t *testing.T) {
 	}
 }
 
-func TestAnimationKept(t *testing.T) {
+// TestRead_KeepsAnimations checks that all frames and their timing are kept.
+func TestRead_KeepsAnimations(t *testing.T) {
 	t.Parallel()
 	content := readFile(t, "animated.gif")
 	want, err := gif.DecodeAll(bytes.NewReader(content))

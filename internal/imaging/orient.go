@@ -6,9 +6,9 @@ import (
 	"image/draw"
 )
 
-// exifOrientation returns the value of tag 274 in the first directory of a TIFF
-// file, the format of EXIF. It returns 1 if the tag is missing or invalid, and 0 for
-// what is too short for a TIFF file, which browsers ignore.
+// exifOrientation returns the value of tag 274 in the first directory of a TIFF file, the format of
+// EXIF. It returns 1 if the tag is missing or invalid. It returns 0 if tiff is too short for a TIFF
+// file, which browsers ignore.
 func exifOrientation(tiff []byte) int {
 	if len(tiff) < 8 {
 		return 0
@@ -17,12 +17,12 @@ func exifOrientation(tiff []byte) int {
 	if tiff[0] == 'I' {
 		order = binary.LittleEndian
 	}
-	at := int(order.Uint32(tiff[4:]))
-	if at < 0 || at > len(tiff)-2 {
+	offset := int(order.Uint32(tiff[4:]))
+	if offset < 0 || offset > len(tiff)-2 {
 		return 1
 	}
-	entries := tiff[at+2:]
-	for range order.Uint16(tiff[at:]) {
+	entries := tiff[offset+2:]
+	for range order.Uint16(tiff[offset:]) {
 		if len(entries) < 12 {
 			break
 		}
@@ -103,8 +103,8 @@ func fullChroma(img *image.YCbCr) *image.YCbCr {
 	for y := range bounds.Dy() {
 		copy(full.Y[y*full.YStride:], img.Y[y*img.YStride:][:bounds.Dx()])
 		for x := range bounds.Dx() {
-			from, to := img.COffset(bounds.Min.X+x, bounds.Min.Y+y), full.COffset(x, y)
-			full.Cb[to], full.Cr[to] = img.Cb[from], img.Cr[from]
+			source, target := img.COffset(bounds.Min.X+x, bounds.Min.Y+y), full.COffset(x, y)
+			full.Cb[target], full.Cr[target] = img.Cb[source], img.Cr[source]
 		}
 	}
 	return full
@@ -113,9 +113,9 @@ func fullChroma(img *image.YCbCr) *image.YCbCr {
 // orient mirrors and rotates by an EXIF orientation: 2 to 4 keep the width,
 // 5 to 8 swap it with the height.
 func (p plane) orient(orientation int) plane {
-	into := newPlane(p.width, p.height, p.channels)
+	target := newPlane(p.width, p.height, p.channels)
 	if orientation >= 5 {
-		into = newPlane(p.height, p.width, p.channels)
+		target = newPlane(p.height, p.width, p.channels)
 	}
 	// Offsets in pix of the first sample, and of the steps to the next sample in
 	// a row and in a column.
@@ -130,19 +130,19 @@ func (p plane) orient(orientation int) plane {
 		7: {right + bottom, -p.stride, -p.channels},
 		8: {right, p.stride, -p.channels},
 	}[orientation]
-	for y := range into.height {
-		row, from := into.row(y), source.start+y*source.down
+	for y := range target.height {
+		row, offset := target.row(y), source.start+y*source.down
 		if p.channels == 1 {
 			for x := range row {
-				row[x] = p.pix[from]
-				from += source.across
+				row[x] = p.pix[offset]
+				offset += source.across
 			}
 			continue
 		}
 		for ; len(row) > 0; row = row[p.channels:] {
-			copy(row[:p.channels], p.pix[from:])
-			from += source.across
+			copy(row[:p.channels], p.pix[offset:])
+			offset += source.across
 		}
 	}
-	return into
+	return target
 }

@@ -10,9 +10,9 @@ import (
 	"portfolio/internal/imaging"
 )
 
-// TestOrientations checks that images look the same in each orientation once
+// TestRender_OrientsImages checks that images look the same in each orientation once
 // they are rendered, and that no EXIF is left.
-func TestOrientations(t *testing.T) {
+func TestRender_OrientsImages(t *testing.T) {
 	t.Parallel()
 	scene := resizeNearest(readPNG(t, "scene.png"), 480, 360)
 	small := resizeNearest(scene, 161, 121) // odd, so that blocks and chroma are cut
@@ -53,7 +53,8 @@ func TestOrientations(t *testing.T) {
 	}
 }
 
-func TestOrientationOfSubsampledJPEG(t *testing.T) {
+// TestRender_OrientsSubsampledJPEG covers every kind of chroma subsampling.
+func TestRender_OrientsSubsampledJPEG(t *testing.T) {
 	t.Parallel()
 	scene := readPNG(t, "scene.png")
 	for _, name := range []string{"411.jpg", "420.jpg", "422.jpg", "440.jpg", "progressive.jpg", "cmyk.jpg", "gray.jpg"} {
@@ -70,9 +71,9 @@ func TestOrientationOfSubsampledJPEG(t *testing.T) {
 	}
 }
 
-// TestOrientationKeepsQuality checks that orienting keeps the subsampling of a
+// TestRender_KeepsQualityOfOrientedImages checks that orienting keeps the subsampling of a
 // JPEG if possible, and that a lossless WebP stays lossless.
-func TestOrientationKeepsQuality(t *testing.T) {
+func TestRender_KeepsQualityOfOrientedImages(t *testing.T) {
 	t.Parallel()
 	for name, want := range map[string]image.YCbCrSubsampleRatio{
 		"420.jpg": image.YCbCrSubsampleRatio420,

@@ -41,7 +41,7 @@ func readPNGInfo(r io.Reader) (imageInfo, error) {
 	return info, nil
 }
 
-// pngMode returns the mode as Pillow names it, "" for an unknown color type.
+// pngMode returns the mode by Pillow's name, "" for an unknown color type.
 func pngMode(depth, colorType byte) string {
 	switch {
 	case colorType == 0 && depth == 1:
@@ -65,13 +65,13 @@ func pngMode(depth, colorType byte) string {
 // endOfPNG is the chunk IEND.
 const endOfPNG = "\x00\x00\x00\x00IEND\xae\x42\x60\x82"
 
-// stripPNG keeps the chunks that decide how the image looks. Like browsers, it
-// ignores a missing end.
+// stripPNG keeps the chunks that affect the look of the image. Like browsers, it ignores a missing
+// end.
 func stripPNG(file []byte) (stripped []byte, orientation int, err error) {
 	stripped = file[:len(pngMagic)]
 	filter := chunkFilter{file[25], isAnimationIntact(file[len(pngMagic):]), map[string]bool{}}
 	for rest, frames := file[len(pngMagic):], 0; ; {
-		chunk, after, ok := cutPNGChunk(rest)
+		chunk, tail, ok := cutPNGChunk(rest)
 		if !ok && !filter.names["IDAT"] {
 			return nil, 0, errCorrupt
 		}
@@ -89,7 +89,7 @@ func stripPNG(file []byte) (stripped []byte, orientation int, err error) {
 		if filter.accept(chunk) {
 			stripped = append(stripped, chunk...)
 		}
-		rest = after
+		rest = tail
 	}
 }
 
@@ -103,8 +103,8 @@ func cutPNGChunk(data []byte) (chunk pngChunk, rest []byte, ok bool) {
 	if len(data) < frame || binary.BigEndian.Uint32(data) > uint32(len(data)-frame) {
 		return nil, nil, false
 	}
-	end := frame + int(binary.BigEndian.Uint32(data))
-	return data[:end], data[end:], true
+	size := frame + int(binary.BigEndian.Uint32(data))
+	return data[:size], data[size:], true
 }
 
 func (c pngChunk) name() string { return string(c[4:8]) }
@@ -116,15 +116,15 @@ func (c pngChunk) isIntact() bool {
 	return binary.BigEndian.Uint32(c[len(c)-4:]) == crc32.ChecksumIEEE(c[4:len(c)-4])
 }
 
-// chunkFilter decides which chunks are kept. Like browsers, it ignores ancillary
-// chunks that are damaged, and transparency that is invalid.
+// chunkFilter selects chunks. Like browsers, it ignores damaged ancillary chunks and invalid
+// transparency.
 type chunkFilter struct {
 	colorType byte
-	animated  bool            // whether the chunks of an animation are kept
-	names     map[string]bool // of the chunks that were accepted
+	animated  bool            // whether to keep the chunks of an animation
+	names     map[string]bool // of the accepted chunks
 }
 
-// accept reports whether a chunk is kept.
+// accept reports whether to keep a chunk.
 func (f *chunkFilter) accept(chunk pngChunk) bool {
 	name := chunk.name()
 	var keep bool
@@ -167,8 +167,8 @@ var ancillaryChunks = []string{
 	"gAMA", "cHRM", "sRGB", "iCCP", "cICP", "mDCV", "cLLI", "sBIT", "bKGD", "pHYs",
 }
 
-// isAnimationIntact reports whether no chunk of an animation is damaged. Browsers may
-// show nothing of one that is.
+// isAnimationIntact reports whether no chunk of an animation is damaged. Browsers may show nothing of
+// a damaged animation.
 func isAnimationIntact(chunks []byte) bool {
 	for {
 		chunk, rest, ok := cutPNGChunk(chunks)
@@ -189,16 +189,16 @@ func isAnimationIntact(chunks []byte) bool {
 // their order of precedence.
 func readPNGColors(stripped []byte) (colorSpace, error) {
 	data, whole := map[string][]byte{}, map[string][]byte{}
-	for at := len(pngMagic); ; {
-		end := at + 12 + int(binary.BigEndian.Uint32(stripped[at:]))
-		name := string(stripped[at+4 : at+8])
+	for start := len(pngMagic); ; {
+		stop := start + 12 + int(binary.BigEndian.Uint32(stripped[start:]))
+		name := string(stripped[start+4 : start+8])
 		if name == "IDAT" || name == "IEND" {
 			break
 		}
 		if whole[name] == nil { // of duplicates the first counts
-			data[name], whole[name] = stripped[at+8:end-4], stripped[at:end]
+			data[name], whole[name] = stripped[start+8:stop-4], stripped[start:stop]
 		}
-		at = end
+		start = stop
 	}
 	if data["cICP"] != nil {
 		return newColorSpace(nil, slices.Concat(whole["cICP"], whole["mDCV"], whole["cLLI"]))
@@ -221,8 +221,8 @@ const (
 
 func isNilOr(data []byte, value string) bool { return data == nil || string(data) == value }
 
-// inflateProfile returns the profile in the data of a chunk iCCP, or the first
-// maxProfile + 1 bytes of it. It reports false if there is none.
+// inflateProfile returns at most maxProfile + 1 bytes of the profile in the data of a chunk iCCP. It
+// reports false if there is no profile.
 func inflateProfile(chunk []byte) (profile []byte, ok bool) {
 	_, compressed, ok := bytes.Cut(chunk, []byte{0})
 	if !ok || len(compressed) == 0 {

@@ -7,15 +7,14 @@ import (
 	"slices"
 )
 
-// colorSpace says what the samples of an image mean. The zero value is sRGB,
-// the default.
+// colorSpace describes the meaning of the samples of an image. The zero value is sRGB, the default.
 type colorSpace struct {
 	profile []byte // ICC.1
 	chunks  []byte // of a PNG, which other formats cannot express
 }
 
-// newColorSpace leaves out profiles of sRGB and invalid ones, and rejects a
-// profile that would make each thumbnail large.
+// newColorSpace returns a color space without a profile if the profile is sRGB or invalid. It rejects
+// a profile that would make each thumbnail large.
 func newColorSpace(profile, chunks []byte) (colorSpace, error) {
 	switch {
 	case len(profile) > maxProfile:
@@ -48,8 +47,8 @@ func isGray(img image.Image) bool {
 	return false
 }
 
-// memory returns an upper bound, in bytes, of what reading the profile and
-// writing it into the image and each thumbnail allocates.
+// memory returns an upper bound of the bytes that the profile takes, when it is read and when it is
+// written into the image and each thumbnail.
 func (c colorSpace) memory() int64 { return int64(8 * (len(c.profile) + len(c.chunks))) }
 
 // profileTag returns the data of a tag, nil if the profile does not have it.
@@ -78,8 +77,7 @@ var srgbPrimaries = map[string]string{
 	"bXYZ": "XYZ \x00\x00\x00\x00\x00\x00\x24\xa0\x00\x00\x0f\x84\x00\x00\xb6\xcf",
 }
 
-// isSRGB reports whether the primaries and curves of a profile are those of
-// sRGB. Profile names vary.
+// isSRGB reports whether a profile has the primaries and curves of sRGB. Profile names vary.
 func isSRGB(profile []byte) bool {
 	if string(profile[16:24]) != "RGB XYZ " || profileTag(profile, "A2B0") != nil {
 		return false
@@ -89,8 +87,8 @@ func isSRGB(profile []byte) bool {
 		if len(tag) < len(want) {
 			return false
 		}
-		for at := 8; at < len(want); at += 4 {
-			if math.Abs(fixed(tag[at:])-fixed([]byte(want[at:]))) > 0.002 {
+		for i := 8; i < len(want); i += 4 {
+			if math.Abs(fixed(tag[i:])-fixed([]byte(want[i:]))) > 0.002 {
 				return false
 			}
 		}
@@ -120,10 +118,10 @@ func toLinear(curve []byte, x float64) float64 {
 			break
 		}
 		whole, part := math.Modf(x * float64(count-1))
-		at := func(i int) float64 {
+		sample := func(i int) float64 {
 			return float64(binary.BigEndian.Uint16(curve[12+2*min(i, count-1):])) / math.MaxUint16
 		}
-		return at(int(whole))*(1-part) + at(int(whole)+1)*part
+		return sample(int(whole))*(1-part) + sample(int(whole)+1)*part
 	case len(curve) >= 32 && string(curve[:4]) == "para" && curve[9] == 3:
 		g, a, b, c, d := fixed(curve[12:]), fixed(curve[16:]), fixed(curve[20:]), fixed(curve[24:]), fixed(curve[28:])
 		if x < d {
@@ -142,8 +140,8 @@ func fromLinear(y float64) float64 {
 	return 1.055*math.Pow(y, 1/2.4) - 0.055
 }
 
-// rgbProfile converts a profile for gray to one for RGB images whose three
-// samples are equal. It returns nil if that is impossible.
+// rgbProfile converts a profile for gray images to a profile for RGB images whose three samples are
+// equal. It returns nil if that is impossible.
 func rgbProfile(gray []byte) []byte {
 	curve := profileTag(gray, "kTRC")
 	if curve == nil || string(gray[20:24]) != "XYZ " {
@@ -154,9 +152,9 @@ func rgbProfile(gray []byte) []byte {
 	profile := slices.Clone(gray[:128])
 	copy(profile[16:], "RGB ")
 	profile = binary.BigEndian.AppendUint32(profile, tags)
-	entry := func(name string, at, length int) {
+	entry := func(name string, offset, length int) {
 		profile = append(profile, name...)
-		profile = binary.BigEndian.AppendUint32(profile, uint32(at))
+		profile = binary.BigEndian.AppendUint32(profile, uint32(offset))
 		profile = binary.BigEndian.AppendUint32(profile, uint32(length))
 	}
 	names := []string{"rXYZ", "gXYZ", "bXYZ"}

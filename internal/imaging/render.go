@@ -12,8 +12,8 @@ import (
 	"github.com/bbrks/go-blurhash"
 )
 
-// Boxes are the sides of the squares that thumbnails fit into, in pixels and
-// ascending order. They are those of the legacy system.
+// Boxes are the sides of the squares that thumbnails fit into, in pixels and ascending order. The
+// legacy system has the same.
 var Boxes = [...]int{64, 128, 512, 1080}
 
 const (
@@ -32,9 +32,8 @@ type Source struct {
 	colors      colorSpace
 }
 
-// Read reads an image file and removes its metadata. It rejects files by their
-// size, in bytes, and by their header before it reads the rest. The error is an
-// InputError unless reading fails.
+// Read reads an image file and removes its metadata. It checks the size, in bytes, and the header
+// before it reads the rest. The error is an InputError unless file fails.
 func Read(file io.ReadSeeker, maxSize int64) (*Source, error) {
 	size, err := file.Seek(0, io.SeekEnd)
 	if err != nil {
@@ -70,7 +69,7 @@ func Read(file io.ReadSeeker, maxSize int64) (*Source, error) {
 	return source, nil
 }
 
-// Memory returns an upper bound, in bytes, of what Read and Render allocate.
+// Memory returns an upper bound of the bytes that Read and Render allocate.
 func (s *Source) Memory() int64 {
 	return s.size + s.memory(s.orientation != 1) + s.colors.memory()
 }
@@ -82,17 +81,17 @@ type Rendition struct {
 	Width, Height int    // pixels
 }
 
-// Renditions are the files made from an image.
+// Renditions are the files that Render derives from an image.
 type Renditions struct {
 	Original    Rendition   // without metadata, upright
 	Thumbnails  []Rendition // one for each of Boxes
 	MIMEType    string      // of the original
-	Mode        string      // of the original, as Pillow names it
+	Mode        string      // of the original, by Pillow's name
 	Placeholder string      // BlurHash
 }
 
-// Render decodes the source and makes its renditions. The error is an
-// InputError if the source is corrupt.
+// Render decodes the source and renders its renditions. The error is an InputError if the source is
+// corrupt.
 func (s *Source) Render() (*Renditions, error) {
 	decoded, err := s.decode(s.content)
 	if err != nil {
@@ -115,21 +114,21 @@ func (s *Source) Render() (*Renditions, error) {
 	return renditions, err
 }
 
-// encodeOriented encodes the oriented original. JPEG replaces lossy WebP, and
-// PNG the other formats.
+// encodeOriented encodes the oriented original. It encodes JPEG and lossy WebP as JPEG, and all other
+// formats as PNG.
 func (s *Source) encodeOriented(oriented image.Image) ([]byte, error) {
 	extension := ".png"
 	_, lossy := oriented.(*image.YCbCr)
 	if s.format.mimeType == "image/jpeg" || s.format.mimeType == "image/webp" && lossy {
 		extension = ".jpg"
 	}
-	to := newEncoder(extension, s.colors, isGray(oriented))
-	to.quality, to.keepSampling = originalQuality, extension == ".jpg"
-	return to.encode(oriented)
+	encoder := newEncoder(extension, s.colors, isGray(oriented))
+	encoder.quality, encoder.keepSampling = originalQuality, extension == ".jpg"
+	return encoder.encode(oriented)
 }
 
-// renderThumbnails returns a thumbnail for each of Boxes, each resized from the
-// next larger one, and a BlurHash.
+// renderThumbnails returns a thumbnail for each of Boxes, and a BlurHash. It resizes each thumbnail
+// from the next larger thumbnail.
 func renderThumbnails(decoded image.Image, orientation int, colors colorSpace) ([]Rendition, string, error) {
 	size := decoded.Bounds().Size()
 	current := downsample(decoded, downsampleFactor(size.X, size.Y))
@@ -137,7 +136,7 @@ func renderThumbnails(decoded image.Image, orientation int, colors colorSpace) (
 	if !isOpaque(current.image()) || colors.chunks != nil {
 		extension = ".png"
 	}
-	to := newEncoder(extension, colors, isGray(current.image()))
+	encoder := newEncoder(extension, colors, isGray(current.image()))
 	thumbnails := make([]Rendition, len(Boxes))
 	for i, box := range slices.Backward(Boxes[:]) {
 		width, height := fit(size, box)
@@ -148,24 +147,24 @@ func renderThumbnails(decoded image.Image, orientation int, colors colorSpace) (
 			continue
 		}
 		oriented := orient(current.image(), orientation)
-		content, err := to.encode(oriented)
+		content, err := encoder.encode(oriented)
 		if err != nil {
 			return nil, "", err
 		}
 		bounds := oriented.Bounds()
 		thumbnails[i] = Rendition{content, extension, bounds.Dx(), bounds.Dy()}
 	}
-	small := orient(current.resize(fit(size, Boxes[0]/2)).image(), orientation) // all that a blur needs
+	small := orient(current.resize(fit(size, Boxes[0]/2)).image(), orientation) // enough for a blur
 	placeholder, err := blurhash.Encode(components(small.Bounds().Dx(), 4), components(small.Bounds().Dy(), 3), small)
 	return thumbnails, placeholder, err
 }
 
-// components returns the number of BlurHash components for an axis. More than
+// components returns the number of BlurHash components for an axis, at most limit. Components beyond
 // pixels - 1 would be zero.
-func components(pixels, most int) int { return max(1, min(pixels-1, most)) }
+func components(pixels, limit int) int { return max(1, min(pixels-1, limit)) }
 
-// downsampleFactor leaves at least 1.5 times the size of the largest thumbnail,
-// so that the better filter of resize decides the quality.
+// downsampleFactor returns a factor that leaves at least 1.5 times the size of the largest thumbnail.
+// So the quality depends on resize, whose filter is better.
 func downsampleFactor(width, height int) int {
 	largest := float64(Boxes[len(Boxes)-1])
 	return max(1, int(float64(max(width, height))/largest/1.5))
@@ -178,6 +177,6 @@ func fit(size image.Point, box int) (width, height int) {
 }
 
 func isOpaque(img image.Image) bool {
-	known, ok := img.(interface{ Opaque() bool })
-	return ok && known.Opaque()
+	opaque, ok := img.(interface{ Opaque() bool })
+	return ok && opaque.Opaque()
 }

@@ -9,9 +9,9 @@ import (
 	"github.com/bbrks/go-blurhash"
 )
 
-// TestPlaceholderOfNarrowImage checks that a BlurHash has no more components
+// TestRender_BoundsComponentsOfPlaceholder checks that a BlurHash has no more components
 // than the image has pixels.
-func TestPlaceholderOfNarrowImage(t *testing.T) {
+func TestRender_BoundsComponentsOfPlaceholder(t *testing.T) {
 	t.Parallel()
 	for _, size := range []image.Point{{1, 1}, {1, 40}, {40, 1}, {2, 40}, {40, 2}} {
 		img := image.NewNRGBA(image.Rectangle{Max: size})

@@ -19,9 +19,9 @@ func newPlane(width, height, channels int) plane {
 
 func (p plane) row(y int) []byte { return p.pix[y*p.stride:][:p.width*p.channels] }
 
-// planes holds the samples of an image: one plane of gray, one of premultiplied
-// RGBA, or one of luma and two of chroma. Resizing luma and chroma separately
-// saves converting a JPEG to RGB and back.
+// planes holds the samples of an image: a plane of gray, a plane of premultiplied RGBA, or a plane of
+// luma and two planes of chroma. Resizing luma and chroma separately saves converting a JPEG to RGB
+// and back.
 type planes struct {
 	width, height float64 // in samples of the first plane; a fraction after downsampling
 	ratio         image.YCbCrSubsampleRatio
@@ -62,8 +62,8 @@ func yCbCrPlanes(img *image.YCbCr) []plane {
 	}
 }
 
-// subsampling returns how many samples of luma, per row and per column, share
-// one of chroma.
+// subsampling returns the number of samples of luma, per row and per column, that share a sample of
+// chroma.
 func subsampling(ratio image.YCbCrSubsampleRatio) (across, down int) {
 	switch ratio {
 	case image.YCbCrSubsampleRatio422:
@@ -113,7 +113,7 @@ func (p plane) downsample(factor int) plane {
 
 // averageRow averages blocks of factor samples in all rows of a plane into one
 // row.
-func averageRow(into []byte, rows plane, factor int, sums []uint32) {
+func averageRow(average []byte, rows plane, factor int, sums []uint32) {
 	clear(sums)
 	whole := rows.width / factor
 	for y := range rows.height {
@@ -134,25 +134,25 @@ func averageRow(into []byte, rows plane, factor int, sums []uint32) {
 		default:
 			for x := range whole {
 				var a, b, c, d uint32
-				for at := x * factor * 4; at < (x+1)*factor*4; at += 4 {
-					sample := row[at:][:4]
+				for i := x * factor * 4; i < (x+1)*factor*4; i += 4 {
+					sample := row[i:][:4]
 					a, b, c, d = a+uint32(sample[0]), b+uint32(sample[1]), c+uint32(sample[2]), d+uint32(sample[3])
 				}
 				sum := sums[x*4:][:4]
 				sum[0], sum[1], sum[2], sum[3] = sum[0]+a, sum[1]+b, sum[2]+c, sum[3]+d
 			}
 		}
-		for at := whole * factor * rows.channels; at < len(row); at++ { // the last block, of fewer than factor
-			sums[whole*rows.channels+at%rows.channels] += uint32(row[at])
+		for i := whole * factor * rows.channels; i < len(row); i++ { // the last block, of fewer than factor
+			sums[whole*rows.channels+i%rows.channels] += uint32(row[i])
 		}
 	}
-	divide(into[:whole*rows.channels], sums, uint32(factor*rows.height))
-	divide(into[whole*rows.channels:], sums[whole*rows.channels:], uint32((rows.width-whole*factor)*rows.height))
+	divide(average[:whole*rows.channels], sums, uint32(factor*rows.height))
+	divide(average[whole*rows.channels:], sums[whole*rows.channels:], uint32((rows.width-whole*factor)*rows.height))
 }
 
-func divide(into []byte, sums []uint32, by uint32) {
-	for i := range into {
-		into[i] = byte((sums[i] + by/2) / by)
+func divide(quotients []byte, sums []uint32, divisor uint32) {
+	for i := range quotients {
+		quotients[i] = byte((sums[i] + divisor/2) / divisor)
 	}
 }
 
@@ -164,12 +164,12 @@ func (p planes) resize(width, height int) planes {
 		across, down = subsampling(p.ratio)
 	}
 	scaled := planes{width: float64(width), height: float64(height), ratio: p.ratio}
-	for i, from := range p.list {
-		to := [2]int{width, height}
+	for i, plane := range p.list {
+		size := [2]int{width, height}
 		if i > 0 {
-			to = [2]int{ceilDiv(width, across), ceilDiv(height, down)}
+			size = [2]int{ceilDiv(width, across), ceilDiv(height, down)}
 		}
-		scaled.list = append(scaled.list, from.resize(to[0], to[1], scaleX, scaleY))
+		scaled.list = append(scaled.list, plane.resize(size[0], size[1], scaleX, scaleY))
 	}
 	return scaled
 }
@@ -221,8 +221,8 @@ type filter struct {
 
 const weightBits = 14
 
-// catmullRom returns a filter for each of size samples made from count. A scale
-// above 1 stretches the kernel.
+// catmullRom returns a filter for each of size samples, which depend on count samples. A scale above 1
+// stretches the kernel.
 func catmullRom(count, size int, scale float64) []filter {
 	stretch := max(scale, 1)
 	filters := make([]filter, size)
@@ -239,16 +239,16 @@ func catmullRom(count, size int, scale float64) []filter {
 		if sum == 0 { // beyond the last sample of a plane
 			exact[0], sum = 1, 1
 		}
-		weights, left := make([]int32, len(exact)), int32(1<<weightBits)
+		weights, remainder := make([]int32, len(exact)), int32(1<<weightBits)
 		heaviest := 0
 		for k := range exact {
 			weights[k] = int32(math.Round(exact[k] / sum * (1 << weightBits)))
-			left -= weights[k]
+			remainder -= weights[k]
 			if weights[k] > weights[heaviest] {
 				heaviest = k
 			}
 		}
-		weights[heaviest] += left // so that the sum is exact and a uniform color stays the same
+		weights[heaviest] += remainder // so that the sum is exact and a uniform color stays the same
 		filters[i] = filter{first, weights}
 	}
 	return filters
@@ -264,26 +264,26 @@ func kernel(x float64) float64 {
 	return 0
 }
 
-func filterGray(into, from []byte, filters []filter) {
+func filterGray(target, source []byte, filters []filter) {
 	for i, filter := range filters {
 		sum := int32(0)
-		samples := from[filter.first:][:len(filter.weights)]
+		samples := source[filter.first:][:len(filter.weights)]
 		for k, weight := range filter.weights {
 			sum += weight * int32(samples[k])
 		}
-		into[i] = rounded(sum)
+		target[i] = rounded(sum)
 	}
 }
 
-func filterRGBA(into, from []byte, filters []filter) {
+func filterRGBA(target, source []byte, filters []filter) {
 	for i, filter := range filters {
 		var a, b, c, d int32
 		for k, weight := range filter.weights {
-			sample := from[(filter.first+k)*4:][:4]
+			sample := source[(filter.first+k)*4:][:4]
 			a, b, c, d = a+weight*int32(sample[0]), b+weight*int32(sample[1]), c+weight*int32(sample[2]), d+weight*int32(sample[3])
 		}
-		to := into[i*4:][:4]
-		to[0], to[1], to[2], to[3] = rounded(a), rounded(b), rounded(c), rounded(d)
+		sum := target[i*4:][:4]
+		sum[0], sum[1], sum[2], sum[3] = rounded(a), rounded(b), rounded(c), rounded(d)
 	}
 }
 

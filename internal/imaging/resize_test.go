@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// TestUniformColor checks that resizing keeps a uniform color.
-func TestUniformColor(t *testing.T) {
+// TestResize_KeepsUniformColor checks that resizing keeps a uniform color.
+func TestResize_KeepsUniformColor(t *testing.T) {
 	t.Parallel()
 	for level := 255; level >= 0; level -= 5 {
 		img := image.NewRGBA(image.Rect(0, 0, 37, 3000))
@@ -27,9 +27,9 @@ func TestUniformColor(t *testing.T) {
 	}
 }
 
-// TestTransparentEdges resizes an image of opaque and transparent pixels. No
+// TestResize_ClampsToAlpha resizes an image of opaque and transparent pixels. No
 // channel may exceed alpha, or encoding would change the color.
-func TestTransparentEdges(t *testing.T) {
+func TestResize_ClampsToAlpha(t *testing.T) {
 	t.Parallel()
 	random := rand.New(rand.NewPCG(1, 2))
 	img := image.NewNRGBA(image.Rect(0, 0, 100, 100))

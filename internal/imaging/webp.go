@@ -56,16 +56,16 @@ func stripWebP(file []byte) (stripped []byte, orientation int, err error) {
 		return nil, 0, errCorrupt
 	}
 	file, stripped = file[:size], file[:12]
-	for at := 12; at < len(file); {
-		if at+8 > len(file) {
+	for start := 12; start < len(file); {
+		if start+8 > len(file) {
 			return nil, 0, errCorrupt
 		}
-		length := int(binary.LittleEndian.Uint32(file[at+4:]))
-		if length < 0 || length > len(file)-at-8 {
+		length := int(binary.LittleEndian.Uint32(file[start+4:]))
+		if length < 0 || length > len(file)-start-8 {
 			return nil, 0, errCorrupt
 		}
-		end := min(at+8+length+length&1, len(file))
-		chunk := file[at:end]
+		stop := min(start+8+length+length&1, len(file))
+		chunk := file[start:stop]
 		switch string(chunk[:4]) {
 		case "EXIF":
 			if orientation > 0 {
@@ -81,26 +81,26 @@ func stripWebP(file []byte) (stripped []byte, orientation int, err error) {
 		case "VP8 ", "VP8L", "ALPH", "ICCP":
 			stripped = append(stripped, chunk...)
 		}
-		at = end
+		start = stop
 	}
 	binary.LittleEndian.PutUint32(stripped[4:], uint32(len(stripped)-8))
 	return stripped, max(orientation, 1), nil
 }
 
 func readWebPColors(stripped []byte) (colorSpace, error) {
-	for at := 12; at+8 <= len(stripped); {
-		length := int(binary.LittleEndian.Uint32(stripped[at+4:]))
-		if string(stripped[at:at+4]) == "ICCP" {
-			return newColorSpace(stripped[at+8:at+8+length], nil)
+	for i := 12; i+8 <= len(stripped); {
+		length := int(binary.LittleEndian.Uint32(stripped[i+4:]))
+		if string(stripped[i:i+4]) == "ICCP" {
+			return newColorSpace(stripped[i+8:i+8+length], nil)
 		}
-		at += 8 + length + length&1
+		i += 8 + length + length&1
 	}
 	return colorSpace{}, nil
 }
 
-// decodeWebP expands the samples of lossy WebP to the range of JPEG. They have
-// luma of 16 to 235 and chroma of 16 to 240, RFC 6386 section 9.2, which
-// package image ignores: the image would look pale.
+// decodeWebP decodes a WebP file, and expands the samples of a lossy file to the range of JPEG. Their
+// luma is 16 to 235 and their chroma 16 to 240, RFC 6386 section 9.2. Package image ignores that, so
+// the image would look pale.
 func decodeWebP(r io.Reader) (image.Image, error) {
 	decoded, err := webp.Decode(r)
 	if err != nil {

@@ -7,8 +7,7 @@ import (
 	"time"
 )
 
-// AppendNullable appends null if value is nil, and otherwise what appendValue
-// appends for it.
+// AppendNullable appends null if value is nil. Otherwise it calls appendValue.
 func AppendNullable[T any](b []byte, value *T, appendValue func([]byte, T) []byte) []byte {
 	if value == nil {
 		return append(b, "null"...)
@@ -24,8 +23,8 @@ func AppendInt[T int | int64](b []byte, i *T) []byte {
 	return strconv.AppendInt(b, int64(*i), 10)
 }
 
-// AppendTime appends a time in RFC 3339 without quotes: in UTC, with six
-// fractional digits, or none if they are all zero.
+// AppendTime appends a time in RFC 3339 without quotes, in UTC. It appends six fractional digits, or
+// none if they are all zero.
 func AppendTime(b []byte, t time.Time) []byte {
 	t = t.UTC()
 	if t.Nanosecond() < 1000 {

@@ -10,7 +10,7 @@ import (
 	"portfolio/internal/jsonenc"
 )
 
-func TestAppendNullable(t *testing.T) {
+func TestAppendNullable_AppendsNullForNil(t *testing.T) {
 	value := true
 	for want, value := range map[string]*bool{"xnull": nil, "xtrue": &value} {
 		if got := string(jsonenc.AppendNullable([]byte("x"), value, strconv.AppendBool)); got != want {
@@ -19,7 +19,7 @@ func TestAppendNullable(t *testing.T) {
 	}
 }
 
-func TestAppendInt(t *testing.T) {
+func TestAppendInt_AppendsDigits(t *testing.T) {
 	zero, least := 0, int64(math.MinInt64)
 	for want, got := range map[string][]byte{
 		"xnull":                 jsonenc.AppendInt[int]([]byte("x"), nil),
@@ -32,7 +32,7 @@ func TestAppendInt(t *testing.T) {
 	}
 }
 
-func TestAppendTime(t *testing.T) {
+func TestAppendTime_AppendsMicrosecondsInUTC(t *testing.T) {
 	for text, want := range map[string]string{
 		"2026-01-13T10:05:43Z":           "2026-01-13T10:05:43Z",
 		"2026-01-13T10:05:43.296310Z":    "2026-01-13T10:05:43.296310Z",
@@ -52,7 +52,7 @@ func TestAppendTime(t *testing.T) {
 	}
 }
 
-func TestAppendHumanSize(t *testing.T) {
+func TestAppendHumanSize_FormatsAsLegacySystem(t *testing.T) {
 	for size, want := range map[int64]string{
 		0: "0.00 B", 5: "5.00 B", 1023: "1023.00 B", 1024: "1.00 KB", 1152: "1.12 KB", 5123: "5.00 KB",
 		1048575: "1024.00 KB", 1 << 20: "1.00 MB", 1 << 50: "1024.00 TB", -5000: "-5000.00 B",

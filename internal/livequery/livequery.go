@@ -22,8 +22,8 @@ const (
 	// maxExecuting is the number of queries that are executed at a time. It is small, so
 	// that requests need not wait when a change affects many queries.
 	maxExecuting = 8
-	// pause is the time between two executions of a query, so that a query that changes all
-	// the time does not keep all its subscribers busy.
+	// pause is the time between two executions of a query. It bounds the load of subscribers
+	// to a query that changes all the time.
 	pause = 50 * time.Millisecond
 	// retryDelay is the minimum time between two executions that fail.
 	retryDelay = 500 * time.Millisecond
@@ -109,8 +109,7 @@ func (h *Hub) Register() (done func()) {
 	return h.running.Done
 }
 
-// Wait waits until all queries and connections have ended after Shutdown. The error is that
-// of ctx.
+// Wait waits until all queries and connections have ended after Shutdown. The error is ctx.Err().
 func (h *Hub) Wait(ctx context.Context) error {
 	ended := make(chan struct{})
 	go func() {
@@ -186,7 +185,7 @@ type Subscription struct {
 }
 
 // Subscribe subscribes to the query of a key, and starts the query if there is none. It
-// calls Execute whenever rows of the query's read set may have changed, and Notify when
+// calls Execute whenever rows of the query's read set may have changed. It calls Notify when
 // there may be a new result, or when the rights of users may have changed. The error is an
 // error of this package, admission.ErrBusy or admission.ErrShare.
 func (h *Hub) Subscribe(r Request) (*Subscription, error) {

@@ -56,7 +56,7 @@ func (w Writer) Cache(name string, entries int, hits, misses int64) {
 	w.Counter("cache_misses_total", "Lookups that found no entry in a cache.", float64(misses), "cache", name)
 }
 
-// Refused writes the number of requests that were refused for a reason.
+// Refused writes the number of requests that the server refused for a reason.
 func (w Writer) Refused(reason string, requests int64) {
 	w.Counter("refused_requests_total", "Requests that were refused by the rate limit, because of failed logins, or because the server was busy.", float64(requests), "reason", reason)
 }

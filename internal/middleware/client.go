@@ -38,7 +38,7 @@ func (p Proxies) contains(address netip.Addr) bool {
 	return slices.ContainsFunc(p, func(network Network) bool { return network.Contains(address) })
 }
 
-// sender is who sent a request and how, by what proxies or else the connection say.
+// sender describes the client of a request, by the headers of proxies or else the connection.
 type sender struct {
 	address netip.Addr
 	https   bool
@@ -48,13 +48,13 @@ type sender struct {
 // identify returns a copy of a request with the host that its client named, and
 // its context with the client's address and scheme.
 func (p Proxies) identify(ctx context.Context, r *http.Request) (context.Context, *http.Request) {
-	from := p.sender(r)
-	ctx = auth.WithAddress(ctx, from.network())
-	if from.https {
+	client := p.sender(r)
+	ctx = auth.WithAddress(ctx, client.network())
+	if client.https {
 		ctx = storage.WithTLS(ctx)
 	}
 	r = r.WithContext(ctx)
-	r.Host = from.host
+	r.Host = client.host
 	return ctx, r
 }
 
@@ -68,42 +68,42 @@ func (s sender) network() netip.Addr {
 	return s.address
 }
 
-// sender returns the sender to the first of the trusted proxies that a request
-// passed through. Forwarded counts unless X-Forwarded-For names another client:
-// most proxies write the latter, and pass on a Forwarded that the client wrote.
+// sender returns the client that sent a request to its first trusted proxy. Forwarded counts
+// unless X-Forwarded-For names another client: most proxies write X-Forwarded-For, and pass on
+// the Forwarded of the client.
 func (p Proxies) sender(r *http.Request) sender {
 	peer, _ := netip.ParseAddrPort(r.RemoteAddr)
 	direct := sender{address: peer.Addr().Unmap(), host: r.Host}
 	if !p.contains(direct.address) {
 		return direct
 	}
-	from, addresses := direct, r.Header["X-Forwarded-For"]
-	p.followAddresses(&from, addresses)
-	from.describe(r.Header)
+	client, addresses := direct, r.Header["X-Forwarded-For"]
+	p.followAddresses(&client, addresses)
+	client.describe(r.Header)
 	if lines := r.Header["Forwarded"]; len(lines) > 0 {
-		other := from
-		other.address = direct.address
-		p.followForwarded(&other, lines)
-		if len(addresses) == 0 || other.address == from.address {
-			return other
+		forwarded := client
+		forwarded.address = direct.address
+		p.followForwarded(&forwarded, lines)
+		if len(addresses) == 0 || forwarded.address == client.address {
+			return forwarded
 		}
 	}
-	return from
+	return client
 }
 
-// followAddresses reads the addresses that trusted proxies added.
-func (p Proxies) followAddresses(from *sender, lines []string) {
+// followAddresses sets the address of the client by the addresses that trusted proxies added.
+func (p Proxies) followAddresses(client *sender, lines []string) {
 	list := headerList{lines: lines}
-	for p.contains(from.address) {
+	for p.contains(client.address) {
 		hop, ok := list.last()
-		if !ok || !from.sentBy(hop) {
+		if !ok || !client.setAddress(hop) {
 			return
 		}
 	}
 }
 
-// describe reads the scheme and the host that the last proxy added. Only these
-// are known to be a proxy's: unlike a Forwarded, these lists may lack a hop.
+// describe sets the scheme and the host that the last proxy added. Unlike Forwarded, these lists
+// may lack a hop, so earlier elements may be the client's.
 func (s *sender) describe(header http.Header) {
 	list := headerList{lines: header["X-Forwarded-Proto"]}
 	if scheme, ok := list.last(); ok {
@@ -115,11 +115,11 @@ func (s *sender) describe(header http.Header) {
 	}
 }
 
-// followForwarded reads the elements that trusted proxies added. Each describes
-// one hop, so the scheme and the host of the first hop count.
-func (p Proxies) followForwarded(from *sender, lines []string) {
+// followForwarded sets the client by the elements that trusted proxies added. Each element
+// describes one hop, so the scheme and the host of the first hop count.
+func (p Proxies) followForwarded(client *sender, lines []string) {
 	list := headerList{lines: lines}
-	for p.contains(from.address) {
+	for p.contains(client.address) {
 		element, ok := list.last()
 		if !ok {
 			return
@@ -128,9 +128,9 @@ func (p Proxies) followForwarded(from *sender, lines []string) {
 		if !ok {
 			return
 		}
-		from.setScheme(hop.proto)
-		from.setHost(hop.host)
-		if !from.sentBy(hop.from) {
+		client.setScheme(hop.proto)
+		client.setHost(hop.host)
+		if !client.setAddress(hop.node) {
 			return
 		}
 	}
@@ -151,8 +151,9 @@ func (s *sender) setHost(host string) {
 	}
 }
 
-// sentBy sets the address, with or without a port, and reports whether it is one.
-func (s *sender) sentBy(node string) bool {
+// setAddress sets the address to node, an address with or without a port. It reports whether
+// node is valid.
+func (s *sender) setAddress(node string) bool {
 	var address netip.Addr
 	var err error
 	if inner, bracketed := strings.CutPrefix(node, "["); bracketed && strings.HasSuffix(inner, "]") {

@@ -87,19 +87,19 @@ var identifyCases = []struct {
 	{"Forwarded of the client", proxyPeer, []string{"X-Forwarded-For: 198.51.100.1", "X-Forwarded-Proto: https", "X-Forwarded-Host: example.org", "Forwarded: for=1.1.1.1;proto=http;host=evil"}, clientAddress, publicBase},
 }
 
-// TestIdentify checks what a request is taken for: the address of its client, and
-// the base URL of files that the client gets.
-func TestIdentify(t *testing.T) {
+// TestProxies_IdentifyClient checks the address of the client, and the base URL of files that
+// the client gets.
+func TestProxies_IdentifyClient(t *testing.T) {
 	t.Parallel()
 	proxies := parseProxies(t, "10.0.0.0/8", "192.0.2.1", "fd00::/8")
 	for _, c := range identifyCases {
 		r := requestOf(c.peer, c.fields...)
-		ctx, from := proxies.identify(t.Context(), r)
+		ctx, identified := proxies.identify(t.Context(), r)
 		if got := proxies.sender(r).network().String(); got != c.address {
-			t.Errorf("%s: from %s, want %s", c.name, got, c.address)
+			t.Errorf("%s: got client %s, want %s", c.name, got, c.address)
 		}
-		if got := storage.MediaURL("").For(ctx, from.Host); got != c.base {
-			t.Errorf("%s: files at %s, want %s", c.name, got, c.base)
+		if got := storage.MediaURL("").For(ctx, identified.Host); got != c.base {
+			t.Errorf("%s: got files at %s, want %s", c.name, got, c.base)
 		}
 		if r.Host != "h" {
 			t.Errorf("%s: the request was changed", c.name)
@@ -107,8 +107,8 @@ func TestIdentify(t *testing.T) {
 	}
 }
 
-// TestSenderAllocates checks that finding the sender takes no memory.
-func TestSenderAllocates(t *testing.T) {
+// TestProxies_AllocateNothing checks that the search for the sender takes no memory.
+func TestProxies_AllocateNothing(t *testing.T) {
 	proxies := parseProxies(t, "10.0.0.0/8")
 	for _, r := range []*http.Request{
 		requestOf("203.0.113.9:1"),
@@ -116,12 +116,12 @@ func TestSenderAllocates(t *testing.T) {
 		requestOf("10.1.2.3:1", `Forwarded: for="198.51.100.1:5000";proto=https;host=example.org`),
 	} {
 		if count := testing.AllocsPerRun(100, func() { proxies.sender(r) }); count > 0 {
-			t.Errorf("%v: %v allocations", r.Header, count)
+			t.Errorf("%v: got %v allocations, want 0", r.Header, count)
 		}
 	}
 }
 
-func TestNetwork(t *testing.T) {
+func TestNetwork_ParsesAddressesAndNetworks(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]string{
 		"10.0.0.0/8":       "10.0.0.0/8",
@@ -144,7 +144,7 @@ func TestNetwork(t *testing.T) {
 	}
 }
 
-func TestValidHost(t *testing.T) {
+func TestValidHost_AcceptsNamesAndAddresses(t *testing.T) {
 	t.Parallel()
 	for host, want := range map[string]bool{
 		"example.org": true, "Example.ORG:8080": true, "xn--bcher-kva.example": true, "localhost": true, "192.0.2.1:1": true, "[::1]": true, "[2001:db8::1]:65535": true, "a.": true,
@@ -153,13 +153,13 @@ func TestValidHost(t *testing.T) {
 		"[192.0.2.1]": false, "[fe80::1%eth0]": false, "[]": false, strings.Repeat("a", 254): false,
 	} {
 		if got := validHost(host); got != want {
-			t.Errorf("%q: %v", host, got)
+			t.Errorf("%q: got %t, want %t", host, got, want)
 		}
 	}
 }
 
-// FuzzForwarded checks that no header of a client changes what the element that
-// the proxy appends says.
+// FuzzForwarded checks that no header of a client changes the meaning of the element that the
+// proxy appends.
 func FuzzForwarded(f *testing.F) {
 	for _, seed := range []string{"", "for=1.1.1.1", `for="`, `host="a\"`, `by="\\";proto=http,`, ",,;=", `"\`} {
 		f.Add(seed)
@@ -171,14 +171,14 @@ func FuzzForwarded(f *testing.F) {
 			{"Forwarded": {written + ", " + added}},
 			{"Forwarded": {written, added}},
 		} {
-			from := proxies.sender(&http.Request{RemoteAddr: "10.1.2.3:1", Host: "h", Header: header})
-			if from.address.String() != "198.51.100.1" || !from.https || from.host != "example.org" {
-				t.Fatalf("%q: %+v", written, from)
+			client := proxies.sender(&http.Request{RemoteAddr: "10.1.2.3:1", Host: "h", Header: header})
+			if client.address.String() != "198.51.100.1" || !client.https || client.host != "example.org" {
+				t.Fatalf("%q: %+v", written, client)
 			}
 		}
-		from := proxies.sender(&http.Request{RemoteAddr: "10.1.2.3:1", Host: "h", Header: http.Header{"Forwarded": {written}}})
-		if from.host != "h" && !validHost(from.host) || !from.address.IsValid() {
-			t.Fatalf("%q: %+v", written, from)
+		client := proxies.sender(&http.Request{RemoteAddr: "10.1.2.3:1", Host: "h", Header: http.Header{"Forwarded": {written}}})
+		if client.host != "h" && !validHost(client.host) || !client.address.IsValid() {
+			t.Fatalf("%q: %+v", written, client)
 		}
 	})
 }

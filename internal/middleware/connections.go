@@ -15,18 +15,19 @@ import (
 // connections, so that files are still sent with sendfile.
 type ConnectionLimiter struct {
 	slots chan struct{}
-	hold  func(by int64)
 	open  atomic.Int64
+
+	onMemoryChange func(delta int64)
 }
 
-// connectionMemory is the memory in bytes of a connection that has a subscription: stacks,
-// buffers and what was subscribed to. Other connections take less.
+// connectionMemory is the memory in bytes of a connection that has a subscription: its stacks,
+// its buffers and its subscription. Other connections take less.
 const connectionMemory = 32 << 10
 
-// NewConnectionLimiter returns a limiter that allows limit open connections. The function
-// hold is called with the change of the bytes of memory that they hold.
-func NewConnectionLimiter(limit int, hold func(by int64)) *ConnectionLimiter {
-	return &ConnectionLimiter{slots: make(chan struct{}, limit), hold: hold}
+// NewConnectionLimiter returns a limiter that allows limit open connections. It calls
+// onMemoryChange with the change of the bytes of memory that connections hold.
+func NewConnectionLimiter(limit int, onMemoryChange func(delta int64)) *ConnectionLimiter {
+	return &ConnectionLimiter{slots: make(chan struct{}, limit), onMemoryChange: onMemoryChange}
 }
 
 // Listen returns a listener on a TCP address that accepts a connection only while
@@ -55,7 +56,7 @@ func (l *ConnectionLimiter) ConnState(_ net.Conn, state http.ConnState) {
 
 func (l *ConnectionLimiter) release() {
 	l.open.Add(-1)
-	l.hold(-connectionMemory)
+	l.onMemoryChange(-connectionMemory)
 	<-l.slots
 }
 
@@ -64,24 +65,24 @@ func (l *ConnectionLimiter) release() {
 func (l *ConnectionLimiter) Handler(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Header.Get("Upgrade") != "" {
-			w = hijackWatcher{w, l}
+			w = hijackCounter{w, l}
 		}
 		next.ServeHTTP(w, r)
 	})
 }
 
-// hijackWatcher makes a connection that is taken over release its slot, as the server
-// does not know when it is closed.
-type hijackWatcher struct {
+// hijackCounter counts a hijacked connection until it is closed. The server does not know when
+// that happens, so the connection releases its slot itself.
+type hijackCounter struct {
 	http.ResponseWriter
 	limiter *ConnectionLimiter
 }
 
-// hijackedBuffer is small, as there may be many connections, which mostly wait.
+// hijackedBuffer is small, since there may be many connections, which mostly wait.
 const hijackedBuffer = 512 // bytes
 
 // Hijack implements http.Hijacker.
-func (w hijackWatcher) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+func (w hijackCounter) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	connection, buffered, err := http.NewResponseController(w.ResponseWriter).Hijack()
 	if err != nil {
 		return nil, nil, err
@@ -91,9 +92,9 @@ func (w hijackWatcher) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 }
 
 // Unwrap lets http.ResponseController reach the connection.
-func (w hijackWatcher) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+func (w hijackCounter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
-// hijacked is a connection that was taken over.
+// hijacked is a connection that a handler has taken over.
 type hijacked struct {
 	net.Conn
 	release func()
@@ -132,7 +133,7 @@ func (l *Listener) Accept() (net.Conn, error) {
 		return nil, err
 	}
 	l.limiter.open.Add(1)
-	l.limiter.hold(connectionMemory)
+	l.limiter.onMemoryChange(connectionMemory)
 	return conn, nil
 }
 
@@ -141,12 +142,12 @@ const (
 	sending    = time.Second            // for clients that have connected to send their requests
 )
 
-// Drain closes the listener without losing a request, while it is still served. When
-// a listener is closed, the system resets the connections that are not accepted yet,
-// and http.Server.Shutdown drops the requests that are not read yet. Their clients
-// cannot know whether they were executed, so that balancers do not repeat a POST.
-// Therefore Drain first lets the system ignore new clients (on Linux). They try to
-// connect again a second later, and are refused then.
+// Drain closes the listener without losing a request, while the server still serves it. When a
+// listener is closed, the system resets the connections that are not accepted yet. And
+// http.Server.Shutdown drops the requests that are not read yet. Their clients cannot know
+// whether the server executed them, so balancers do not repeat a POST. Therefore Drain first
+// makes the system ignore new clients (on Linux). Those clients retry a second later, when the
+// system refuses them.
 func (l *Listener) Drain() {
 	if socket, err := l.SyscallConn(); err == nil {
 		ignoreNewClients(socket)

@@ -14,13 +14,13 @@ import (
 	"time"
 )
 
-// serve starts a server with a limit of connections, which responds 404. It checks that the
-// memory that they hold is given back before others take it.
+// serve starts a server with a limit of connections, which responds 404. It checks that
+// connections release their memory before others take it.
 func serve(t *testing.T, limit int) (*ConnectionLimiter, *Listener, *http.Server) {
 	t.Helper()
 	var held atomic.Int64
-	limiter := NewConnectionLimiter(limit, func(by int64) {
-		if now := held.Add(by); now < 0 || now > int64(limit)*connectionMemory {
+	limiter := NewConnectionLimiter(limit, func(delta int64) {
+		if now := held.Add(delta); now < 0 || now > int64(limit)*connectionMemory {
 			t.Errorf("%d connections hold %d bytes", limit, now)
 		}
 	})
@@ -33,9 +33,9 @@ func serve(t *testing.T, limit int) (*ConnectionLimiter, *Listener, *http.Server
 	return limiter, listener, server
 }
 
-// TestConnectionLimiter checks that a client above the limit is served once
+// TestConnectionLimiter_ServesClientAboveLimitLater checks that a client above the limit is served once
 // another connection closes.
-func TestConnectionLimiter(t *testing.T) {
+func TestConnectionLimiter_ServesClientAboveLimitLater(t *testing.T) {
 	t.Parallel()
 	limiter, listener, server := serve(t, 2)
 	t.Cleanup(func() { _ = server.Close() })
@@ -57,7 +57,7 @@ func TestConnectionLimiter(t *testing.T) {
 		t.Error("two clients are not served")
 	}
 	if len(limiter.slots) != 2 {
-		t.Errorf("%d connections are open", len(limiter.slots))
+		t.Errorf("got %d open connections, want 2", len(limiter.slots))
 	}
 	_ = first.Close()
 	if !served(third) {
@@ -65,9 +65,9 @@ func TestConnectionLimiter(t *testing.T) {
 	}
 }
 
-// TestDrain checks that a server that shuts down under load by clients that connect
-// anew for each request responds to every client that has connected.
-func TestDrain(t *testing.T) {
+// TestListener_DrainLosesNoRequest checks that a server which shuts down under load responds to every
+// client that has connected. The clients open a connection for each request.
+func TestListener_DrainLosesNoRequest(t *testing.T) {
 	t.Parallel()
 	if runtime.GOOS != "linux" {
 		t.Skip("only Linux can ignore new clients")
@@ -104,9 +104,9 @@ func requestUntilRefused(t *testing.T, address string) {
 	}
 }
 
-// TestShutdownAtLimit checks that a server at the limit of connections, each of them
+// TestListener_DrainsAtLimit checks that a server at the limit of connections, each of them
 // idle, shuts down without waiting for its clients.
-func TestShutdownAtLimit(t *testing.T) {
+func TestListener_DrainsAtLimit(t *testing.T) {
 	t.Parallel()
 	_, listener, server := serve(t, 1)
 	client, err := net.Dial("tcp", listener.Addr().String())
@@ -127,9 +127,9 @@ func TestShutdownAtLimit(t *testing.T) {
 	}
 }
 
-// TestConnectionLimiterCountsHijacked checks that a connection that a handler has taken
+// TestConnectionLimiter_CountsHijackedConnections checks that a connection that a handler has taken
 // over counts until it is closed.
-func TestConnectionLimiterCountsHijacked(t *testing.T) {
+func TestConnectionLimiter_CountsHijackedConnections(t *testing.T) {
 	t.Parallel()
 	limiter, listener, server := serve(t, 2)
 	taken := make(chan net.Conn)
@@ -155,11 +155,11 @@ func TestConnectionLimiterCountsHijacked(t *testing.T) {
 	first := open()
 	open()
 	if limiter.Open() != 2 || len(limiter.slots) != 2 {
-		t.Errorf("%d connections are open", limiter.Open())
+		t.Errorf("got %d open connections, want 2", limiter.Open())
 	}
 	_, _ = first.Close(), first.Close()
 	open() // accepted only once the first one no longer counts
 	if limiter.Open() != 2 {
-		t.Errorf("%d connections are open", limiter.Open())
+		t.Errorf("got %d open connections, want 2", limiter.Open())
 	}
 }

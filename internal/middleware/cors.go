@@ -13,8 +13,8 @@ import (
 // or * for all.
 type Origin string
 
-// UnmarshalText implements encoding.TextUnmarshaler. It refuses what no browser
-// sends as an origin.
+// UnmarshalText implements encoding.TextUnmarshaler. It rejects texts that no browser sends as
+// an origin.
 func (o *Origin) UnmarshalText(text []byte) error {
 	*o = Origin(text)
 	if *o == "*" {
@@ -36,9 +36,8 @@ func (o *Origin) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// CORS lets pages of the given origins, and of the server's own, read responses and use
-// WebSockets; "*" stands for any origin. Browsers never send credentials of their own
-// accord.
+// CORS lets pages of origins, and of the server itself, read responses and use WebSockets. "*"
+// stands for any origin. There are no cookies, so browsers never add credentials.
 func CORS(origins []Origin, next http.Handler) http.Handler {
 	if len(origins) == 0 {
 		return checkWebSockets(nil, next)
@@ -57,8 +56,8 @@ func CORS(origins []Origin, next http.Handler) http.Handler {
 	return checkWebSockets(policy, policy.Handler(next))
 }
 
-// checkWebSockets refuses WebSockets of pages that may not read responses. Browsers let
-// any page open them.
+// checkWebSockets rejects WebSockets of pages that may not read responses. Browsers let any
+// page open a WebSocket.
 func checkWebSockets(policy *cors.Cors, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if origin := r.Header.Get("Origin"); origin != "" && r.Header.Get("Upgrade") != "" && !isSameOrigin(origin, r.Host) && (policy == nil || !policy.OriginAllowed(r)) {
@@ -70,7 +69,7 @@ func checkWebSockets(policy *cors.Cors, next http.Handler) http.Handler {
 }
 
 // isSameOrigin reports whether an http or https origin has the host that the request
-// names. Browsers leave out the default port of the scheme; others may write it.
+// names. Browsers leave out the default port of the scheme; other clients may write it.
 func isSameOrigin(origin, host string) bool {
 	scheme, page, _ := strings.Cut(origin, "://")
 	port, isWeb := map[string]string{"http": ":80", "https": ":443"}[scheme]

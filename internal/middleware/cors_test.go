@@ -6,7 +6,8 @@ import (
 	"testing"
 )
 
-func TestCORS(t *testing.T) {
+// TestCORS_AllowsOrigins checks that only pages of allowed origins may read responses.
+func TestCORS_AllowsOrigins(t *testing.T) {
 	t.Parallel()
 	handler := CORS([]Origin{"https://app.test"}, http.NotFoundHandler())
 	for _, c := range []struct {
@@ -24,12 +25,13 @@ func TestCORS(t *testing.T) {
 		request.Header.Set("Access-Control-Request-Headers", "authorization,content-type")
 		handler.ServeHTTP(response, request)
 		if got := response.Header().Get("Access-Control-Allow-Origin"); got != c.allowed || response.Code != c.status || response.Header().Get("Access-Control-Allow-Credentials") != "" {
-			t.Errorf("%s from %s: %d %v", c.method, c.origin, response.Code, response.Header())
+			t.Errorf("%s from %s: got %d %v, want %d and origin %q", c.method, c.origin, response.Code, response.Header(), c.status, c.allowed)
 		}
 	}
 }
 
-func TestWebSocketOrigins(t *testing.T) {
+// TestCORS_ChecksWebSockets checks that only pages of allowed origins may open WebSockets.
+func TestCORS_ChecksWebSockets(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
 		allowed []Origin
@@ -55,14 +57,14 @@ func TestWebSocketOrigins(t *testing.T) {
 		}
 		CORS(c.allowed, http.NotFoundHandler()).ServeHTTP(response, request)
 		if response.Code != c.status {
-			t.Errorf("%s with %s: %d", c.origin, c.allowed, response.Code)
+			t.Errorf("%s with %s: got %d, want %d", c.origin, c.allowed, response.Code, c.status)
 		}
 	}
 }
 
-// TestWebSocketOrigins_DefaultPort checks pages of the server itself whose requests name the
+// TestCORS_IgnoresDefaultPort checks pages of the server itself whose requests name the
 // default port of their scheme, which origins leave out.
-func TestWebSocketOrigins_DefaultPort(t *testing.T) {
+func TestCORS_IgnoresDefaultPort(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
 		origin, host string
@@ -99,7 +101,7 @@ func TestWebSocketOrigins_DefaultPort(t *testing.T) {
 	}
 }
 
-func TestOrigin(t *testing.T) {
+func TestOrigin_RejectsOtherTexts(t *testing.T) {
 	t.Parallel()
 	const notHost = " is not a scheme and a host, as in https://example.org"
 	for text, want := range map[string]string{

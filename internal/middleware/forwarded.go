@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// headerList iterates over a comma-separated list from its end, as proxies append
-// to it: what a client wrote cannot hide what the proxies added.
+// headerList iterates over a comma-separated list from its end. Proxies append to it, so
+// elements of a client cannot hide elements of proxies.
 type headerList struct {
 	lines []string
 	rest  string // of the line being read
@@ -48,21 +48,21 @@ func lastComma(s string) int {
 
 // isEscaped reports whether an odd number of backslashes precedes s[i].
 func isEscaped(s string, i int) bool {
-	before := len(strings.TrimRight(s[:i], `\`))
-	return (i-before)%2 == 1
+	unescaped := len(strings.TrimRight(s[:i], `\`))
+	return (i-unescaped)%2 == 1
 }
 
-// hop is an element of a Forwarded header: what one proxy says about the request
-// that it received.
-type hop struct{ from, proto, host string }
+// hop is an element of a Forwarded header, in which one proxy describes the request that it
+// received.
+type hop struct{ node, proto, host string }
 
-// parseHop parses an element of a Forwarded header, and reports whether it is well
-// formed. What the values mean is checked where they are used.
+// parseHop parses an element of a Forwarded header, and reports whether it is well-formed. It
+// does not check the values.
 func parseHop(element string) (h hop, ok bool) {
 	for element != "" {
-		name, rest, found := strings.Cut(element, "=")
+		name, rest, hasValue := strings.Cut(element, "=")
 		value, rest, closed := cutValue(rest)
-		if !found || !closed || !isToken(name) || !h.set(name, value) {
+		if !hasValue || !closed || !isToken(name) || !h.set(name, value) {
 			return hop{}, false
 		}
 		element = rest
@@ -70,12 +70,12 @@ func parseHop(element string) (h hop, ok bool) {
 	return h, true
 }
 
-// set sets the parameter of that name. It reports false if it was set before.
+// set sets the parameter name. It reports false if name is repeated.
 func (h *hop) set(name, value string) bool {
 	var parameter *string
 	switch {
 	case strings.EqualFold(name, "for"):
-		parameter = &h.from
+		parameter = &h.node
 	case strings.EqualFold(name, "proto"):
 		parameter = &h.proto
 	case strings.EqualFold(name, "host"):
@@ -93,27 +93,27 @@ func (h *hop) set(name, value string) bool {
 // scheme or host needs one.
 func cutValue(s string) (value, rest string, ok bool) {
 	if s != "" && s[0] == '"' {
-		end := 1
-		for end < len(s) && (s[end] != '"' || isEscaped(s, end)) {
-			end++
+		quote := 1
+		for quote < len(s) && (s[quote] != '"' || isEscaped(s, quote)) {
+			quote++
 		}
-		if end == len(s) {
+		if quote == len(s) {
 			return "", "", false
 		}
-		value, s = s[1:end], s[end+1:]
+		value, s = s[1:quote], s[quote+1:]
 	} else {
-		end := strings.IndexByte(s, ';')
-		if end < 0 {
-			end = len(s)
+		semicolon := strings.IndexByte(s, ';')
+		if semicolon < 0 {
+			semicolon = len(s)
 		}
-		value, s = strings.TrimRight(s[:end], " \t"), s[end:]
+		value, s = strings.TrimRight(s[:semicolon], " \t"), s[semicolon:]
 		if !isToken(value) {
 			return "", "", false
 		}
 	}
 	s = strings.TrimLeft(s, " \t")
-	after, cut := strings.CutPrefix(s, ";")
-	return value, strings.TrimLeft(after, " \t"), cut || s == ""
+	rest, ok = strings.CutPrefix(s, ";")
+	return value, strings.TrimLeft(rest, " \t"), ok || s == ""
 }
 
 func isToken(s string) bool {

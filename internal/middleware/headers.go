@@ -2,9 +2,9 @@ package middleware
 
 import "net/http"
 
-// SecurityHeaders tells browsers to treat responses as data: to run nothing in
-// them, and to show them in no frame. X-Frame-Options would say nothing more: browsers
-// ignore it beside frame-ancestors.
+// SecurityHeaders makes browsers treat responses as data: they run no script of a response, and
+// show it in no frame. X-Frame-Options would add nothing, since browsers ignore it beside
+// frame-ancestors.
 func SecurityHeaders(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		header := w.Header()

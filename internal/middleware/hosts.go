@@ -24,9 +24,9 @@ func (h *Host) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// CheckHost refuses requests that name another host than a loopback name, the address at
-// which they arrive, or one of hosts. A page of a foreign site can make its own name lead
-// to this server (DNS rebinding), but browsers then send that name.
+// CheckHost rejects requests that name another host than a loopback name, the address at which
+// they arrive, or one of hosts. A foreign site can make its name resolve to this server (DNS
+// rebinding), but browsers then send that name.
 func CheckHost(hosts []Host, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		name := hostname(r.Host)

@@ -3,7 +3,7 @@ package middleware
 import "portfolio/internal/metric"
 
 // WriteMetrics implements metric.Source.
-func (l *RateLimiter) WriteMetrics(w metric.Writer) { w.Refused("rate_limit", l.refused.Load()) }
+func (l *RateLimiter) WriteMetrics(w metric.Writer) { w.Refused("rate_limit", l.rejected.Load()) }
 
 // WriteMetrics implements metric.Source.
 func (l *ConnectionLimiter) WriteMetrics(w metric.Writer) {

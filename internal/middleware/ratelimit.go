@@ -30,14 +30,14 @@ type Limit struct {
 	Burst     int     // 0 for one second's worth of requests
 }
 
-// RateLimiter limits the requests of each client. A client is a token, or an
-// address if the request has no token that was valid before.
+// RateLimiter limits the requests of each client. A client is a token, or an address if the
+// request has no token that was valid when it was last used.
 type RateLimiter struct {
-	limit   rate.Limit
-	burst   int
-	isValid func(key string) bool
-	now     func() time.Time
-	refused atomic.Int64
+	limit    rate.Limit
+	burst    int
+	isValid  func(key string) bool
+	now      func() time.Time
+	rejected atomic.Int64
 
 	mu       sync.Mutex
 	limiters *simplelru.LRU[client, *rate.Limiter]
@@ -62,8 +62,8 @@ func NewRateLimiter(limit Limit, isValid func(key string) bool) *RateLimiter {
 	return &RateLimiter{limit: rate.Limit(limit.PerSecond), burst: burst, isValid: isValid, now: time.Now, limiters: limiters}
 }
 
-// Handler calls next for requests within the limit and reject for all others.
-// The client's address is taken from the request's context.
+// Handler calls next for requests within the limit, and reject for all other requests. It takes
+// the client's address from the context of the request.
 func (l *RateLimiter) Handler(next http.Handler, reject RejectFunc) http.Handler {
 	if l.limit <= 0 {
 		return next
@@ -71,7 +71,7 @@ func (l *RateLimiter) Handler(next http.Handler, reject RejectFunc) http.Handler
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		limiter := l.limiter(r.Context(), r.Header.Get("Authorization"))
 		if !l.allow(w, limiter) {
-			l.refused.Add(1)
+			l.rejected.Add(1)
 			wait := (1 - limiter.TokensAt(l.now())) / float64(l.limit)
 			reject(w, r, http.StatusTooManyRequests, time.Duration(wait*float64(time.Second)))
 			return
@@ -80,13 +80,13 @@ func (l *RateLimiter) Handler(next http.Handler, reject RejectFunc) http.Handler
 	})
 }
 
-// Allow counts an operation that is not a request of its own, and reports whether it is
+// Allow counts an operation that is not a request of its own. It reports whether the operation is
 // within the limit of the client.
 func (l *RateLimiter) Allow(ctx context.Context, authorization string) bool {
 	if l.limit <= 0 || l.limiter(ctx, authorization).AllowN(l.now(), 1) {
 		return true
 	}
-	l.refused.Add(1)
+	l.rejected.Add(1)
 	return false
 }
 
@@ -95,11 +95,11 @@ func (l *RateLimiter) Allow(ctx context.Context, authorization string) bool {
 func (l *RateLimiter) allow(w http.ResponseWriter, limiter *rate.Limiter) bool {
 	now := l.now()
 	allowed := limiter.AllowN(now, 1)
-	left := max(limiter.TokensAt(now), 0)
-	reset := (float64(l.burst) - left) / float64(l.limit)
+	remaining := max(limiter.TokensAt(now), 0)
+	reset := (float64(l.burst) - remaining) / float64(l.limit)
 	header := w.Header()
 	header.Set("RateLimit-Limit", strconv.Itoa(l.burst))
-	header.Set("RateLimit-Remaining", strconv.Itoa(int(left)))
+	header.Set("RateLimit-Remaining", strconv.Itoa(int(remaining)))
 	header.Set("RateLimit-Reset", admission.RetryAfter(time.Duration(reset*float64(time.Second))))
 	return allowed
 }

@@ -17,7 +17,9 @@ type limitResult struct {
 	Remaining, Reset, RetryAfter string
 }
 
-func TestRateLimiter(t *testing.T) {
+// TestRateLimiter_CountsTokenOrAddress checks that a token counts once it was valid, and the
+// address before.
+func TestRateLimiter_CountsTokenOrAddress(t *testing.T) {
 	t.Parallel()
 	now, wasValid := time.Unix(0, 0), false
 	limiter := NewRateLimiter(Limit{PerSecond: 0.5, Burst: 2}, func(key string) bool { return wasValid && key == "valid" })
@@ -68,8 +70,8 @@ func TestRateLimiter(t *testing.T) {
 	}
 }
 
-// TestAllow checks that operations count for the same limit as requests.
-func TestAllow(t *testing.T) {
+// TestRateLimiter_CountsOperationsAsRequests checks that operations count for the same limit as requests.
+func TestRateLimiter_CountsOperationsAsRequests(t *testing.T) {
 	t.Parallel()
 	now := time.Unix(0, 0)
 	limiter := NewRateLimiter(Limit{PerSecond: 1, Burst: 2}, func(string) bool { return true })
@@ -78,10 +80,10 @@ func TestAllow(t *testing.T) {
 	request, response := httptest.NewRequest(http.MethodGet, "/", nil), httptest.NewRecorder()
 	request.Header.Set("Authorization", "Token a")
 	handler.ServeHTTP(response, request)
-	if !limiter.Allow(t.Context(), "Token a") || limiter.Allow(t.Context(), "Bearer a") || !limiter.Allow(t.Context(), "Token b") || limiter.refused.Load() != 1 {
-		t.Errorf("%d refused", limiter.refused.Load())
+	if !limiter.Allow(t.Context(), "Token a") || limiter.Allow(t.Context(), "Bearer a") || !limiter.Allow(t.Context(), "Token b") || limiter.rejected.Load() != 1 {
+		t.Errorf("got %d rejected, want 1", limiter.rejected.Load())
 	}
 	if unlimited := NewRateLimiter(Limit{}, nil); !unlimited.Allow(t.Context(), "") {
-		t.Error("refused without a limit")
+		t.Error("got a rejection without a limit")
 	}
 }

@@ -17,21 +17,21 @@ import (
 	"portfolio/internal/telemetry"
 )
 
-// LogRequests gives each request an id, which the client receives as
-// X-Request-Id, and finds out from the proxies who sent it. It logs each
-// request at level info, and health checks at level debug, and tells it to watch. A
-// panic is logged and becomes a response with status 500.
-func LogRequests(next http.Handler, proxies Proxies, watch telemetry.Watch, log *slog.Logger) http.Handler {
+// LogRequests gives each request an ID, which the client receives as X-Request-Id, and
+// identifies the client by the headers of proxies. It logs requests at level info, and health
+// checks at level debug, and reports them to instruments. A panic is logged and becomes a
+// response with status 500.
+func LogRequests(next http.Handler, proxies Proxies, instruments telemetry.Instruments, log *slog.Logger) http.Handler {
 	next = recoverPanics(next, log)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		start := time.Now()
-		recorder := &recorder{ResponseWriter: w, told: telemetry.Request{ID: requestID(r), Method: r.Method, Path: r.URL.Path, API: telemetry.Other}}
-		request := &recorder.told
+		recorder := &recorder{ResponseWriter: w, request: telemetry.Request{ID: requestID(r), Method: r.Method, Path: r.URL.Path, API: telemetry.Other}}
+		request := &recorder.request
 		w.Header()["X-Request-Id"] = []string{request.ID}
 		ctx := telemetry.WithRequest(r.Context(), request)
-		observed := watch.IsOn() || log.Enabled(ctx, slog.LevelInfo)
+		observed := instruments.Enabled() || log.Enabled(ctx, slog.LevelInfo)
 		if observed {
-			ctx = db.WithQueryCounter(watch.Begin(ctx, r.Header, request), &request.Statements)
+			ctx = db.WithQueryCounter(instruments.Begin(ctx, r.Header, request), &request.Statements)
 		}
 		ctx, r = proxies.identify(ctx, r)
 		request.Client = auth.AddressFrom(ctx)
@@ -44,7 +44,7 @@ func LogRequests(next http.Handler, proxies Proxies, watch telemetry.Watch, log 
 		if request.Outcome() != telemetry.OK && r.Context().Err() != nil {
 			request.Code = telemetry.Canceled
 		}
-		watch.End(ctx, request)
+		instruments.End(ctx, request)
 		request.Log(ctx, log.Handler())
 	})
 }
@@ -66,46 +66,45 @@ func recoverPanic(ctx context.Context, w http.ResponseWriter, log *slog.Logger) 
 	}
 }
 
-var sentID = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`)
+var validID = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`)
 
-// requestID returns the id that the client or a proxy sent, if it is of sane form,
-// or a new one.
+// requestID returns the ID that the client or a proxy sent if it is well-formed, or else a new
+// ID.
 func requestID(r *http.Request) string {
-	if sent := r.Header.Get("X-Request-Id"); sent != "" && sentID.MatchString(sent) {
-		return sent
+	if id := r.Header.Get("X-Request-Id"); id != "" && validID.MatchString(id) {
+		return id
 	}
-	var id [8]byte
+	var random [8]byte
 	n := rand.Uint64()
-	for i := range id {
-		id[i] = byte(n >> (8 * i))
+	for i := range random {
+		random[i] = byte(n >> (8 * i))
 	}
-	return hex.EncodeToString(id[:])
+	return hex.EncodeToString(random[:])
 }
 
-// recorder records the status of a response, unless it is 200 by default, and its
-// size.
+// recorder records the size of a response, and its status unless that is 200 by default.
 type recorder struct {
 	http.ResponseWriter
-	told telemetry.Request
+	request telemetry.Request
 }
 
 func (w *recorder) WriteHeader(status int) {
-	if w.told.Status == 0 {
-		w.told.Status = status
+	if w.request.Status == 0 {
+		w.request.Status = status
 	}
 	w.ResponseWriter.WriteHeader(status)
 }
 
 func (w *recorder) Write(b []byte) (int, error) {
 	n, err := w.ResponseWriter.Write(b)
-	w.told.Bytes += int64(n)
+	w.request.Bytes += int64(n)
 	return n, err
 }
 
 // ReadFrom lets files be sent with sendfile.
-func (w *recorder) ReadFrom(from io.Reader) (int64, error) {
-	n, err := io.Copy(w.ResponseWriter, from)
-	w.told.Bytes += n
+func (w *recorder) ReadFrom(r io.Reader) (int64, error) {
+	n, err := io.Copy(w.ResponseWriter, r)
+	w.request.Bytes += n
 	return n, err
 }
 

@@ -15,7 +15,7 @@ import (
 	"portfolio/internal/telemetry"
 )
 
-// BenchmarkLogRequests measures what each way of watching adds to a request with
+// BenchmarkLogRequests measures the cost of the log and of each instrument, for a request with
 // one statement.
 func BenchmarkLogRequests(b *testing.B) {
 	collector := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { _, _ = io.Copy(io.Discard, r.Body) }))
@@ -36,27 +36,27 @@ func BenchmarkLogRequests(b *testing.B) {
 	metrics := telemetry.NewMetrics("", "")
 	toFile := slog.New(telemetry.NewLogHandler(telemetry.NewLogWriter(file), true, slog.LevelInfo))
 	for _, c := range []struct {
-		name  string
-		log   *slog.Logger
-		watch telemetry.Watch
+		name        string
+		log         *slog.Logger
+		instruments telemetry.Instruments
 	}{
-		{"off", off, telemetry.Watch{}},
-		{"log", toFile, telemetry.Watch{}},
-		{"log by slog", slog.New(slog.NewJSONHandler(discard{}, nil)), telemetry.Watch{}},
-		{"metrics", off, telemetry.Watch{Metrics: metrics}},
-		{"traces", off, telemetry.Watch{Tracing: tracing}},
-		{"all", toFile, telemetry.Watch{Metrics: metrics, Tracing: tracing}},
+		{"off", off, telemetry.Instruments{}},
+		{"log", toFile, telemetry.Instruments{}},
+		{"log by slog", slog.New(slog.NewJSONHandler(discard{}, nil)), telemetry.Instruments{}},
+		{"metrics", off, telemetry.Instruments{Metrics: metrics}},
+		{"traces", off, telemetry.Instruments{Tracing: tracing}},
+		{"all", toFile, telemetry.Instruments{Metrics: metrics, Tracing: tracing}},
 	} {
 		b.Run(c.name, func(b *testing.B) {
-			statement := c.watch.Statements("sqlite")
+			statement := c.instruments.Statements("sqlite")
 			handler := middleware.LogRequests(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-				told := telemetry.RequestFrom(r.Context())
-				told.API, told.Type, told.Operation, told.UserID = telemetry.GraphQL, "query", "Link", 1
-				if c.watch.IsOn() {
+				request := telemetry.RequestFrom(r.Context())
+				request.API, request.Type, request.Operation, request.UserID = telemetry.GraphQL, "query", "Link", 1
+				if c.instruments.Enabled() {
 					statement(r.Context(), db.Statement{Name: "SELECT portfolio_links by id", Start: time.Now()})
 				}
 				w.WriteHeader(http.StatusOK)
-			}), nil, c.watch, c.log)
+			}), nil, c.instruments, c.log)
 			request := httptest.NewRequest(http.MethodPost, "/graphql", nil)
 			b.ReportAllocs()
 			for b.Loop() {

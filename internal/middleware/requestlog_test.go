@@ -24,7 +24,8 @@ const (
 	failed    = `"level":"INFO",` + anonymous + `"status":500,"code":"INTERNAL","duration_ms":0,"bytes":16,"statements":0,"client":"192.0.2.1"`
 )
 
-func TestLogRequests(t *testing.T) {
+// TestLogRequests_LogsOutcome checks the log record of each way in which a request may end.
+func TestLogRequests_LogsOutcome(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
 		name, path string
@@ -44,8 +45,8 @@ func TestLogRequests(t *testing.T) {
 		{"no response", "/path", slog.LevelInfo, func(http.ResponseWriter, *http.Request) {}, http.StatusOK,
 			[]string{`"level":"INFO",` + anonymous + `"status":200,"code":"ok","duration_ms":0,"bytes":0,"statements":0,"client":"192.0.2.1"`}},
 		{"operation", "/path", slog.LevelInfo, func(_ http.ResponseWriter, r *http.Request) {
-			told := telemetry.RequestFrom(r.Context())
-			told.API, told.Type, told.Operation, told.Cost, told.UserID, told.Code = telemetry.GraphQL, "query", strings.Repeat("n", 201), 12, 7, apierror.Conflict
+			request := telemetry.RequestFrom(r.Context())
+			request.API, request.Type, request.Operation, request.Cost, request.UserID, request.Code = telemetry.GraphQL, "query", strings.Repeat("n", 201), 12, 7, apierror.Conflict
 		}, http.StatusOK, []string{`"level":"INFO","msg":"request","api":"graphql","method":"GET","path":"/path","status":200,"code":"CONFLICT","duration_ms":0,"bytes":0,"statements":0,` +
 			`"client":"192.0.2.1","type":"query","operation":"` + strings.Repeat("n", 200) + `…","cost":12,"user_id":7`}},
 		{"long path", "/" + strings.Repeat("é", 1000), slog.LevelInfo, refuse, http.StatusTeapot, []string{strings.Replace(teapot, "/path", "/"+strings.Repeat("é", 99)+"…", 1)}},
@@ -61,7 +62,7 @@ func TestLogRequests(t *testing.T) {
 			handler := LogRequests(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				address = auth.AddressFrom(r.Context()).String()
 				c.handler(w, r)
-			}), nil, telemetry.Watch{}, log)
+			}), nil, telemetry.Instruments{}, log)
 			response := httptest.NewRecorder()
 			ctx, disconnect := context.WithCancel(t.Context())
 			defer disconnect()
@@ -71,10 +72,10 @@ func TestLogRequests(t *testing.T) {
 			handler.ServeHTTP(response, httptest.NewRequestWithContext(ctx, http.MethodGet, c.path, nil))
 			id := response.Header().Get("X-Request-Id")
 			if response.Code != c.status || len(id) != 16 || address != "192.0.2.1" {
-				t.Errorf("%d %q, client %s", response.Code, id, address)
+				t.Errorf("got status %d, ID %q, client %s, want %d, 16 digits, 192.0.2.1", response.Code, id, address, c.status)
 			}
 			if got := response.Body.String() + response.Header().Get("Cache-Control"); response.Code == http.StatusInternalServerError && got != "Internal error.\nno-store" {
-				t.Errorf("%s", got)
+				t.Errorf("got %q, want an internal error that is not stored", got)
 			}
 			want := ""
 			for _, record := range c.want {
@@ -87,7 +88,7 @@ func TestLogRequests(t *testing.T) {
 	}
 }
 
-// newLog returns a logger, and a function that returns what was logged.
+// newLog returns a logger, and a function that returns its records.
 func newLog(level slog.Level) (*slog.Logger, func() string) {
 	var logged bytes.Buffer
 	records := telemetry.NewLogWriter(&logged)
@@ -97,7 +98,7 @@ func newLog(level slog.Level) (*slog.Logger, func() string) {
 	}
 }
 
-// constant returns what is the same in each run.
+// constant removes the parts of records that differ in each run.
 func constant(logs string) string {
 	logs = regexp.MustCompile(`"stack":"[^"]*"`).ReplaceAllString(logs, `"stack":""`)
 	logs = regexp.MustCompile(`"duration_ms":[0-9.]+`).ReplaceAllString(logs, `"duration_ms":0`)
@@ -113,10 +114,10 @@ func health(_ http.ResponseWriter, r *http.Request) {
 	telemetry.RequestFrom(r.Context()).API = telemetry.Health
 }
 
-// TestRequestID checks which ids of clients are kept.
-func TestRequestID(t *testing.T) {
+// TestLogRequests_KeepsWellFormedID checks which IDs of clients the server keeps.
+func TestLogRequests_KeepsWellFormedID(t *testing.T) {
 	t.Parallel()
-	handler := LogRequests(http.HandlerFunc(health), nil, telemetry.Watch{}, slog.New(slog.DiscardHandler))
+	handler := LogRequests(http.HandlerFunc(health), nil, telemetry.Instruments{}, slog.New(slog.DiscardHandler))
 	for sent, kept := range map[string]bool{
 		"a":                     true,
 		"0.Z_z-9":               true,
@@ -133,20 +134,20 @@ func TestRequestID(t *testing.T) {
 		response := httptest.NewRecorder()
 		handler.ServeHTTP(response, request)
 		if got := response.Header()["X-Request-Id"]; len(got) != 1 || (got[0] == sent) != kept || got[0] == "" {
-			t.Errorf("%q: %q", sent, got)
+			t.Errorf("%q: got %q, want it kept: %t", sent, got, kept)
 		}
 	}
 }
 
-// TestSendfile checks that the connection itself copies a file, which it does with
+// TestLogRequests_KeepsSendfile checks that the connection itself copies a file, which it does with
 // sendfile.
-func TestSendfile(t *testing.T) {
+func TestLogRequests_KeepsSendfile(t *testing.T) {
 	t.Parallel()
 	copied := int64(0)
 	handler := LogRequests(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		http.ServeFile(w, r, "requestlog_test.go")
 		copied = telemetry.RequestFrom(r.Context()).Bytes
-	}), nil, telemetry.Watch{}, slog.New(slog.NewTextHandler(new(bytes.Buffer), nil)))
+	}), nil, telemetry.Instruments{}, slog.New(slog.NewTextHandler(new(bytes.Buffer), nil)))
 	response := &fileRecorder{ResponseRecorder: httptest.NewRecorder()}
 	handler.ServeHTTP(response, httptest.NewRequest(http.MethodGet, "/", nil))
 	file, err := os.Stat("requestlog_test.go")

@@ -48,7 +48,7 @@ func Built() fs.FS {
 // Options are the settings of a playground.
 type Options struct {
 	Endpoint string // path of the GraphQL endpoint
-	MediaURL string // base URL of files; "" for that of the server
+	MediaURL string // base URL of files; "" for files on this server
 	Token    string // shown to browsers on the same machine; "" for none
 }
 
@@ -59,8 +59,8 @@ type handler struct {
 	files         fs.FS
 }
 
-// New returns a handler of the page and of the built files of GraphiQL. If there
-// are none, browsers load GraphiQL from a CDN.
+// New returns a handler of the page and of the built files of GraphiQL. Without built files, browsers
+// load GraphiQL from a CDN.
 func New(built fs.FS, options Options) (http.Handler, error) {
 	content, err := fs.ReadFile(built, "graphiql.json")
 	if errors.Is(err, fs.ErrNotExist) {
@@ -171,8 +171,8 @@ func acceptsGzip(header http.Header) bool {
 	return false
 }
 
-// isLocal reports whether a request comes from a browser on the same machine that
-// names the server by a loopback host, and not through a proxy.
+// isLocal reports whether a request comes from a browser on the same machine, without a proxy. The
+// request must name a loopback host.
 func isLocal(r *http.Request) bool {
 	for _, name := range []string{"Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Real-Ip", "Via"} {
 		if r.Header.Get(name) != "" {

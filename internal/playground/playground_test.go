@@ -75,13 +75,13 @@ func send(t *testing.T, method, url, host string, header http.Header) (*http.Res
 	return response, string(body)
 }
 
-func TestToken(t *testing.T) {
+func TestPage_HasTokenOnSameMachineOnly(t *testing.T) {
 	for name, files := range map[string]fs.FS{"built": built(t), "not built": unbuilt} {
 		server := newServer(t, files, playground.Options{Endpoint: "/graphql", Token: "KEY"})
 		for _, c := range []struct {
 			name      string
 			method    string
-			host      string // that of the URL if empty
+			host      string // the host of the URL if empty
 			header    http.Header
 			status    int
 			wantToken bool
@@ -108,9 +108,9 @@ func TestToken(t *testing.T) {
 	}
 }
 
-// TestTokenIsHiddenFromNetwork sends a request from an address that is not
+// TestPage_HidesTokenFromNetwork sends a request from an address that is not
 // loopback.
-func TestTokenIsHiddenFromNetwork(t *testing.T) {
+func TestPage_HidesTokenFromNetwork(t *testing.T) {
 	handler, err := playground.New(unbuilt, playground.Options{Endpoint: "/graphql", Token: "KEY"})
 	if err != nil {
 		t.Fatal(err)
@@ -122,12 +122,12 @@ func TestTokenIsHiddenFromNetwork(t *testing.T) {
 	}
 }
 
-func TestContentSecurityPolicy(t *testing.T) {
+func TestPage_HasContentSecurityPolicy(t *testing.T) {
 	const cdn = "https://cdn.jsdelivr.net/npm/@graphql-yoga/graphiql@4.5.0/dist/"
 	for _, c := range []struct {
 		name, mediaURL string
 		files          fs.FS
-		want           string // with HASH for that of the script
+		want           string // with HASH for the hash of the script
 	}{
 		{"built", "", built(t), "default-src 'none'; script-src 'sha256-HASH' 'self'; worker-src 'self'; style-src 'unsafe-inline' 'self'; font-src data:; img-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"},
 		{"CDN", "", unbuilt, "default-src 'none'; script-src 'sha256-HASH' " + cdn + "; worker-src blob:; style-src 'unsafe-inline' " + cdn + "; font-src data:; img-src 'self' data:; connect-src 'self' " + cdn + "; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"},
@@ -149,7 +149,7 @@ func TestContentSecurityPolicy(t *testing.T) {
 	}
 }
 
-func TestFiles(t *testing.T) {
+func TestHandler_ServesBuiltFiles(t *testing.T) {
 	server, none := newServer(t, built(t), playground.Options{}), newServer(t, unbuilt, playground.Options{})
 	for _, c := range []struct {
 		name         string
@@ -206,7 +206,7 @@ func decompress(t *testing.T, body string) string {
 	return string(content)
 }
 
-func TestInvalidBuild(t *testing.T) {
+func TestNew_RejectsInvalidBuild(t *testing.T) {
 	_, err := playground.New(fstest.MapFS{"graphiql.json": {Data: []byte("{")}}, playground.Options{})
 	if err == nil || err.Error() != "graphiql.json: unexpected end of JSON input" {
 		t.Error(err)
@@ -281,8 +281,8 @@ const waiting = setInterval(() => {
 	}
 }
 
-// TestForm runs the page as a form.
-func TestForm(t *testing.T) {
+// TestForm_RunsQueries runs the page as a form.
+func TestForm_RunsQueries(t *testing.T) {
 	t.Parallel()
 	server := newServer(t, unbuilt, playground.Options{Endpoint: "/graphql", Token: "KEY"})
 	page, console := browse(t, server.URL)

@@ -1,7 +1,7 @@
 // Package printable escapes foreign text, such as names of files and texts of errors, for
-// terminals and logs. Control characters, separators of lines, characters that change the
-// direction of text and bytes that are not UTF-8 can change what a terminal shows beside
-// them.
+// terminals and logs. Some characters can change what a terminal shows beside them: control
+// characters, separators of lines, characters that change the direction of text, and bytes
+// that are not UTF-8.
 package printable
 
 import (
@@ -20,7 +20,7 @@ func isPlain(r rune, size int) bool {
 // Escape returns text in which other than plain characters are escaped as in Go.
 func Escape(text string) string {
 	var b strings.Builder
-	begin := 0 // of what is not copied yet
+	begin := 0 // of the text that is not copied yet
 	for i := 0; i < len(text); {
 		r, size := utf8.DecodeRuneInString(text[i:])
 		if !isPlain(r, size) {
@@ -45,7 +45,7 @@ func Quote(text string) string {
 }
 
 // EscapeJSON returns an encoded JSON value in which characters that are not plain are
-// escaped. The encoder has escaped those of ASCII, but for DEL.
+// escaped. The encoder has escaped the ASCII characters among them, but for DEL.
 func EscapeJSON(text []byte) []byte {
 	var b []byte
 	begin := 0

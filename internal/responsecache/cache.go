@@ -57,7 +57,8 @@ const (
 type Options struct {
 	Limit  int64         // bytes; 0 for no cache
 	MaxAge time.Duration // of a response, whatever the feed says
-	Hold   func(int64)   // called with each change of the memory in bytes, unless nil
+
+	OnMemoryChange func(delta int64) // called with each change of the memory in bytes, unless nil
 }
 
 // New returns a cache for responses whose changes the feed receives. It returns nil if the
@@ -71,9 +72,9 @@ func New(changes *changefeed.Feed, options Options) *Cache {
 	return c
 }
 
-// Do returns the response for a key, if the cache has it, or another request is building
-// it, and the barrier, which the request began, proves it current. Otherwise Do calls fill,
-// which responds itself, and returns nil.
+// Do returns the response for a key if the cache has it, or another request is building it. The
+// request's barrier must prove the response current. Otherwise Do calls fill, which responds itself, and
+// returns nil.
 func (c *Cache) Do(ctx context.Context, key Key, barrier changefeed.Barrier, fill func(context.Context, *Fill)) *Response {
 	if c == nil || barrier.Revision() == 0 {
 		fill(ctx, new(Fill))
@@ -94,13 +95,13 @@ func (c *Cache) Do(ctx context.Context, key Key, barrier changefeed.Barrier, fil
 		}
 	}
 	c.misses.Add(1)
-	defer f.end()
+	defer f.close()
 	fill(f.track(ctx), f)
 	return nil
 }
 
-// isProven reports whether there is a response, which the barrier proves current. It does
-// not wait for the barrier if the response is known to be stale.
+// isProven reports whether there is a response that the barrier proves current. It does not wait for the
+// barrier if the response is already stale.
 func (c *Cache) isProven(r *Response, barrier changefeed.Barrier) bool {
 	return r != nil && c.isCurrent(r) && barrier.Wait() != 0 && c.isCurrent(r)
 }
@@ -109,8 +110,9 @@ func (c *Cache) isCurrent(r *Response) bool {
 	return time.Since(r.start) < c.options.MaxAge && c.feed.IsCurrent(r.revision, r.readSet)
 }
 
-// join returns a fill for a request, and the fill in flight for the same key, if any. The
-// response is not shared if a fill is in flight, or the key is forbidden. A key is cached on its second request, so one-off requests take no memory.
+// join returns a fill for a request, and the fill in flight for the same key, if any. The response is
+// not shared if a fill is in flight, or the key is forbidden. A key is cached on its second request, so
+// one-off requests take no memory.
 func (c *Cache) join(key Key, revision changefeed.Revision, wasCached bool) (f, inFlight *Fill) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -129,7 +131,7 @@ func (c *Cache) join(key Key, revision changefeed.Revision, wasCached bool) (f, 
 	return f, nil
 }
 
-// add caches a response in place of those that were used least recently.
+// add caches a response in place of the least recently used responses.
 func (c *Cache) add(key Key, r *Response) {
 	if r.size > c.options.Limit/maxShare {
 		return
@@ -144,8 +146,8 @@ func (c *Cache) add(key Key, r *Response) {
 	c.bytes += r.size
 	change := c.bytes - previous
 	c.mu.Unlock()
-	if c.options.Hold != nil && change != 0 {
-		c.options.Hold(heldFactor * change)
+	if c.options.OnMemoryChange != nil && change != 0 {
+		c.options.OnMemoryChange(heldFactor * change)
 	}
 }
 
@@ -176,7 +178,7 @@ const (
 	forbidden // its response must not be shared
 )
 
-// see marks a key as seen, and returns its state until then.
+// see marks a key as seen, and returns its previous state.
 func (c *Cache) see(key Key) int {
 	slot, print := locate(key)
 	switch c.seen[slot] {

@@ -174,8 +174,8 @@ func TestCache_ServesNothingReadBeforeCommit(t *testing.T) {
 	})
 }
 
-// TestCache_FillsOnceForAllRequests checks that several requests share one fill, and what
-// they get if it fails.
+// TestCache_FillsOnceForAllRequests checks that several requests share one fill, and that they
+// build their own responses if it fails.
 func TestCache_FillsOnceForAllRequests(t *testing.T) {
 	t.Parallel()
 	const requests = 50
@@ -213,8 +213,8 @@ func TestCache_FillsOnceForAllRequests(t *testing.T) {
 	}
 }
 
-// TestCache_WaitsNotForCanceledRequests checks that a canceled request does not wait.
-func TestCache_WaitsNotForCanceledRequests(t *testing.T) {
+// TestCache_ReturnsWhenCanceled checks that a canceled request does not wait.
+func TestCache_ReturnsWhenCanceled(t *testing.T) {
 	t.Parallel()
 	each(t, 1<<20, func(t *testing.T, f *fixture) {
 		finish := f.startFill(1, func(context.Context) {})
@@ -268,14 +268,14 @@ func request(t *testing.T, c *Cache, key Key, barrier changefeed.Barrier, build 
 	return c.Do(t.Context(), key, barrier, func(_ context.Context, fill *Fill) { fill.Share(build) })
 }
 
-// TestCache_IsBounded checks that the bytes never exceed the limit, that Hold gets all
-// changes, and that a large response is not cached.
+// TestCache_IsBounded checks that the bytes never exceed the limit, that OnMemoryChange gets
+// all changes, and that a large response is not cached.
 func TestCache_IsBounded(t *testing.T) {
 	t.Parallel()
 	const limit, writers = 1 << 20, 16
 	changes := changefeedtest.Start(t, dbtest.Open(t, dbtest.SQLite(t)))
 	var held atomic.Int64
-	c := New(changes, Options{Limit: limit, MaxAge: time.Minute, Hold: func(change int64) { held.Add(change) }})
+	c := New(changes, Options{Limit: limit, MaxAge: time.Minute, OnMemoryChange: func(delta int64) { held.Add(delta) }})
 	fill := func(key Key, bytes int) {
 		for range 2 {
 			request(t, c, key, changes.NewBarrier(), func() *Response { return &Response{Body: make([]byte, bytes)} })

@@ -23,7 +23,7 @@ type Fill struct {
 	keep    bool // in the cache
 	waiting int
 	done    chan struct{} // nil if nobody has waited
-	ended   bool
+	closed  bool
 }
 
 // track returns the context under which the rows of the response are read.
@@ -58,11 +58,11 @@ func (f *Fill) Share(build func() *Response) {
 		c.add(f.key, r)
 	}
 	f.response.Store(r)
-	f.end()
+	f.close()
 }
 
-// isNeeded reports whether a request waits for the response, or the cache keeps it. If not,
-// the fill ends.
+// isNeeded reports whether a request waits for the response, or the cache keeps it. If not, isNeeded
+// closes the fill.
 func (f *Fill) isNeeded() bool {
 	if f.cache == nil {
 		return false
@@ -70,13 +70,13 @@ func (f *Fill) isNeeded() bool {
 	f.cache.mu.Lock()
 	defer f.cache.mu.Unlock()
 	if !f.keep && f.waiting == 0 {
-		f.endLocked()
+		f.closeLocked()
 	}
-	return !f.ended
+	return !f.closed
 }
 
-// Forbid ends the fill: responses with this key must not be shared. The requests that wait
-// build their own.
+// Forbid closes the fill: responses with this key must not be shared. The requests that wait build their
+// own responses.
 func (f *Fill) Forbid() {
 	if f.cache == nil {
 		return
@@ -84,25 +84,25 @@ func (f *Fill) Forbid() {
 	f.cache.mu.Lock()
 	defer f.cache.mu.Unlock()
 	f.cache.forbid(f.key)
-	f.endLocked()
+	f.closeLocked()
 }
 
-// end ends the fill. The requests that wait build their own responses, unless it was shared.
-func (f *Fill) end() {
+// close closes the fill. Unless it was shared, the requests that wait build their own responses.
+func (f *Fill) close() {
 	if f.cache == nil {
 		return
 	}
 	f.cache.mu.Lock()
 	defer f.cache.mu.Unlock()
-	f.endLocked()
+	f.closeLocked()
 }
 
-// endLocked is end for a caller who holds the lock of the cache.
-func (f *Fill) endLocked() {
-	if f.ended {
+// closeLocked is close for a caller who holds the lock of the cache.
+func (f *Fill) closeLocked() {
+	if f.closed {
 		return
 	}
-	f.ended = true
+	f.closed = true
 	delete(f.cache.fills, f.key)
 	if f.done != nil {
 		close(f.done)

@@ -20,20 +20,20 @@ import (
 // takes as many seconds as its client asks for.
 const adminTimeout = 5 * time.Minute
 
-// watch returns the metrics and traces of a server.
-func watch(ctx context.Context, settings *config.Server, log *slog.Logger) (watch telemetry.Watch, err error) {
+// newInstruments returns the instruments that the settings and the environment enable.
+func newInstruments(ctx context.Context, settings *config.Server, log *slog.Logger) (instruments telemetry.Instruments, err error) {
 	build := buildinfo.Read()
 	if settings.AdminAddr != "" {
-		watch.Metrics = telemetry.NewMetrics(build.Version, build.Commit)
+		instruments.Metrics = telemetry.NewMetrics(build.Version, build.Commit)
 	}
-	watch.Tracing, err = telemetry.NewTracing(ctx, build.Version, log)
-	return watch, err
+	instruments.Tracing, err = telemetry.NewTracing(ctx, build.Version, log)
+	return instruments, err
 }
 
 // ListenAdmin serves metrics, profiles, version and health at ADMIN_ADDR until stop is called.
 // The address is nil if ADMIN_ADDR is not set.
 func (s *Server) ListenAdmin(ctx context.Context) (address net.Addr, stop func(), err error) {
-	metrics, c := s.watch.Metrics, s.settings
+	metrics, c := s.instruments.Metrics, s.settings
 	if metrics == nil {
 		return nil, func() {}, nil
 	}
@@ -64,7 +64,7 @@ func (s *Server) ListenAdmin(ctx context.Context) (address net.Addr, stop func()
 	return listener.Addr(), func() { _ = admin.Close() }, nil
 }
 
-// ownHost returns the host of an address, unless it stands for all addresses.
+// ownHost returns the host of an address, or no host if the address stands for all addresses.
 func ownHost(address config.Address) []middleware.Host {
 	var host middleware.Host
 	name, _, _ := net.SplitHostPort(string(address))

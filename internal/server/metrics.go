@@ -5,7 +5,7 @@ import (
 	"portfolio/internal/metric"
 )
 
-// databaseMetrics writes the metrics of a database, which knows nothing of metrics.
+// databaseMetrics writes the metrics of a database, since package db does not depend on metrics.
 type databaseMetrics struct{ *db.DB }
 
 // WriteMetrics implements metric.Source.

@@ -37,7 +37,8 @@ func (r *router) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	r.serveOthers(w, req)
 }
 
-// serveOthers serves all paths but the one on whose stack subscriptions wait.
+// serveOthers serves all paths but /graphql. Subscriptions wait on the stack of ServeHTTP, so
+// its frame must be small.
 func (r *router) serveOthers(w http.ResponseWriter, req *http.Request) {
 	switch path := req.URL.Path; {
 	case path == "/graphql/schema.graphql" && r.schema != nil:

@@ -42,7 +42,7 @@ const (
 type Server struct {
 	settings    *config.Server
 	log         *slog.Logger
-	watch       telemetry.Watch
+	instruments telemetry.Instruments
 	changes     *changefeed.Feed // nil if off
 	checker     *health.Checker
 	hub         *livequery.Hub
@@ -65,7 +65,7 @@ func New(ctx context.Context, settings *config.Server, database *db.DB, store st
 		connections: middleware.NewConnectionLimiter(settings.Clients.MaxConnections, memory.Hold),
 	}
 	var err error
-	if s.watch, err = watch(ctx, settings, o.Log); err != nil {
+	if s.instruments, err = newInstruments(ctx, settings, o.Log); err != nil {
 		return nil, err
 	}
 	if err := s.build(database, store, memory, o); err != nil {
@@ -76,7 +76,7 @@ func New(ctx context.Context, settings *config.Server, database *db.DB, store st
 }
 
 // Close releases what New acquired. The server must not be serving.
-func (s *Server) Close(ctx context.Context) { s.watch.Close(ctx, s.log) }
+func (s *Server) Close(ctx context.Context) { s.instruments.Close(ctx, s.log) }
 
 // ServeHTTP responds to a request of any path. Serve calls it.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.handler.ServeHTTP(w, r) }
@@ -90,8 +90,8 @@ func (s *Server) Listen(ctx context.Context) (*middleware.Listener, error) {
 	return listener, nil
 }
 
-// Serve serves until ctx is canceled. Then it is not ready for ShutdownDelay, closes the
-// listener, ends the subscriptions and waits for the requests in progress.
+// Serve serves until ctx is canceled. Then the server is not ready for ShutdownDelay, closes the
+// listener and the subscriptions, and waits for the requests in progress.
 func (s *Server) Serve(ctx context.Context, listener *middleware.Listener) error {
 	server := newHTTPServer(s.settings, s.connections.Handler(s), s.connections, s.log)
 	server.RegisterOnShutdown(s.hub.Shutdown)
@@ -133,8 +133,9 @@ func newFeed(settings *config.Server, database *db.DB, log *slog.Logger) *change
 	})
 }
 
-// StartFeed runs the change feed until stop is called. It waits until the feed is connected,
-// or its first attempt has failed. Call it before Listen, so that clients need not wait.
+// StartFeed runs the change feed until stop is called. It waits until the feed is connected, or
+// until the first attempt to connect has failed. Call it before Listen, so that clients need not
+// wait.
 func (s *Server) StartFeed(ctx context.Context) (stop func()) {
 	if s.changes == nil {
 		return func() {}
@@ -183,28 +184,28 @@ func (s *Server) build(database *db.DB, store storage.Store, memory *admission.M
 	limiter := middleware.NewRateLimiter(middleware.Limit{PerSecond: c.Clients.RateLimit, Burst: c.Clients.RateBurst}, authenticator.WasValid)
 	service := images.NewService(store, c.MediaMaxBytes, c.MediaMemory)
 	service.Log, service.OnMemoryChange = o.Log, memory.Hold
-	if s.watch.IsOn() {
+	if s.instruments.Enabled() {
 		system := "sqlite"
 		if database.Postgres() {
 			system = "postgresql"
 		}
-		database.Observe(s.watch.Statements(system))
-		service.Observe = s.watch.ImageStep
+		database.Observe(s.instruments.Statements(system))
+		service.Observe = s.instruments.ImageStep
 	}
 	resolver := &graph.Resolver{DB: database, Auth: authenticator, Images: service}
-	responses := responsecache.New(s.changes, responsecache.Options{Limit: c.CacheBytes, MaxAge: c.CacheMaxAge, Hold: memory.Hold})
+	responses := responsecache.New(s.changes, responsecache.Options{Limit: c.CacheBytes, MaxAge: c.CacheMaxAge, OnMemoryChange: memory.Hold})
 	s.hub = livequery.New(livequery.Options{
 		Feed: s.changes, MaxAge: c.CacheMaxAge, Limit: c.Clients.MaxSubscriptions, Budget: admitted.LiveQueries, Parts: admission.SubscriptionParts,
 	})
 	graphql, err := newGraphQL(c, resolver, graphqlhttp.Options{
-		Admission: admitted, Cache: responses, Hub: s.hub, Watch: s.watch, Allow: limiter.Allow, Log: o.Log,
+		Admission: admitted, Cache: responses, Hub: s.hub, Instruments: s.instruments, Allow: limiter.Allow, Log: o.Log,
 	})
 	if err != nil {
 		return fmt.Errorf("PERSISTED_DOCUMENTS: %w", err)
 	}
-	if s.watch.Metrics != nil {
-		s.watch.Metrics.KnowOperations(graphql.Documents.Operations())
-		s.watch.Metrics.Register(databaseMetrics{database}, admitted, authenticator, limiter, graphql.Documents, s.hub, service, responses, s.changes, s.connections)
+	if s.instruments.Metrics != nil {
+		s.instruments.Metrics.KnowOperations(graphql.Documents.Operations())
+		s.instruments.Metrics.Register(databaseMetrics{database}, admitted, authenticator, limiter, graphql.Documents, s.hub, service, responses, s.changes, s.connections)
 	}
 	legacy := compat.New(resolver.Query(), authenticator, compat.Options{
 		MediaURL: c.MediaURL, Admission: admitted, Cache: responses, Timeout: c.Clients.RequestTimeout, Log: o.Log,
@@ -225,11 +226,12 @@ func (s *Server) build(database *db.DB, store storage.Store, memory *admission.M
 		}
 		router.playground = middleware.SecurityHeaders(page)
 	}
-	s.handler = middleware.LogRequests(router, c.Clients.TrustedProxies, s.watch, o.Log)
+	s.handler = middleware.LogRequests(router, c.Clients.TrustedProxies, s.instruments, o.Log)
 	return nil
 }
 
-// newGraphQL returns a handler with the options that depend on settings and resolvers added.
+// newGraphQL returns a handler of GraphQL. It adds the options that depend on settings and
+// resolvers.
 func newGraphQL(c *config.Server, resolver *graph.Resolver, o graphqlhttp.Options) (*graphqlhttp.Handler, error) {
 	persisted := map[string]string{}
 	if c.PersistedDocuments != "" {

@@ -27,11 +27,11 @@ import (
 // directory is a Store in a directory of the file system.
 type directory struct {
 	name    string
-	private []string // files that are not served
+	private []string // files that the handler does not serve
 	root    *os.Root
 	sync    func(*os.File) error // (*os.File).Sync; tests replace it
 	durable sync.Map             // fs.FileInfo of directories that survive a loss of power, by name
-	making  singleflight.Group   // of directories, by name
+	created singleflight.Group   // directories that are being created, by name
 }
 
 func openDirectory(ctx context.Context, name string, private ...string) (Store, error) {
@@ -51,22 +51,22 @@ func openDirectory(ctx context.Context, name string, private ...string) (Store, 
 
 func (d *directory) Close() error { return d.root.Close() }
 
-// checkPlace returns an error if the directory no longer has its name: it was moved, deleted,
-// replaced or unmounted since it was opened. A file that it lacks may then exist.
+// checkPlace returns an error if the directory was moved, deleted, replaced or unmounted since it
+// was opened. In that case, a missing file may exist in the directory that now has the name.
 func (d *directory) checkPlace() error {
-	opened, err := d.root.Stat(".")
+	rootInfo, err := d.root.Stat(".")
 	if err != nil {
 		return err
 	}
-	named, err := os.Stat(d.name)
-	if errors.Is(err, fs.ErrPermission) { // to look it up again: nothing is known of a move
+	nameInfo, err := os.Stat(d.name)
+	if errors.Is(err, fs.ErrPermission) { // to look the name up, so a move would not show
 		return nil
 	}
-	if err == nil && !os.SameFile(opened, named) {
-		err = errors.New("it is not the directory that was opened: put that back, or restart the server")
+	if err == nil && !os.SameFile(rootInfo, nameInfo) {
+		err = errors.New("it is not the directory that was opened: put it back, or restart the server")
 	}
 	if err != nil {
-		return fmt.Errorf("the directory %s was moved, deleted or replaced: %v", d.name, err) //nolint:errorlint // a file that does not exist is another error
+		return fmt.Errorf("the directory %s was moved, deleted or replaced: %v", d.name, err) //nolint:errorlint // must not match fs.ErrNotExist
 	}
 	return nil
 }
@@ -76,8 +76,7 @@ const (
 	checkSize  = 4 << 10 // bytes: a block of most file systems
 )
 
-// Create writes a temporary file and gives it the key as its name, which never replaces
-// a file.
+// Create writes a temporary file and links or renames it to the key. It never replaces a file.
 func (d *directory) Create(_ context.Context, key string, content io.Reader, _ int64) error {
 	if !ValidKey(key) {
 		return fmt.Errorf("%w: %q", errInvalidKey, key)
@@ -127,8 +126,8 @@ func (d *directory) writeFile(name string, content io.Reader) error {
 // noLinks are the errors of file systems without hard links.
 var noLinks = []error{syscall.EPERM, syscall.ENOTSUP, syscall.EOPNOTSUPP, syscall.ENOSYS, syscall.EINVAL, syscall.EMLINK}
 
-// publish gives a temporary file its name, unless the name is taken. If it has to rename, temp
-// no longer exists.
+// publish gives a temporary file its name, unless the name is taken. On file systems without hard
+// links it renames temp.
 func (d *directory) publish(temp, name string) error {
 	err := d.root.Link(temp, name)
 	if !slices.ContainsFunc(noLinks, func(target error) bool { return errors.Is(err, target) }) {
@@ -141,7 +140,7 @@ func (d *directory) publish(temp, name string) error {
 	return errors.Join(err, renameErr)
 }
 
-// Check writes a small file where files are stored today, and removes it.
+// Check writes a small file to the directories of today, and removes it.
 func (d *directory) Check(context.Context) error {
 	if err := d.checkPlace(); err != nil {
 		return err
@@ -181,14 +180,14 @@ func (d *directory) checkDirectory(name string) error {
 	return err
 }
 
-// makeDirectory creates a directory and syncs its parents, so that it survives a loss of
-// power. One that exists may have been created, and not synced, by another process.
+// makeDirectory creates a directory and syncs its parents, so that it survives a loss of power. It
+// also syncs the parents of an existing directory, which another process may not have synced.
 func (d *directory) makeDirectory(name string) error {
 	info, err := d.root.Stat(name)
 	if durable, ok := d.durable.Load(name); ok && err == nil && os.SameFile(info, durable.(fs.FileInfo)) {
 		return nil
 	}
-	_, err, _ = d.making.Do(name, func() (any, error) {
+	_, err, _ = d.created.Do(name, func() (any, error) {
 		if err := files.MakeDirectories(d.root, name); err != nil {
 			return nil, err
 		}
@@ -208,11 +207,11 @@ func (d *directory) makeDirectory(name string) error {
 }
 
 func (d *directory) syncDirectory(name string) error {
-	opened, err := d.root.Open(name)
+	file, err := d.root.Open(name)
 	if err != nil {
 		return err
 	}
-	return errors.Join(d.sync(opened), opened.Close())
+	return errors.Join(d.sync(file), file.Close())
 }
 
 func (d *directory) Open(_ context.Context, key string) (io.ReadCloser, error) {
@@ -280,8 +279,8 @@ func (d *directory) walk(ctx context.Context, visit func(File) bool) error {
 	})
 }
 
-// unvalidatedFS is the file system of a directory whose names need not be UTF-8, as those of
-// other programs.
+// unvalidatedFS is the file system of a directory. Names of files from other programs need not be
+// UTF-8.
 type unvalidatedFS struct{ root *os.Root }
 
 func (u unvalidatedFS) Open(name string) (fs.File, error) { return u.root.Open(name) }
@@ -311,8 +310,8 @@ func (d *directory) Handler(log *slog.Logger) http.Handler {
 	})
 }
 
-// isMissing reports whether err says that there is no such file. A link that leads out of the
-// directory has an error without a number, and so has what is no regular file.
+// isMissing reports whether err means that a file does not exist. os.Root returns an error without a
+// number for a link that leads out of the directory, and files.OpenRegular for an irregular file.
 func isMissing(err error) bool {
 	number, ok := errors.AsType[syscall.Errno](err)
 	switch {
@@ -324,7 +323,7 @@ func isMissing(err error) bool {
 	return slices.Contains([]syscall.Errno{syscall.ENOENT, syscall.ENOTDIR, syscall.ENAMETOOLONG, syscall.ELOOP}, number)
 }
 
-// open opens a file. If it does not exist the error wraps fs.ErrNotExist.
+// open opens a file. If the file does not exist, the error wraps fs.ErrNotExist.
 func (d *directory) open(key string) (*os.File, fs.FileInfo, error) {
 	if d.isPrivate(key) {
 		return nil, nil, fs.ErrNotExist
@@ -332,15 +331,15 @@ func (d *directory) open(key string) (*os.File, fs.FileInfo, error) {
 	file, info, err := files.OpenRegular(d.root, key)
 	if isMissing(err) {
 		err = fs.ErrNotExist
-		if moved := d.checkPlace(); moved != nil {
-			err = moved
+		if placeErr := d.checkPlace(); placeErr != nil {
+			err = placeErr
 		}
 	}
 	return file, info, err
 }
 
-// isPrivate reports whether a key is a hard link to a private file. Such a file is not even
-// opened: to close it would release the locks that SQLite has on it.
+// isPrivate reports whether a key is a hard link to a private file. The handler does not even open
+// such a file: to close it would release the locks that SQLite has on it.
 func (d *directory) isPrivate(key string) bool {
 	return slices.ContainsFunc(d.private, func(name string) bool {
 		private, err := os.Stat(name)

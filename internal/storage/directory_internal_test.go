@@ -70,8 +70,8 @@ func TestCreate_WaitsForOtherCreators(t *testing.T) {
 	})
 }
 
-// TestCreate_SyncsDirectoriesOfOthers checks that the parents of a directory are synced that
-// another process has created, and once.
+// TestCreate_SyncsDirectoriesOfOthers checks that Create syncs once the parents of a directory
+// that another process has created.
 func TestCreate_SyncsDirectoriesOfOthers(t *testing.T) {
 	t.Parallel()
 	name := t.TempDir()

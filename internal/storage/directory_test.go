@@ -25,7 +25,9 @@ func openNew(t *testing.T) (store storage.Store, directory string) {
 	return storagetest.Open(t, "file:"+directory), directory
 }
 
-func TestCreate(t *testing.T) {
+// TestCreate_NeverReplacesFile checks that Create keeps existing files, and rejects keys outside of
+// the directory.
+func TestCreate_NeverReplacesFile(t *testing.T) {
 	t.Parallel()
 	store, directory := openNew(t)
 	if err := create(t, store, "a/b/c.png", "first"); err != nil {
@@ -41,12 +43,12 @@ func TestCreate(t *testing.T) {
 	}
 	for key, want := range map[string]bool{"a/b/c.png": true, "a/b": false, "a/d.png": false, "../up.png": false} {
 		if exists, err := store.Exists(t.Context(), key); exists != want || err != nil {
-			t.Errorf("%q exists: %t, %v", key, exists, err)
+			t.Errorf("%q exists: got %t, %v, want %t", key, exists, err, want)
 		}
 	}
 	got, err := os.ReadFile(filepath.Join(directory, "a/b/c.png"))
 	if err != nil || string(got) != "first" {
-		t.Errorf("%q, %v", got, err)
+		t.Errorf("got %q, %v, want first", got, err)
 	}
 	entries, err := os.ReadDir(filepath.Join(directory, "a/b"))
 	if err != nil || len(entries) != 1 {
@@ -54,7 +56,8 @@ func TestCreate(t *testing.T) {
 	}
 }
 
-func TestDirectoryHandler(t *testing.T) {
+// TestDirectoryHandler_ServesFiles checks the headers and bodies of files.
+func TestDirectoryHandler_ServesFiles(t *testing.T) {
 	t.Parallel()
 	server := serveDirectory(t)
 	target := storage.URL("/media/", "a b/تصویر.png")
@@ -93,7 +96,8 @@ func TestDirectoryHandler(t *testing.T) {
 	}
 }
 
-func TestDirectoryHandlerNotFound(t *testing.T) {
+// TestDirectoryHandler_ServesNothingElse checks that only files with valid keys are served.
+func TestDirectoryHandler_ServesNothingElse(t *testing.T) {
 	t.Parallel()
 	server := serveDirectory(t)
 	for _, path := range []string{
@@ -102,7 +106,7 @@ func TestDirectoryHandlerNotFound(t *testing.T) {
 		"/media//etc/passwd", "/media/%2fetc%2fpasswd", "/media/x%00.png", `/media/..\secret.png`, "/media/page.html/x",
 	} {
 		if response, body := roundTrip(t, "GET", server, path, nil); response.StatusCode != http.StatusNotFound || strings.Contains(body, "secret") {
-			t.Errorf("%s: %d %q", path, response.StatusCode, body)
+			t.Errorf("%s: got %d %q, want 404", path, response.StatusCode, body)
 		}
 	}
 }
@@ -155,9 +159,9 @@ func roundTrip(t *testing.T, method, server, path string, header http.Header) (*
 	return response, string(body)
 }
 
-// TestCreate_RefusesHiddenKeys checks that no store takes a key with an element that begins
+// TestCreate_RejectsHiddenKeys checks that no store takes a key with an element that begins
 // with a dot, or that another system reads differently.
-func TestCreate_RefusesHiddenKeys(t *testing.T) {
+func TestCreate_RejectsHiddenKeys(t *testing.T) {
 	storagetest.Each(t, func(t *testing.T, store storage.Store) {
 		for _, key := range []string{
 			".restore-incoming/a.png", "a/.restore-staged/b.png", ".a.png", "a/.b.png", "...", "a/...", ".new-x", "a\\b.png", "a\x00.png", "", ".", "../a.png", "a//b.png", "/a.png",
@@ -175,9 +179,9 @@ func TestCreate_RefusesHiddenKeys(t *testing.T) {
 	})
 }
 
-// TestCreate_RefusesKeysOfNoFile checks that keys which a file system does not take are not
+// TestCreate_RejectsUnsupportedKeys checks that keys which a file system does not take are not
 // mistaken for keys of files that exist, nor for an outage.
-func TestCreate_RefusesKeysOfNoFile(t *testing.T) {
+func TestCreate_RejectsUnsupportedKeys(t *testing.T) {
 	t.Parallel()
 	store, _ := openNew(t)
 	if err := create(t, store, "a/b.png", "x"); err != nil {
@@ -195,9 +199,9 @@ func TestCreate_RefusesKeysOfNoFile(t *testing.T) {
 	checkKeys(t, store, "a/b.png")
 }
 
-// TestDirectory_ForeignNames checks that files are listed and removed whose names no key can
-// have.
-func TestDirectory_ForeignNames(t *testing.T) {
+// TestDirectory_ListsForeignNames checks that Files and Remove work with names that are not valid
+// keys.
+func TestDirectory_ListsForeignNames(t *testing.T) {
 	t.Parallel()
 	store, directory := openNew(t)
 	want := []string{".hidden/.new-1", "a\x9b/b\xff.png", "c\\d.png"}
@@ -216,9 +220,9 @@ func TestDirectory_ForeignNames(t *testing.T) {
 	checkKeys(t, store)
 }
 
-// TestDirectoryHandler_Unreadable checks that a file which exists and cannot be read is no
-// missing file, and that the log has the cause.
-func TestDirectoryHandler_Unreadable(t *testing.T) {
+// TestDirectoryHandler_ReportsUnreadableFile checks that a file which exists and cannot be read
+// is not missing, and that the log has the cause.
+func TestDirectoryHandler_ReportsUnreadableFile(t *testing.T) {
 	t.Parallel()
 	store, directory := openNew(t)
 	if err := create(t, store, "a/b.png", "x"); err != nil {
@@ -250,9 +254,9 @@ func TestDirectoryHandler_Unreadable(t *testing.T) {
 	}
 }
 
-// TestDirectory_ChecksPlace checks that a directory which was moved, deleted or replaced is
-// not taken for one without files, and that no file is stored in it.
-func TestDirectory_ChecksPlace(t *testing.T) {
+// TestDirectory_DetectsMove checks that a directory which was moved, deleted or replaced does not
+// look empty, and that Create stores no file in it.
+func TestDirectory_DetectsMove(t *testing.T) {
 	t.Parallel()
 	move := func(directory string) error { return os.Rename(directory, directory+".away") }
 	for name, displace := range map[string]func(directory string) error{
@@ -299,8 +303,8 @@ func TestDirectory_ChecksPlace(t *testing.T) {
 	}
 }
 
-// TestDirectory_PutBack checks that a directory is used again when it has its name again.
-func TestDirectory_PutBack(t *testing.T) {
+// TestDirectory_WorksAfterMoveBack checks that a directory works again once it has its name back.
+func TestDirectory_WorksAfterMoveBack(t *testing.T) {
 	t.Parallel()
 	store, directory := openNew(t)
 	if err := os.Rename(directory, directory+".away"); err != nil {
@@ -317,8 +321,8 @@ func TestDirectory_PutBack(t *testing.T) {
 	}
 }
 
-// TestDirectory_OpensRegularFilesOnly checks that nothing waits for the writer of a named pipe,
-// and that what is no regular file is no file.
+// TestDirectory_OpensRegularFilesOnly checks that no method waits for the writer of a named
+// pipe, and that irregular files do not exist.
 func TestDirectory_OpensRegularFilesOnly(t *testing.T) {
 	t.Parallel()
 	store, directory := openNew(t)

@@ -46,9 +46,9 @@ func withoutCalls(t *testing.T, do func() error, numbers ...uint32) error {
 	return <-done
 }
 
-// TestDirectoryHandler_Denied checks that a directory which may not be read is no missing
-// file, and that the log has its owner.
-func TestDirectoryHandler_Denied(t *testing.T) {
+// TestDirectoryHandler_LogsOwnerOfDirectory checks that a file in an unreadable directory is not
+// missing, and that the log has the owner of the directory.
+func TestDirectoryHandler_LogsOwnerOfDirectory(t *testing.T) {
 	t.Parallel()
 	name := t.TempDir()
 	store := storagetest.Open(t, "file:"+name)
@@ -74,7 +74,7 @@ func TestDirectoryHandler_Denied(t *testing.T) {
 }
 
 // withoutPrivileges calls do on a thread that may read and write only what nobody may, if
-// this process is that of root.
+// this process runs as root.
 func withoutPrivileges(do func()) {
 	done := make(chan struct{})
 	go func() {
@@ -88,9 +88,9 @@ func withoutPrivileges(do func()) {
 	<-done
 }
 
-// TestDirectory_WithoutHardLinks checks that files are stored without hard links, and that
-// none is replaced.
-func TestDirectory_WithoutHardLinks(t *testing.T) {
+// TestCreate_WorksWithoutHardLinks checks that Create stores files without hard links, and
+// replaces none.
+func TestCreate_WorksWithoutHardLinks(t *testing.T) {
 	t.Parallel()
 	name := t.TempDir()
 	store := storagetest.Open(t, "file:"+name)
@@ -112,8 +112,8 @@ func TestDirectory_WithoutHardLinks(t *testing.T) {
 	checkKeys(t, store, "a/b.png")
 }
 
-// TestDirectory_CheckFailsLikeCreate checks that a directory in which no file can be stored
-// is not ready either.
+// TestDirectory_CheckFailsLikeCreate checks that Check fails for a directory in which
+// Create fails.
 func TestDirectory_CheckFailsLikeCreate(t *testing.T) {
 	t.Parallel()
 	store := storagetest.Directory(t)

@@ -9,16 +9,16 @@ import (
 	"strings"
 )
 
-// Probe writes, reads and deletes a file. If the process ends in between, the
-// file is an orphan for the garbage collection.
+// Probe writes, reads and deletes a file. If the process ends in between, garbage collection removes
+// the file.
 func Probe(ctx context.Context, store Store) error {
 	key, content := "check-"+rand.Text(), rand.Text()
 	if err := store.Create(ctx, key, strings.NewReader(content), int64(len(content))); err != nil {
 		return fmt.Errorf("write a file: %w", err)
 	}
 	err := probeRead(ctx, store, key, content)
-	if removed := store.Remove(ctx, key); removed != nil {
-		err = errors.Join(err, fmt.Errorf("delete a file: %w", removed))
+	if removeErr := store.Remove(ctx, key); removeErr != nil {
+		err = errors.Join(err, fmt.Errorf("delete a file: %w", removeErr))
 	}
 	return err
 }
@@ -31,7 +31,7 @@ func probeRead(ctx context.Context, store Store, key, want string) error {
 	defer func() { _ = file.Close() }()
 	got, err := io.ReadAll(io.LimitReader(file, int64(len(want)+1)))
 	if err == nil && string(got) != want {
-		err = errors.New("it has other content than was written")
+		err = errors.New("its content has changed")
 	}
 	if err != nil {
 		return fmt.Errorf("read a file: %w", err)

@@ -7,5 +7,5 @@ import (
 	"os"
 )
 
-// renameNew fails: it is needed only on file systems without hard links.
+// renameNew fails. Only file systems without hard links need it.
 func renameNew(*os.Root, string, string) error { return errors.ErrUnsupported }

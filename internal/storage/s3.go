@@ -20,10 +20,9 @@ import (
 	"github.com/minio/minio-go/v7/pkg/s3utils"
 )
 
-// presignedFor is the lifetime of a presigned URL. Clients may cache the
-// redirect to it for half of that, which leaves them the other half to follow
-// it.
-const presignedFor = time.Hour
+// presignedLifetime is the lifetime of a presigned URL. Clients may cache the redirect to the URL for
+// half of that time, and have the second half to follow it.
+const presignedLifetime = time.Hour
 
 // s3Store is a Store in an S3 bucket.
 type s3Store struct {
@@ -98,14 +97,13 @@ func (b bucket) keys() *credentials.Credentials {
 
 const keysTimeout = 5 * time.Second
 
-// open returns the bucket as a Store. It sends no request, except for the keys
-// of a role.
+// open returns the bucket as a Store. It sends no request, except to get the keys of a role.
 func (b bucket) open(ctx context.Context) (Store, error) {
 	keys := b.keys()
 	limited, cancel := context.WithTimeout(ctx, keysTimeout)
 	defer cancel()
-	found, err := keys.GetWithContext(&credentials.CredContext{Client: http.DefaultClient, Context: limited})
-	if err != nil || found.AccessKeyID == "" || found.SecretAccessKey == "" {
+	value, err := keys.GetWithContext(&credentials.CredContext{Client: http.DefaultClient, Context: limited})
+	if err != nil || value.AccessKeyID == "" || value.SecretAccessKey == "" {
 		return nil, errors.New("there are no keys: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY")
 	}
 	client, err := minio.New(b.endpoint.Host, &minio.Options{
@@ -182,20 +180,19 @@ func (s *s3Store) Check(ctx context.Context) error {
 	return err
 }
 
-// Handler returns a handler that redirects to presigned URLs, so the bucket
-// need not be public.
+// Handler returns a handler that redirects to presigned URLs, so that the bucket need not be public.
 func (s *s3Store) Handler(log *slog.Logger) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		key, ok := keyFromRequest(w, r)
 		if !ok {
 			return
 		}
-		target, err := s.client.Presign(r.Context(), r.Method, s.bucket, key, presignedFor, nil)
+		target, err := s.client.Presign(r.Context(), r.Method, s.bucket, key, presignedLifetime, nil)
 		if err != nil {
 			unavailable(w, r, log, err)
 			return
 		}
-		w.Header().Set("Cache-Control", "private, max-age="+strconv.Itoa(int((presignedFor/2).Seconds())))
+		w.Header().Set("Cache-Control", "private, max-age="+strconv.Itoa(int((presignedLifetime/2).Seconds())))
 		http.Redirect(w, r, target.String(), http.StatusFound) //nolint:gosec // always to the endpoint of the store
 	})
 }

@@ -33,8 +33,8 @@ var (
 	errInvalidKey = errors.New("a file cannot have this key")
 )
 
-// ValidKey reports whether a file may have the key. No element of it begins with a dot:
-// such names are those of temporary files, of restores and of file systems.
+// ValidKey reports whether a file may have the key. No element of a key begins with a dot, since
+// temporary files, restores and file systems use such names.
 func ValidKey(key string) bool {
 	return fs.ValidPath(key) && !strings.HasPrefix(key, ".") && !strings.Contains(key, "/.") && !strings.ContainsAny(key, "\x00\\")
 }
@@ -51,14 +51,14 @@ type Store interface {
 	// taken, and an error wrapping ErrUnavailable if the file cannot be written.
 	// The file is durable when Create returns, and never visible half written.
 	Create(ctx context.Context, key string, content io.Reader, size int64) error
-	// Open opens a file for reading. If it does not exist the error wraps
+	// Open opens a file for reading. If the file does not exist, the error wraps
 	// fs.ErrNotExist.
 	Open(ctx context.Context, key string) (io.ReadCloser, error)
 	// Exists reports whether a file with the key exists.
 	Exists(ctx context.Context, key string) (bool, error)
 	// Remove deletes a file. It returns nil if the file does not exist.
 	Remove(ctx context.Context, key string) error
-	// Files iterates over all files, including those that a killed process left
+	// Files iterates over all files, including files that a killed process left
 	// half written.
 	Files(ctx context.Context) iter.Seq2[File, error]
 	// Check returns an error unless files can be written.
@@ -100,20 +100,20 @@ func (l *Location) UnmarshalText(text []byte) (err error) {
 	return err
 }
 
-// String returns the location as it was written. It never contains a password.
+// String returns the text of the location. It never contains a password.
 func (l Location) String() string { return l.text }
 
 // Directory returns the directory of the files, or "" if they are in a bucket.
 func (l Location) Directory() string { return l.directory }
 
-// Hide returns the location of a directory that does not serve the named files, whatever hard
-// links it has to them.
+// Hide returns the location of a directory that does not serve the files with names, even through
+// hard links.
 func (l Location) Hide(names ...string) Location {
 	l.private = names
 	return l
 }
 
-// Open opens the store. A directory is created if needed, and must be writable.
+// Open opens the store. It creates a directory if needed. The directory must be writable.
 func (l Location) Open(ctx context.Context) (Store, error) {
 	if l.directory != "" {
 		return openDirectory(ctx, l.directory, l.private...)
@@ -130,8 +130,8 @@ func Open(ctx context.Context, location string) (Store, error) {
 	return parsed.Open(ctx)
 }
 
-// keyFromRequest returns the key of the requested file. If there is none, it
-// replies with an error and returns false.
+// keyFromRequest returns the key of the requested file. If the request has no valid key, it responds
+// with an error and returns false.
 func keyFromRequest(w http.ResponseWriter, r *http.Request) (key string, ok bool) {
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
 		w.Header().Set("Allow", "GET, HEAD")
@@ -153,8 +153,8 @@ func unavailable(w http.ResponseWriter, r *http.Request, log *slog.Logger, err e
 	http.Error(w, "File storage is unavailable.", http.StatusServiceUnavailable)
 }
 
-// contentType returns the media type for a key by its extension. Everything
-// but a raster image is application/octet-stream, which no browser runs.
+// contentType returns the media type for a key by its extension. Files other than raster images are
+// application/octet-stream, which no browser runs.
 func contentType(key string) string {
 	if kind := mime.TypeByExtension(path.Ext(key)); strings.HasPrefix(kind, "image/") && !strings.HasPrefix(kind, "image/svg") {
 		return kind

@@ -27,7 +27,8 @@ func create(t testing.TB, store storage.Store, key, content string) error {
 	return store.Create(t.Context(), key, strings.NewReader(content), int64(len(content)))
 }
 
-func TestStore(t *testing.T) {
+// TestStore_CreatesListsAndRemoves checks the methods of each store.
+func TestStore_CreatesListsAndRemoves(t *testing.T) {
 	storagetest.Each(t, func(t *testing.T, store storage.Store) {
 		const key, other = "core_media/2025/12/02/می \u200cخواهم+a&b.png", "core_media/other.png"
 		if err := create(t, store, key, "one"); err != nil {
@@ -39,9 +40,9 @@ func TestStore(t *testing.T) {
 		if err := create(t, store, other, "two"); err != nil {
 			t.Error(err)
 		}
-		for asked, want := range map[string]bool{key: true, "core_media/2025/12/02/no.png": false, "no/no.png": false} {
-			if found, err := store.Exists(t.Context(), asked); err != nil || found != want {
-				t.Errorf("%s exists: %v, %v", asked, found, err)
+		for key, want := range map[string]bool{key: true, "core_media/2025/12/02/no.png": false, "no/no.png": false} {
+			if exists, err := store.Exists(t.Context(), key); err != nil || exists != want {
+				t.Errorf("%s exists: got %t, %v, want %t", key, exists, err, want)
 			}
 		}
 		checkKeys(t, store, key, other)
@@ -63,7 +64,8 @@ func TestStore(t *testing.T) {
 	})
 }
 
-func TestRead(t *testing.T) {
+// TestOpen_ReadsFile checks the content of a file, and the error for a missing file.
+func TestOpen_ReadsFile(t *testing.T) {
 	storagetest.Each(t, func(t *testing.T, store storage.Store) {
 		if err := create(t, store, "a/b.png", "one"); err != nil {
 			t.Fatal(err)
@@ -77,9 +79,9 @@ func TestRead(t *testing.T) {
 	})
 }
 
-// TestProbe checks that a probe leaves nothing behind, and that it fails if files
+// TestProbe_LeavesNoFile checks that a probe leaves nothing behind, and that it fails if files
 // cannot be written.
-func TestProbe(t *testing.T) {
+func TestProbe_LeavesNoFile(t *testing.T) {
 	storagetest.Each(t, func(t *testing.T, store storage.Store) {
 		if err := storage.Probe(t.Context(), store); err != nil {
 			t.Error(err)
@@ -109,9 +111,9 @@ func checkKeys(t *testing.T, store storage.Store, want ...string) {
 	}
 }
 
-// TestConcurrentCreate lets 20 writers create one key: one succeeds, and the
-// file is its file.
-func TestConcurrentCreate(t *testing.T) {
+// TestCreate_HasOneWinner lets 20 writers create one key: one succeeds, and the
+// file has its content.
+func TestCreate_HasOneWinner(t *testing.T) {
 	storagetest.Each(t, func(t *testing.T, store storage.Store) {
 		var group sync.WaitGroup
 		errs := make([]error, 20)
@@ -126,14 +128,14 @@ func TestConcurrentCreate(t *testing.T) {
 			}
 		}
 		if _, body := get(t, store, "/media/a.png"); winner < 0 || body != strings.Repeat(fmt.Sprintf("%02d", winner), 100_000) {
-			t.Errorf("writer %d succeeded, but the file is another", winner)
+			t.Errorf("writer %d succeeded, but the file has other content", winner)
 		}
 		checkKeys(t, store, "a.png")
 	})
 }
 
-// TestRedirect checks what the handler of a bucket responds itself.
-func TestRedirect(t *testing.T) {
+// TestS3Handler_Redirects checks the responses of the handler of a bucket.
+func TestS3Handler_Redirects(t *testing.T) {
 	handler := storagetest.S3(t, "http://localhost:1").Handler(slog.New(slog.DiscardHandler))
 	w := httptest.NewRecorder()
 	handler.ServeHTTP(w, httptest.NewRequest(http.MethodHead, "/media/a/b.png", nil))
@@ -149,7 +151,8 @@ func TestRedirect(t *testing.T) {
 	}
 }
 
-func TestOpenErrors(t *testing.T) {
+// TestOpen_RejectsInvalidLocations checks that the errors name the cause, and no secret.
+func TestOpen_RejectsInvalidLocations(t *testing.T) {
 	const (
 		forms   = "not file:PATH or s3://BUCKET?endpoint=URL&region=NAME"
 		s3Form  = "not s3://BUCKET?endpoint=URL&region=NAME"

@@ -9,8 +9,8 @@ import (
 	"strings"
 )
 
-// MediaURL is the configured base URL of files, with a trailing slash. If it is
-// empty, the server that a client asks also serves the files.
+// MediaURL is the configured base URL of files, with a trailing slash. If it is empty, files have the
+// host of the request.
 type MediaURL string
 
 // UnmarshalText implements encoding.TextUnmarshaler. It checks the URL and adds
@@ -30,9 +30,8 @@ func (u *MediaURL) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// For returns the base URL of the files for a client that names the server host
-// in a request with this context. If host is empty, as HTTP/1.0 allows, the name is the
-// address that the client has connected to.
+// For returns the base URL of the files for a request with the context ctx and the header Host host.
+// If host is empty, as HTTP/1.0 allows, For uses the address that the client has connected to.
 func (u MediaURL) For(ctx context.Context, host string) string {
 	if u != "" {
 		return string(u)
@@ -50,7 +49,8 @@ func localAddress(ctx context.Context) string {
 	return ""
 }
 
-// scheme is not inlined so that For is, whose result then needs no memory.
+// scheme returns the scheme of a request. It is not inlined, so that For is inlined. Then the result
+// of For needs no memory.
 //
 //go:noinline
 func scheme(ctx context.Context) string {
@@ -62,8 +62,7 @@ func scheme(ctx context.Context) string {
 
 type tlsKey struct{}
 
-// WithTLS returns a copy of ctx for a request that the client sent over TLS,
-// which a reverse proxy ended.
+// WithTLS returns a copy of ctx for a request that the client sent to a reverse proxy over TLS.
 func WithTLS(ctx context.Context) context.Context {
 	return context.WithValue(ctx, tlsKey{}, true)
 }
@@ -81,12 +80,11 @@ func BaseURL(ctx context.Context) string {
 	return base
 }
 
-// URL returns the URL of the file at a path as rows store it. The base URL
-// must end in a slash.
+// URL returns the URL of the file at the path in a row. base must end in a slash.
 func URL(base, path string) string {
 	return base + (&url.URL{Path: Key(path)}).EscapedPath()
 }
 
-// Key returns the key of the file at a path as rows store it: paths of the
-// legacy system may begin with slashes.
+// Key returns the key of the file at the path in a row. Paths of the legacy system may begin with
+// slashes.
 func Key(path string) string { return strings.TrimLeft(path, "/") }

@@ -9,7 +9,7 @@ import (
 	"portfolio/internal/storage"
 )
 
-func TestMediaURL(t *testing.T) {
+func TestMediaURL_ParsesBaseURLs(t *testing.T) {
 	t.Parallel()
 	const notAbsolute = "not an absolute http or https URL"
 	for _, c := range []struct{ text, want, problem string }{
@@ -41,7 +41,7 @@ func TestMediaURL(t *testing.T) {
 	}
 }
 
-func TestMediaURLFor(t *testing.T) {
+func TestMediaURL_UsesHostOfRequest(t *testing.T) {
 	t.Parallel()
 	const own, cdn storage.MediaURL = "", "https://cdn.example/"
 	plain, overTLS := t.Context(), storage.WithTLS(t.Context())
@@ -60,7 +60,7 @@ func TestMediaURLFor(t *testing.T) {
 	}
 }
 
-func TestBaseURL(t *testing.T) {
+func TestBaseURL_ReturnsURLOfContext(t *testing.T) {
 	t.Parallel()
 	if got := storage.BaseURL(t.Context()); got != "" {
 		t.Errorf("without a base URL: %q", got)
@@ -70,7 +70,7 @@ func TestBaseURL(t *testing.T) {
 	}
 }
 
-func TestURL(t *testing.T) {
+func TestURL_EscapesKeys(t *testing.T) {
 	t.Parallel()
 	for path, want := range map[string]string{
 		"a/b.png":      "http://h/media/a/b.png",

@@ -13,8 +13,8 @@ import (
 )
 
 // LogHandler is the slog.Handler of the program. It adds the ID of the context's
-// request to each record. Records of requests are collected by its writer; all
-// others are written at once, after what was collected.
+// request to each record. Its writer collects the records of requests. A record of any other
+// kind is written at once, after the collected records.
 type LogHandler struct {
 	slog.Handler
 	out  *LogWriter
@@ -30,7 +30,7 @@ func NewLogHandler(out *LogWriter, json bool, level slog.Leveler) LogHandler {
 	return LogHandler{slog.NewTextHandler(out, options), out, false}
 }
 
-// escaper escapes what slog leaves in JSON, and a terminal would obey.
+// escaper escapes characters that slog leaves in JSON, and that a terminal would obey.
 type escaper struct{ out *LogWriter }
 
 func (e escaper) Write(record []byte) (int, error) {
@@ -40,15 +40,15 @@ func (e escaper) Write(record []byte) (int, error) {
 
 // Handle implements slog.Handler.
 func (h LogHandler) Handle(ctx context.Context, record slog.Record) error {
-	told, _ := ctx.Value(requestKey{}).(*Request)
-	if record.Message == requestMessage && told != nil {
+	request, _ := ctx.Value(requestKey{}).(*Request)
+	if record.Message == requestMessage && request != nil {
 		if h.json {
-			return h.writeRequest(record, told)
+			return h.writeRequest(record, request)
 		}
 		return h.Handler.Handle(ctx, record)
 	}
-	if told != nil {
-		record.AddAttrs(slog.String("request_id", told.ID))
+	if request != nil {
+		record.AddAttrs(slog.String("request_id", request.ID))
 	}
 	err := h.Handler.Handle(ctx, record)
 	h.out.Flush()
@@ -78,10 +78,10 @@ func (r *Request) Log(ctx context.Context, handler slog.Handler) {
 	}
 	record := slog.NewRecord(time.Now(), level, requestMessage, 0)
 	record.AddAttrs(slog.Any("", r)) // the group of an empty key is not nested
-	_ = handler.Handle(ctx, record)  // nothing can be done
+	_ = handler.Handle(ctx, record)  // best effort
 }
 
-// LogValue implements slog.LogValuer. What clients chose is shortened.
+// LogValue implements slog.LogValuer. It truncates texts that clients chose.
 func (r *Request) LogValue() slog.Value {
 	attrs := []slog.Attr{
 		slog.String("api", string(r.API)),
@@ -158,9 +158,8 @@ func appendText(b []byte, key, text string) []byte {
 	return append(append(append(b, '"'), text...), '"')
 }
 
-// LogWriter collects log records and writes many of them at once, so that requests
-// wait neither for the writing nor, for more than a copy, for each other. What was
-// collected is written within logDelay.
+// LogWriter collects log records and writes many of them at once. So requests do not wait
+// for the output, and for each other only during a copy. Records are written within logDelay.
 type LogWriter struct {
 	out io.Writer
 
@@ -183,7 +182,7 @@ func NewLogWriter(out io.Writer) *LogWriter {
 	return w
 }
 
-// Write collects a record. If there are too many it waits until they are written.
+// Write collects a record. It writes the records if they fill the buffer.
 func (w *LogWriter) Write(record []byte) (int, error) {
 	w.mu.Lock()
 	if len(w.pending) == 0 {
@@ -198,7 +197,7 @@ func (w *LogWriter) Write(record []byte) (int, error) {
 	return len(record), nil
 }
 
-// Flush writes what was collected.
+// Flush writes the collected records.
 func (w *LogWriter) Flush() {
 	w.writing.Lock()
 	defer w.writing.Unlock()
@@ -207,7 +206,7 @@ func (w *LogWriter) Flush() {
 	w.pending, w.spare = w.spare[:0], nil
 	w.mu.Unlock()
 	if len(batch) > 0 {
-		_, _ = w.out.Write(batch) // nothing can be done
+		_, _ = w.out.Write(batch) // best effort
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()

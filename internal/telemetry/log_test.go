@@ -45,7 +45,7 @@ func FuzzRequestRecord(f *testing.F) {
 			t.Fatal(err)
 		}
 		if diff := cmp.Diff(tokens(t, want.Bytes()), tokens(t, got.Bytes())); diff != "" || !strings.HasSuffix(got.String(), "}\n") || strings.Count(got.String(), "\n") != 1 {
-			t.Errorf("%s\n%s", got.Bytes(), diff)
+			t.Errorf("got %s, want %s: %s", got.Bytes(), want.Bytes(), diff)
 		}
 	})
 }
@@ -63,9 +63,9 @@ func tokens(t *testing.T, text []byte) (all []json.Token) {
 	return all
 }
 
-// TestLogIsFlushed checks that all records but those of requests are written at
-// once, after the earlier ones, and that none is lost when the writer is flushed.
-func TestLogIsFlushed(t *testing.T) {
+// TestLogHandler_FlushesOtherRecords checks that records of requests are collected. All
+// other records are written at once, after the earlier records, and Flush loses no record.
+func TestLogHandler_FlushesOtherRecords(t *testing.T) {
 	t.Parallel()
 	for _, isJSON := range []bool{true, false} {
 		var out bytes.Buffer
@@ -95,20 +95,20 @@ func TestLogIsFlushed(t *testing.T) {
 
 // blockedWriter blocks until its channel is closed.
 type blockedWriter struct {
-	leave   chan struct{}
+	unblock chan struct{}
 	written bytes.Buffer
 }
 
 func (w *blockedWriter) Write(p []byte) (int, error) {
-	<-w.leave
+	<-w.unblock
 	return w.written.Write(p)
 }
 
-// TestLogWriterIsBounded checks that requests do not wait for the log to be
+// TestLogWriter_BoundsPendingRecords checks that requests do not wait for the log to be
 // written until much was collected, and that nothing is lost or out of order.
-func TestLogWriterIsBounded(t *testing.T) {
+func TestLogWriter_BoundsPendingRecords(t *testing.T) {
 	t.Parallel()
-	out := &blockedWriter{leave: make(chan struct{})}
+	out := &blockedWriter{unblock: make(chan struct{})}
 	writer := NewLogWriter(out)
 	var all strings.Builder
 	write := func(i int) {
@@ -140,7 +140,7 @@ func TestLogWriterIsBounded(t *testing.T) {
 			t.Errorf("%d bytes are pending", pending)
 		}
 	}
-	close(out.leave)
+	close(out.unblock)
 	<-waited
 	writer.Flush()
 	if out.written.String() != all.String() {
@@ -148,9 +148,9 @@ func TestLogWriterIsBounded(t *testing.T) {
 	}
 }
 
-// TestLogWriterConcurrently checks that records are whole, and those of one request
-// in order.
-func TestLogWriterConcurrently(t *testing.T) {
+// TestLogWriter_KeepsOrderOfConcurrentWriters checks that records are whole, and that the
+// records of each writer are in order.
+func TestLogWriter_KeepsOrderOfConcurrentWriters(t *testing.T) {
 	t.Parallel()
 	var out bytes.Buffer
 	writer := NewLogWriter(&out)
@@ -173,21 +173,22 @@ func TestLogWriterConcurrently(t *testing.T) {
 		next[k]++
 	}
 	if len(next) != 8 || next[0] != 5000 {
-		t.Errorf("%v", next)
+		t.Errorf("got records of %d writers, %d of the first, want 8 and 5000", len(next), next[0])
 	}
 }
 
-func TestRequestFrom(t *testing.T) {
+// TestRequestFrom_ReturnsRequestOfContext checks that a context without a request has a new one.
+func TestRequestFrom_ReturnsRequestOfContext(t *testing.T) {
 	t.Parallel()
-	RequestFrom(context.Background()).API = REST // read by nobody
+	RequestFrom(context.Background()).API = REST
 	r := &Request{}
-	if RequestFrom(WithRequest(t.Context(), r)) != r {
-		t.Error("another request")
+	if got := RequestFrom(WithRequest(t.Context(), r)); got != r {
+		t.Errorf("got %p, want %p", got, r)
 	}
 }
 
-// TestLogFailure_LogsEachCauseOnce checks that causes are told apart by their whole texts, but
-// not by the fields that report them, and that the last record says that others are left out.
+// TestLogFailure_LogsEachCauseOnce checks that LogFailure compares causes by their whole texts,
+// whichever fields report them. The last record says that others are left out.
 func TestLogFailure_LogsEachCauseOnce(t *testing.T) {
 	t.Parallel()
 	denied := func(name string) error {

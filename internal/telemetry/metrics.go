@@ -37,11 +37,11 @@ var (
 	imageBuckets     = []float64{.001, .005, .01, .05, .1, .25, .5, 1, 2.5, 10, 30}
 )
 
-// NewMetrics returns metrics with those of the process and of the Go runtime.
+// NewMetrics returns the metrics of the server, its process and the Go runtime.
 func NewMetrics(version, commit string) *Metrics {
 	m := &Metrics{
 		registry:   prometheus.NewRegistry(),
-		operations: operationNames{known: map[string]bool{"": true}},
+		operations: operationNames{names: map[string]bool{"": true}},
 		requests:   newHistogram("request_duration_seconds", "Time from the first line of a request to the end of its response.", requestBuckets, "api", "operation", "outcome"),
 		lives:      newHistogram("subscription_duration_seconds", "Time from the beginning of a subscription to its end.", lifeBuckets, "operation", "outcome"),
 		costs:      newHistogram("operation_cost", "Estimated cost of a GraphQL operation.", costBuckets, "operation"),
@@ -79,15 +79,15 @@ func (m *Metrics) Handler() http.Handler {
 	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{MaxRequestsInFlight: 4})
 }
 
-// KnowOperations makes requests be counted by these names of operations, whatever
-// names clients choose.
+// KnowOperations adds names of operations by which requests are counted, whatever names
+// clients choose.
 func (m *Metrics) KnowOperations(names []string) { m.operations.add(names...) }
 
 func (m *Metrics) observeRequest(r *Request) {
 	outcome, operation := r.Outcome(), ""
 	if r.Type != "" {
-		// What an anonymous client or one that fails names an operation must not
-		// displace the names of others.
+		// The names that anonymous clients choose, and the names of operations that fail,
+		// must not displace the names of others.
 		operation = m.operations.label(r.Operation, r.UserID != 0 && outcome == OK)
 		m.costs.WithLabelValues(operation).Observe(r.Cost)
 	}
@@ -114,10 +114,10 @@ const (
 	otherOperation   = "other"
 )
 
-// operationNames bounds the names of operations that are told apart.
+// operationNames bounds the names of operations that metrics distinguish.
 type operationNames struct {
 	mu      sync.RWMutex
-	known   map[string]bool
+	names   map[string]bool
 	learned int
 }
 
@@ -125,29 +125,29 @@ func (n *operationNames) add(names ...string) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	for _, name := range names {
-		n.known[name] = true
+		n.names[name] = true
 	}
 }
 
-// label returns the name if it is known or may be learned, and otherwise other.
+// label returns name if it is one of n.names or may be added, and otherwise otherOperation.
 func (n *operationNames) label(name string, learn bool) string {
 	n.mu.RLock()
-	known := n.known[name]
+	ok := n.names[name]
 	learn = learn && n.learned < maxOperations && len(name) <= maxOperationName
 	n.mu.RUnlock()
 	switch {
-	case known:
+	case ok:
 		return name
 	case !learn:
 		return otherOperation
 	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if !n.known[name] && n.learned < maxOperations {
-		n.known[name] = true
+	if !n.names[name] && n.learned < maxOperations {
+		n.names[name] = true
 		n.learned++
 	}
-	if n.known[name] {
+	if n.names[name] {
 		return name
 	}
 	return otherOperation

@@ -1,5 +1,4 @@
-// Package telemetry holds what the log, the metrics and the traces tell about
-// requests.
+// Package telemetry logs, measures and traces requests.
 package telemetry
 
 import (
@@ -33,10 +32,11 @@ const (
 	Other   API = "other"
 )
 
-// Subscription is the Type of a request that lives as long as its client wants.
+// Subscription is the Type of a request that lasts as long as its client wants.
 const Subscription = "subscription"
 
-// Request is what is told about a request. Handlers fill it in while they run.
+// Request collects what is logged, measured and traced about a request. Handlers fill it in
+// while they run.
 type Request struct {
 	Method, Path string // without the query string
 	Client       netip.Addr
@@ -46,7 +46,7 @@ type Request struct {
 	API       API
 	Type      string        // of the operation, such as query
 	Operation string        // its name in the document
-	Code      apierror.Code // of the first error, "" if the status tells it
+	Code      apierror.Code // of the first error, "" if it follows from the status
 	Cost      float64       // of the operation, 0 if unknown
 	UserID    int64         // of the viewer, 0 if anonymous
 
@@ -70,8 +70,7 @@ func WithRequest(ctx context.Context, r *Request) context.Context {
 
 // Detach returns a context for work that outlives a request, such as the operations of a
 // WebSocket. The context has copies of the Request and its trace, and refers to no memory of
-// the HTTP request.
-// The CancelFunc ends it.
+// the HTTP request. The CancelFunc cancels it.
 func Detach(ctx context.Context) (context.Context, context.CancelFunc) {
 	r, span := RequestFrom(ctx), trace.SpanContextFromContext(ctx)
 	detached, cancel := context.WithCancel(context.Background())
@@ -84,8 +83,7 @@ func Detach(ctx context.Context) (context.Context, context.CancelFunc) {
 	return trace.ContextWithSpanContext(detached, span.WithTraceState(trace.TraceState{})), cancel
 }
 
-// RequestFrom returns the request of the context. If there is none, it returns
-// one that nothing reads.
+// RequestFrom returns the request of the context, or else a new one.
 func RequestFrom(ctx context.Context) *Request {
 	if r, ok := ctx.Value(requestKey{}).(*Request); ok {
 		return r

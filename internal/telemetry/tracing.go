@@ -40,27 +40,27 @@ const flushTimeout = 5 * time.Second
 // unless they name a collector or the exporter otlp. CheckEnvironment must have
 // accepted them. An export that fails is logged.
 func NewTracing(ctx context.Context, version string, log *slog.Logger) (*Tracing, error) {
-	if !isTracingOn() {
+	if !tracingEnabled() {
 		return nil, nil
 	}
 	client, err := otlptracehttp.New(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("OTEL_EXPORTER_OTLP_ENDPOINT: %w", err)
 	}
-	described, err := resource.New(ctx, resource.WithTelemetrySDK(),
+	description, err := resource.New(ctx, resource.WithTelemetrySDK(),
 		resource.WithAttributes(semconv.ServiceName("portfolio"), semconv.ServiceVersion(version)), resource.WithFromEnv())
 	if err != nil {
 		return nil, fmt.Errorf("OTEL_RESOURCE_ATTRIBUTES: %w", err)
 	}
 	sampler, ratio := newSampler()
-	provider := sdktrace.NewTracerProvider(sdktrace.WithResource(described), sdktrace.WithSampler(sampler),
+	provider := sdktrace.NewTracerProvider(sdktrace.WithResource(description), sdktrace.WithSampler(sampler),
 		sdktrace.WithBatcher(&loggedExporter{SpanExporter: client, log: log}))
 	return &Tracing{provider, provider.Tracer("portfolio"), ratio}, nil
 }
 
-// newSampler returns the sampler that the environment names, and the ratio of the
-// requests that it samples if they continue no trace. Those are chosen before a span
-// is made, which costs more than all else, so the sampler samples each.
+// newSampler returns the sampler that the environment names, and the ratio of sampled
+// requests among the requests that continue no trace. The sampler samples all of these: begin
+// draws by the ratio before it creates a span, which is the expensive part.
 func newSampler() (sampler sdktrace.Sampler, ratio float64) {
 	name, followsParent := strings.CutPrefix(strings.ToLower(cmp.Or(os.Getenv(samplerVariable), "parentbased_always_on")), "parentbased_")
 	ratio = 1
@@ -71,8 +71,8 @@ func newSampler() (sampler sdktrace.Sampler, ratio float64) {
 		ratio, _ = strconv.ParseFloat(cmp.Or(os.Getenv(samplerArgument), "1"), 64) // valid
 	}
 	var remote []sdktrace.ParentBasedSamplerOption
-	if own := sdktrace.TraceIDRatioBased(ratio); !followsParent {
-		remote = append(remote, sdktrace.WithRemoteParentSampled(own), sdktrace.WithRemoteParentNotSampled(own))
+	if byRatio := sdktrace.TraceIDRatioBased(ratio); !followsParent {
+		remote = append(remote, sdktrace.WithRemoteParentSampled(byRatio), sdktrace.WithRemoteParentNotSampled(byRatio))
 	}
 	return sdktrace.ParentBased(sdktrace.AlwaysSample(), remote...), ratio
 }
@@ -86,9 +86,9 @@ func (t *Tracing) close(ctx context.Context) error {
 	return t.provider.Shutdown(ctx)
 }
 
-// CheckEnvironment returns the variable whose value is not supported, and what is
-// wrong with it. The SDK ignores what it does not understand, and then exports all
-// traces, or to another place.
+// CheckEnvironment returns the variable whose value is not supported, and an error that says
+// why. The SDK ignores values that it does not understand. Then it would export all traces, or
+// export to the default address.
 func CheckEnvironment() (variable string, err error) {
 	for _, name := range []string{"OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"} {
 		value := os.Getenv(name)
@@ -118,15 +118,15 @@ func CheckEnvironment() (variable string, err error) {
 	return "", nil
 }
 
-// isTracingOn reports whether the environment asks for traces.
-func isTracingOn() bool {
+// tracingEnabled reports whether the environment asks for traces.
+func tracingEnabled() bool {
 	exporter := os.Getenv("OTEL_TRACES_EXPORTER")
 	endpoint := os.Getenv("OTEL_EXPORTER_OTLP_ENDPOINT") + os.Getenv("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
 	return !strings.EqualFold(os.Getenv("OTEL_SDK_DISABLED"), "true") && (exporter == "otlp" || exporter == "" && endpoint != "")
 }
 
-// loggedExporter logs that spans were lost, at most once a minute. The SDK would
-// print it.
+// loggedExporter logs that spans were lost, at most once a minute. The SDK would print each
+// loss.
 type loggedExporter struct {
 	sdktrace.SpanExporter
 	log *slog.Logger
@@ -159,9 +159,9 @@ var routes = map[API]string{
 	Media:   "/media/{key}",
 }
 
-// begin starts the span of a request, in the trace that the header traceparent
-// names, unless the request is not sampled.
-func (t *Tracing) begin(ctx context.Context, header http.Header, told *Request) context.Context {
+// begin starts the span of a request if the request is sampled. The header traceparent names
+// the trace.
+func (t *Tracing) begin(ctx context.Context, header http.Header, record *Request) context.Context {
 	if header.Get("Traceparent") != "" {
 		ctx = propagation.TraceContext{}.Extract(ctx, propagation.HeaderCarrier(header))
 	}
@@ -170,23 +170,24 @@ func (t *Tracing) begin(ctx context.Context, header http.Header, told *Request) 
 	}
 	ctx, span := t.tracer.Start(ctx, "request", trace.WithSpanKind(trace.SpanKindServer))
 	if id := span.SpanContext(); id.IsSampled() {
-		told.TraceID = id.TraceID().String()
+		record.TraceID = id.TraceID().String()
 	}
 	return ctx
 }
 
-func (t *Tracing) end(ctx context.Context, told *Request) {
-	span, status := trace.SpanFromContext(ctx), told.status()
+// finish ends the span of a request.
+func (t *Tracing) finish(ctx context.Context, record *Request) {
+	span, status := trace.SpanFromContext(ctx), record.status()
 	method, name := "_OTHER", "HTTP" // of a method that a client made up
-	if slices.Contains([]string{"GET", "HEAD", "POST", "OPTIONS", "PUT", "PATCH", "DELETE"}, told.Method) {
-		method, name = told.Method, told.Method
+	if slices.Contains([]string{"GET", "HEAD", "POST", "OPTIONS", "PUT", "PATCH", "DELETE"}, record.Method) {
+		method, name = record.Method, record.Method
 	}
-	span.SetName(strings.TrimSpace(name + " " + routes[told.API]))
+	span.SetName(strings.TrimSpace(name + " " + routes[record.API]))
 	span.SetAttributes(
-		semconv.HTTPRequestMethodKey.String(method), semconv.URLPath(Truncate(told.Path)), semconv.HTTPResponseStatusCode(status),
-		attribute.String("portfolio.request_id", told.ID), attribute.String("portfolio.code", string(told.Outcome())),
+		semconv.HTTPRequestMethodKey.String(method), semconv.URLPath(Truncate(record.Path)), semconv.HTTPResponseStatusCode(status),
+		attribute.String("portfolio.request_id", record.ID), attribute.String("portfolio.code", string(record.Outcome())),
 	)
-	if route := routes[told.API]; route != "" {
+	if route := routes[record.API]; route != "" {
 		span.SetAttributes(semconv.HTTPRoute(route))
 	}
 	if status >= http.StatusInternalServerError {
@@ -195,16 +196,16 @@ func (t *Tracing) end(ctx context.Context, told *Request) {
 	span.End()
 }
 
-// StartOperation starts the span of the operation of the context's request, unless
-// the request is not traced. The function that it returns ends the span.
+// StartOperation starts the span of the operation of the context's request if the request is
+// traced. The returned function ends the span.
 func StartOperation(ctx context.Context) (context.Context, func(failed bool)) {
 	parent := trace.SpanFromContext(ctx)
 	if !parent.IsRecording() {
-		return ctx, endNothing
+		return ctx, func(bool) {}
 	}
-	told := RequestFrom(ctx)
-	ctx, span := parent.TracerProvider().Tracer("portfolio").Start(ctx, told.Type, trace.WithAttributes(
-		semconv.GraphQLOperationTypeKey.String(told.Type), semconv.GraphQLOperationName(Truncate(told.Operation))))
+	record := RequestFrom(ctx)
+	ctx, span := parent.TracerProvider().Tracer("portfolio").Start(ctx, record.Type, trace.WithAttributes(
+		semconv.GraphQLOperationTypeKey.String(record.Type), semconv.GraphQLOperationName(Truncate(record.Operation))))
 	return ctx, func(failed bool) {
 		if failed {
 			span.SetStatus(codes.Error, "")
@@ -213,12 +214,10 @@ func StartOperation(ctx context.Context) (context.Context, func(failed bool)) {
 	}
 }
 
-func endNothing(bool) {}
-
-// add adds a span that is over. What an error says may have values, so the span
-// says only that there was one.
-func (t *Tracing) add(ctx context.Context, name string, began time.Time, err error, kind trace.SpanKind, attributes ...attribute.KeyValue) {
-	_, span := t.tracer.Start(ctx, name, trace.WithTimestamp(began), trace.WithSpanKind(kind), trace.WithAttributes(attributes...))
+// add adds a finished span. The text of an error may quote values, so the span says only that
+// there was an error.
+func (t *Tracing) add(ctx context.Context, name string, start time.Time, err error, kind trace.SpanKind, attributes ...attribute.KeyValue) {
+	_, span := t.tracer.Start(ctx, name, trace.WithTimestamp(start), trace.WithSpanKind(kind), trace.WithAttributes(attributes...))
 	if err != nil {
 		span.SetStatus(codes.Error, "")
 	}

@@ -125,9 +125,9 @@ func TestTokenImport_ReportsEachLine(t *testing.T) {
 			return name
 		}
 		for _, c := range []struct{ content, want string }{
-			{"", "Imported 0 tokens; 0 were there already.\n"},
-			{"\ufeffk-old,sara\r\n\"k\"\"other\",\"sara\"\n", "Imported 2 tokens; 0 were there already.\n"},
-			{"k-old,sara\nk-new,sara\nk-new,sara\n", "Imported 1 tokens; 2 were there already.\n"},
+			{"", "Imported 0 tokens; 0 already existed.\n"},
+			{"\ufeffk-old,sara\r\n\"k\"\"other\",\"sara\"\n", "Imported 2 tokens; 0 already existed.\n"},
+			{"k-old,sara\nk-new,sara\nk-new,sara\n", "Imported 1 tokens; 2 already existed.\n"},
 		} {
 			if stdout, _ := on.run(t, 0, "token", "import", file(c.content)); stdout != c.want {
 				t.Errorf("%q: printed %q", c.content, stdout)
@@ -186,13 +186,13 @@ var userCommands = []struct {
 	{"user|set|omid|--permission|7", "portfolio: --permission: needs --staff\n"},
 	{"user|set|sara|--no-staff|--permission|7", "portfolio: --permission: needs --staff\n"},
 	{"user|set|sara|--permission|7|--no-permission", "portfolio: --permission and --no-permission can't be used together\n"},
-	{"user|set|omid|--no-admin", "portfolio: the user \"omid\" is the last active admin: make another one first\n"},
-	{"user|set|omid|--no-active", "portfolio: the user \"omid\" is the last active admin: make another one first\n"},
-	{"user|delete|omid", "portfolio: the user \"omid\" is the last active admin: make another one first\n"},
+	{"user|set|omid|--no-admin", "portfolio: the user \"omid\" is the last active admin: create another admin first\n"},
+	{"user|set|omid|--no-active", "portfolio: the user \"omid\" is the last active admin: create another admin first\n"},
+	{"user|delete|omid", "portfolio: the user \"omid\" is the last active admin: create another admin first\n"},
 	{"user|set|sara|--admin|--permission|4242|--permission|9", "ID  USER  ACTIVE  STAFF  ADMIN  PERMISSIONS  CREATED\n1   sara  yes     yes    yes    9,4242       CREATED\n"},
 	{"user|set|omid|--no-active", "ID  USER  ACTIVE  STAFF  ADMIN  PERMISSIONS  CREATED\n2   omid  no      no     yes    -            CREATED\n"},
 	{"user|set|sara|--no-permission|--no-staff", "ID  USER  ACTIVE  STAFF  ADMIN  PERMISSIONS  CREATED\n1   sara  yes     no     yes    -            CREATED\n"},
-	{"user|delete|sara", "portfolio: the user \"sara\" is the last active admin: make another one first\n"},
+	{"user|delete|sara", "portfolio: the user \"sara\" is the last active admin: create another admin first\n"},
 	{"user|set|omid|--active|--staff", "ID  USER  ACTIVE  STAFF  ADMIN  PERMISSIONS  CREATED\n2   omid  yes     yes    yes    -            CREATED\n"},
 	{"token|create|nobody", "portfolio: the user \"nobody\" does not exist\n"},
 	{"token|create|sara|--expires|0s", "portfolio: --expires: must be positive\n"},

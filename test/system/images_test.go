@@ -159,7 +159,7 @@ func TestMediaSweep_DeletesOnlyOrphans(t *testing.T) {
 			t.Error(diff)
 		}
 		_, stderr := database(dsn).run(t, 1, "media", "sweep", "--delete", "--media-store=file:"+t.TempDir())
-		if want := "portfolio: MEDIA_STORE: there is no file at all, so this is not the store of these rows\n"; stderr != want {
+		if want := "portfolio: MEDIA_STORE: the store is empty, so it is not the store of these rows\n"; stderr != want {
 			t.Errorf("another store: %q", stderr)
 		}
 	})

@@ -13,8 +13,8 @@ import (
 	"portfolio/internal/admission"
 )
 
-// TestBusy checks that nothing of a request is examined without a slot.
-func TestBusy(t *testing.T) {
+// TestHTTP_ExaminesNothingWithoutSlot checks that a request needs a slot before it is decoded.
+func TestHTTP_ExaminesNothingWithoutSlot(t *testing.T) {
 	t.Parallel()
 	golden := graphtest.OpenGolden(t)
 	dbtest.Each(t, func(t *testing.T, database *db.DB) {
@@ -32,9 +32,9 @@ func TestBusy(t *testing.T) {
 	})
 }
 
-// TestSlotsByKind checks that requests of one kind run while another kind has no
+// TestExecutor_HasSlotsForEachKind checks that requests of one kind run while another kind has no
 // slot left.
-func TestSlotsByKind(t *testing.T) {
+func TestExecutor_HasSlotsForEachKind(t *testing.T) {
 	t.Parallel()
 	none := admission.NewLimiter(0, 0, time.Minute)
 	const (
@@ -57,9 +57,9 @@ func TestSlotsByKind(t *testing.T) {
 	})
 }
 
-// TestLargeResponseIsHeavy checks that a cheap document whose response grows is
-// moved to the slots of heavy reads.
-func TestLargeResponseIsHeavy(t *testing.T) {
+// TestExecutor_MovesLargeResponseToHeavySlot checks that a cheap document whose response
+// grows acquires a heavy slot.
+func TestExecutor_MovesLargeResponseToHeavySlot(t *testing.T) {
 	t.Parallel()
 	dbtest.EachLoaded(t, graphtest.Recorded, func(t *testing.T, dsn string) {
 		t.Parallel()
@@ -73,9 +73,9 @@ func TestLargeResponseIsHeavy(t *testing.T) {
 	})
 }
 
-// TestMutationsKeepTheirSlot checks that a mutation with a large response is not
-// refused after its transaction has committed.
-func TestMutationsKeepTheirSlot(t *testing.T) {
+// TestExecutor_KeepsSlotOfMutation checks that a mutation with a large response is not rejected
+// after its transaction has committed.
+func TestExecutor_KeepsSlotOfMutation(t *testing.T) {
 	dbtest.EachLoaded(t, graphtest.Recorded, func(t *testing.T, dsn string) {
 		t.Parallel()
 		dbtest.Exec(t, dsn, "UPDATE portfolio_links SET description = $1 WHERE id = 4", strings.Repeat(".", 1<<20))
@@ -99,9 +99,9 @@ func TestMutationsKeepTheirSlot(t *testing.T) {
 	})
 }
 
-// TestLargeCachedResponse checks that a large response from the cache counts for the budget
+// TestHTTP_CountsLargeCachedResponse checks that a large response from the cache counts for the budget
 // of responses while it is sent, and needs no slot.
-func TestLargeCachedResponse(t *testing.T) {
+func TestHTTP_CountsLargeCachedResponse(t *testing.T) {
 	dbtest.EachLoaded(t, graphtest.Recorded, func(t *testing.T, dsn string) {
 		t.Parallel()
 		dbtest.Exec(t, dsn, "UPDATE portfolio_links SET description = $1 WHERE id = 4", strings.Repeat(".", 1<<20))
