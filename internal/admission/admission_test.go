@@ -25,31 +25,31 @@ func TestLimiter_BoundsWaiting(t *testing.T) {
 		runtime.Gosched() // they say nothing when they begin to wait
 	}
 	if err := second.Acquire(t.Context(), limiter); !errors.Is(err, ErrBusy) {
-		t.Errorf("one too many: %v", err)
+		t.Errorf("one request too many: got %v, want %v", err, ErrBusy)
 	}
 	goAway()
 	for range waiting {
 		if err := <-ended; !errors.Is(err, context.Canceled) {
-			t.Errorf("one that has gone: %v", err)
+			t.Errorf("a canceled request: got %v, want %v", err, context.Canceled)
 		}
 	}
-	other := NewLimiter(1, 0, time.Hour)
-	if err := first.Acquire(t.Context(), other); err != nil {
+	small := NewLimiter(1, 0, time.Hour)
+	if err := first.Acquire(t.Context(), small); err != nil {
 		t.Error(err)
 	}
 	if err := second.Acquire(t.Context(), limiter); err != nil {
-		t.Errorf("a slot that was left: %v", err)
+		t.Errorf("a released slot: got %v, want no error", err)
 	}
-	if err := second.Acquire(t.Context(), other); !errors.Is(err, ErrBusy) {
-		t.Errorf("a slot that is taken: %v", err)
+	if err := second.Acquire(t.Context(), small); !errors.Is(err, ErrBusy) {
+		t.Errorf("a slot in use: got %v, want %v", err, ErrBusy)
 	}
 	second.Release() // has none any more
 	first.Release()
-	if len(limiter.slots)+len(other.slots) != 0 {
+	if len(limiter.slots)+len(small.slots) != 0 {
 		t.Error("slots were not released")
 	}
 	if err := NewLimiter(0, 1, time.Nanosecond).Acquire(t.Context()); !errors.Is(err, ErrBusy) {
-		t.Errorf("one that waited too long: %v", err)
+		t.Errorf("a request that waited too long: got %v, want %v", err, ErrBusy)
 	}
 }
 

@@ -6,7 +6,7 @@ import "sync/atomic"
 type Budget struct {
 	limit    int64
 	reserved atomic.Int64
-	refused  atomic.Int64
+	rejected atomic.Int64
 	onChange func(delta int64)
 }
 
@@ -21,7 +21,7 @@ func (b *Budget) Reserve(n int64) bool {
 	for {
 		reserved := b.reserved.Load()
 		if n > b.limit-reserved {
-			b.refused.Add(1)
+			b.rejected.Add(1)
 			return false
 		}
 		if b.reserved.CompareAndSwap(reserved, reserved+n) {
@@ -50,5 +50,5 @@ type BudgetStats struct {
 
 // Stats returns the state of the budget.
 func (b *Budget) Stats() BudgetStats {
-	return BudgetStats{b.limit, b.reserved.Load(), b.refused.Load()}
+	return BudgetStats{b.limit, b.reserved.Load(), b.rejected.Load()}
 }

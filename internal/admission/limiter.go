@@ -15,7 +15,7 @@ var ErrBusy = errors.New("the server is busy")
 type Limiter struct {
 	slots      chan struct{}
 	waiting    atomic.Int64
-	refused    atomic.Int64
+	rejected   atomic.Int64
 	maxWaiting int64
 	maxWait    time.Duration
 }
@@ -35,7 +35,7 @@ func (l *Limiter) Acquire(ctx context.Context) error {
 	}
 	defer l.waiting.Add(-1)
 	if l.waiting.Add(1) > l.maxWaiting {
-		l.refused.Add(1)
+		l.rejected.Add(1)
 		return ErrBusy
 	}
 	timer := time.NewTimer(l.maxWait)
@@ -44,7 +44,7 @@ func (l *Limiter) Acquire(ctx context.Context) error {
 	case l.slots <- struct{}{}:
 		return nil
 	case <-timer.C:
-		l.refused.Add(1)
+		l.rejected.Add(1)
 		return ErrBusy
 	case <-ctx.Done():
 		return ctx.Err()
@@ -62,7 +62,7 @@ type LimiterStats struct {
 
 // Stats returns the state of the limiter.
 func (l *Limiter) Stats() LimiterStats {
-	return LimiterStats{cap(l.slots), len(l.slots), int(l.waiting.Load()), l.refused.Load()}
+	return LimiterStats{cap(l.slots), len(l.slots), int(l.waiting.Load()), l.rejected.Load()}
 }
 
 // Slot holds the slot of a request. The zero value holds no slot.

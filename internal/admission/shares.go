@@ -40,7 +40,7 @@ func (s *Shares) Reserve(owner Owner, n int64) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if n > 0 && s.held[owner]+n > s.share {
-		s.total.refused.Add(1)
+		s.total.rejected.Add(1)
 		s.total.Release(n)
 		return ErrShare
 	}

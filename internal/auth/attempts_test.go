@@ -18,7 +18,7 @@ func TestAuthenticator_LimitsInvalidKeys(t *testing.T) {
 		valid, _ := createToken(t, database, db.User{Username: "valid", IsActive: true}, nil)
 		inactive, _ := createToken(t, database, db.User{Username: "inactive"}, nil)
 		authenticator, clock := newTestAuthenticator(database, 2)
-		here, there := netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("192.0.2.2")
+		home, away := netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("192.0.2.2")
 		for i, step := range []struct {
 			after   time.Duration
 			address netip.Addr
@@ -26,22 +26,22 @@ func TestAuthenticator_LimitsInvalidKeys(t *testing.T) {
 			want    error
 			wait    time.Duration
 		}{
-			{0, here, valid, nil, 0},
-			{0, here, inactive, ErrInactiveUser, 0},
-			{0, here, "wrong", ErrInvalidToken, 0},
-			{0, here, "wronger", nil, 30 * time.Second},
-			{0, here, valid, nil, 0},
-			{0, here, "wrong", ErrInvalidToken, 0},
-			{0, there, "wronger", ErrInvalidToken, 0},
-			{29 * time.Second, here, "wrongest", nil, time.Second},
-			{time.Second, here, "wrongest", ErrInvalidToken, 0},
-			{0, here, "another", nil, 30 * time.Second},
+			{0, home, valid, nil, 0},
+			{0, home, inactive, ErrInactiveUser, 0},
+			{0, home, "wrong", ErrInvalidToken, 0},
+			{0, home, "wronger", nil, 30 * time.Second},
+			{0, home, valid, nil, 0},
+			{0, home, "wrong", ErrInvalidToken, 0},
+			{0, away, "wronger", ErrInvalidToken, 0},
+			{29 * time.Second, home, "wrongest", nil, time.Second},
+			{time.Second, home, "wrongest", ErrInvalidToken, 0},
+			{0, home, "another", nil, 30 * time.Second},
 		} {
 			clock.now = clock.now.Add(step.after)
 			_, _, err := authenticator.Viewer(WithAddress(t.Context(), step.address), step.key)
 			limited, isLimited := errors.AsType[*RateLimitError](err)
 			if isLimited != (step.wait > 0) || !isLimited && !errors.Is(err, step.want) || isLimited && limited.RetryAfter.Round(time.Millisecond) != step.wait {
-				t.Errorf("step %d: %v", i, err)
+				t.Errorf("step %d: got %v, want %v or a wait of %s", i, err, step.want, step.wait)
 			}
 		}
 	})

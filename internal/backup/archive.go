@@ -1,10 +1,12 @@
 // Package backup writes an SQLite database and the files of its rows into one
 // archive, and restores them from it.
 //
-// An archive is a tar file: the files below media/, the database, and a manifest,
-// which is last. The manifest has one JSON value per line: Info, each entry before
-// it in order with size and SHA-256, the files that were deleted while the archive
-// was written, and the SHA-256 of the lines before.
+// An archive is a tar file of the files below media/, the database, and a manifest, which is last.
+// The manifest has one JSON value per line:
+//   - Info
+//   - each previous entry in order, with its size and SHA-256
+//   - the files that were deleted during the backup
+//   - the SHA-256 of the previous lines
 package backup
 
 import (

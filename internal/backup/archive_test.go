@@ -186,7 +186,7 @@ func sparse(t testing.TB, size int64) []byte {
 	archive := archiveOf(t, firstLine, entry{name: databaseName, content: blocks + strings.Repeat("\x00", 512-len(blocks)), header: tar.Header{
 		PAXRecords: map[string]string{"XXX.sparse.major": "1", "XXX.sparse.minor": "0", "XXX.sparse.realsize": strconv.FormatInt(size, 10)},
 	}}, entry{name: "media/a.png", content: strings.Repeat("a", 20_000)})
-	return bytes.ReplaceAll(archive, []byte("XXX.sparse"), []byte("GNU.sparse")) // the package tar refuses to write it
+	return bytes.ReplaceAll(archive, []byte("XXX.sparse"), []byte("GNU.sparse")) // package tar does not write it
 }
 
 // TestRead_DetectsFlippedBits flips bits of an archive. Read must reject the archive or return the

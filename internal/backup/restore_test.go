@@ -115,7 +115,7 @@ func TestRestore_ReplacesRowsAndFiles(t *testing.T) {
 		"media":    {Target{filepath.Join(t.TempDir(), "test.db"), target.Media}, target.Media + " is not empty: --force replaces its files"},
 	} {
 		if _, err := c.target.Restore(t.Context(), open(t, archive), false); err == nil || err.Error() != c.want {
-			t.Errorf("%s: %v", name, err)
+			t.Errorf("%s: got %v, want %s", name, err, c.want)
 		}
 	}
 	used := openDatabase(t, target)

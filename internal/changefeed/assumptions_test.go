@@ -60,7 +60,7 @@ func TestFeed_ForgetsReadsWhenCatalogsChange(t *testing.T) {
 			database, logged := dbtest.Open(t, dsn), new(log)
 			changes := start(t, database, "", slog.New(slog.NewTextHandler(logged, nil)))
 			changefeedtest.Await(t, changes)
-			mark := changes.Sync()
+			revision := changes.Sync()
 			session := dbtest.Session(t, dsn)
 			run := func(statements string) {
 				for statement := range strings.SplitSeq(statements, "; ") {
@@ -69,12 +69,12 @@ func TestFeed_ForgetsReadsWhenCatalogsChange(t *testing.T) {
 			}
 			run(c.statements)
 			waitFor(t, "earlier reads are stale", func() bool {
-				return !changes.IsCurrent(mark, changefeed.ReadSet{}) && !changes.AreUsersCurrent(mark) || changes.Sync() == 0
+				return !changes.IsCurrent(revision, changefeed.ReadSet{}) && !changes.AreUsersCurrent(revision) || changes.Sync() == 0
 			})
 			if c.want != nil {
 				waitFor(t, "logged", func() bool { return logged.contains(c.want.Error()) })
 				if got := changes.Sync(); got != 0 {
-					t.Errorf("mark %d though changes may not notify, want 0", got)
+					t.Errorf("revision %d though changes may not notify, want 0", got)
 				}
 			}
 			if c.undo != "" {
@@ -83,7 +83,7 @@ func TestFeed_ForgetsReadsWhenCatalogsChange(t *testing.T) {
 				t.Fatal(err)
 			}
 			changefeedtest.Await(t, changes)
-			if changes.IsCurrent(mark, changefeed.ReadSet{}) || changes.AreUsersCurrent(mark) {
+			if changes.IsCurrent(revision, changefeed.ReadSet{}) || changes.AreUsersCurrent(revision) {
 				t.Error("a read before the alteration is current")
 			}
 		})
@@ -123,7 +123,7 @@ func TestFeed_ForgetsReadsWhenPoolMoves(t *testing.T) {
 			database := dbtest.Open(t, through+"&application_name=moved")
 			changes := start(t, database, dsns[0], slog.New(slog.DiscardHandler))
 			changefeedtest.Await(t, changes)
-			mark := changes.Sync()
+			revision := changes.Sync()
 			redirect()
 			waitFor(t, "the pool has moved", func() bool {
 				portfolio, err := database.Portfolio(t.Context(), 1)
@@ -132,7 +132,7 @@ func TestFeed_ForgetsReadsWhenPoolMoves(t *testing.T) {
 			if name == "proxy" && changes.Sync() != 0 { // the pool has opened a connection
 				t.Error("proven by the listener of a server that the pool has left")
 			}
-			waitFor(t, "earlier reads are stale", func() bool { return changes.Sync() == 0 || !changes.IsCurrent(mark, changefeed.ReadSet{}) })
+			waitFor(t, "earlier reads are stale", func() bool { return changes.Sync() == 0 || !changes.IsCurrent(revision, changefeed.ReadSet{}) })
 			if _, err := database.Listen(t.Context(), urlOf(t, dsns[0]), func(db.Change) {}); err == nil {
 				t.Error("listening to a server that the pool has left")
 			}
@@ -177,14 +177,14 @@ func TestFeed_ForgetsReadsAfterOwnCommitWithoutNotification(t *testing.T) {
 			database := dbtest.Open(t, dsn)
 			changes := start(t, database, "", slog.New(slog.DiscardHandler))
 			changefeedtest.Await(t, changes)
-			mark := changes.Sync()
+			revision := changes.Sync()
 			for _, table := range []string{"portfolios", "portfolio_links", "users"} {
 				dbtest.Exec(t, dsn, "ALTER TABLE "+table+" DISABLE TRIGGER USER")
 			}
 			if err := change(t.Context(), database); err != nil {
 				t.Fatal(err)
 			}
-			if changes.Sync() != 0 && changes.IsCurrent(mark, changefeed.ReadSet{}) {
+			if changes.Sync() != 0 && changes.IsCurrent(revision, changefeed.ReadSet{}) {
 				t.Error("a read before the change is current")
 			}
 		})
@@ -261,10 +261,10 @@ func TestFeed_KeepsSessionWhenOthersNotify(t *testing.T) {
 			}
 		}
 	}
-	mark := changes.Sync()
+	revision := changes.Sync()
 	for _, payload := range []string{"off", "n x"} {
 		session("SELECT pg_notify('portfolio_changes', $1)", payload)
-		if changes.Sync(); !changes.IsCurrent(mark, changefeed.ReadSet{}) {
+		if changes.Sync(); !changes.IsCurrent(revision, changefeed.ReadSet{}) {
 			t.Errorf("%q makes reads stale", payload)
 		}
 	}
@@ -316,20 +316,20 @@ func TestFeed_SurvivesManySubscribersAndChanges(t *testing.T) {
 	database, logged := dbtest.Open(t, dsn), new(log)
 	changes := start(t, database, "", slog.New(slog.NewTextHandler(logged, nil)))
 	changefeedtest.Await(t, changes)
-	mark := changes.Sync()
+	revision := changes.Sync()
 	var waiting sync.WaitGroup
 	var returns atomic.Int64
-	var tags [subscribers]changefeed.ReadSet
+	var sets [subscribers]changefeed.ReadSet
 	var errs [subscribers]error
 	ctx, cancel := context.WithCancel(t.Context())
 	for id := range subscribers {
-		reading, recorded := db.WithReadSet(ctx)
-		if _, err := database.Portfolio(reading, int64(id+1)); err != nil {
+		readCtx, recorded := db.WithReadSet(ctx)
+		if _, err := database.Portfolio(readCtx, int64(id+1)); err != nil {
 			t.Fatal(err)
 		}
-		tags[id] = changes.Compact(recorded)
+		sets[id] = changes.Compact(recorded)
 		waiting.Go(func() {
-			errs[id] = changes.Wait(ctx, mark, tags[id])
+			errs[id] = changes.Wait(ctx, revision, sets[id])
 			returns.Add(1)
 		})
 	}
@@ -341,12 +341,12 @@ func TestFeed_SurvivesManySubscribersAndChanges(t *testing.T) {
 	var want [subscribers]error
 	current := 0
 	for id := range subscribers {
-		if id >= changed && changes.IsCurrent(mark, tags[id]) { // no changed row shares its tag
+		if id >= changed && changes.IsCurrent(revision, sets[id]) { // no changed row shares its tag
 			want[id] = context.Canceled
 			current++
 		}
 	}
-	waitFor(t, "those whose tags have changed are woken", func() bool { return returns.Load() >= int64(subscribers-current) })
+	waitFor(t, "the calls whose read sets have changed return", func() bool { return returns.Load() >= int64(subscribers-current) })
 	if waiters := changes.Waiting(); waiters != current || current == 0 {
 		t.Errorf("got %d who still wait, want %d", waiters, current)
 	}
@@ -406,7 +406,7 @@ func TestFeed_OpensReplacedFile(t *testing.T) {
 			if _, err := database.CreatePortfolio(t.Context(), "in the log of the old file"); err != nil {
 				t.Fatal(err)
 			}
-			mark := changes.Sync()
+			revision := changes.Sync()
 			replace(t, old, replacement)
 			waitFor(t, "the new file is read", func() bool {
 				canceled, cancel := context.WithCancel(t.Context())
@@ -423,7 +423,7 @@ func TestFeed_OpensReplacedFile(t *testing.T) {
 				return second.Name == "new"
 			})
 			changefeedtest.Await(t, changes)
-			if changes.IsCurrent(mark, changefeed.ReadSet{}) {
+			if changes.IsCurrent(revision, changefeed.ReadSet{}) {
 				t.Error("a read of the old file is current")
 			}
 			if page, err := database.Portfolios(t.Context(), list); err != nil || len(page.Rows) != 2 {

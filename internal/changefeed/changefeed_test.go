@@ -44,7 +44,7 @@ func waitFor(t *testing.T, what string, condition func() bool) {
 	}
 }
 
-// changed are statements, and what each changes of what reading reads.
+// changed has statements, and the names of the reads that each makes stale.
 var changed = []struct{ statement, reads string }{
 	{"UPDATE portfolio_links SET name = 'n' WHERE id = 4", "link 4, links of 1, no link, portfolio 1, portfolios"},
 	{"UPDATE portfolio_links SET name = 'n' WHERE id = 5", "link 5, no link, portfolios"},
@@ -69,8 +69,8 @@ var changed = []struct{ statement, reads string }{
 	{"TRUNCATE portfolio_links", "link 4, link 5, links of 1, no link, portfolio 1, portfolios"},
 }
 
-// reading has a read of each kind.
-var reading = []struct {
+// reads has a read of each kind.
+var reads = []struct {
 	name string
 	read func(context.Context, *db.DB)
 }{
@@ -130,25 +130,24 @@ func TestFeed_ReceivesChangedRows(t *testing.T) {
 	})
 }
 
-// read reads everything, and returns a function that returns the names of what is not
-// current anymore.
+// read does all reads. It returns a function that returns the names of stale reads.
 func read(t *testing.T, database *db.DB, changes *changefeed.Feed) (stale func() string) {
 	t.Helper()
-	mark, tags := changes.Sync(), map[string]changefeed.ReadSet{}
-	for _, of := range reading {
+	revision, sets := changes.Sync(), map[string]changefeed.ReadSet{}
+	for _, r := range reads {
 		ctx, recorded := db.WithReadSet(t.Context())
-		of.read(ctx, database)
-		tags[of.name] = changes.Compact(recorded)
+		r.read(ctx, database)
+		sets[r.name] = changes.Compact(recorded)
 	}
 	return func() string {
 		changefeedtest.Await(t, changes)
 		var names []string
-		for _, of := range reading {
-			if !changes.IsCurrent(mark, tags[of.name]) {
-				names = append(names, of.name)
+		for _, r := range reads {
+			if !changes.IsCurrent(revision, sets[r.name]) {
+				names = append(names, r.name)
 			}
 		}
-		if !changes.AreUsersCurrent(mark) {
+		if !changes.AreUsersCurrent(revision) {
 			names = append(names, "users")
 		}
 		return strings.Join(names, ", ")
@@ -207,13 +206,13 @@ func TestFeed_ForgetsReadsWhenConnectionIsLost(t *testing.T) {
 			logged := new(log)
 			changes := start(t, database, through, slog.New(slog.NewTextHandler(logged, nil)))
 			changefeedtest.Await(t, changes)
-			mark := changes.Sync()
-			if !changes.IsCurrent(mark, changefeed.ReadSet{}) || !changes.AreUsersCurrent(mark) {
+			revision := changes.Sync()
+			if !changes.IsCurrent(revision, changefeed.ReadSet{}) || !changes.AreUsersCurrent(revision) {
 				t.Error("not current at first")
 			}
 			lose(t, dsn, proxy, changes)
 			changefeedtest.Await(t, changes)
-			if changes.IsCurrent(mark, changefeed.ReadSet{}) || changes.AreUsersCurrent(mark) {
+			if changes.IsCurrent(revision, changefeed.ReadSet{}) || changes.AreUsersCurrent(revision) {
 				t.Error("reads are current after notifications were lost")
 			}
 			waitFor(t, "logged", func() bool {
@@ -299,13 +298,13 @@ func TestFeed_WaitsForChangesOfReadSet(t *testing.T) {
 		database := dbtest.Open(t, dsn)
 		changes := start(t, database, "", slog.New(slog.DiscardHandler))
 		changefeedtest.Await(t, changes)
-		mark := changes.Sync()
+		revision := changes.Sync()
 		ctx, recorded := db.WithReadSet(t.Context())
 		if _, err := database.Portfolio(ctx, 1); err != nil {
 			t.Fatal(err)
 		}
 		ended := make(chan error)
-		wait := func(ctx context.Context) { ended <- changes.Wait(ctx, mark, changes.Compact(recorded)) }
+		wait := func(ctx context.Context) { ended <- changes.Wait(ctx, revision, changes.Compact(recorded)) }
 		canceled, cancel := context.WithCancel(t.Context())
 		go wait(canceled)
 		cancel()

@@ -58,7 +58,7 @@ type Server struct {
 	CacheMaxAge time.Duration `env:"CACHE_MAX_AGE" default:"1m" min:"1s" help:"Maximum age of responses in memory and of results of subscriptions, even if no change was noticed (${default})."`
 	AuthMaxAge  time.Duration `env:"AUTH_MAX_AGE" default:"5s" min:"1s" help:"Maximum age of users, permissions and tokens in memory, even if no change was noticed (${default})."`
 
-	ShutdownDelay time.Duration `env:"SHUTDOWN_DELAY" default:"0s" min:"0s" help:"Time to go on serving after SIGTERM, while /readyz responds 503 (${default})."`
+	ShutdownDelay time.Duration `env:"SHUTDOWN_DELAY" default:"0s" min:"0s" help:"Time to continue serving after SIGTERM, while /readyz responds 503 (${default})."`
 
 	Introspection      document.Introspection `env:"INTROSPECTION" default:"on" oneof:"on,authenticated,off" help:"Who may query the schema: on (everyone), authenticated or off."`
 	PersistedDocuments string                 `env:"PERSISTED_DOCUMENTS" placeholder:"PATH" help:"Manifest or directory of documents that clients may send by ID."`

@@ -9,7 +9,7 @@ import (
 
 // repair corrects the values of block strings and the locations in a document that
 // gqlparser has parsed. It returns an error if a block string has no value, or if a fragment
-// has variables, which are not part of GraphQL.
+// has variables.
 func (s *source) repair(query *ast.QueryDocument) *gqlerror.Error {
 	visitor{value: s.repairValue, start: s.moveToStart}.document(query)
 	if s.err != nil {

@@ -301,9 +301,9 @@ func TestSubscriber_ContinuesAfterOverload(t *testing.T) {
 		client := openStream(t, server, admin, heavy)
 		client.receive()
 		take()
-		refused := slots.Stats().Refused
+		count := slots.Stats().Refused
 		dbtest.Exec(t, dsn, "UPDATE portfolios SET name = 'new' WHERE id = 1")
-		waitFor(t, "the event is refused a slot", func() bool { return slots.Stats().Refused > refused })
+		waitFor(t, "the event gets no slot", func() bool { return slots.Stats().Refused > count })
 		slots.Release()
 		if got := client.receive(); !strings.HasPrefix(got, `< event: next data: {"data":{"portfolioChanged":{"name":"new"`) {
 			t.Error(got)

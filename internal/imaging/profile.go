@@ -47,8 +47,8 @@ func isGray(img image.Image) bool {
 	return false
 }
 
-// memory returns an upper bound of the bytes that the profile takes, when it is read and when it is
-// written into the image and each thumbnail.
+// memory returns an upper bound of the bytes that the profile takes while it is read, and while it is
+// written into each image.
 func (c colorSpace) memory() int64 { return int64(8 * (len(c.profile) + len(c.chunks))) }
 
 // profileTag returns the data of a tag, nil if the profile does not have it.

@@ -165,7 +165,7 @@ func chunkOf(png []byte, name string) string {
 func toSRGB(t testing.TB, name string, content []byte) image.Image {
 	t.Helper()
 	decoded := decode(t, name, content)
-	if lossy, ok := decoded.(*image.YCbCr); ok && strings.HasSuffix(name, ".webp") { // whose range is that of BT.601
+	if lossy, ok := decoded.(*image.YCbCr); ok && strings.HasSuffix(name, ".webp") { // whose range follows BT.601
 		for i, y := range lossy.Y {
 			lossy.Y[i] = uint8(min(max(255*(float64(y)-16)/219, 0), 255))
 		}

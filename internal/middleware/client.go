@@ -45,8 +45,8 @@ type sender struct {
 	host    string // that the client named
 }
 
-// identify returns a copy of a request with the host that its client named, and
-// its context with the client's address and scheme.
+// identify returns a copy of a request with the host that the client named. The returned context
+// carries the client's address and scheme.
 func (p Proxies) identify(ctx context.Context, r *http.Request) (context.Context, *http.Request) {
 	client := p.sender(r)
 	ctx = auth.WithAddress(ctx, client.network())

@@ -34,8 +34,8 @@ func TestLogRequests_LogsOutcome(t *testing.T) {
 		status     int
 		want       []string // records without time, stack, duration and request_id
 	}{
-		{"status", "/path?token=secret", slog.LevelInfo, refuse, http.StatusTeapot, []string{teapot}},
-		{"level warn", "/path", slog.LevelWarn, refuse, http.StatusTeapot, nil},
+		{"status", "/path?token=secret", slog.LevelInfo, respondTeapot, http.StatusTeapot, []string{teapot}},
+		{"level warn", "/path", slog.LevelWarn, respondTeapot, http.StatusTeapot, nil},
 		{"panic", "/path", slog.LevelInfo, func(http.ResponseWriter, *http.Request) { panic("secret") }, http.StatusInternalServerError, []string{panicked, failed}},
 		{"panic at level warn", "/path", slog.LevelWarn, func(http.ResponseWriter, *http.Request) { panic("secret") }, http.StatusInternalServerError, []string{panicked}},
 		{"panic after the header", "/path", slog.LevelInfo, func(w http.ResponseWriter, _ *http.Request) {
@@ -49,11 +49,11 @@ func TestLogRequests_LogsOutcome(t *testing.T) {
 			request.API, request.Type, request.Operation, request.Cost, request.UserID, request.Code = telemetry.GraphQL, "query", strings.Repeat("n", 201), 12, 7, apierror.Conflict
 		}, http.StatusOK, []string{`"level":"INFO","msg":"request","api":"graphql","method":"GET","path":"/path","status":200,"code":"CONFLICT","duration_ms":0,"bytes":0,"statements":0,` +
 			`"client":"192.0.2.1","type":"query","operation":"` + strings.Repeat("n", 200) + `…","cost":12,"user_id":7`}},
-		{"long path", "/" + strings.Repeat("é", 1000), slog.LevelInfo, refuse, http.StatusTeapot, []string{strings.Replace(teapot, "/path", "/"+strings.Repeat("é", 99)+"…", 1)}},
+		{"long path", "/" + strings.Repeat("é", 1000), slog.LevelInfo, respondTeapot, http.StatusTeapot, []string{strings.Replace(teapot, "/path", "/"+strings.Repeat("é", 99)+"…", 1)}},
 		{"health check", "/path", slog.LevelInfo, health, http.StatusOK, nil},
 		{"health check at level debug", "/path", slog.LevelDebug, health, http.StatusOK,
 			[]string{`"level":"DEBUG","msg":"request","api":"health","method":"GET","path":"/path","status":200,"code":"ok","duration_ms":0,"bytes":0,"statements":0,"client":"192.0.2.1"`}},
-		{"disconnected", "/path", slog.LevelInfo, refuse, http.StatusTeapot, []string{strings.Replace(teapot, "BAD_USER_INPUT", "canceled", 1)}},
+		{"disconnected", "/path", slog.LevelInfo, respondTeapot, http.StatusTeapot, []string{strings.Replace(teapot, "BAD_USER_INPUT", "canceled", 1)}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -105,7 +105,7 @@ func constant(logs string) string {
 	return regexp.MustCompile(`(?m)^\{"time":"[^"]*",`).ReplaceAllString(logs, "")
 }
 
-func refuse(w http.ResponseWriter, _ *http.Request) {
+func respondTeapot(w http.ResponseWriter, _ *http.Request) {
 	w.WriteHeader(http.StatusTeapot)
 	_, _ = io.WriteString(w, "teapot")
 }
@@ -154,19 +154,19 @@ func TestLogRequests_KeepsSendfile(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if response.read != file.Size() || copied != file.Size() {
-		t.Errorf("%d bytes were copied and %d counted, of %d", response.read, copied, file.Size())
+	if response.copied != file.Size() || copied != file.Size() {
+		t.Errorf("%d bytes were copied and %d counted, of %d", response.copied, copied, file.Size())
 	}
 }
 
-// fileRecorder counts what a connection would send with sendfile.
+// fileRecorder counts the bytes that a connection would send with sendfile.
 type fileRecorder struct {
 	*httptest.ResponseRecorder
-	read int64
+	copied int64
 }
 
-func (r *fileRecorder) ReadFrom(from io.Reader) (int64, error) {
-	n, err := io.Copy(r.ResponseRecorder, from)
-	r.read += n
+func (r *fileRecorder) ReadFrom(source io.Reader) (int64, error) {
+	n, err := io.Copy(r.ResponseRecorder, source)
+	r.copied += n
 	return n, err
 }

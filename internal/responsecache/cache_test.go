@@ -97,29 +97,29 @@ func TestCache_StoresOnSecondRequest(t *testing.T) {
 	})
 }
 
-// startFill starts a request whose fill has called begin with its context, and ends when
-// the function it returns is called with what the fill does last.
+// startFill starts a request whose fill calls begin with its context. The fill calls the argument of
+// finish, and ends.
 func (f *fixture) startFill(id int64, begin func(context.Context)) (finish func(func(*Fill))) {
 	f.t.Helper()
-	began, last, done := make(chan struct{}), make(chan func(*Fill)), make(chan struct{})
+	started, last, done := make(chan struct{}), make(chan func(*Fill)), make(chan struct{})
 	barrier := f.changes.NewBarrier()
 	go func() {
 		defer close(done)
 		f.Do(f.t.Context(), keyOf(id), barrier, func(ctx context.Context, fill *Fill) {
 			begin(ctx)
-			close(began)
+			close(started)
 			(<-last)(fill)
 		})
 	}()
-	<-began
-	return func(end func(*Fill)) {
-		last <- end
+	<-started
+	return func(f func(*Fill)) {
+		last <- f
 		<-done
 	}
 }
 
-// wait starts requests, and returns when they wait for a fill. The channel receives what
-// each gets: a body, or "" if it fills the response itself.
+// wait starts requests, and returns when they wait for a fill. The channel receives the body of each
+// response, or "" if a request fills the response itself.
 func (f *fixture) wait(ctx context.Context, id int64, requests int) chan string {
 	f.t.Helper()
 	barrier, bodies, waiting := f.changes.NewBarrier(), make(chan string, requests), f.waiting(id)

@@ -239,7 +239,7 @@ func TestDirectoryHandler_ReportsUnreadableFile(t *testing.T) {
 			t.Errorf("%s: %d, want 404; logged %s", path, response.StatusCode, logs.String())
 		}
 	}
-	if err := store.Close(); err != nil { // nothing can be read, whoever asks
+	if err := store.Close(); err != nil { // no file can be read
 		t.Fatal(err)
 	}
 	for _, path := range []string{"/media/a/b.png", "/media/none.png"} {
