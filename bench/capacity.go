@@ -35,8 +35,8 @@ type cost struct {
 var costly = []string{"rest", "gql", "gql-many", "update"}
 
 // capacity prints the CPU time of requests on servers and database, and the memory of
-// connections. All share the machine with the load generator, so the number of processors
-// for a rate of requests is computed, not measured.
+// connections. All share the machine with the load generator. So it computes the number of
+// processors for a rate of requests.
 func capacity(o options, server, postgres, lua string) error {
 	_, socket, _ := strings.Cut(postgres, "host=")
 	postmaster, err := postmasterOf(socket)
@@ -269,7 +269,7 @@ func printCosts(fleets []*fleet) {
 // maxUtilization is the share of processors that may be in use.
 const maxUtilization = 0.6
 
-// printModel prints the cost of each shape for all fleets, the cost for each fleet, and the
+// printModel prints the cost of each shape, for all fleets and for each fleet. It computes the
 // number of processors that some rates take at maxUtilization.
 func printModel(fleets []*fleet) {
 	fmt.Printf("\n%-12s%-10s%12s%16s%14s%10s%10s%11s\n", "", "shape", "us/request", "of the fleets", "req/s a core", "1,000", "100,000", "1,000,000")

@@ -99,8 +99,8 @@ func measureShapes(o options, systems []*system, lua string) error {
 	return nil
 }
 
-// printReadings prints the throughput, and the CPU time of the server for a request,
-// on which other programs on the machine have less influence.
+// printReadings prints the throughput, and the CPU time of the server for a request. Other
+// programs on the machine influence the latter less.
 func (s *system) printReadings(shape string) {
 	readings, failed := s.readings[shape], 0
 	for _, r := range readings {

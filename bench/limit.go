@@ -13,9 +13,9 @@ import (
 	_ "modernc.org/sqlite" // the driver named "sqlite"
 )
 
-// The limit is the minimum of work for Go and a database. One prepared statement checks
-// the token and builds the whole body. The server parses, maps and encodes nothing. /floor
-// responds with fixed bytes of the same size, to measure the cost of HTTP.
+// The limit is the minimum of work for Go and a database. One prepared statement checks the
+// token and builds the whole body. The server parses, maps and encodes nothing. Requests of
+// /floor measure the cost of HTTP: the response is fixed bytes of the same size.
 
 const (
 	linkJSON = `json_build_object('id', l.id, 'name', l.name, 'url', l.url,

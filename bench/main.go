@@ -1,5 +1,6 @@
-// Bench measures the server beside the limit: the maximum of Go and PostgreSQL for the
-// same work, in one run, on the same rows. Only ratios of one run are meaningful. It needs PostgreSQL's programs and wrk.
+// Bench measures the server beside the limit: the maximum of Go and PostgreSQL for the same work,
+// in one run, on the same rows. Only ratios of one run are meaningful. It needs PostgreSQL's
+// programs and wrk.
 package main
 
 import (

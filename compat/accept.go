@@ -16,23 +16,23 @@ type mediaType struct {
 	parameters string // unparsed, each preceded by a semicolon
 }
 
-// acceptedType returns the most specific range of an Accept header that matches
-// the JSON renderer, and reports whether there is one. Weights are ignored.
+// acceptedType returns the most specific range of an Accept header that matches the JSON
+// renderer. It reports whether there is one. Weights are ignored.
 func acceptedType(header string) (mediaType, bool) {
-	best, found := mediaType{}, -1
+	best, highest := mediaType{}, -1
 	for token := range strings.SplitSeq(header, ",") {
 		candidate := parseMediaType(trim(token))
 		if !candidate.matchesJSON() {
 			continue
 		}
-		if precedence := candidate.precedence(); precedence > found {
-			best, found = candidate, precedence
+		if precedence := candidate.precedence(); precedence > highest {
+			best, highest = candidate, precedence
 		}
 	}
-	if found == 0 || found == 1 { // the framework reformats a wildcard's parameters
+	if highest == 0 || highest == 1 { // the framework reformats a wildcard's parameters
 		best = mediaType{renderedType, best.distinctParameters()}
 	}
-	return best, found >= 0
+	return best, highest >= 0
 }
 
 // parseMediaType parses a media range as Django's parse_header_parameters does.
@@ -92,7 +92,7 @@ func (m mediaType) eachParameter(yield func(name, value string) bool) {
 }
 
 // distinctParameters returns the parameters in the order of their first
-// occurrence, each once and with its last value.
+// occurrence, each name once and with its last value.
 func (m mediaType) distinctParameters() string {
 	count := strings.Count(m.parameters, ";")
 	names, values, indexes := make([]string, 0, count), make([]string, 0, count), make(map[string]int, count)

@@ -52,8 +52,8 @@ func (h *Handler) dispatch(r *http.Request, t target, viewer *db.User, barrier c
 	}
 }
 
-// tokenKey returns the key in an Authorization header, or the legacy
-// framework's message about what is wrong with it.
+// tokenKey returns the key in an Authorization header, or the error message of the
+// legacy framework.
 func tokenKey(header string) (key, detail string) {
 	scheme, key, err := auth.ParseHeader(header)
 	switch {

@@ -52,9 +52,9 @@ func appendImage(b []byte, image *db.Image, urls mediaURLs) []byte {
 
 func appendNullable(b []byte, s *string) []byte { return jsonenc.AppendNullable(b, s, appendString) }
 
-// appendString appends s as JSON. It escapes what Python's encoder does with
-// ensure_ascii=False, and the two line separators that the legacy framework
-// escapes afterwards.
+// appendString appends s as JSON. It escapes the characters that Python's encoder
+// escapes with ensure_ascii=False, and the two line separators that the legacy framework
+// escapes.
 func appendString(b []byte, s string) []byte {
 	b = append(b, '"')
 	start := 0
@@ -110,8 +110,7 @@ func indent(compact []byte, width int) []byte {
 	return out.Bytes()
 }
 
-// mediaURLs builds the URLs of files as Django's storage and request do
-// together.
+// mediaURLs builds the URLs of files as Django's storage and request do.
 type mediaURLs struct {
 	base        string // of all files; its path ends in a slash
 	requestPath string

@@ -20,7 +20,7 @@ func testLink() (*db.PortfolioLink, mediaURLs) {
 // maxAllocations bounds the allocations of encoding a link into an empty buffer.
 const maxAllocations = 10
 
-func TestEncodeAllocations(t *testing.T) {
+func TestAppendLink_Allocates(t *testing.T) {
 	link, urls := testLink()
 	if got := testing.AllocsPerRun(100, func() { appendLink(nil, link, urls) }); got > maxAllocations {
 		t.Errorf("%.0f allocations, want at most %d", got, maxAllocations)

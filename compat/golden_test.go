@@ -27,9 +27,9 @@ import (
 
 const golden = "testdata/golden.jsonl"
 
-// TestRecorded compares responses, byte for byte, with those of the legacy
-// system.
-func TestRecorded(t *testing.T) {
+// TestHandler_MatchesRecordedResponses compares responses, byte for byte, with the responses of the
+// legacy system.
+func TestHandler_MatchesRecordedResponses(t *testing.T) {
 	t.Parallel()
 	cases := compattest.Cases(t, golden)
 	eachServer(t, func(t *testing.T, address string) {
@@ -87,9 +87,9 @@ func serve(t testing.TB, handler http.Handler) (address string) {
 	return listener.Addr().String()
 }
 
-// TestSameAfterGraphQL checks that GraphQL requests leave no trace in later
+// TestHandler_IsUnaffectedByGraphQL checks that GraphQL requests leave no trace in later
 // responses.
-func TestSameAfterGraphQL(t *testing.T) {
+func TestHandler_IsUnaffectedByGraphQL(t *testing.T) {
 	t.Parallel()
 	documented := compattest.Cases(t, golden)[0]
 	dbtest.EachLoaded(t, "testdata/fixtures.json", func(t *testing.T, dsn string) {
@@ -114,9 +114,9 @@ func TestSameAfterGraphQL(t *testing.T) {
 	})
 }
 
-// TestRawRequests sends requests that the clients of the recordings could not
+// TestHandler_AnswersRawRequests sends requests that the clients of the recordings could not
 // send. net/http rejects some of them before the handler runs.
-func TestRawRequests(t *testing.T) {
+func TestHandler_AnswersRawRequests(t *testing.T) {
 	t.Parallel()
 	const (
 		line   = "GET /api/portfolios/1/links/10 HTTP/1.1\r\n"

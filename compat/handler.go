@@ -1,7 +1,6 @@
-// Package compat implements GET /api/portfolios/{portfolio_id}/links/{id} with
-// responses identical, byte for byte, to those of the Django REST framework
-// application it replaces. Requests that are not well-formed HTTP never reach it:
-// net/http responds to them with 400.
+// Package compat implements GET /api/portfolios/{portfolio_id}/links/{id} with responses
+// identical, byte for byte, to the responses of a Django REST framework application. Requests
+// that are not well-formed HTTP never reach it: net/http responds to them with 400.
 package compat
 
 import (
@@ -44,7 +43,7 @@ type Links interface {
 	PortfolioLink(ctx context.Context, portfolioID *db.NodeID, id db.NodeID) (*db.PortfolioLink, error)
 }
 
-// Authenticator begins sessions, as auth.Authenticator does.
+// Authenticator starts sessions, as auth.Authenticator does.
 type Authenticator interface {
 	Authenticate(ctx context.Context, key string) (*auth.Session, error)
 }
@@ -67,7 +66,7 @@ type Options struct {
 	Log       *slog.Logger
 }
 
-// New returns a Handler that resolves links with links.
+// New returns a Handler that resolves portfolioLink with links.
 func New(links Links, authenticator Authenticator, options Options) *Handler {
 	newBuffer := func() any { b := make([]byte, 0, 2<<10); return &b }
 	return &Handler{links, authenticator, options, sync.Pool{New: newBuffer}}
@@ -86,8 +85,8 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// Reject responds with 429 or 503 to a request that is rejected before any
-// other check, as the legacy framework's throttles did.
+// Reject responds with 429 or 503 to a request before any other check, as the throttles of the
+// legacy framework did.
 func (h *Handler) Reject(w http.ResponseWriter, r *http.Request, status int, retryAfter time.Duration) {
 	path, _ := splitTarget(r.RequestURI)
 	if _, ok := parseRoute(path); ok {
@@ -95,13 +94,13 @@ func (h *Handler) Reject(w http.ResponseWriter, r *http.Request, status int, ret
 	}
 	resp := unavailable(nil, retryAfter)
 	if status == http.StatusTooManyRequests {
-		resp = throttled(nil, retryAfter)
+		resp = tooManyRequests(nil, retryAfter)
 	}
 	resp.write(w, r)
 }
 
-// respond runs the checks in the legacy framework's order. The body of the
-// response is appended to buffer.
+// respond runs the checks in the legacy framework's order. It appends the body of the
+// response to buffer.
 func (h *Handler) respond(r *http.Request, buffer []byte) response {
 	path, query := splitTarget(r.RequestURI)
 	host, ok := requestHost(r)
@@ -135,7 +134,7 @@ func (h *Handler) respond(r *http.Request, buffer []byte) response {
 	return resp
 }
 
-// target is what a request asks for.
+// target holds the parameters of a request.
 type target struct {
 	route
 	baseURL string // of files
@@ -166,7 +165,7 @@ func (h *Handler) serveLink(ctx context.Context, t target, buffer []byte) respon
 	var link *db.PortfolioLink
 	if !t.overflow {
 		var err error
-		if link, err = h.find(ctx, t.route); err != nil {
+		if link, err = h.lookUpLink(ctx, t.route); err != nil {
 			return h.failure(ctx, err, buffer)
 		}
 	}
@@ -176,8 +175,8 @@ func (h *Handler) serveLink(ctx context.Context, t target, buffer []byte) respon
 	return response{status: http.StatusOK, body: appendLink(buffer, link, mediaURLs{t.baseURL, t.path})}
 }
 
-// find looks the link up while it holds a slot.
-func (h *Handler) find(ctx context.Context, rt route) (*db.PortfolioLink, error) {
+// lookUpLink looks the link up while it holds a slot.
+func (h *Handler) lookUpLink(ctx context.Context, rt route) (*db.PortfolioLink, error) {
 	lookups := h.options.Admission.Lookups
 	if err := lookups.Acquire(ctx); err != nil {
 		return nil, err
@@ -195,7 +194,7 @@ var unavailableErrors = []struct {
 // failure responds to a request that failed with err: 429, 503 or 500.
 func (h *Handler) failure(ctx context.Context, err error, buffer []byte) response {
 	if limited, ok := errors.AsType[*auth.RateLimitError](err); ok {
-		return throttled(buffer, limited.RetryAfter)
+		return tooManyRequests(buffer, limited.RetryAfter)
 	}
 	for _, unavailableError := range unavailableErrors {
 		if errors.Is(err, unavailableError.err) {

@@ -18,9 +18,9 @@ import (
 	"portfolio/db/dbtest"
 )
 
-// TestOpenAPI validates every recorded response and the server's own against the
-// document, and checks that each documented status is among them.
-func TestOpenAPI(t *testing.T) {
+// TestOpenAPI_DescribesAllResponses validates every recorded response and the server's own against
+// the document, and checks that each documented status is among them.
+func TestOpenAPI_DescribesAllResponses(t *testing.T) {
 	t.Parallel()
 	served := httptest.NewRecorder()
 	compat.ServeOpenAPI(served, httptest.NewRequest(http.MethodGet, "/api/openapi.json", nil))
@@ -46,7 +46,7 @@ func TestOpenAPI(t *testing.T) {
 	}
 }
 
-// ownCases returns responses with the statuses that were not recorded: those of
+// ownCases returns responses with the statuses that were not recorded: responses of
 // invalid hosts, of limits and of failures.
 func ownCases(t *testing.T) []compattest.Case {
 	t.Helper()

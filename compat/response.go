@@ -17,7 +17,7 @@ type response struct {
 	status     int
 	body       []byte
 	page       bool
-	cached     *responsecache.Response // whose body is sent, if set
+	cached     *responsecache.Response // replaces body, if set
 	retryAfter time.Duration           // for statuses 429 and 503
 }
 
@@ -36,7 +36,7 @@ func pageResponse(buffer []byte, status int) response {
 	return response{status: status, body: append(buffer, "</h1></html>\n"...), page: true}
 }
 
-func throttled(buffer []byte, retryAfter time.Duration) response {
+func tooManyRequests(buffer []byte, retryAfter time.Duration) response {
 	unit, wait := " seconds.", admission.RetryAfter(retryAfter)
 	if wait == "1" {
 		unit = " second."

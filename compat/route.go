@@ -15,13 +15,13 @@ const maxQueryFields = 1000
 // route is a parsed path.
 type route struct {
 	path        string     // decoded
-	portfolioID *db.NodeID // nil for /api/portfolios/links/{id}, which the documentation's example requests
+	portfolioID *db.NodeID // nil for /api/portfolios/links/{id}, as in the example of the documentation
 	id          db.NodeID
 	overflow    bool // an id exceeds 64 bits, so that no row can have it
 }
 
-// splitTarget splits a raw request target into its decoded path and its query
-// as gunicorn does, which ignores a fragment and an absolute URL's origin.
+// splitTarget splits a raw request target into its decoded path and its query. Like gunicorn, it
+// ignores a fragment and the origin of an absolute URL.
 func splitTarget(target string) (path, query string) {
 	target, _, _ = strings.Cut(target, "#")
 	if !strings.HasPrefix(target, "/") {
@@ -80,8 +80,8 @@ func lastQueryValue(query, name string) string {
 	return last
 }
 
-// unquote decodes percent escapes as Python's urllib does, which leaves
-// malformed ones unchanged.
+// unquote decodes percent escapes as Python's urllib does. It leaves malformed escapes
+// unchanged.
 func unquote(s string) string {
 	if !strings.Contains(s, "%") {
 		return s
@@ -100,8 +100,8 @@ func unquote(s string) string {
 	return string(b)
 }
 
-// headerValue returns the named header as WSGI has it, with repeated values
-// joined by commas, or missing if there is none.
+// headerValue returns the header name as WSGI has it, with repeated values joined by commas.
+// Without the header, it returns missing.
 func headerValue(r *http.Request, name, missing string) string {
 	switch values := r.Header[name]; len(values) {
 	case 0:
@@ -113,8 +113,8 @@ func headerValue(r *http.Request, name, missing string) string {
 	}
 }
 
-// requestHost returns the host that URLs are built from, and reports whether
-// Django accepts it.
+// requestHost returns the host for the URLs of files, and reports whether Django accepts
+// it.
 func requestHost(r *http.Request) (string, bool) {
 	host := r.Host
 	if host == "" && !r.ProtoAtLeast(1, 1) { // optional in HTTP/1.0
@@ -131,11 +131,11 @@ func requestHost(r *http.Request) (string, bool) {
 func validHost(host string) bool {
 	name, port, valid := host, "", isHostname
 	if strings.HasPrefix(host, "[") {
-		end := strings.IndexByte(host, ']')
-		if end < 0 {
+		bracket := strings.IndexByte(host, ']')
+		if bracket < 0 {
 			return false
 		}
-		name, port, valid = host[1:end], host[end+1:], isIPv6
+		name, port, valid = host[1:bracket], host[bracket+1:], isIPv6
 	} else if colon := strings.IndexByte(host, ':'); colon >= 0 {
 		name, port = host[:colon], host[colon:]
 	}
@@ -155,9 +155,9 @@ func isIPv6(name string) bool {
 	})
 }
 
-func containsOnly(s string, is func(byte) bool) bool {
+func containsOnly(s string, isValid func(byte) bool) bool {
 	for i := range len(s) {
-		if !is(s[i]) {
+		if !isValid(s[i]) {
 			return false
 		}
 	}

@@ -14,7 +14,7 @@ import (
 
 // The expectations are read off the sources of the legacy framework and Python.
 
-func TestTokenKey(t *testing.T) {
+func TestTokenKey_ReturnsMessages(t *testing.T) {
 	const (
 		missing = "Authentication credentials were not provided."
 		noKey   = "Invalid token header. No credentials provided."
@@ -61,7 +61,7 @@ func FuzzTokenKey(f *testing.F) {
 	})
 }
 
-func TestAccept(t *testing.T) {
+func TestAcceptedType_PrefersSpecificRanges(t *testing.T) {
 	const notAcceptable = -1
 	for _, c := range []struct {
 		header string
@@ -124,7 +124,7 @@ func FuzzAccept(f *testing.F) {
 	})
 }
 
-func TestRoute(t *testing.T) {
+func TestParseRoute_MatchesDjango(t *testing.T) {
 	one, four := &db.NodeID{ID: 1}, db.NodeID{ID: 4}
 	for _, c := range []struct {
 		target, query string
@@ -156,7 +156,7 @@ func TestRoute(t *testing.T) {
 	}
 }
 
-func TestLastQueryValue(t *testing.T) {
+func TestLastQueryValue_MatchesDjango(t *testing.T) {
 	for _, c := range []struct{ query, want string }{
 		{"", ""},
 		{"format", ""},
@@ -176,7 +176,7 @@ func TestLastQueryValue(t *testing.T) {
 	}
 }
 
-func TestValidHost(t *testing.T) {
+func TestValidHost_MatchesDjango(t *testing.T) {
 	for _, host := range []string{"a", "A.b", "a:80", "..", "a.", "-", "[::1]", "[::1]:80", "[:]:1", "[2001:DB8::A]", "1.2.3.4:0080"} {
 		if wanted := host != "[:]:1"; validHost(host) != wanted {
 			t.Errorf("%q: %v", host, !wanted)
@@ -189,7 +189,7 @@ func TestValidHost(t *testing.T) {
 	}
 }
 
-func TestMediaURL(t *testing.T) {
+func TestMediaURLs_MatchDjango(t *testing.T) {
 	for path, want := range map[db.FileKey]string{
 		"":                      `null`,
 		"a/b.png":               `"http://h/media/a/b.png"`,

@@ -55,8 +55,8 @@ func (db *DB) adjacentLinks(ctx context.Context, links []*PortfolioLink, key adj
 	return adjacent, err
 }
 
-// adjacentQuery selects the adjacent link of each link whose id is in the first argument,
-// and the id of the latter.
+// adjacentQuery selects the adjacent links of the links whose ids are in the first argument,
+// with these ids.
 func (db *DB) adjacentQuery(key adjacency) *preparedQuery {
 	return db.rowQueries.get(key, "SELECT portfolio_links neighbours", false, func() *bun.SelectQuery {
 		order := NewOrderBy(Order{OrderByPosition, key.direction})

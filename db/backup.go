@@ -63,8 +63,8 @@ func queryFile(ctx context.Context, path, statement string) (value string, err e
 	return value, errors.Join(err, connection.Close())
 }
 
-// Snapshot is a view of an SQLite database, and a list of the files that the rows
-// of this view and of earlier ones refer to.
+// Snapshot is a view of an SQLite database, and a list of files. The rows of this view and of
+// earlier views refer to them.
 type Snapshot struct {
 	conn     bun.Conn
 	hasView  bool

@@ -89,8 +89,8 @@ func isUnreachable(err error) bool {
 // serverMismatches are the errors of servers that target_session_attrs excludes, as in a failover.
 var serverMismatches = []error{pgconn.ErrReadOnlyConnection, pgconn.ErrReadWriteConnection, pgconn.ErrPrimaryConnection, pgconn.ErrStandbyConnection}
 
-// isRolledBack reports whether the error of a COMMIT says that the transaction was rolled back,
-// or that COMMIT was not sent. A fatal error ends the connection, maybe after the commit. If the
+// isRolledBack reports whether err, of a COMMIT, says that the transaction was rolled back or
+// COMMIT was not sent. A fatal error ends the connection, maybe after the commit. If the
 // connection breaks before the response, pgx reports that it was closed before the COMMIT.
 func isRolledBack(err error) bool {
 	if pgErr, ok := errors.AsType[*pgconn.PgError](err); ok {

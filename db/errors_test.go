@@ -65,8 +65,8 @@ func TestSearch_EndsWithContext(t *testing.T) {
 	})
 }
 
-// TestTransaction_IsUnavailableIfConnectionBreaks checks the error of a transaction whose connection has broken
-// between two statements.
+// TestTransaction_IsUnavailableIfConnectionBreaks checks the error of a transaction whose
+// connection has broken between two statements.
 func TestTransaction_IsUnavailableIfConnectionBreaks(t *testing.T) {
 	t.Parallel()
 	database := dbtest.Open(t, dbtest.Postgres(t))

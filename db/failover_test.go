@@ -152,8 +152,8 @@ func TestCommit_IsUnknownWithoutStandby(t *testing.T) {
 	}
 }
 
-// TestPool_LeavesServerThatBecomesReadOnly makes servers read-only while connections to them are open.
-// The two have different rows, so that it shows which one responds.
+// TestPool_LeavesServerThatBecomesReadOnly makes servers read-only while connections to them are
+// open. The two have different rows, so that it shows which one responds.
 func TestPool_LeavesServerThatBecomesReadOnly(t *testing.T) {
 	t.Parallel()
 	a, b := dbtest.NewCluster(t), dbtest.NewCluster(t)

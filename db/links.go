@@ -179,9 +179,9 @@ func shareLinkPages(pages map[int64]*Page[*PortfolioLink]) {
 	shareLinkPage(links)
 }
 
-// PortfolioOf reads the portfolio of a link. One statement reads the portfolios of all
-// links of the link's page. If the portfolio does not exist, as in a database that does
-// not check foreign keys, PortfolioOf returns a portfolio without a name.
+// PortfolioOf reads the portfolio of a link. One statement reads the portfolios of all links of
+// the link's page. If the portfolio does not exist, PortfolioOf returns a portfolio without a
+// name: a database may not check foreign keys.
 func (db *DB) PortfolioOf(ctx context.Context, link *PortfolioLink) (*Portfolio, error) {
 	if link.portfolio != nil {
 		return link.portfolio, nil

@@ -183,8 +183,8 @@ type queryKey struct {
 	filtered         bool // many rows may have to be read to fill a page
 }
 
-// rowQuery returns the query for the rows of a page and the row after it, which shows
-// whether the list has more rows.
+// rowQuery returns the query for the rows of a page. It selects one more row, to determine
+// HasMore.
 func rowQuery[R sizer](db *DB, spec listSpec[R], list List, where whereClause, nested bool) (*preparedQuery, []any) {
 	order := list.readOrder()
 	if list.Cursor.Valid {
@@ -254,8 +254,8 @@ type pageCache[V any] struct {
 	loads map[any]func() (map[int64]V, error)
 }
 
-// load calls the function load for the first row that needs the data of a key, and
-// returns the same data for the remaining rows.
+// load calls the function load for the first row that needs the data of a key. For the remaining
+// rows it returns the same data.
 func (c *pageCache[V]) load(key any, load func() (map[int64]V, error)) (map[int64]V, error) {
 	c.mu.Lock()
 	loaded := c.loads[key]

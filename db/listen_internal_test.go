@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// TestRoundTrips_StartAfterTheirCallers checks that each round trip starts after the calls of Sync that
-// share it, one at a time. No caller waits forever when a connection breaks.
+// TestRoundTrips_StartAfterTheirCallers checks that each round trip starts after the calls of Sync
+// that share it, one at a time. No caller waits forever when a connection breaks.
 func TestRoundTrips_StartAfterTheirCallers(t *testing.T) {
 	t.Parallel()
 	const clients, each = 16, 500

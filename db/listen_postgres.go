@@ -31,10 +31,10 @@ const (
 	checkPause    = 100 * time.Millisecond // between two checks
 )
 
-// postgresListener is a connection that listens. PostgreSQL signals a commit to the
-// sessions that listen before it acknowledges the commit, and a session sends its
-// notifications before it is ready for the next statement. So a round trip that starts
-// after a commit was acknowledged ends after its notification.
+// postgresListener is a connection that listens. PostgreSQL signals a commit to the sessions
+// that listen before it acknowledges the commit. A session sends its notifications before it is
+// ready for the next statement. So a round trip that starts after a commit was acknowledged ends
+// after its notification.
 type postgresListener struct {
 	receiver
 	conn         net.Conn

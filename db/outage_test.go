@@ -88,7 +88,8 @@ func certify(t *testing.T, host string, expires time.Time) (config *tls.Config, 
 	return &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}}, file
 }
 
-// TestIsOutage_ExcludesErrorsOfSettings checks that only errors which may go away by themselves are outages.
+// TestIsOutage_ExcludesErrorsOfSettings checks that only errors which may go away by themselves
+// are outages.
 func TestIsOutage_ExcludesErrorsOfSettings(t *testing.T) {
 	t.Parallel()
 	future := time.Now().AddDate(1, 0, 0)

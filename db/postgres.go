@@ -30,8 +30,8 @@ func openPostgres(ctx context.Context, config *pgxpool.Config, fixed bool) (*DB,
 	config.ConnConfig.BuildContextWatcherHandler = func(connection *pgconn.PgConn) ctxwatch.Handler {
 		return &pgconn.CancelRequestContextWatcherHandler{Conn: connection, DeadlineDelay: cancelTimeout}
 	}
-	// Bun writes arguments into the text, so the server has not seen most
-	// statements before, and preparing them would cost a round trip each.
+	// Bun writes arguments into the text, so most statements are new to the server. To prepare
+	// them would cost a round trip each.
 	execMode := config.ConnConfig.DefaultQueryExecMode
 	if execMode == pgx.QueryExecModeCacheStatement {
 		config.ConnConfig.DefaultQueryExecMode = pgx.QueryExecModeExec

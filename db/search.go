@@ -8,10 +8,9 @@ import (
 	"golang.org/x/text/unicode/norm"
 )
 
-// A text matches a search if it contains it, regardless of case and of whether
-// accented letters are composed or decomposed. How the databases fold case
-// depends on how they were built and configured, so the rule is in patterns
-// built here. The trigram indexes only select candidates, which may be too many
+// A text matches a search if it contains it in any case, with accented letters composed or
+// decomposed. Case folding of the databases depends on their builds and settings, so the
+// patterns contain the rule. The trigram indexes only select candidates, which may be too many
 // rows but never too few.
 
 // maxTrigrams bounds the trigrams of a search that are looked up in an index.

@@ -58,8 +58,8 @@ func (db *DB) missingSearchIndexes(ctx context.Context) (missing []searchIndex, 
 	return missing, nil
 }
 
-// operatorClass returns the qualified name of the operator class of the extension, or "" if
-// the database does not have it.
+// operatorClass returns the qualified name of the extension's operator class, or "" if the
+// database does not have it.
 func (db *DB) operatorClass(ctx context.Context) (string, error) {
 	var names []string
 	err := db.read.NewSelect().TableExpr("pg_opclass AS o").Join("JOIN pg_namespace AS n ON n.oid = o.opcnamespace").
@@ -67,9 +67,9 @@ func (db *DB) operatorClass(ctx context.Context) (string, error) {
 	return strings.Join(names, ""), wrap(err)
 }
 
-// createSearchIndexes creates the indexes that migrations could not create, because the role
-// may not create the extension, or its schema was not in the search path. SearchProblems
-// describes the indexes that the role may not create.
+// createSearchIndexes creates the indexes that migrations could not create. The role may not
+// create the extension, or its schema was not in the search path. SearchProblems describes the
+// indexes that the role may not create.
 func (db *DB) createSearchIndexes(ctx context.Context) error {
 	missing, err := db.missingSearchIndexes(ctx)
 	if err != nil || len(missing) == 0 {

@@ -238,8 +238,8 @@ func TestMigrate_FindsExtensionInAnySchema(t *testing.T) {
 	}
 }
 
-// TestMigrate_CreatesSearchIndexesOnceExtensionExists migrates as a role that may not create the extension, names what
-// is missing, and migrates again when the extension exists.
+// TestMigrate_CreatesSearchIndexesOnceExtensionExists migrates as a role that may not create the
+// extension, names what is missing, and migrates again when the extension exists.
 func TestMigrate_CreatesSearchIndexesOnceExtensionExists(t *testing.T) {
 	t.Parallel()
 	dsn := dbtest.EmptyPostgres(t)

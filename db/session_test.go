@@ -35,8 +35,8 @@ func setForDatabase(t *testing.T, dsn, setting string) {
 	dbtest.Exec(t, dsn, "DO $do$ BEGIN EXECUTE format('ALTER DATABASE %I SET "+strings.ReplaceAll(setting, "'", "''")+"', current_database()); END $do$")
 }
 
-// TestSession_OverridesSettingsOfDatabase migrates and uses databases with settings that their operators may
-// have chosen, or that the URL has.
+// TestSession_OverridesSettingsOfDatabase migrates and uses databases with settings that their
+// operators may have chosen, or that the URL has.
 func TestSession_OverridesSettingsOfDatabase(t *testing.T) {
 	t.Parallel()
 	for i, settings := range hostileSettings {
@@ -79,8 +79,8 @@ func TestSession_OverridesSettingsOfRole(t *testing.T) {
 	checkListens(t, database)
 }
 
-// TestListen_AcceptsTriggersOfRestore has the functions of the triggers created again by sessions with
-// another setting, as programs that restore a dump do.
+// TestListen_AcceptsTriggersOfRestore has the functions of the triggers created again by sessions
+// with another setting, as programs that restore a dump do.
 func TestListen_AcceptsTriggersOfRestore(t *testing.T) {
 	t.Parallel()
 	dsn := dbtest.Postgres(t)
@@ -110,7 +110,8 @@ func checkListens(t *testing.T, database *db.DB) {
 	listener.Close()
 }
 
-// TestSession_OverridesSettingsBehindPgBouncer uses a pooler, which keeps only some settings for its clients.
+// TestSession_OverridesSettingsBehindPgBouncer uses a pooler, which keeps only some settings for
+// its clients.
 func TestSession_OverridesSettingsBehindPgBouncer(t *testing.T) {
 	t.Parallel()
 	direct := dbtest.EmptyPostgres(t)
@@ -121,7 +122,8 @@ func TestSession_OverridesSettingsBehindPgBouncer(t *testing.T) {
 	useDatabase(t, dbtest.Open(t, dsn+"&default_query_exec_mode=exec"))
 }
 
-// TestSession_RefusesSettingsThatPoolersLose checks the error behind a pooler that would not keep a setting.
+// TestSession_RefusesSettingsThatPoolersLose checks the error behind a pooler that would not keep
+// a setting.
 func TestSession_RefusesSettingsThatPoolersLose(t *testing.T) {
 	t.Parallel()
 	for _, setting := range []string{"bytea_output = 'escape'", "extra_float_digits = 0", "gin_fuzzy_search_limit = 1"} {

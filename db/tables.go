@@ -10,8 +10,7 @@ import (
 	"github.com/uptrace/bun"
 )
 
-// ErrForeignTable means that a table of this program is missing, or that another program has
-// created a table of its name.
+// ErrForeignTable means that a table of this program is missing, or belongs to another program.
 var ErrForeignTable = errors.New("the database has tables of another program")
 
 // createdColumns are the columns with which migrations create each table.

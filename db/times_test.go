@@ -30,8 +30,8 @@ var timeColumns = []struct{ table, column, insert string }{
 // refused stands for a value that the database refuses.
 const refused = "refused"
 
-// TestTimes_ConvertOrRefuseForeignFormats stores SQL expressions in every column of times, by INSERT and
-// by UPDATE.
+// TestTimes_ConvertOrRefuseForeignFormats stores SQL expressions in every column of times, by
+// INSERT and by UPDATE.
 func TestTimes_ConvertOrRefuseForeignFormats(t *testing.T) {
 	t.Parallel()
 	for name, values := range map[string]map[string]string{
@@ -134,7 +134,8 @@ func storedTime(t *testing.T, connections *sql.DB, table, column string, stateme
 	return stored
 }
 
-// TestTokens_WithForeignTimesAuthenticate authenticates with a token whose times other programs wrote.
+// TestTokens_WithForeignTimesAuthenticate authenticates with a token whose times other programs
+// wrote.
 func TestTokens_WithForeignTimesAuthenticate(t *testing.T) {
 	t.Parallel()
 	dbtest.EachURL(t, func(t *testing.T, dsn string) {

@@ -32,7 +32,8 @@ func scanTokenOwner(row row) (*TokenOwner, error) {
 	return &owner, scanUserInto(&owner.User, row, &owner.TokenID, &owner.ExpiresAt)
 }
 
-// CreateToken stores a token for the user named username, or returns ErrNotFound. It sets the token's user and id.
+// CreateToken stores a token for the user named username, or returns ErrNotFound. It sets the
+// token's user and id.
 func (db *DB) CreateToken(ctx context.Context, username string, token *Token) error {
 	token.CreatedAt = Now()
 	return db.transaction(ctx, func(ctx context.Context, tx bun.Tx) error {

@@ -14,9 +14,8 @@ import (
 // maxTries bounds how often a transaction runs on PostgreSQL.
 const maxTries = 5
 
-// transaction runs do in a transaction. It runs do again if the transaction conflicts
-// with a concurrent transaction, if a generated id already exists, or if the server has
-// become read-only.
+// transaction runs do in a transaction. It runs do again after a conflict with a concurrent
+// transaction or an existing id, or if the server has become read-only.
 func (db *DB) transaction(ctx context.Context, do func(context.Context, bun.Tx) error) error {
 	for try := 1; ; try++ {
 		err := db.tryTransaction(ctx, do)
@@ -24,8 +23,8 @@ func (db *DB) transaction(ctx context.Context, do func(context.Context, bun.Tx) 
 			continue
 		}
 		if err == nil && ctx.Err() != nil {
-			// A server that waits for its standbys reports a canceled COMMIT as
-			// successful, but loses it if it fails before they have it.
+			// A server that waits for its standbys reports a canceled COMMIT as successful. It
+			// loses the commit if it fails before they have it.
 			return fmt.Errorf("%w: %w", ErrCommitUnknown, ctx.Err())
 		}
 		if errors.Is(err, ErrCommitUnknown) {

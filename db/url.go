@@ -49,9 +49,8 @@ func ParseURL(text string) (URL, error) {
 	return URL{}, errors.New("not postgres://... or sqlite:PATH")
 }
 
-// CheckEncoded returns an error if the driver takes a part of the password for a host, a
-// database or a parameter, because it is not encoded. The driver would look it up in DNS, and
-// errors would quote it.
+// CheckEncoded returns an error if the password is not encoded, so that the driver takes a part
+// of it for something else. The driver would look it up in DNS, and errors would quote it.
 func CheckEncoded(text string, config *pgconn.Config) error {
 	scheme, rest, ok := strings.Cut(text, "://")
 	if !ok || strings.Contains(scheme, ":") { // the driver also takes settings such as host=h

@@ -13,8 +13,8 @@ import (
 	"portfolio/internal/auth"
 )
 
-// auditMutation returns a middleware that logs what the fields of Mutation change,
-// after it is committed. The middleware resolve resolves all fields.
+// auditMutation returns a middleware that logs each committed change by a field of
+// Mutation. The middleware resolve resolves all fields.
 func auditMutation(log *slog.Logger, resolve graphql.FieldMiddleware) graphql.FieldMiddleware {
 	return func(ctx context.Context, next graphql.Resolver) (any, error) {
 		field := graphql.GetFieldContext(ctx)
@@ -41,8 +41,8 @@ func auditMutation(log *slog.Logger, resolve graphql.FieldMiddleware) graphql.Fi
 	}
 }
 
-// changedNodes returns the objects in the fields of a payload and in its lists, and
-// those that it says were deleted with them.
+// changedNodes returns the objects in the fields of a payload, in its lists, and in its
+// DeletedLinks.
 func changedNodes(payload any) (nodes []string) {
 	add := func(value reflect.Value) {
 		if node, ok := reflect.TypeAssert[db.Node](value); ok && !value.IsNil() {

@@ -37,8 +37,8 @@ type updateResult struct {
 	}
 }
 
-// TestConcurrentUpdates checks that every update is made, one after the other.
-func TestConcurrentUpdates(t *testing.T) {
+// TestUpdates_AllApplyConcurrently checks that every concurrent update applies.
+func TestUpdates_AllApplyConcurrently(t *testing.T) {
 	t.Parallel()
 	graphtest.Each(t, recorded, func(t *testing.T, server *httptest.Server) {
 		var mu sync.Mutex
@@ -67,9 +67,9 @@ func TestConcurrentUpdates(t *testing.T) {
 	})
 }
 
-// TestConcurrentOptimisticUpdates appends to a description with
-// expectedUpdatedAt, retrying on conflicts, and checks that no text is lost.
-func TestConcurrentOptimisticUpdates(t *testing.T) {
+// TestUpdates_ConflictIfExpectedTimeDiffers appends to a description with
+// expectedUpdatedAt, retrying on conflicts, and checks that every text is stored.
+func TestUpdates_ConflictIfExpectedTimeDiffers(t *testing.T) {
 	t.Parallel()
 	graphtest.Each(t, recorded, func(t *testing.T, server *httptest.Server) {
 		const read = `{done: viewer{id} link: portfolioLink(id:10){description updatedAt}}`
@@ -105,9 +105,9 @@ func TestConcurrentOptimisticUpdates(t *testing.T) {
 	})
 }
 
-// TestConcurrentMovesAndDeletes moves links between portfolios while those are
-// deleted.
-func TestConcurrentMovesAndDeletes(t *testing.T) {
+// TestMoves_BetweenDeletedPortfolios moves links between portfolios while clients delete
+// the portfolios.
+func TestMoves_BetweenDeletedPortfolios(t *testing.T) {
 	t.Parallel()
 	dbtest.EachLoaded(t, recorded, func(t *testing.T, dsn string) {
 		t.Parallel()
@@ -130,9 +130,9 @@ func TestConcurrentMovesAndDeletes(t *testing.T) {
 	})
 }
 
-// TestConcurrentCreatesSkipLoadedIDs checks that rows are created although rows
+// TestCreates_SkipLoadedIDs checks that rows are created although rows
 // with the next IDs of the sequences have been loaded.
-func TestConcurrentCreatesSkipLoadedIDs(t *testing.T) {
+func TestCreates_SkipLoadedIDs(t *testing.T) {
 	t.Parallel()
 	graphtest.Each(t, recorded, func(t *testing.T, server *httptest.Server) {
 		var mu sync.Mutex
@@ -164,9 +164,9 @@ func TestConcurrentCreatesSkipLoadedIDs(t *testing.T) {
 	})
 }
 
-// TestConcurrentMovesInAPortfolio moves links, adds others and reads lists at the
-// same time: no link is lost, and all have different positions.
-func TestConcurrentMovesInAPortfolio(t *testing.T) {
+// TestMoves_KeepPositionsDistinct moves links, adds links and reads lists
+// concurrently. All links exist, and their positions differ.
+func TestMoves_KeepPositionsDistinct(t *testing.T) {
 	t.Parallel()
 	dbtest.EachLoaded(t, recorded, func(t *testing.T, dsn string) {
 		t.Parallel()

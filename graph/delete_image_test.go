@@ -57,7 +57,7 @@ func (s uploadServer) checkKeys(t *testing.T, want ...string) {
 	t.Helper()
 	slices.Sort(want)
 	if diff := cmp.Diff(want, storagetest.Keys(t, s.store)); diff != "" {
-		t.Error(diff)
+		t.Error("-want +got:\n" + diff)
 	}
 }
 
@@ -74,9 +74,9 @@ func eachStoreAndDatabase(t *testing.T, test func(t *testing.T, store storage.St
 	}
 }
 
-// TestDeleteFiles checks that the files of deleted images are removed unless other
-// rows refer to them.
-func TestDeleteFiles(t *testing.T) {
+// TestDeleteImage_RemovesUnusedFiles checks that the files of deleted images are removed unless
+// other rows refer to them.
+func TestDeleteImage_RemovesUnusedFiles(t *testing.T) {
 	eachStoreAndDatabase(t, func(t *testing.T, store storage.Store, dsn string) {
 		server := newUploadServer(t, dsn, store, images.NewService(store, maxUpload, 512<<20))
 		first, firstKeys := server.uploadNew(t)
@@ -103,10 +103,10 @@ type unremovable struct{ storage.Store }
 
 func (unremovable) Remove(context.Context, string) error { return errors.New("no access") }
 
-// TestDeletedFilesAreLeft checks that an image is deleted although its files cannot
-// be removed or the server is killed before that, and that garbage collection
-// removes them.
-func TestDeletedFilesAreLeft(t *testing.T) {
+// TestDeleteImage_LeavesFilesToGarbageCollection checks that an image is deleted although its
+// files cannot be removed or the server is killed before that, and that garbage collection removes
+// them.
+func TestDeleteImage_LeavesFilesToGarbageCollection(t *testing.T) {
 	eachStoreAndDatabase(t, func(t *testing.T, store storage.Store, dsn string) {
 		var logs bytes.Buffer
 		service := images.NewService(unremovable{store}, maxUpload, 512<<20)
@@ -138,9 +138,9 @@ func TestDeletedFilesAreLeft(t *testing.T) {
 	})
 }
 
-// TestConcurrentDeletesAndLinks deletes images while links are created with them
+// TestDeleteImage_ConcurrentlyWithNewLinks deletes images while links are created with them
 // and updated to them: a link either has its image or is refused.
-func TestConcurrentDeletesAndLinks(t *testing.T) {
+func TestDeleteImage_ConcurrentlyWithNewLinks(t *testing.T) {
 	t.Parallel()
 	dbtest.EachLoaded(t, recorded, func(t *testing.T, dsn string) {
 		t.Parallel()

@@ -19,12 +19,11 @@ import (
 )
 
 // gqlgen gives each field a context, a field context and a closure, and each
-// element of a list a goroutine. Rows that were read whole need none of that:
-// encodeResult encodes them directly, three to ten times faster.
+// element of a list a goroutine. Complete rows need none of these: encodeResult
+// encodes them directly, three to ten times faster.
 
-// encodeResult returns the result of a resolver. If its selections need no
-// further resolver, it returns a Marshaler with the encoded result, which gqlgen
-// accepts in its place. The error is that of the meter.
+// encodeResult returns the result of a resolver. If its selections need no further resolver, it
+// returns a Marshaler with the encoded result. The error comes from the meter.
 func encodeResult(ctx context.Context, resolved any) (any, error) {
 	switch value := resolved.(type) {
 	case *db.Image:
@@ -117,7 +116,7 @@ type encoding struct {
 	operation *graphql.OperationContext
 	baseURL   string
 	meter     *admission.Meter
-	counted   int // bytes that the meter has
+	counted   int // bytes that the meter has counted
 	err       error
 }
 
@@ -136,7 +135,7 @@ type appendFunc[T any] func(b []byte, value *T) []byte
 // selections, or nil if they need a resolver.
 type fieldEncoder[T any] func(e *encoding, selections ast.SelectionSet) appendFunc[T]
 
-// objectEncoder encodes an object type. Its fields are those that rows hold.
+// objectEncoder encodes an object type. It has the fields that rows hold.
 type objectEncoder[T any] struct {
 	name      string
 	fields    map[string]fieldEncoder[T]
@@ -207,15 +206,15 @@ func urlField[T any](path func(*T) db.FileKey) fieldEncoder[T] {
 }
 
 // objectField encodes an object or null.
-func objectField[T, U any](of *objectEncoder[U], get func(*T) *U) fieldEncoder[T] {
+func objectField[T, U any](object *objectEncoder[U], get func(*T) *U) fieldEncoder[T] {
 	return func(e *encoding, selections ast.SelectionSet) appendFunc[T] {
-		encode := of.prepare(e, selections)
+		encode := object.prepare(e, selections)
 		if encode == nil {
 			return nil
 		}
 		return func(b []byte, value *T) []byte {
-			if got := get(value); got != nil {
-				return encode(b, got)
+			if field := get(value); field != nil {
+				return encode(b, field)
 			}
 			return append(b, "null"...)
 		}
@@ -223,9 +222,9 @@ func objectField[T, U any](of *objectEncoder[U], get func(*T) *U) fieldEncoder[T
 }
 
 // listField encodes a list of objects.
-func listField[T, U any, P ~*U](of *objectEncoder[U], get func(*T) []P) fieldEncoder[T] {
+func listField[T, U any, P ~*U](object *objectEncoder[U], get func(*T) []P) fieldEncoder[T] {
 	return func(e *encoding, selections ast.SelectionSet) appendFunc[T] {
-		encode := of.prepare(e, selections)
+		encode := object.prepare(e, selections)
 		if encode == nil {
 			return nil
 		}
@@ -280,7 +279,7 @@ var pageInfoEncoder = newObject("PageInfo", map[string]fieldEncoder[model.PageIn
 	"endCursor":       scalarField(func(b []byte, i *model.PageInfo) []byte { return appendNullable(b, i.EndCursor) }),
 })
 
-// portfolioEncoder has no links, which are not read with a portfolio.
+// portfolioEncoder has no links: statements read them separately.
 var portfolioEncoder = newNode("Portfolio", map[string]fieldEncoder[db.Portfolio]{
 	"id":        scalarField(func(b []byte, p *db.Portfolio) []byte { return appendID(b, p.ID) }),
 	"name":      scalarField(func(b []byte, p *db.Portfolio) []byte { return model.AppendString(b, p.Name) }),
@@ -288,7 +287,7 @@ var portfolioEncoder = newNode("Portfolio", map[string]fieldEncoder[db.Portfolio
 	"updatedAt": scalarField(func(b []byte, p *db.Portfolio) []byte { return appendTime(b, p.UpdatedAt.Time) }),
 })
 
-// linkEncoder has no portfolio and no neighbours, which are not read with a link.
+// linkEncoder has no portfolio and no adjacent links: statements read them separately.
 var linkEncoder = newNode("PortfolioLink", map[string]fieldEncoder[db.PortfolioLink]{
 	"id":          scalarField(func(b []byte, l *db.PortfolioLink) []byte { return appendID(b, l.ID) }),
 	"name":        scalarField(func(b []byte, l *db.PortfolioLink) []byte { return model.AppendString(b, l.Name) }),
@@ -300,7 +299,7 @@ var linkEncoder = newNode("PortfolioLink", map[string]fieldEncoder[db.PortfolioL
 	"imageData":   objectField(imageEncoder, func(l *db.PortfolioLink) *db.Image { return l.ImageData }),
 })
 
-// imageEncoder has no links, which are not read with an image.
+// imageEncoder has no links: statements read them separately.
 var imageEncoder = newNode("Image", map[string]fieldEncoder[db.Image]{
 	"id":                scalarField(func(b []byte, i *db.Image) []byte { return appendID(b, i.ID) }),
 	"type":              scalarField(func(b []byte, i *db.Image) []byte { return model.AppendString(b, i.Type) }),

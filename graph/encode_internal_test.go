@@ -9,7 +9,7 @@ import (
 	"github.com/vektah/gqlparser/v2/ast"
 )
 
-// fieldNames returns the name of the encoder's type, and those of its fields.
+// fieldNames returns the names of the encoder's type and of its fields.
 func (o *objectEncoder[T]) fieldNames() (string, []string) {
 	return o.name, slices.Collect(maps.Keys(o.fields))
 }

@@ -11,9 +11,9 @@ import (
 	"portfolio/graph/graphtest"
 )
 
-// TestTextsOfOtherEncodings reads texts of SQLite that are not UTF-8, by the encoder of this
-// package and by that of gqlgen.
-func TestTextsOfOtherEncodings(t *testing.T) {
+// TestTexts_AreValidUTF8InBothEncoders reads texts of SQLite that are not UTF-8, by the encoder of
+// this package and by the encoder of gqlgen.
+func TestTexts_AreValidUTF8InBothEncoders(t *testing.T) {
 	t.Parallel()
 	dsn := dbtest.LoadedSQLite(t, "../compat/testdata/fixtures.json")
 	for _, statement := range []string{
@@ -45,9 +45,9 @@ func TestTextsOfOtherEncodings(t *testing.T) {
 	}
 }
 
-// TestNames_ThatAreNotUTF8ArePaged reads portfolios of SQLite in pages, whose names have any
+// TestPages_OfNamesThatAreNotUTF8 reads portfolios of SQLite in pages, whose names have any
 // bytes. An index holds the first characters of each, as SQLite counts them.
-func TestNames_ThatAreNotUTF8ArePaged(t *testing.T) {
+func TestPages_OfNamesThatAreNotUTF8(t *testing.T) {
 	t.Parallel()
 	dsn := dbtest.SQLite(t)
 	dbtest.LoadFile(t, dsn, "../compat/testdata/fixtures.json")
@@ -102,9 +102,9 @@ func TestNames_ThatAreNotUTF8ArePaged(t *testing.T) {
 	}
 }
 
-// TestTexts_ThatAreNotUTF8AreListed reads, filters and changes rows of SQLite whose texts are not
+// TestLists_OfTextsThatAreNotUTF8 reads, filters and changes rows of SQLite whose texts are not
 // UTF-8. Every response is JSON without errors.
-func TestTexts_ThatAreNotUTF8AreListed(t *testing.T) {
+func TestLists_OfTextsThatAreNotUTF8(t *testing.T) {
 	t.Parallel()
 	dsn := dbtest.SQLite(t)
 	dbtest.LoadFile(t, dsn, "../compat/testdata/fixtures.json")

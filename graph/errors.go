@@ -42,8 +42,8 @@ func nameMissing(err error, object, id string) error {
 }
 
 // publicErrors maps errors to the codes and messages that clients read. The first
-// match counts. Errors that need the attention of an operator are logged, but for ErrBusy,
-// which metrics count.
+// match counts. Errors that need the attention of an operator are logged. Metrics count
+// ErrBusy.
 var publicErrors = []struct {
 	err     error
 	code    apierror.Code
@@ -66,7 +66,7 @@ var publicErrors = []struct {
 }
 
 // PresentError returns a function that converts an error to the form that
-// clients read. It logs an error that is not meant for them, and shows it as
+// clients read. It logs an error that is not meant for clients, and shows it as
 // INTERNAL.
 func PresentError(log *slog.Logger) graphql.ErrorPresenterFunc {
 	return func(ctx context.Context, err error) *gqlerror.Error {
@@ -101,8 +101,8 @@ func PresentError(log *slog.Logger) graphql.ErrorPresenterFunc {
 }
 
 // presentInputError adds the path of the field to the message. An error of a
-// scalar has no field of its own: gqlgen's path goes on from the field that is
-// resolved to the argument.
+// scalar has no Field: the path of gqlgen continues from the resolved field to the
+// argument.
 func presentInputError(ctx context.Context, located *gqlerror.Error, input *apierror.InputError) *gqlerror.Error {
 	if input.Field == nil {
 		path := graphql.GetFieldContext(ctx).Path()

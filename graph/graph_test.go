@@ -36,7 +36,7 @@ type queryCase struct {
 	variables                  object
 }
 
-func TestQueries(t *testing.T) {
+func TestQueries_MatchGoldenResponses(t *testing.T) {
 	t.Parallel()
 	golden := graphtest.OpenGolden(t)
 	cases := slices.Concat(linkCases(), objectCases(), idCases(), viewerCases(), nodeCases(), adminCases())
@@ -72,8 +72,8 @@ func objectCases() []queryCase {
 	return []queryCase{
 		{"image", staff4242, `{image(id:12){name humanReadableSize thumbnails{id size}}}`, nil},
 		{"portfolio", staff4242, `{portfolio(id:2){id name createdAt updatedAt links{nodes{id}}}}`, nil},
-		{"neighbours of a link", staff4242, `{portfolioLink(id:11){position previous{id name previous{id previous{id}}} next{id imageData{id} next{portfolio{id}}}}}`, nil},
-		{"neighbours of the last link", staff4242, `{portfolioLinks(portfolioId:2){nodes{previous{id} next{id}}}}`, nil},
+		{"links adjacent to a link", staff4242, `{portfolioLink(id:11){position previous{id name previous{id previous{id}}} next{id imageData{id} next{portfolio{id}}}}}`, nil},
+		{"links adjacent to the last link", staff4242, `{portfolioLinks(portfolioId:2){nodes{previous{id} next{id}}}}`, nil},
 		{"portfolio of a link", staff4242, `{portfolioLink(id:900){portfolio{id links{totalCount}}}}`, nil},
 		{"missing image and portfolio", admin, `{image(id:999999){id} portfolio(id:77){id}}`, nil},
 	}
@@ -154,7 +154,7 @@ func adminCases() []queryCase {
 	}
 }
 
-func TestRefusedTokens(t *testing.T) {
+func TestTokens_AreRefused(t *testing.T) {
 	t.Parallel()
 	golden := graphtest.OpenGolden(t)
 	graphtest.Each(t, recorded, func(t *testing.T, server *httptest.Server) {
@@ -172,9 +172,9 @@ func TestRefusedTokens(t *testing.T) {
 	})
 }
 
-// TestErrorsAreCapped checks that a short query cannot cause a long response, which says
+// TestErrors_AreLimited checks that a short query cannot cause a long response, which says
 // how many errors are left out.
-func TestErrorsAreCapped(t *testing.T) {
+func TestErrors_AreLimited(t *testing.T) {
 	t.Parallel()
 	server := graphtest.Serve(t, dbtest.Open(t, dbtest.SQLite(t)), nil)
 	for _, c := range []struct {
@@ -192,9 +192,9 @@ func TestErrorsAreCapped(t *testing.T) {
 	}
 }
 
-// TestErrorsOfFields checks that each field that is null because of an error has one, up to
-// the limit.
-func TestErrorsOfFields(t *testing.T) {
+// TestErrors_ExplainEachNullField checks that each field that is null because of an error has one,
+// up to the limit.
+func TestErrors_ExplainEachNullField(t *testing.T) {
 	t.Parallel()
 	dbtest.EachLoaded(t, recorded, func(t *testing.T, dsn string) {
 		t.Parallel()
@@ -224,8 +224,8 @@ func TestErrorsOfFields(t *testing.T) {
 	})
 }
 
-// TestInternalErrorsAreHidden renames a column that the server reads.
-func TestInternalErrorsAreHidden(t *testing.T) {
+// TestErrors_HideInternals renames a column that the server reads.
+func TestErrors_HideInternals(t *testing.T) {
 	t.Parallel()
 	const want = `{"errors":[{"message":"Internal error.","path":["portfolioLink"],"locations":[{"line":1,"column":2}],` +
 		`"extensions":{"code":"INTERNAL"}}],"data":{"portfolioLink":null}}`
@@ -233,7 +233,7 @@ func TestInternalErrorsAreHidden(t *testing.T) {
 		t.Parallel()
 		var logs bytes.Buffer
 		server := graphtest.Serve(t, dbtest.Open(t, dsn), func(o *graphtest.Options) { o.Log = slog.New(slog.NewJSONHandler(&logs, nil)) })
-		dbtest.Exec(t, dsn, "ALTER TABLE portfolio_links RENAME COLUMN description TO lost")
+		dbtest.Exec(t, dsn, "ALTER TABLE portfolio_links RENAME COLUMN description TO renamed")
 		response, body := graphtest.Query(t, server, admin, "{portfolioLink(id:4){id}}", nil)
 		if response.StatusCode != http.StatusOK || body != want {
 			t.Errorf("%d %s", response.StatusCode, body)

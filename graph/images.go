@@ -33,10 +33,10 @@ func nameInUse(err error, image int64) error {
 	return apierror.New(apierror.Conflict, fmt.Sprintf("The image %d is used by %d %s. Set force to delete it anyway.", image, used.Links, links))
 }
 
-// withUploads stores images and calls insert to write their rows. Where there is
-// no upload, there is no image either: both are nil. The paths are those of the
-// objects whose field image the uploads are.
-func (r *Resolver) withUploads(ctx context.Context, uploads []*graphql.Upload, of []path, insert func(context.Context, []*db.Image) error) error {
+// withUploads stores images and calls insert to write their rows. An image is nil if
+// its upload is nil. The paths are the paths of the objects that have the uploads in
+// their field image.
+func (r *Resolver) withUploads(ctx context.Context, uploads []*graphql.Upload, paths []path, insert func(context.Context, []*db.Image) error) error {
 	var (
 		files   []images.File
 		indexes []int
@@ -58,7 +58,7 @@ func (r *Resolver) withUploads(ctx context.Context, uploads []*graphql.Upload, o
 	})
 	file, ok := errors.AsType[*images.FileError](err)
 	if invalid, isInput := errors.AsType[imaging.InputError](err); ok && isInput {
-		return apierror.Invalid(string(invalid), of[indexes[file.Index]].to("image")...)
+		return apierror.Invalid(string(invalid), paths[indexes[file.Index]].field("image")...)
 	}
 	return err
 }

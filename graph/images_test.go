@@ -11,8 +11,8 @@ import (
 
 const imageRows = "testdata/images.json"
 
-// TestImages reads lists of images.
-func TestImages(t *testing.T) {
+// TestImages_MatchGoldenResponses reads lists of images.
+func TestImages_MatchGoldenResponses(t *testing.T) {
 	t.Parallel()
 	golden := graphtest.OpenGolden(t)
 	const all = `{id type name alt size url width height mode mimeType createdAt thumbnails{id url size}}`
@@ -56,8 +56,8 @@ func TestImages(t *testing.T) {
 	})
 }
 
-// TestImageMutations runs the cases one after the other.
-func TestImageMutations(t *testing.T) {
+// TestImageMutations_MatchGoldenResponses runs the cases one after the other.
+func TestImageMutations_MatchGoldenResponses(t *testing.T) {
 	t.Parallel()
 	golden := graphtest.OpenGolden(t)
 	cases := append(updateImageCases(), deleteImageCases()...)
@@ -97,9 +97,9 @@ func deleteImageCases() []mutationCase {
 	}
 }
 
-// TestLinksLoseDeletedImage checks that links change which lose their image, and
-// that no others do.
-func TestLinksLoseDeletedImage(t *testing.T) {
+// TestDeleteImage_UpdatesItsLinks checks that updatedAt of the links that lose their image
+// changes, and of no other link.
+func TestDeleteImage_UpdatesItsLinks(t *testing.T) {
 	t.Parallel()
 	graphtest.Each(t, imageRows, func(t *testing.T, server *httptest.Server) {
 		type links struct {
@@ -118,16 +118,16 @@ func TestLinksLoseDeletedImage(t *testing.T) {
 			t.Fatal(code)
 		}
 		mutate(t, server, read, nil, &after)
-		lost := 0
+		changed := 0
 		for i, link := range before.PortfolioLinks.Nodes {
 			now := after.PortfolioLinks.Nodes[i]
 			if link.ImageData == nil || link.ImageData.ID != "1" {
 				if diff := cmp.Diff(link, now); diff != "" {
-					t.Error(diff)
+					t.Error("-want +got:\n" + diff)
 				}
 				continue
 			}
-			lost++
+			changed++
 			if now.ImageData != nil || now.UpdatedAt <= link.UpdatedAt {
 				t.Errorf("%+v became %+v", link, now)
 			}
@@ -135,8 +135,8 @@ func TestLinksLoseDeletedImage(t *testing.T) {
 				t.Errorf("an update of link %s that expects the image: %q", link.ID, code)
 			}
 		}
-		if lost != 3 {
-			t.Errorf("%d links lost the image", lost)
+		if changed != 3 {
+			t.Errorf("%d links changed, want 3", changed)
 		}
 	})
 }

@@ -8,7 +8,8 @@ import (
 )
 
 // applicableKinds has the kinds of types for which a field of __Type is not null (section
-// 4.2.2 of the specification). gqlgen resolves the others to an empty list or false.
+// 4.2.2 of the specification). For types of other kinds, gqlgen resolves the field to an
+// empty list or false.
 var applicableKinds = map[string][]string{
 	"fields":        {"OBJECT", "INTERFACE"},
 	"interfaces":    {"OBJECT", "INTERFACE"},

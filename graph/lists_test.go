@@ -11,8 +11,8 @@ import (
 	"portfolio/graph/graphtest"
 )
 
-// TestBadLists checks that each invalid argument is reported with its path.
-func TestBadLists(t *testing.T) {
+// TestLists_ReportInvalidArguments checks that each invalid argument is reported with its path.
+func TestLists_ReportInvalidArguments(t *testing.T) {
 	t.Parallel()
 	golden := graphtest.OpenGolden(t)
 	const (
@@ -70,8 +70,8 @@ func TestBadLists(t *testing.T) {
 	})
 }
 
-// TestFilters finds recorded links. Those with special times are 50 to 58.
-func TestFilters(t *testing.T) {
+// TestFilters_SelectLinks finds recorded links. Links 50 to 58 have special times.
+func TestFilters_SelectLinks(t *testing.T) {
 	t.Parallel()
 	golden := graphtest.OpenGolden(t)
 	cases := []struct{ name, arguments string }{
@@ -119,9 +119,9 @@ func TestFilters(t *testing.T) {
 	})
 }
 
-// TestEncoderMatchesGqlgen compares lists that graph/encode.go writes with the same
+// TestEncoder_MatchesGqlgen compares lists that graph/encode.go writes with the same
 // lists written by gqlgen, which takes over because of one additional field.
-func TestEncoderMatchesGqlgen(t *testing.T) {
+func TestEncoder_MatchesGqlgen(t *testing.T) {
 	t.Parallel()
 	const (
 		portfolio = ` x: portfolio{__typename}`

@@ -7,8 +7,8 @@ import (
 	"portfolio/graph/graphtest"
 )
 
-// TestLiterals checks that literals of other types are refused.
-func TestLiterals(t *testing.T) {
+// TestLiterals_OfOtherTypesAreRefused checks that literals of other types are refused.
+func TestLiterals_OfOtherTypesAreRefused(t *testing.T) {
 	t.Parallel()
 	golden := graphtest.OpenGolden(t)
 	cases := literalCases()

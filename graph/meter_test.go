@@ -85,7 +85,7 @@ func selectTypenames(schema *ast.Schema, of *ast.Type) string {
 	return "{__typename}"
 }
 
-// loadMeteredRows inserts the rows 7001 and 7002, and those beside 7002.
+// loadMeteredRows inserts the rows 7001 and 7002, and the rows next to 7002.
 func loadMeteredRows(t *testing.T, dsn string) {
 	t.Helper()
 	exec := dbtest.Session(t, dsn)
@@ -104,9 +104,9 @@ func loadMeteredRows(t *testing.T, dsn string) {
 	exec(link, 7003, longID, longID, long)
 }
 
-// TestEveryReadIsMetered checks that the rows of every way to read them are counted
+// TestMeter_CountsEveryRead checks that the rows of every way to read them are counted
 // for the response, even if nothing of them is selected.
-func TestEveryReadIsMetered(t *testing.T) {
+func TestMeter_CountsEveryRead(t *testing.T) {
 	t.Parallel()
 	want := fmt.Sprintf("The response would have more than %d bytes.", maxMetered)
 	dbtest.EachLoaded(t, recorded, func(t *testing.T, dsn string) {
@@ -163,9 +163,9 @@ func firstEvent(t *testing.T, server *httptest.Server, subscription string) stri
 	return data
 }
 
-// TestReadsTogetherAreMetered checks that fields which are within the limit alone are
+// TestMeter_AddsUpFields checks that fields which are within the limit alone are
 // refused together, whether they share a statement or not.
-func TestReadsTogetherAreMetered(t *testing.T) {
+func TestMeter_AddsUpFields(t *testing.T) {
 	t.Parallel()
 	const (
 		limit = 8 << 20
@@ -209,9 +209,9 @@ func TestReadsTogetherAreMetered(t *testing.T) {
 	})
 }
 
-// TestFailuresAreLoggedOnce checks that a request with many fields that fail for one reason
+// TestFailures_AreLoggedOnce checks that a request with many fields that fail for one reason
 // has one record in the log, and none if its client asked for too much.
-func TestFailuresAreLoggedOnce(t *testing.T) {
+func TestFailures_AreLoggedOnce(t *testing.T) {
 	t.Parallel()
 	dbtest.EachLoaded(t, recorded, func(t *testing.T, dsn string) {
 		t.Parallel()
@@ -238,7 +238,7 @@ func TestFailuresAreLoggedOnce(t *testing.T) {
 		}
 		send(`portfolioLinks(first:100){nodes{description}}`, "more than", 0)
 		send(`portfolio(id:7001){links(first:100){edges{node{description previous{id}}}}}`, "more than", 0)
-		dbtest.Exec(t, dsn, "ALTER TABLE images RENAME COLUMN mode TO lost")
+		dbtest.Exec(t, dsn, "ALTER TABLE images RENAME COLUMN mode TO renamed")
 		send(`image(id:1){id}`, `"INTERNAL"`, 1)
 		send(`images(first:1){nodes{id links{nodes{id}}}}`, `"INTERNAL"`, 1)
 	})

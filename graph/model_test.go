@@ -242,9 +242,9 @@ func (m *modelTest) checkLookup() {
 	}
 }
 
-// TestModel makes random changes, and checks after each that lists, counts, pages
-// and lookups equal those of the model.
-func TestModel(t *testing.T) {
+// TestModel_MatchesRandomChanges makes random changes, and checks after each that lists, counts,
+// pages and lookups equal the model's.
+func TestModel_MatchesRandomChanges(t *testing.T) {
 	t.Parallel()
 	dbtest.EachLoaded(t, recorded, func(t *testing.T, dsn string) {
 		t.Parallel()

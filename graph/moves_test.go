@@ -22,15 +22,15 @@ func without(ids []string, id string) []string {
 
 // moved returns the ids after a move of one of them before or after another.
 func moved(ids []string, id, field, anchor string) []string {
-	others := without(ids, id)
-	at := slices.Index(others, anchor)
+	rest := without(ids, id)
+	index := slices.Index(rest, anchor)
 	if field == "afterId" {
-		at++
+		index++
 	}
-	return slices.Insert(others, at, id)
+	return slices.Insert(rest, index, id)
 }
 
-// moveLink moves a link next to another one of its portfolio, if there is one.
+// moveLink moves a link next to another link of its portfolio, if there is one.
 func (m *modelTest) moveLink(link *entry) {
 	order := m.order[link.Portfolio.ID]
 	if len(order) < 2 {
@@ -45,7 +45,7 @@ func (m *modelTest) moveLink(link *entry) {
 	if !slices.Equal(want, order) {
 		m.checkTimes(link, result.Done.PortfolioLink)
 	} else if diff := cmp.Diff(link, result.Done.PortfolioLink); diff != "" {
-		m.Fatal("a move to the same place: ", diff)
+		m.Fatal("a move to the current position: ", diff)
 	}
 	m.links[link.ID], m.order[link.Portfolio.ID] = result.Done.PortfolioLink, want
 	m.checkOrder(link.Portfolio.ID)
@@ -57,11 +57,11 @@ func (m *modelTest) removeFromOrder(link *entry) {
 	}
 }
 
-// neighbour is a link with those beside it.
-type neighbour struct {
+// adjacentLinks is a link with the adjacent links.
+type adjacentLinks struct {
 	ID             string
 	Position       float64
-	Previous, Next *neighbour
+	Previous, Next *adjacentLinks
 }
 
 // checkOrder compares the order of the links of a portfolio with the model, and
@@ -69,7 +69,7 @@ type neighbour struct {
 func (m *modelTest) checkOrder(portfolio string) {
 	m.Helper()
 	var result struct {
-		List struct{ Nodes []*neighbour }
+		List struct{ Nodes []*adjacentLinks }
 	}
 	m.query(`query($p: ID!) {list: portfolioLinks(portfolioId: $p, orderBy: {field: POSITION}, first: 100)
 		{nodes {id position previous {id previous {id}} next {id next {id portfolio {id}}}}}}`, object{"p": portfolio}, &result)
@@ -82,7 +82,7 @@ func (m *modelTest) checkOrder(portfolio string) {
 		m.links[node.ID].Position = node.Position
 	}
 	for i, node := range result.List.Nodes {
-		around := []*neighbour{node.Next, node.Previous, nil, nil}
+		around := []*adjacentLinks{node.Next, node.Previous, nil, nil}
 		if node.Next != nil {
 			around[2] = node.Next.Next
 		}
@@ -100,9 +100,9 @@ func (m *modelTest) checkOrder(portfolio string) {
 	}
 }
 
-// TestMovesWithoutRoom moves links to the same place until there is no number left
-// between its neighbours. The others are then moved apart, but few of them.
-func TestMovesWithoutRoom(t *testing.T) {
+// TestMoves_RebalanceFewLinks moves links to one position until there is no number left
+// between the adjacent links. Then few links are moved apart.
+func TestMoves_RebalanceFewLinks(t *testing.T) {
 	t.Parallel()
 	const links, moves = 40, 100
 	patterns := map[string]func(ids []string, n int) (id, field, anchor string){
@@ -133,8 +133,8 @@ func TestMovesWithoutRoom(t *testing.T) {
 					for n := range moves {
 						m.move(next(m.ids(), n))
 					}
-					if m.spread > 2*moves {
-						t.Errorf("%d positions of other links were changed", m.spread)
+					if m.rebalanced > 2*moves {
+						t.Errorf("%d positions of other links were changed", m.rebalanced)
 					}
 				})
 			}
@@ -145,9 +145,9 @@ func TestMovesWithoutRoom(t *testing.T) {
 // moves checks moves in portfolio 1.
 type moves struct {
 	*testing.T
-	server *httptest.Server
-	links  []entry
-	spread int // others whose position was changed
+	server     *httptest.Server
+	links      []entry
+	rebalanced int // links that were moved apart
 }
 
 const listByPosition = `links(first: 100, orderBy: {field: POSITION}) {nodes {id position updatedAt}}`
@@ -207,7 +207,7 @@ func (m *moves) move(id, field, anchor string) {
 		case !link.UpdatedAt.Equal(was.UpdatedAt):
 			m.Fatalf("%s was updated at %s, before at %s", link.ID, link.UpdatedAt, was.UpdatedAt)
 		case link.Position != was.Position:
-			m.spread++
+			m.rebalanced++
 		}
 	}
 }

@@ -63,9 +63,9 @@ func unmarshal(t *testing.T, text string, into any) {
 	}
 }
 
-// TestMutations runs the cases one after the other: later ones see the changes of
-// earlier ones.
-func TestMutations(t *testing.T) {
+// TestMutations_MatchGoldenResponses runs the cases one after the other: later ones see the
+// changes of earlier ones.
+func TestMutations_MatchGoldenResponses(t *testing.T) {
 	t.Parallel()
 	golden := graphtest.OpenGolden(t)
 	cases := slices.Concat(portfolioMutations(), createLinkMutations(), createLinksMutations(), linkMutations(), moveMutations(), userMutations(), tokenMutations())
@@ -122,7 +122,7 @@ func createLinkMutations() []mutationCase {
 		{"create a link with special characters", field, linkSelection,
 			object{"portfolioId": "1", "name": special, "url": url, "description": special, "imageId": "12"}},
 		{"create a link without optional fields", field, linkSelection, object{"portfolioId": "1", "name": "x", "url": nil}},
-		{"create a link after all others", field, placed, object{"portfolioId": "4294967297", "name": "x"}},
+		{"create a link at the end", field, placed, object{"portfolioId": "4294967297", "name": "x"}},
 		{"create the first link of a portfolio", field, placed, object{"portfolioId": "4294967298", "name": "x"}},
 		{"create a link with all fields invalid", field, linkSelection,
 			object{"portfolioId": 77, "name": " ", "url": "ftp://example.com/", "description": long(10_001), "imageId": 77}},
@@ -143,7 +143,7 @@ func createLinksMutations() []mutationCase {
 		{"create several links, one invalid", field, selection, links(link(first, "a"), with(link(second, " "), "url", "x"))},
 		{"create several links of missing portfolios and images", field, selection,
 			links(link(first, "a"), with(link(77, "b"), "imageId", 77), link(second, "c"), with(link(first, "d"), "imageId", 12), link(78, "e"))},
-		{"create several links with many mistakes", field, `{portfolioLinks{id}}`,
+		{"create several links with many errors", field, `{portfolioLinks{id}}`,
 			links(slices.Repeat([]object{with(link(77, ""), "url", "x")}, 100)...)},
 		{"create several links", field, selection,
 			links(link(first, "a"), link(second, "b"), with(link(first, "c"), "imageId", "12"), with(link(second, "d"), "imageId", 12), link(first, "e"))},
@@ -226,7 +226,7 @@ func tokenMutations() []mutationCase {
 	}
 }
 
-func TestLongestTexts(t *testing.T) {
+func TestMutations_StoreLongestTexts(t *testing.T) {
 	t.Parallel()
 	name, url, description, alt := long(255), "http://x/"+long(1991), long(10_000), long(1000)
 	graphtest.Each(t, recorded, func(t *testing.T, server *httptest.Server) {
@@ -251,7 +251,7 @@ func TestLongestTexts(t *testing.T) {
 	})
 }
 
-func TestURLs(t *testing.T) {
+func TestMutations_ValidateURLs(t *testing.T) {
 	t.Parallel()
 	const mutation = `mutation($i: UpdatePortfolioLinkInput!) {done: updatePortfolioLink(input: $i) {portfolioLink {url}}}`
 	valid := []string{"http://x", "HTTPS://EXAMPLE.com:8080/a/../b?c#d", "https://user@例え.jp/ف", "http://[::1]/"}
@@ -275,8 +275,8 @@ func TestURLs(t *testing.T) {
 	})
 }
 
-// TestPermissionChangesApplyImmediately covers the server that made the changes.
-func TestPermissionChangesApplyImmediately(t *testing.T) {
+// TestPermissions_ApplyImmediately covers the server that applied the changes.
+func TestPermissions_ApplyImmediately(t *testing.T) {
 	t.Parallel()
 	golden := graphtest.OpenGolden(t)
 	graphtest.Each(t, recorded, func(t *testing.T, server *httptest.Server) {

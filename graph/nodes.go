@@ -23,8 +23,8 @@ func (r *Resolver) readNode(ctx context.Context, id db.NodeID) (db.Node, error) 
 	return nodes[0], nil
 }
 
-// readNodes returns the objects with global IDs, in their order, and nil for those
-// that do not exist. It runs one statement for each type.
+// readNodes returns the objects with global IDs, in the order of ids, and nil for
+// objects that do not exist. It runs one statement for each type.
 func (r *Resolver) readNodes(ctx context.Context, ids []*db.NodeID, errs inputErrors) ([]db.Node, error) {
 	if err := errs.err(); err != nil {
 		return nil, err
@@ -37,22 +37,22 @@ func (r *Resolver) readNodes(ctx context.Context, ids []*db.NodeID, errs inputEr
 		byType[id.Type] = append(byType[id.Type], id.ID)
 	}
 	nodes := make([]db.Node, len(ids))
-	for of, numbers := range byType {
-		found, err := r.DB.Nodes(ctx, of, numbers)
+	for nodeType, numbers := range byType {
+		byID, err := r.DB.Nodes(ctx, nodeType, numbers)
 		if err != nil {
 			return nil, err
 		}
 		for i, id := range ids {
-			if id.Type == of {
-				nodes[i] = found[id.ID]
+			if id.Type == nodeType {
+				nodes[i] = byID[id.ID]
 			}
 		}
 	}
 	return nodes, nil
 }
 
-// mayReadNode reports whether the viewer may read an object. What @requires of
-// the field allows is not checked again.
+// mayReadNode reports whether the viewer may read an object. It does not repeat the
+// check of @requires of the field.
 func mayReadNode(ctx context.Context, id db.NodeID) bool {
 	if id.Type != db.UserNode && id.Type != db.TokenNode {
 		return true

@@ -15,8 +15,8 @@ import (
 )
 
 // refuseNulls returns the field middleware for operations in which a null variable is at a
-// non-null position. gqlgen takes the null for false, an empty string or an empty list, and
-// panics at that of @skip or @include.
+// non-null position. gqlgen takes the null for false, an empty string or an empty list. It
+// panics at a null of @skip or @include.
 func refuseNulls(nulls document.Nulls, operation *graphql.OperationContext) graphql.FieldMiddleware {
 	selected := withoutNulls(operation)
 	return func(ctx context.Context, next graphql.Resolver) (any, error) {
@@ -52,8 +52,8 @@ func withoutNulls(operation *graphql.OperationContext) *graphql.OperationContext
 	return &graphql.OperationContext{Doc: operation.Doc, Operation: operation.Operation, Variables: variables}
 }
 
-// checkDirectives checks @skip and @include in the selections of what a field resolved to. An
-// error of an element that may be null, which is a node, is no error of the list.
+// checkDirectives checks @skip and @include in the selections of the value of a field. An
+// error of an element that may be null, a node, is no error of the list.
 func checkDirectives(ctx context.Context, nulls document.Nulls, resolved any) *gqlerror.Error {
 	selections, list := graphql.GetFieldContext(ctx).Field.Selections, reflect.ValueOf(resolved)
 	if list.Kind() != reflect.Slice {

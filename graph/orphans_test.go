@@ -34,8 +34,9 @@ func serveOrphans(t *testing.T, test func(t *testing.T, query func(text string) 
 	})
 }
 
-// TestOrphans reads and changes rows that refer to rows which do not exist.
-func TestOrphans(t *testing.T) {
+// TestOrphans_AreReadableAndChangeable reads and changes rows that refer to rows which do not
+// exist.
+func TestOrphans_AreReadableAndChangeable(t *testing.T) {
 	t.Parallel()
 	serveOrphans(t, func(t *testing.T, query func(text string) string) {
 		for text, want := range map[string]string{

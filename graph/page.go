@@ -20,7 +20,7 @@ const (
 	maxPageSize     = 100
 )
 
-// listKind is a kind of list. Its cursors are valid for no other.
+// listKind is a kind of list. Its cursors are valid for this kind only.
 type listKind struct {
 	name   string
 	fields []db.OrderField // by which it can be ordered
@@ -43,40 +43,39 @@ type pageArgs struct {
 	before  *string
 }
 
-// readPage reads the page of a list that its arguments select.
-func readPage[R model.Row](ctx context.Context, args pageArgs, kind listKind, filter db.Filter, errs inputErrors, read func(db.List) (*db.Page[R], error)) (*model.Connection[R], error) {
+// readPage fetches the page of a list that args select.
+func readPage[R model.Row](ctx context.Context, args pageArgs, kind listKind, filter db.Filter, errs inputErrors, fetch func(db.List) (*db.Page[R], error)) (*model.Connection[R], error) {
 	list, cursors, err := args.list(ctx, kind, filter, errs)
 	if err != nil {
 		return nil, err
 	}
-	page, err := read(list)
+	page, err := fetch(list)
 	if err != nil {
 		return nil, err
 	}
 	return model.NewConnection(page, list, cursors), nil
 }
 
-// list returns what to read for a list, given the arguments and the selection of
-// its field.
+// list returns the db.List for the arguments and the selection of a field.
 func (p pageArgs) list(ctx context.Context, kind listKind, filter db.Filter, errs inputErrors) (db.List, *model.CursorCodec, error) {
 	cursors := &model.CursorCodec{List: kind.name, Order: errs.orderBy(p.orderBy, kind.fields)}
 	list := db.List{Filter: filter, Order: cursors.Order, Limit: defaultPageSize, Backward: p.last != nil || p.before != nil}
 	if list.Backward && (p.first != nil || p.after != nil) {
 		errs.add("cannot be combined with last or before", "first")
 	}
-	size, sizeName, from, fromName, oppositeField := p.first, "first", p.after, "after", "pageInfo.hasPreviousPage"
+	size, sizeName, cursorText, cursorName, oppositeField := p.first, "first", p.after, "after", "pageInfo.hasPreviousPage"
 	if list.Backward {
-		size, sizeName, from, fromName, oppositeField = p.last, "last", p.before, "before", "pageInfo.hasNextPage"
+		size, sizeName, cursorText, cursorName, oppositeField = p.last, "last", p.before, "before", "pageInfo.hasNextPage"
 	}
 	if size != nil {
 		if list.Limit = *size; *size < 1 || *size > maxPageSize {
 			errs.add("must be 1 to "+strconv.Itoa(maxPageSize), sizeName)
 		}
 	}
-	if from != nil {
-		cursor, ok := cursors.Decode(*from)
+	if cursorText != nil {
+		cursor, ok := cursors.Decode(*cursorText)
 		if list.Cursor = (sql.Null[db.Cursor]{V: cursor, Valid: true}); !ok {
-			errs.add("is not a cursor of this list in this order", fromName)
+			errs.add("is not a cursor of this list in this order", cursorName)
 		}
 	}
 	list.WithRows = graphql.AnyFieldRequested(ctx, "nodes", "edges", "pageInfo")
@@ -93,7 +92,7 @@ func (e *inputErrors) orderBy(keys []*db.Order, fields []db.OrderField) db.Order
 		switch {
 		case !slices.Contains(fields, key.Field):
 			e.add("must be "+apierror.OneOf(fields), "orderBy", i, "field")
-		case slices.ContainsFunc(valid, func(other db.Order) bool { return other.Field == key.Field }):
+		case slices.ContainsFunc(valid, func(k db.Order) bool { return k.Field == key.Field }):
 			e.add("repeats "+string(key.Field), "orderBy", i, "field")
 		default:
 			valid = append(valid, *key)
@@ -151,9 +150,9 @@ func (e *inputErrors) equal(text *string, atMost int, name string) sql.Null[stri
 	return nullable(text)
 }
 
-func (e *inputErrors) timeRange(r *model.DateTimeRange, name string) (from, before sql.Null[db.Time]) {
+func (e *inputErrors) timeRange(r *model.DateTimeRange, name string) (lower, upper sql.Null[db.Time]) {
 	if r == nil {
-		return from, before
+		return lower, upper
 	}
 	if r.From != nil && r.Before != nil && !r.From.Before(r.Before.Time) {
 		e.add("must be later than from", "filter", name, "before")

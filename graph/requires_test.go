@@ -17,9 +17,9 @@ import (
 	"portfolio/graph/graphtest"
 )
 
-// TestRootFieldsRequirePermissions selects each root field with and without the
-// permission that it requires. uploadImage needs a file: see TestUploadRefused.
-func TestRootFieldsRequirePermissions(t *testing.T) {
+// TestRequires_GuardsRootFields selects each root field with and without the
+// permission that it requires. uploadImage needs a file: see TestUpload_StoresNothingIfRefused.
+func TestRequires_GuardsRootFields(t *testing.T) {
 	t.Parallel()
 	schema := readSchema(t)
 	graphtest.Each(t, recorded, func(t *testing.T, server *httptest.Server) {
@@ -36,8 +36,8 @@ func TestRootFieldsRequirePermissions(t *testing.T) {
 	})
 }
 
-// TestSubscriptionsRequirePermissions checks that no subscription is left unguarded.
-func TestSubscriptionsRequirePermissions(t *testing.T) {
+// TestRequires_GuardsSubscriptions checks that no subscription is left unguarded.
+func TestRequires_GuardsSubscriptions(t *testing.T) {
 	t.Parallel()
 	for _, field := range readSchema(t).Subscription.Fields {
 		if directive := field.Directives.ForName("requires"); directive == nil || directive.Arguments.ForName("permission").Value.Raw != "PORTFOLIO_LINK" {
@@ -92,9 +92,9 @@ func exampleValue(schema *ast.Schema, of *ast.Type) string {
 	return "{" + strings.Join(fields, " ") + "}"
 }
 
-// TestNestedFieldsRequirePermissions adds the directive @requires to nested
+// TestRequires_GuardsNestedFields adds the directive @requires to nested
 // fields, and checks that no form of a query returns them without the permission.
-func TestNestedFieldsRequirePermissions(t *testing.T) {
+func TestRequires_GuardsNestedFields(t *testing.T) {
 	t.Parallel()
 	secrets := map[string]string{"description": "لینک مشاهده دمو", "mode": `"P"`}
 	schema := schemaWithRequires(t, secrets)
@@ -139,7 +139,7 @@ func TestNestedFieldsRequirePermissions(t *testing.T) {
 }
 
 // schemaWithRequires returns the schema with the directive @requires on the first
-// field of each name, which is that of an output type.
+// field of each name, which is the field of an output type.
 func schemaWithRequires(t *testing.T, fields map[string]string) *ast.Schema {
 	t.Helper()
 	text, err := os.ReadFile("../schema.graphqls")

@@ -1,5 +1,5 @@
-// Package graph implements the GraphQL schema: its resolvers, what they accept
-// and which errors they return. It knows nothing of HTTP.
+// Package graph implements the GraphQL schema: resolvers, the validation of their inputs,
+// and their errors. It does not depend on HTTP.
 package graph
 
 import (
@@ -24,7 +24,7 @@ import (
 type Resolver struct {
 	DB     *db.DB
 	Auth   *auth.Authenticator // to invalidate after changes of users and tokens
-	Images *images.Service     // nil without a store of files: there are no uploads then
+	Images *images.Service     // nil without a store of files, which disables uploads
 }
 
 // NewSchema returns the executable schema of a resolver. It has no @defer, which
@@ -44,8 +44,8 @@ func SDL() string {
 	return generated.NewExecutableSchema(generated.Config{}).Schema().Query.Position.Src.Input
 }
 
-// NewExecutor returns a function that executes an operation: its document must be
-// valid, and its variables coerced.
+// NewExecutor returns a function that executes an operation. The document must be valid,
+// and the variables coerced.
 func NewExecutor(schema graphql.ExecutableSchema, log *slog.Logger) func(context.Context, *graphql.OperationContext) *graphql.Response {
 	present, onPanic := PresentError(log), recoverPanic(log)
 	return func(ctx context.Context, operation *graphql.OperationContext) *graphql.Response {
@@ -79,8 +79,8 @@ func NewExecutor(schema graphql.ExecutableSchema, log *slog.Logger) func(context
 	}
 }
 
-// withEventContext returns the context to encode an event with. gqlgen's own would
-// leave the field of the subscription out of the paths of errors.
+// withEventContext returns the context to encode an event with. The context of gqlgen
+// would leave the field of the subscription out of the paths of errors.
 func withEventContext(ctx context.Context, operation *graphql.OperationContext) context.Context {
 	fields := graphql.CollectFields(operation, operation.Operation.SelectionSet, []string{"Subscription"})
 	return graphql.WithFieldContext(ctx, &graphql.FieldContext{Object: "Subscription", Field: fields[0]})
@@ -88,22 +88,22 @@ func withEventContext(ctx context.Context, operation *graphql.OperationContext) 
 
 // newEvent returns the event that gqlgen waits for. The server executes the
 // subscription again to get the next one.
-func newEvent[T any](found *T, err error) (<-chan *T, error) {
-	found, err = nullIfNotFound(found, err)
+func newEvent[T any](object *T, err error) (<-chan *T, error) {
+	object, err = nullIfNotFound(object, err)
 	if err != nil {
 		return nil, err
 	}
 	event := make(chan *T, 1)
-	event <- found
+	event <- object
 	return event, nil
 }
 
 func resolveRoot(ctx context.Context, next graphql.RootResolver) graphql.Marshaler { return next(ctx) }
 
 // nullIfNotFound maps db.ErrNotFound to a nil result.
-func nullIfNotFound[T any](found *T, err error) (*T, error) {
+func nullIfNotFound[T any](object *T, err error) (*T, error) {
 	if errors.Is(err, db.ErrNotFound) {
 		return nil, nil
 	}
-	return found, err
+	return object, err
 }

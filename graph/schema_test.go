@@ -18,9 +18,9 @@ func readSchema(t *testing.T) *ast.Schema {
 	return gqlparser.MustLoadSchema(&ast.Source{Name: "schema.graphqls", Input: string(text)})
 }
 
-// TestSchemaIsDescribed checks that every type, field, argument and enum value has
+// TestSchema_IsDescribed checks that every type, field, argument and enum value has
 // a description.
-func TestSchemaIsDescribed(t *testing.T) {
+func TestSchema_IsDescribed(t *testing.T) {
 	t.Parallel()
 	check := func(name, description string) {
 		if description == "" {
@@ -47,9 +47,9 @@ func TestSchemaIsDescribed(t *testing.T) {
 	}
 }
 
-// TestInputScalars checks that a field of an input has the scalar that fields of
-// this name have in responses.
-func TestInputScalars(t *testing.T) {
+// TestSchema_UsesScalarsOfResponsesInInputs checks that a field of an input has the scalar that
+// fields of this name have in responses.
+func TestSchema_UsesScalarsOfResponsesInInputs(t *testing.T) {
 	t.Parallel()
 	schema, scalars := readSchema(t), map[string]string{}
 	each := func(kind ast.DefinitionKind, check func(of *ast.Definition, field *ast.FieldDefinition, scalar string)) {

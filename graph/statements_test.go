@@ -55,9 +55,9 @@ func imageStatementCases() []statementCase {
 	}
 }
 
-// TestStatementsOfNewLinks checks that the number of SQL statements does not depend
+// TestStatements_DoNotDependOnNewLinks checks that the number of SQL statements does not depend
 // on the number of new links and of their portfolios.
-func TestStatementsOfNewLinks(t *testing.T) {
+func TestStatements_DoNotDependOnNewLinks(t *testing.T) {
 	t.Parallel()
 	dbtest.EachURL(t, func(t *testing.T, dsn string) {
 		t.Parallel()
@@ -93,9 +93,9 @@ func TestStatementsOfNewLinks(t *testing.T) {
 	})
 }
 
-// TestStatements checks that the number of SQL statements depends on the fields of
-// a query, not on the length of its lists.
-func TestStatements(t *testing.T) {
+// TestStatements_DependOnFieldsOnly checks that the number of SQL statements depends on the fields
+// of a query, not on the length of its lists.
+func TestStatements_DependOnFieldsOnly(t *testing.T) {
 	t.Parallel()
 	cases := append(imageStatementCases(), []statementCase{
 		{"links of all portfolios", `{portfolioLinks(first:$n){nodes{id $image}}}`, 1},
@@ -112,10 +112,10 @@ func TestStatements(t *testing.T) {
 		{"portfolios of links", `{portfolioLinks(first:$n){nodes{portfolio{name}}}}`, 2},
 		{"portfolios of links of portfolios", `{portfolios(first:$n){nodes{links(first:$n){nodes{portfolio{name}}}}}}`, 2},
 		{"links of portfolios of links", `{portfolioLinks(first:$n){nodes{portfolio{links(first:2){nodes{$image}}}}}}`, 3},
-		{"neighbours of links", `{portfolioLinks(first:$n){nodes{previous{id} next{id}}}}`, 3},
-		{"neighbours of links of portfolios", `{portfolios(first:$n){nodes{links(last:9){nodes{next{$image next{name portfolio{name}}}}}}}}`, 4},
-		{"portfolios of neighbours", `{portfolioLinks(first:$n){nodes{next{portfolio{name}}}}}`, 3},
-		{"neighbours of a link", `{portfolioLink(id:2){previous{id} next{id next{$image}}}}`, 4},
+		{"links adjacent to links", `{portfolioLinks(first:$n){nodes{previous{id} next{id}}}}`, 3},
+		{"links adjacent to links of portfolios", `{portfolios(first:$n){nodes{links(last:9){nodes{next{$image next{name portfolio{name}}}}}}}}`, 4},
+		{"portfolios of adjacent links", `{portfolioLinks(first:$n){nodes{next{portfolio{name}}}}}`, 3},
+		{"links adjacent to a link", `{portfolioLink(id:2){previous{id} next{id next{$image}}}}`, 4},
 		{"same list twice", `{portfolios(first:$n){nodes{a:links(first:2){nodes{id}} b:links(first:2){nodes{name}}}}}`, 2},
 		{"two lists", `{portfolios(first:$n){nodes{a:links(first:2){nodes{id}} b:links(last:2){nodes{id}}}}}`, 3},
 		{"nodes and edges", `{portfolios(first:$n){nodes{links(first:2){nodes{id}}} edges{node{links(first:2){nodes{id}}}}}}`, 2},

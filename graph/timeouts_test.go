@@ -165,9 +165,9 @@ var waits = []struct {
 	{"lock of a row", "mutation{updatePortfolio(input:{id:1,name:\\\"a\\\"}){portfolio{id}}}", func(t *testing.T, s *slowServer) { t.Cleanup(dbtest.Lock(t, s.dsn, "portfolios")) }},
 }
 
-// TestTimeoutsAreUnavailable checks that a request which has waited until its time was
+// TestTimeouts_AreUnavailable checks that a request which has waited until its time was
 // up gets UNAVAILABLE, whatever it waited for, and is logged once, with its ID.
-func TestTimeoutsAreUnavailable(t *testing.T) {
+func TestTimeouts_AreUnavailable(t *testing.T) {
 	t.Parallel()
 	for _, c := range waits {
 		t.Run(c.name, func(t *testing.T) {
@@ -190,9 +190,9 @@ func TestTimeoutsAreUnavailable(t *testing.T) {
 	}
 }
 
-// TestSocketWithoutViewerIsLogged checks that a WebSocket is closed, and the reason is
+// TestWebSocket_IsLoggedWithoutViewer checks that a WebSocket is closed, and the reason is
 // logged once, if its viewer cannot be read in time.
-func TestSocketWithoutViewerIsLogged(t *testing.T) {
+func TestWebSocket_IsLoggedWithoutViewer(t *testing.T) {
 	t.Parallel()
 	dbtest.EachLoaded(t, recorded, func(t *testing.T, dsn string) {
 		s := newSlowServer(t, dsn, 500*time.Millisecond)
@@ -214,9 +214,9 @@ func TestSocketWithoutViewerIsLogged(t *testing.T) {
 	})
 }
 
-// TestUploadWaitsForMemory checks what an upload gets that waits for the memory of
-// images until its time is up, and that nothing is logged if its client leaves.
-func TestUploadWaitsForMemory(t *testing.T) {
+// TestUpload_IsUnavailableWithoutMemory checks the response to an upload whose time is up
+// while it waits for memory, and that nothing is logged if its client disconnects.
+func TestUpload_IsUnavailableWithoutMemory(t *testing.T) {
 	stored := make(chan struct{})
 	onStore := sync.OnceFunc(func() { close(stored) })
 	store, release := storagetest.HangingS3(t, func(*http.Request) bool {
@@ -287,9 +287,9 @@ func (s uploadServer) leaveUpload(t *testing.T, uploads *admission.Limiter, imag
 	}
 }
 
-// TestClientsThatLeaveAreNotLogged checks that nothing is logged as an error of a request
+// TestClients_AreNotLoggedIfTheyDisconnect checks that nothing is logged as an error of a request
 // whose client leaves while it waits.
-func TestClientsThatLeaveAreNotLogged(t *testing.T) {
+func TestClients_AreNotLoggedIfTheyDisconnect(t *testing.T) {
 	t.Parallel()
 	for _, c := range waits {
 		t.Run(c.name, func(t *testing.T) {

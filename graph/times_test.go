@@ -9,8 +9,8 @@ import (
 	"portfolio/graph/graphtest"
 )
 
-// TestFilterBetweenMicroseconds gives bounds that no stored time can equal.
-func TestFilterBetweenMicroseconds(t *testing.T) {
+// TestFilters_RoundBoundsBetweenMicroseconds gives bounds that no stored time can equal.
+func TestFilters_RoundBoundsBetweenMicroseconds(t *testing.T) {
 	t.Parallel()
 	graphtest.Each(t, recorded, func(t *testing.T, server *httptest.Server) {
 		count := func(filter string) string {
@@ -41,8 +41,8 @@ func TestFilterBetweenMicroseconds(t *testing.T) {
 	})
 }
 
-// TestExpectedTimeBetweenMicroseconds expects times near that of the last update.
-func TestExpectedTimeBetweenMicroseconds(t *testing.T) {
+// TestUpdates_ConflictBetweenMicroseconds expects times near the last update.
+func TestUpdates_ConflictBetweenMicroseconds(t *testing.T) {
 	t.Parallel()
 	graphtest.Each(t, recorded, func(t *testing.T, server *httptest.Server) {
 		const edit = `mutation($i:UpdatePortfolioLinkInput!){updatePortfolioLink(input:$i){portfolioLink{updatedAt}}}`
@@ -58,9 +58,9 @@ func TestExpectedTimeBetweenMicroseconds(t *testing.T) {
 	})
 }
 
-// TestFormsOfTimes gives texts that are and that are not RFC 3339, as a literal and as a
+// TestTimes_FollowRFC3339 gives texts that are and that are not RFC 3339, as a literal and as a
 // variable.
-func TestFormsOfTimes(t *testing.T) {
+func TestTimes_FollowRFC3339(t *testing.T) {
 	t.Parallel()
 	forms := map[string]bool{
 		"2026-01-13T10:05:43Z": true, "2026-01-13t10:05:43z": true, "2026-01-13T10:05:43.2Z": true, "2026-01-13T10:05:43.123456789Z": true,

@@ -15,8 +15,8 @@ type uploadCase struct {
 	parts               []part
 }
 
-// TestUploadRefused checks that refused requests store no file and no row.
-func TestUploadRefused(t *testing.T) {
+// TestUpload_StoresNothingIfRefused checks that refused requests store no file and no row.
+func TestUpload_StoresNothingIfRefused(t *testing.T) {
 	golden := graphtest.OpenGolden(t)
 	image, largerImage := readImage(t, "scene.png"), readImage(t, "cmyk.jpg")
 	cases := slices.Concat(partOrderCases(image), operationsCases(image), mapCases(image), partSizeCases(image), fileCases(image, largerImage))

@@ -152,9 +152,9 @@ func readImage(t *testing.T, name string) string {
 	return string(content)
 }
 
-// TestUpload uploads two images in one request, requests all their URLs, and then
+// TestUpload_StoresImages uploads two images in one request, requests all their URLs, and then
 // reads one of the images through a link.
-func TestUpload(t *testing.T) {
+func TestUpload_StoresImages(t *testing.T) {
 	golden := graphtest.OpenGolden(t)
 	const (
 		fields = `{ type name alt size humanReadableSize url width height mode mimeType placeholder srcset ` +
@@ -182,15 +182,15 @@ func TestUpload(t *testing.T) {
 		uploaded, _ := strings.CutPrefix(body, `{"data":{"a":{"image":`)
 		uploaded, _, _ = strings.Cut(uploaded, `},"b":`)
 		if diff := cmp.Diff(`{"data":{"portfolioLink":{"imageData":`+uploaded+`}}}`, linked); diff != "" {
-			t.Error(diff)
+			t.Error("-want +got:\n" + diff)
 		}
 		server.assertNoTempFiles(t)
 	})
 }
 
-// TestImageOfLegacyRows reads images without the columns that the legacy system
+// TestImages_OfLegacyRowsLackColumns reads images without the columns that the legacy system
 // did not have.
-func TestImageOfLegacyRows(t *testing.T) {
+func TestImages_OfLegacyRowsLackColumns(t *testing.T) {
 	t.Parallel()
 	golden := graphtest.OpenGolden(t)
 	const query = `{portfolioLink(id:%d){imageData{mimeType placeholder srcset thumbnail(size:100){size} thumbnails{width height fileSize}}}}`
@@ -205,9 +205,9 @@ func TestImageOfLegacyRows(t *testing.T) {
 	})
 }
 
-// TestLinkUpload creates and updates links with a new image: the link, its image
+// TestUpload_StoresLinkWithImage creates and updates links with a new image: the link, its image
 // and the files are stored together or not at all.
-func TestLinkUpload(t *testing.T) {
+func TestUpload_StoresLinkWithImage(t *testing.T) {
 	golden := graphtest.OpenGolden(t)
 	fileMap, image := mapPart(`{"0":["variables.in.image"]}`), filePart("scene.png", readImage(t, "scene.png"))
 	cases := []struct {
@@ -244,9 +244,9 @@ func TestLinkUpload(t *testing.T) {
 	})
 }
 
-// TestLinksUpload creates links of which some have a new image: they are stored
+// TestUpload_StoresLinksWithImages creates links of which some have a new image: they are stored
 // together or not at all.
-func TestLinksUpload(t *testing.T) {
+func TestUpload_StoresLinksWithImages(t *testing.T) {
 	golden := graphtest.OpenGolden(t)
 	fileMap := mapPart(`{"0":["variables.in.links.0.image"],"2":["variables.in.links.2.image"]}`)
 	png, jpeg, html := readImage(t, "scene.png"), readImage(t, "cmyk.jpg"), "<html>"
@@ -281,9 +281,9 @@ func TestLinksUpload(t *testing.T) {
 	})
 }
 
-// TestUploadKeepsItsSlot checks that an upload which selects more than its image
+// TestUpload_KeepsItsSlot checks that an upload which selects more than its image
 // does not move to a heavy slot: image processing must not delay searches.
-func TestUploadKeepsItsSlot(t *testing.T) {
+func TestUpload_KeepsItsSlot(t *testing.T) {
 	eachUploadServer(t, func(t *testing.T, server uploadServer) {
 		resolver := &graph.Resolver{DB: server.database, Images: images.NewService(server.store, maxUpload, 512<<20)}
 		server.Config.Handler = graphtest.NewHandler(t, resolver, func(o *graphtest.Options) {
@@ -298,16 +298,16 @@ func TestUploadKeepsItsSlot(t *testing.T) {
 	})
 }
 
-// TestUploadFails checks that no file is left of an image whose rows cannot be
+// TestUpload_LeavesNoFilesOnFailure checks that no file is left of an image whose rows cannot be
 // written.
-func TestUploadFails(t *testing.T) {
+func TestUpload_LeavesNoFilesOnFailure(t *testing.T) {
 	const want = `{"errors":[{"message":"Internal error.","path":["uploadImage"],"locations":[{"line":1,"column":27}],` +
 		`"extensions":{"code":"INTERNAL"}}],"data":{"uploadImage":null}}`
 	eachUploadServer(t, func(t *testing.T, server uploadServer) {
 		dbtest.Exec(t, server.dsn, "ALTER TABLE thumbnails RENAME COLUMN file_size TO bytes")
 		_, body := server.upload(t, admin, operationsPart(uploadMutation), mapPart(uploadMap), filePart("a.png", readImage(t, "scene.png")))
 		if diff := cmp.Diff(want, body); diff != "" {
-			t.Error(diff)
+			t.Error("-want +got:\n" + diff)
 		}
 		if files, _ := server.countStored(t); files != 0 {
 			t.Errorf("%d files are left", files)
@@ -315,9 +315,9 @@ func TestUploadFails(t *testing.T) {
 	})
 }
 
-// TestClientDisconnects cancels a request while the rows of an image are written:
+// TestUpload_CompletesIfClientDisconnects cancels a request while the rows of an image are written:
 // they are written nevertheless, because the files are stored already.
-func TestClientDisconnects(t *testing.T) {
+func TestUpload_CompletesIfClientDisconnects(t *testing.T) {
 	eachUploadServer(t, func(t *testing.T, server uploadServer) {
 		ctx, cancel := context.WithCancel(t.Context())
 		service := images.NewService(server.store, maxUpload, 512<<20)

@@ -27,18 +27,18 @@ const (
 	maxAlt         = 1000
 )
 
-// inputErrors collects the mistakes in the arguments of a field.
+// inputErrors collects the validation errors of the arguments of a field.
 type inputErrors []*apierror.InputError
 
 func (e *inputErrors) add(message string, field ...any) {
 	*e = append(*e, apierror.Invalid(message, field...))
 }
 
-// err returns all mistakes as one error, or nil.
+// err returns all validation errors as one error, or nil.
 func (e inputErrors) err() error {
 	var list gqlerror.List
-	for _, mistake := range e {
-		list = append(list, gqlerror.Wrap(mistake))
+	for _, inputError := range e {
+		list = append(list, gqlerror.Wrap(inputError))
 	}
 	if list == nil {
 		return nil
@@ -46,13 +46,13 @@ func (e inputErrors) err() error {
 	return list
 }
 
-// orError returns the mistakes, with the missing rows that the database found, or
-// else err. The paths are those of the objects that refer to rows.
-func (e inputErrors) orError(err error, of ...path) error {
+// orError returns the validation errors, or else err. It adds an error for each row of a
+// db.MissingError. The paths are the paths of the objects that refer to rows.
+func (e inputErrors) orError(err error, paths ...path) error {
 	if missing, ok := errors.AsType[db.MissingError](err); ok {
 		fields := map[db.NodeType]string{db.PortfolioNode: "portfolioId", db.ImageNode: "imageId"}
 		for _, m := range missing {
-			e.add("does not exist", of[m.Index].to(fields[m.Type])...)
+			e.add("does not exist", paths[m.Index].field(fields[m.Type])...)
 		}
 	}
 	if len(e) > 0 {
@@ -64,8 +64,8 @@ func (e inputErrors) orError(err error, of ...path) error {
 // path is the path of an object in the arguments.
 type path []any
 
-// to returns the path of a field of the object.
-func (p path) to(field string) []any { return append(slices.Clip(p), field) }
+// field returns the path of a field of the object.
+func (p path) field(name string) []any { return append(slices.Clip(p), name) }
 
 // text checks a string that is stored unchanged.
 func (e *inputErrors) text(s string, atLeast, atMost int, field ...any) {
@@ -92,26 +92,26 @@ func (e *inputErrors) optional(s *string, atMost int, field ...any) {
 	}
 }
 
-// id returns the number of an ID. A global ID must be one of that type.
-func (e *inputErrors) id(id db.NodeID, of db.NodeType, field ...any) int64 {
-	if id.Type != "" && id.Type != of {
-		e.add("must be a number or a nodeId of type "+string(of), field...)
+// id returns the number of an ID. The type of a global ID must be nodeType.
+func (e *inputErrors) id(id db.NodeID, nodeType db.NodeType, field ...any) int64 {
+	if id.Type != "" && id.Type != nodeType {
+		e.add("must be a number or a nodeId of type "+string(nodeType), field...)
 	}
 	return id.ID
 }
 
 // onlyID returns the number of an ID that is the only value to check.
-func onlyID(id db.NodeID, of db.NodeType, field ...any) (int64, error) {
+func onlyID(id db.NodeID, nodeType db.NodeType, field ...any) (int64, error) {
 	var errs inputErrors
-	number := errs.id(id, of, field...)
+	number := errs.id(id, nodeType, field...)
 	return number, errs.err()
 }
 
-func (e *inputErrors) optionalID(id *db.NodeID, of db.NodeType, field ...any) *int64 {
+func (e *inputErrors) optionalID(id *db.NodeID, nodeType db.NodeType, field ...any) *int64 {
 	if id == nil {
 		return nil
 	}
-	number := e.id(*id, of, field...)
+	number := e.id(*id, nodeType, field...)
 	return &number
 }
 
@@ -119,9 +119,9 @@ func (e *inputErrors) url(s *string, field ...any) {
 	if s == nil {
 		return
 	}
-	before := len(*e)
+	count := len(*e)
 	e.text(*s, 0, maxURL, field...)
-	if len(*e) > before {
+	if len(*e) > count {
 		return
 	}
 	parsed, err := url.Parse(*s)
@@ -169,17 +169,17 @@ func (e *inputErrors) changedName(value graphql.Omittable[*string]) *string {
 	return name
 }
 
-func (e *inputErrors) newLink(i *model.CreatePortfolioLinkInput, at path) *db.PortfolioLink {
+func (e *inputErrors) newLink(i *model.CreatePortfolioLinkInput, p path) *db.PortfolioLink {
 	link := &db.PortfolioLink{
-		PortfolioID: e.id(i.PortfolioID, db.PortfolioNode, at.to("portfolioId")...),
-		ImageID:     e.optionalID(i.ImageID, db.ImageNode, at.to("imageId")...),
-		Name:        e.name(i.Name, maxName, at.to("name")...),
+		PortfolioID: e.id(i.PortfolioID, db.PortfolioNode, p.field("portfolioId")...),
+		ImageID:     e.optionalID(i.ImageID, db.ImageNode, p.field("imageId")...),
+		Name:        e.name(i.Name, maxName, p.field("name")...),
 		URL:         i.URL,
 		Description: i.Description,
 	}
-	e.url(i.URL, at.to("url")...)
-	e.optional(i.Description, maxDescription, at.to("description")...)
-	e.checkExclusive(i.ImageID, i.Image, at.to("image")...)
+	e.url(i.URL, p.field("url")...)
+	e.optional(i.Description, maxDescription, p.field("description")...)
+	e.checkExclusive(i.ImageID, i.Image, p.field("image")...)
 	return link
 }
 
@@ -227,7 +227,7 @@ func anchorField(move db.LinkMove) string {
 	return "beforeId"
 }
 
-// anchorError returns err, or the mistake if the anchor of a move causes it.
+// anchorError returns err, or a validation error if the anchor of a move causes err.
 func anchorError(err error, move db.LinkMove) error {
 	switch {
 	case errors.Is(err, db.ErrNoAnchor):
@@ -259,7 +259,7 @@ func CheckLabel(label *string) error {
 	return errs.first()
 }
 
-// first returns the message of the first mistake as an error, or nil.
+// first returns the message of the first validation error as an error, or nil.
 func (e inputErrors) first() error {
 	if len(e) == 0 {
 		return nil
@@ -282,7 +282,7 @@ func newUser(i model.CreateUserInput) (*db.User, inputErrors) {
 
 const needIsStaff = "need isStaff"
 
-// userError returns the mistake in an update that the database found, or else err.
+// userError returns err, or a validation error if the database refused the update.
 func userError(err error, update db.UserUpdate) error {
 	switch {
 	case errors.Is(err, db.ErrNotStaff):

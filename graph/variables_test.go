@@ -10,9 +10,9 @@ import (
 	"portfolio/graph/graphtest"
 )
 
-// TestVariables checks that all mistakes in variables are reported at once, with
+// TestVariables_ReportAllErrors checks that all errors in variables are reported at once, with
 // the paths in the arguments that resolvers report too.
-func TestVariables(t *testing.T) {
+func TestVariables_ReportAllErrors(t *testing.T) {
 	t.Parallel()
 	golden := graphtest.OpenGolden(t)
 	cases := slices.Concat(inputMistakes(), variableMistakes(), nullVariables(), validVariables())
@@ -80,7 +80,7 @@ func nullVariables() []queryCase {
 		{"null for an enum with a default", admin, `query($f:OrderField){portfolioLinks(orderBy:{field:$f}){totalCount}}`, object{"f": nil}},
 		{"null for an element of a list", admin, `mutation($p:Permission=PORTFOLIO_LINK){createUser(input:{username:"x",permissions:[$p]}){user{id}}}`, object{"p": nil}},
 		{"null for a directive", admin, `query($skip:Boolean=true){viewer@skip(if:$skip){id}}`, object{"skip": nil}},
-		{"null beside a mistake", admin, `query($skip:Boolean=true,$n:Int){portfolios(first:$n){totalCount@skip(if:$skip)}}`, object{"skip": nil, "n": "x"}},
+		{"null beside an error", admin, `query($skip:Boolean=true,$n:Int){portfolios(first:$n){totalCount@skip(if:$skip)}}`, object{"skip": nil, "n": "x"}},
 		{"null for arguments that may be null", admin, listLinks, object{"filter": object{"search": "shares", "createdAt": nil}, "orderBy": nil, "first": nil, "after": nil}},
 	}
 }

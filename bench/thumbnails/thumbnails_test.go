@@ -1,6 +1,5 @@
-// Package thumbnails compares the speed of the server's thumbnails with that of
-// PocketBase, which decodes and scales with disintegration/imaging for each
-// thumbnail.
+// Package thumbnails compares the speed of thumbnails with the speed of PocketBase, which
+// decodes and scales with disintegration/imaging for each thumbnail.
 package thumbnails
 
 import (

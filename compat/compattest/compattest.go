@@ -1,5 +1,5 @@
 // Package compattest replays recorded requests to the legacy system and
-// compares the responses with the recorded ones.
+// compares the responses with the recorded responses.
 package compattest
 
 import (
@@ -60,8 +60,8 @@ func Cases(t testing.TB, path string) []Case {
 	}
 }
 
-// comparedHeaders lists the headers that are compared. One that a recording
-// does not list must not be sent.
+// comparedHeaders lists the headers that are compared. A response must not have one
+// that its recording does not list.
 var comparedHeaders = []string{"Content-Type", "WWW-Authenticate", "Allow", "Vary", "Location"}
 
 // Replay sends the recorded request to the server that listens on address and
@@ -114,7 +114,7 @@ func latin1(s string) []byte {
 }
 
 // Send writes the raw bytes of a request and returns the response. The method
-// tells whether the response has a body.
+// determines whether the response has a body.
 func Send(t *testing.T, address, method string, raw []byte) Response {
 	t.Helper()
 	connection, err := net.Dial("tcp", address)

@@ -1513,8 +1513,8 @@ var sources = []*ast.Source{
 directive @requires("The required permission." permission: Permission!) on FIELD_DEFINITION
 
 """
-Sets the cost of a field or input that costs more than reading a column; on an input
-object, that of each in a list after the first.
+Sets the cost of a field or input that costs more than reading a column. On an input
+object, it sets the cost of each object in a list after the first.
 """
 directive @cost("The cost, as a number of fields." weight: Int!) on FIELD_DEFINITION | INPUT_FIELD_DEFINITION | INPUT_OBJECT
 
@@ -1529,14 +1529,14 @@ scalar BigInt @specifiedBy(url: "https://www.rfc-editor.org/rfc/rfc8259#section-
 
 """
 A file, sent as the GraphQL multipart request specification describes: null in the
-JSON, and the file in its own part. A request can have up to 10.
+JSON, and the file in its own part. A request can have up to 10 files.
 """
 scalar Upload @specifiedBy(url: "https://github.com/jaydenseric/graphql-multipart-request-spec")
 
 "An object with a global ID."
 interface Node {
   """
-  The global ID of the object, which no object of another type has. Arguments and
+  The global ID of the object, unique among the objects of all types. Arguments and
   inputs accept it in place of an id.
   """
   nodeId: ID!
@@ -1609,7 +1609,7 @@ type Query {
     nodeId: ID!
   ): Node @requires(permission: PORTFOLIO_LINK)
 
-  "The objects with the given global IDs, in their order, and null for each that does not exist."
+  "The objects with the given global IDs, in their order, and null for each object that does not exist."
   nodes(
     "The global IDs, up to 100."
     nodeIds: [ID!]!
@@ -1666,9 +1666,9 @@ type Query {
 }
 
 """
-The subscriptions. The first event is the current state, and each change of what is
-selected is followed by an event with the new state. Of changes in quick succession
-only the last one may be sent.
+The subscriptions. The first event is the current state. After each change of the
+selected data, an event with the new state follows. Changes in quick succession may
+share an event.
 """
 type Subscription {
   "A portfolio, or null while it does not exist."
@@ -1686,8 +1686,8 @@ type Subscription {
 
 """
 Each mutation field runs in its own transaction, which either commits completely
-or has no effect; then the field is null. The mistakes in an input are reported
-together, each as an error whose extensions.field is the path of the value in the
+or has no effect. Without an effect, the field is null. All validation errors of an
+input are reported together. extensions.field of each is the path of the value in the
 arguments, such as ["input", "name"].
 """
 type Mutation {
@@ -1727,7 +1727,7 @@ type Mutation {
     input: UpdatePortfolioLinkInput!
   ): UpdatePortfolioLinkPayload @requires(permission: PORTFOLIO_LINK)
 
-  "Moves a link directly before or after another one of its portfolio."
+  "Moves a link directly before or after another link of its portfolio."
   movePortfolioLink(
     "The link and its new place."
     input: MovePortfolioLinkInput!
@@ -1757,7 +1757,7 @@ type Mutation {
     input: CreateTokenInput!
   ): CreateTokenPayload @requires(permission: ADMIN)
 
-  "Revokes a token. Every replica rejects its key at once, or within a second if its feed of changes is off."
+  "Revokes a token. Every replica rejects its key at once, or within a second if its change feed is off."
   revokeToken(
     "The token to revoke."
     input: RevokeTokenInput!
@@ -2118,7 +2118,7 @@ type PageInfo {
 }
 
 """
-A key of the order of a list, which can have one for each field. Entries with equal
+A key of the order of a list. A list can have one key for each field. Entries with equal
 keys are ordered by ID, in the direction of the last key.
 """
 input Order @cost(weight: 50) {

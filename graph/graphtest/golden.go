@@ -77,8 +77,8 @@ func (g *Golden) compare(name, got string) string {
 	return cmp.Diff(g.want[name], got)
 }
 
-// formatResponse returns the status line, the headers that tests compare, and the
-// body, ended by a newline that was not sent.
+// formatResponse returns the status line, the headers that tests compare, and the body. It
+// appends a newline.
 func formatResponse(response *http.Response, body string) string {
 	var text strings.Builder
 	fmt.Fprintf(&text, "%s %s\n", response.Proto, response.Status)

@@ -8,7 +8,7 @@ import (
 	"golang.org/x/tools/txtar"
 )
 
-func TestGoldenCompare(t *testing.T) {
+func TestGolden_Compares(t *testing.T) {
 	t.Parallel()
 	g := &Golden{want: map[string]string{"a": "1\n", "b": "2\n"}}
 	if g.compare("a", "1\n") != "" || g.compare("a", "2\n") == "" || g.compare("new", "1\n") == "" {
@@ -19,7 +19,7 @@ func TestGoldenCompare(t *testing.T) {
 	}
 }
 
-func TestGoldenUpdate(t *testing.T) {
+func TestGolden_Updates(t *testing.T) {
 	t.Parallel()
 	g := &Golden{update: true, want: map[string]string{}}
 	if g.compare("b", "2\n") != "" || g.compare("a", "1\n") != "" {
@@ -34,7 +34,7 @@ func TestGoldenUpdate(t *testing.T) {
 	}
 }
 
-func TestFormatResponse(t *testing.T) {
+func TestFormatResponse_EndsInNewline(t *testing.T) {
 	t.Parallel()
 	header := http.Header{"Etag": {`"1"`}, "Vary": {"Accept", "Authorization"}, "Date": {"today"}}
 	response := &http.Response{Proto: "HTTP/1.1", Status: "200 OK", Header: header}

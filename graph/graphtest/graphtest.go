@@ -47,8 +47,8 @@ type documentOptions = document.Options
 type Options struct {
 	documentOptions
 	graphqlhttp.Options
-	Schema graphql.ExecutableSchema // default: that of the resolver
-	Feed   *changefeed.Feed         // nil for none
+	Schema graphql.ExecutableSchema // default: the schema of the resolver
+	Feed   *changefeed.Feed         // nil without a change feed
 }
 
 // DefaultLimits returns the limits of documents that the server has by default.
@@ -103,7 +103,7 @@ func NewHandler(t testing.TB, resolver *graph.Resolver, change func(*Options)) *
 	return graphqlhttp.New(o.Options)
 }
 
-// NewCached is NewHandler with a feed and a cache.
+// NewCached is NewHandler with a change feed and a cache.
 func NewCached(t testing.TB, database *db.DB, change func(*Options)) *graphqlhttp.Handler {
 	t.Helper()
 	changes := changefeedtest.Start(t, database)
@@ -128,8 +128,8 @@ func serve(t testing.TB, handler http.Handler) *httptest.Server {
 	return server
 }
 
-// Each runs a parallel subtest for each kind of database, with a server of the
-// rows in a file.
+// Each runs a parallel subtest for each kind of database, with a server that has the
+// rows of a file.
 func Each(t *testing.T, rows string, test func(t *testing.T, server *httptest.Server)) {
 	t.Helper()
 	dbtest.EachLoaded(t, rows, func(t *testing.T, dsn string) {
@@ -138,8 +138,8 @@ func Each(t *testing.T, rows string, test func(t *testing.T, server *httptest.Se
 	})
 }
 
-// EachCached is Each for tests that change nothing. The test is run without a cache too,
-// and with it three times, so that the cache has the responses the last time.
+// EachCached is Each for tests that change nothing. It runs the test once without a cache, and
+// three times with a cache, which has the responses in the last run.
 func EachCached(t *testing.T, rows string, test func(t *testing.T, server *httptest.Server)) {
 	t.Helper()
 	dbtest.EachLoaded(t, rows, func(t *testing.T, dsn string) {

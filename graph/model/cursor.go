@@ -16,7 +16,7 @@ type CursorCodec struct {
 	Order db.OrderBy
 }
 
-// checksum distinguishes the cursors of this list and order from any other text.
+// checksum distinguishes the cursors of this list and order from all other texts.
 // It is not a secret, as a cursor holds nothing that a client may not know.
 func (c *CursorCodec) checksum(position []byte) uint32 {
 	text := []byte(c.List)
@@ -76,18 +76,18 @@ func (c *CursorCodec) Decode(text string) (db.Cursor, bool) {
 }
 
 // reader reads the values of a position. If they are malformed, it returns values
-// that are encoded otherwise.
+// with a different encoding.
 type reader []byte
 
 func (r *reader) varint() int64 {
-	number, read := binary.Varint(*r)
-	*r = (*r)[max(read, 0):]
+	number, size := binary.Varint(*r)
+	*r = (*r)[max(size, 0):]
 	return number
 }
 
 func (r *reader) uvarint() uint64 {
-	number, read := binary.Uvarint(*r)
-	*r = (*r)[max(read, 0):]
+	number, size := binary.Uvarint(*r)
+	*r = (*r)[max(size, 0):]
 	return number
 }
 

@@ -30,7 +30,8 @@ func orders() (orders [][]db.Order) {
 	for _, first := range keys {
 		orders = append(orders, []db.Order{first})
 		for _, second := range keys {
-			// A second key is no other order if the first is the ID, or if it is the ID in the same direction.
+			// A second key is no other order if the first is the ID, or if it is the ID in the
+			// same direction.
 			if first.Field != db.OrderByID && first.Field != second.Field && (second.Field != db.OrderByID || first.Direction != second.Direction) {
 				orders = append(orders, []db.Order{first, second})
 			}

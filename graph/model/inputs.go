@@ -7,8 +7,8 @@ import (
 	"portfolio/internal/auth"
 )
 
-// The filters, inputs and payloads of the schema. A mutation leaves alone what
-// an Omittable field does not set.
+// The filters, inputs and payloads of the schema. A mutation does not change the value of
+// an Omittable field that is not set.
 type (
 	// DateTimeRange is a half-open range of times.
 	DateTimeRange struct{ From, Before *db.Time }
@@ -96,7 +96,7 @@ type (
 		ExpectedUpdatedAt      *db.Time
 	}
 
-	// MovePortfolioLinkInput names a link and its new neighbour.
+	// MovePortfolioLinkInput names a link and the link that it is moved next to.
 	MovePortfolioLinkInput struct {
 		ID                db.NodeID
 		BeforeID, AfterID *db.NodeID

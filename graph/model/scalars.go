@@ -38,7 +38,7 @@ type nodeID db.NodeID
 const maxNodeID = 60 // bytes
 
 // MarshalNodeID writes a global ID as a string: the base64 encoding of the type
-// and the ID, as libraries of Relay make it.
+// and the ID, as libraries of Relay encode it.
 func MarshalNodeID(id db.NodeID) graphql.Marshaler { return nodeID(id) }
 
 func (id nodeID) MarshalGQL(w io.Writer) {
@@ -70,8 +70,8 @@ func UnmarshalNodeID(v any) (db.NodeID, error) {
 	return db.NodeID{ID: number}, nil
 }
 
-// parseNodeID reports false for any text that AppendNodeID does not write. A text
-// of digits holds no colon when it is decoded.
+// parseNodeID reports false for any text that AppendNodeID does not write. The decoded
+// form of a text of digits has no colon.
 func parseNodeID(text string) (db.NodeID, bool) {
 	if len(text) > maxNodeID {
 		return db.NodeID{}, false
@@ -131,12 +131,12 @@ func (t dateTime) MarshalGQL(w io.Writer) {
 	_, _ = w.Write(append(b, '"'))
 }
 
-// rfc3339 matches the times of RFC 3339 with up to nine decimals. Those that time.Parse
-// accepts are more in some ways, and less in others.
+// rfc3339 matches the times of RFC 3339 with up to nine decimals. time.Parse accepts some
+// times that RFC 3339 does not allow, and refuses some that it allows.
 var rfc3339 = regexp.MustCompile(`^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]([01]\d|2[0-3]):[0-5]\d)$`)
 
 // UnmarshalDateTime reads an RFC 3339 time. It keeps nanoseconds, so that a time between two
-// microseconds, which no row has, equals none.
+// microseconds equals the time of no row.
 func UnmarshalDateTime(v any) (db.Time, error) {
 	text, _ := v.(string)
 	text = strings.ToUpper(text)
@@ -230,7 +230,7 @@ func UnmarshalUpload(v any) (graphql.Upload, error) {
 	return file.Upload(), nil
 }
 
-// CheckScalar returns the mistake in a value of a scalar that this package
+// CheckScalar returns the validation error of a value of a scalar that this package
 // defines, or nil.
 func CheckScalar(name string, value any) *apierror.InputError {
 	var err error
@@ -246,6 +246,6 @@ func CheckScalar(name string, value any) *apierror.InputError {
 	case "Upload":
 		_, err = UnmarshalUpload(value)
 	}
-	mistake, _ := errors.AsType[*apierror.InputError](err)
-	return mistake
+	inputError, _ := errors.AsType[*apierror.InputError](err)
+	return inputError
 }
