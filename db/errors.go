@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"slices"
+	"strings"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -75,7 +76,8 @@ func isUnreachable(err error) bool {
 		error
 		Unwrap() []error
 	}](err); ok {
-		return !slices.ContainsFunc(attempts.Unwrap(), func(err error) bool { return !isUnreachable(err) })
+		decisive := slices.DeleteFunc(slices.Clone(attempts.Unwrap()), refusesTLS) // sslmode=prefer tries without TLS next
+		return len(decisive) > 0 && !slices.ContainsFunc(decisive, func(err error) bool { return !isUnreachable(err) })
 	}
 	if pgErr, ok := errors.AsType[*pgconn.PgError](err); ok {
 		return errors.Is(postgresKind(pgErr.Code), ErrUnavailable)
@@ -84,6 +86,12 @@ func isUnreachable(err error) bool {
 		return false
 	}
 	return isNetworkError(err) || slices.ContainsFunc(serverMismatches, func(target error) bool { return errors.Is(err, target) })
+}
+
+// refusesTLS reports whether the server of an attempt to connect does not use TLS. pgx has no
+// type for that.
+func refusesTLS(err error) bool {
+	return strings.Contains(err.Error(), "server refused TLS connection")
 }
 
 // serverMismatches are the errors of servers that target_session_attrs excludes, as in a failover.

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/uptrace/bun"
 )
 
@@ -28,6 +29,9 @@ var createdColumns = []struct {
 	{"moved_rows", []string{"kind", "key", "hash"}},
 }
 
+// insufficientPrivilege is a code of PostgreSQL.
+const insufficientPrivilege = "42501"
+
 // CheckTables returns an error that wraps ErrForeignTable unless this program has created
 // the tables that exist.
 func (db *DB) CheckTables(ctx context.Context) error { return db.checkTables(ctx, db.read) }
@@ -42,6 +46,9 @@ func (db *DB) checkTables(ctx context.Context, pool *bun.DB) error {
 		return err
 	}
 	applied, err := migrator.AppliedMigrations(ctx)
+	if pgErr, ok := errors.AsType[*pgconn.PgError](err); ok && pgErr.Code == insufficientPrivilege {
+		return fmt.Errorf("the tables belong to another role: make the role of DATABASE_URL their owner, or grant it all privileges: %w", err)
+	}
 	if err := wrap(err); errors.Is(err, ErrUnavailable) || ctx.Err() != nil {
 		return err
 	}

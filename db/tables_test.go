@@ -1,6 +1,7 @@
 package db_test
 
 import (
+	"crypto/rand"
 	"errors"
 	"strings"
 	"testing"
@@ -49,5 +50,20 @@ func TestTables_NamesForeignTables(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestTables_ExplainForeignOwner checks that tables which another role owns are not taken for
+// those of another program.
+func TestTables_ExplainForeignOwner(t *testing.T) {
+	t.Parallel()
+	dsn := dbtest.Postgres(t)
+	role := "reader_" + strings.ToLower(rand.Text())
+	dbtest.Exec(t, dsn, "CREATE ROLE "+role)
+	defer dbtest.Exec(t, dsn, "DROP ROLE "+role)
+	database := dbtest.Open(t, dsn+"&role="+role)
+	const want = "the tables belong to another role: make the role of DATABASE_URL their owner, or grant it all privileges"
+	if err := database.CheckTables(t.Context()); errors.Is(err, db.ErrForeignTable) || err == nil || !strings.HasPrefix(err.Error(), want) {
+		t.Errorf("got %v, want %s", err, want)
 	}
 }

@@ -48,12 +48,17 @@ func checkLiterals(events *core.Events, addError core.AddErrFunc) {
 			return
 		}
 		switch n, err := strconv.ParseInt(value.Raw, 10, 64); {
-		case value.Kind == ast.ObjectValue && value.Definition.IsLeafType():
+		case value.Kind == ast.ObjectValue && value.Definition.IsLeafType() && (isEmptyObject(value) || !isOwnScalar(value.Definition)):
 			addError(core.Message(`Expected value of type "%s", found %s.`, value.ExpectedType, value), core.At(value.Position))
 		case value.Kind == ast.IntValue && value.Definition.Name == "Int" && err == nil && n != int64(int32(n)):
 			addError(core.Message("Int cannot represent non 32-bit signed integer value: %d", n), core.At(value.Position))
 		}
 	})
+}
+
+// isOwnScalar reports whether scalarRule checks all literals of a type.
+func isOwnScalar(definition *ast.Definition) bool {
+	return definition.Kind == ast.Scalar && !definition.OneOf("Int", "Float", "String", "Boolean", "ID")
 }
 
 func isEmptyObject(value *ast.Value) bool {
@@ -107,7 +112,7 @@ func (r scalarRule) validate(value *ast.Value) string {
 	scalar := value.Definition
 	isText := value.Kind == ast.StringValue || value.Kind == ast.BlockValue
 	switch {
-	case scalar == nil || scalar.Kind != ast.Scalar || scalar.OneOf("Int", "Float", "String", "Boolean"),
+	case scalar == nil || !isOwnScalar(scalar) && scalar.Name != "ID",
 		value.Kind == ast.Variable, value.Kind == ast.NullValue, isEmptyObject(value),
 		value.Kind == ast.ListValue && value.ExpectedType.Elem != nil, // its elements are checked
 		scalar.Name == "ID" && !isText && value.Kind != ast.IntValue:

@@ -56,15 +56,16 @@ func TestCheck_NamesInvalidKeys(t *testing.T) {
 // TestMediaStore_ServesNoLinksToDatabase checks that no link in the media directory publishes
 // what the server keeps elsewhere, and that a file with a link elsewhere is served.
 func TestMediaStore_ServesNoLinksToDatabase(t *testing.T) {
-	t.Chdir(t.TempDir())
+	t.Parallel()
 	server := startServer(t)
+	inData := func(name string) string { return filepath.Join(server.data, name) }
 	const image = "core_media/2025/12/02/technology.png"
 	for name, file := range map[string]string{"database.png": "portfolio.db", "wal.png": "portfolio.db-wal", "token.png": "demo-token"} {
-		if err := errors.Join(os.Link("data/"+file, "data/media/"+name), os.Symlink("../"+file, "data/media/symbolic-"+name)); err != nil {
+		if err := errors.Join(os.Link(inData(file), inData("media/"+name)), os.Symlink("../"+file, inData("media/symbolic-"+name))); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if err := os.Link("data/media/"+image, "data/snapshot.png"); err != nil { // as cp --link does
+	if err := os.Link(inData("media/"+image), inData("snapshot.png")); err != nil { // as cp --link does
 		t.Fatal(err)
 	}
 	for path, want := range map[string]int{
