@@ -74,8 +74,9 @@ fuzz: ## Run every fuzz target for FUZZTIME each (10s).
 		go test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) "$$package" || exit 1; \
 	done
 
-lint: ## Run the linter (needs golangci-lint).
+lint: ## Run the linter (needs golangci-lint), and check words, names, imports and sizes of files.
 	golangci-lint run
+	go test ./test/system -run '^Test(Words_|Names_|Imports$$|Files_AreShort)'
 
 generate: ## Generate the GraphQL code.
 	go generate ./...

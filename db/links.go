@@ -3,11 +3,7 @@ package db
 import (
 	"context"
 	"errors"
-	"math/bits"
 	"slices"
-	"strconv"
-	"strings"
-	"time"
 
 	"github.com/uptrace/bun"
 )
@@ -44,79 +40,6 @@ func scanBareLink(row row) (*PortfolioLink, error) {
 
 func (l *PortfolioLink) scanArgs() []any {
 	return []any{&l.ID, &l.PortfolioID, &l.ImageID, &l.Name, &l.URL, &l.Description, &l.CreatedAt, &l.UpdatedAt, &l.StoredPosition}
-}
-
-// prepareLinkLookups renders the queries for 1, 2, 4 ... maxBatch ids; the last
-// id may be repeated. PostgreSQL keeps their plans, but plans a query for an
-// array of ids each time.
-func (db *DB) prepareLinkLookups() {
-	for i := range db.linksByIDs {
-		placeholders := make([]string, 1<<i)
-		for n := range placeholders {
-			placeholders[n] = "$" + strconv.Itoa(n+1)
-		}
-		db.linksByIDs[i].render("SELECT portfolio_links by id", db.selectLinks("portfolio_links AS link").Where("link.id IN ("+strings.Join(placeholders, ", ")+")"))
-	}
-	db.linkLookups.fetchOne, db.linkLookups.fetchBatch, db.linkLookups.maxWait = db.fetchLink, db.fetchLinks, maxBatchWait
-}
-
-// PortfolioLink returns a link with its image and thumbnails, or ErrNotFound. It runs
-// one statement. On PostgreSQL, concurrent calls share statements and links: callers
-// must not modify the link. With a portfolioID, the error is ErrNotFound for a link of
-// another portfolio too.
-func (db *DB) PortfolioLink(ctx context.Context, portfolioID *int64, id int64) (*PortfolioLink, error) {
-	ctx, readSet := untracked(ctx)
-	link, err := db.lookUpLink(ctx, id)
-	if err != nil {
-		readSet.addAll() // any portfolio may get the link
-		return nil, err
-	}
-	readSet.addLink(link)
-	if portfolioID != nil && *portfolioID != link.PortfolioID {
-		return nil, ErrNotFound
-	}
-	return link, nil
-}
-
-func (db *DB) lookUpLink(ctx context.Context, id int64) (*PortfolioLink, error) {
-	if !db.Postgres() { // SQLite has no round trips to save
-		return db.fetchLink(ctx, id)
-	}
-	start := time.Now()
-	link, batched, err := db.linkLookups.load(ctx, id)
-	if !batched {
-		return link, err
-	}
-	if db.observe != nil {
-		db.observe(ctx, Statement{Name: db.linksByIDs[0].name, Start: start, Err: err, Batched: true})
-	}
-	if err != nil {
-		return nil, wrap(err)
-	}
-	recordQuery(ctx)
-	if link == nil {
-		return nil, ErrNotFound
-	}
-	return link, meterFrom(ctx).count(link) // the context of the batch has no meter
-}
-
-func (db *DB) fetchLink(ctx context.Context, id int64) (*PortfolioLink, error) {
-	return queryOne(ctx, db, &db.linksByIDs[0], scanLink, id)
-}
-
-func (db *DB) fetchLinks(ctx context.Context, calls []*call[int64, *PortfolioLink]) error {
-	size := bits.Len(uint(len(calls) - 1))
-	ids := make([]any, 1<<size)
-	for i := range ids {
-		ids[i] = calls[min(i, len(calls)-1)].key
-	}
-	return query(ctx, db, &db.linksByIDs[size], ids, scanLink, func(link *PortfolioLink) {
-		for _, c := range calls {
-			if c.key == link.ID {
-				c.value = link
-			}
-		}
-	})
 }
 
 // PortfolioLinks reads a page of the links of a portfolio, or of all links if

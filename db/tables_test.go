@@ -54,7 +54,7 @@ func TestTables_NamesForeignTables(t *testing.T) {
 }
 
 // TestTables_ExplainForeignOwner checks that tables which another role owns are not taken for
-// those of another program.
+// tables of another program.
 func TestTables_ExplainForeignOwner(t *testing.T) {
 	t.Parallel()
 	dsn := dbtest.Postgres(t)

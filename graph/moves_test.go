@@ -142,7 +142,7 @@ func TestMoves_RebalanceFewLinks(t *testing.T) {
 	})
 }
 
-// moves checks moves in portfolio 1.
+// moves checks moves of links of portfolio 1.
 type moves struct {
 	*testing.T
 	server     *httptest.Server

@@ -127,7 +127,7 @@ export async function demoImage() {
   return new File([await response.arrayBuffer()], "technology.png", { type: "image/png" });
 }
 
-/** Forms with mistakes, and the messages to show beside their fields. */
+/** Forms with errors, and the messages to show beside their fields. */
 export const forms = [
   {
     input: { portfolioId: 1, url: 5, description: ["a"], imageId: true, color: "red" },
@@ -154,7 +154,7 @@ export function recordingFetch(requests) {
   };
 }
 
-// Clients report mistakes in their setup on the console.
+// Clients report errors in their setup on the console.
 const warnings = [];
 console.warn = console.error = (...words) => warnings.push(words.join(" "));
 after(() => assert.deepEqual(warnings, []));

@@ -127,7 +127,7 @@ function messagesByField(error) {
   return Object.fromEntries(error.errors.map(({ message, extensions }) => [extensions.field?.at(-1), message]));
 }
 
-test("Apollo Client shows mistakes beside the fields of a form", async () => {
+test("Apollo Client shows errors beside the fields of a form", async () => {
   for (const { input, messages } of forms) {
     const { error } = await client.mutate({ mutation: CREATE, variables: { input }, errorPolicy: "all" });
     assert.deepEqual(messagesByField(error), messages);

@@ -99,7 +99,7 @@ func (a answer) compare(want answer) string {
 	return ""
 }
 
-// isUnlocated reports whether an error may have other locations than that of graphql-js.
+// isUnlocated reports whether an error may have other locations than the error of graphql-js.
 func isUnlocated(message string) bool {
 	return !slices.ContainsFunc([]string{"Unknown argument", "Unknown type", "Unknown fragment", "Int cannot", "String cannot", "Boolean cannot", "Enum "}, func(prefix string) bool {
 		return strings.HasPrefix(message, prefix)
@@ -186,7 +186,7 @@ func (a *answer) execute(t *testing.T, body string) {
 	}
 }
 
-// post sends a body as an admin and returns that of the response.
+// post sends a body as an admin and returns the body of the response.
 func (s *server) post(t testing.TB, body string) string {
 	t.Helper()
 	request := httptest.NewRequestWithContext(t.Context(), "POST", "/graphql", strings.NewReader(body))

@@ -94,7 +94,7 @@ func (g *generator) selections(of *ast.Definition, count, level int) string {
 	return "{" + strings.Join(parts, g.space()) + "}"
 }
 
-// condition returns the name of the type, or of another one that objects of the type may have.
+// condition returns the name of the type, or of another type that its objects may have.
 func (g *generator) condition(of *ast.Definition) string {
 	names := []string{of.Name}
 	for _, possible := range g.schema.PossibleTypes[of.Name] {

@@ -8,7 +8,7 @@ import "./api.mjs";
 
 const url = `${process.env.API_URL}/graphql`;
 
-test("Apollo's BatchHttpLink is told that batching is not supported", async () => {
+test("Apollo's BatchHttpLink gets an error: batching is not supported", async () => {
   const client = new ApolloClient({ link: new BatchHttpLink({ uri: url }), cache: new InMemoryCache() });
   const query = gql`
     query Batched {

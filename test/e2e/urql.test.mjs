@@ -144,7 +144,7 @@ function messagesByField({ networkError, graphQLErrors }) {
   return Object.fromEntries(graphQLErrors.map(({ message, extensions }) => [extensions.field?.at(-1), message]));
 }
 
-test("urql shows mistakes beside the fields of a form", async () => {
+test("urql shows errors beside the fields of a form", async () => {
   for (const { input, messages } of forms) {
     const { error } = await client.mutation(CREATE, { input }).toPromise();
     assert.deepEqual(messagesByField(error), messages);

@@ -123,7 +123,7 @@ func TestChaosSQLite(t *testing.T) {
 	disturb(t, dsn, prepare(t, dsn), nil, func() func() { return dbtest.Lock(t, dsn, "portfolio_links") })
 }
 
-// TestChaosDisk fills the disk of the database, and that of the media store.
+// TestChaosDisk fills the disk of the database, and the disk of the media store.
 func TestChaosDisk(t *testing.T) {
 	t.Run("sqlite", func(t *testing.T) {
 		disk := newDisk(t, "16m")

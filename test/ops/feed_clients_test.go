@@ -63,7 +63,7 @@ type feedUser struct {
 
 func (u feedUser) hash() []byte { sum := sha256.Sum256([]byte(u.name)); return sum[:] }
 
-// Links of portfolios have ids from that of the portfolio on.
+// Links of portfolios have ids from the id of the portfolio on.
 const (
 	writerPortfolio  = 1000
 	faultPortfolio   = 2000

@@ -164,7 +164,7 @@ func (p *feedPostgres) move(leave func(former *dbtest.Cluster)) (undo func()) {
 	}
 }
 
-// dropPool ends all sessions but those of the feed.
+// dropPool ends all sessions but the sessions of the feed.
 func (p *feedPostgres) dropPool(cluster *dbtest.Cluster) {
 	p.listeners()
 	p.query(cluster, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE backend_type = 'client backend' AND application_name <> 'test' AND application_name NOT ILIKE 'portfolio%feed'")

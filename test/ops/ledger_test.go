@@ -48,7 +48,7 @@ func (l *ledger) writes() int {
 	return l.acknowledged
 }
 
-// check compares the rows of a database with what clients were told, and returns
+// check compares the rows of a database with the responses that clients got, and returns
 // the number of acknowledged writes that are lost.
 func (l *ledger) check(t *testing.T, dsn string) (lost int) {
 	t.Helper()

@@ -124,7 +124,7 @@ func (p *program) stop(signal os.Signal) {
 func (p *program) kill() { p.stop(syscall.SIGKILL) }
 
 // freePort returns a port that the system does not give to others: it is below
-// those of outgoing connections and of listeners on port 0.
+// the ports of outgoing connections and of listeners on port 0.
 func freePort(t *testing.T) int {
 	t.Helper()
 	for range 1000 {
@@ -145,7 +145,7 @@ func address(port int) string { return "127.0.0.1:" + strconv.Itoa(port) }
 // programs as that account, as PostgreSQL refuses to run as root.
 func owned(t *testing.T) (string, *syscall.SysProcAttr) {
 	t.Helper()
-	directory, err := os.MkdirTemp("", "portfolio-ops") // that of the test cannot be reached by other accounts
+	directory, err := os.MkdirTemp("", "portfolio-ops") // the directory of the test cannot be reached by other accounts
 	if err != nil {
 		t.Fatal(err)
 	}

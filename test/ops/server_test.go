@@ -112,7 +112,7 @@ func portfolio(t *testing.T, dsn string, args ...string) string {
 	return strings.TrimSpace(stdout.String())
 }
 
-// fixedFiles are those of the image that no test changes.
+// fixedFiles are files of the image that no test changes.
 var fixedFiles = []string{"one.png", "one_64.png", "one_128.png"}
 
 // newMedia returns the directory of a media store with the fixed files.

@@ -311,7 +311,7 @@ func TestPersistedDocuments_MayBeTheOnlyOnes(t *testing.T) {
 	}
 }
 
-// TestSecurityHeaders_AreSent checks the headers of every response except those of the
+// TestSecurityHeaders_AreSent checks the headers of every response except responses of the
 // legacy endpoint.
 func TestSecurityHeaders_AreSent(t *testing.T) {
 	t.Parallel()

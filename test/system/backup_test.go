@@ -161,7 +161,7 @@ func TestBackup_RestoresEverything(t *testing.T) {
 	}
 }
 
-// checkComplete checks that the files of a state are those of its rows, with the
+// checkComplete checks that the files of a state are the files of its rows, with the
 // sizes that the rows have.
 func checkComplete(t *testing.T, state embeddedState, media string) {
 	t.Helper()
@@ -185,7 +185,7 @@ func checkComplete(t *testing.T, state embeddedState, media string) {
 	}
 }
 
-// checkUnchanged checks that rows and files that never change are those of the
+// checkUnchanged checks that rows and files that never change equal those in the
 // final state, if it still has them.
 func checkUnchanged(t *testing.T, final, restored embeddedState) {
 	t.Helper()

@@ -58,7 +58,7 @@ const (
 
 func graphqlPath(query string) string { return "/graphql?query=" + url.QueryEscape(query) }
 
-// cachedPaths are requests over both APIs whose responses are made of the recorded rows.
+// cachedPaths are requests over both APIs whose responses show the recorded rows.
 var cachedPaths = []string{
 	linkPath, "/api/portfolios/links/4", "/api/portfolios/links/987654",
 	graphqlPath(`{portfolioLink(portfolioId:1,id:4){name description url imageData{size alt thumbnails{id size}} portfolio{name}}}`),
@@ -318,17 +318,17 @@ func TestCache_LogsCachedRequests(t *testing.T) {
 		}
 		server.stop()
 		for i := range requests {
-			var told []string
+			var records []string
 			for line := range strings.Lines(server.logs.String()) {
 				if strings.Contains(line, `"request_id":"request-`+strconv.Itoa(i)+`"`) {
-					told = append(told, regexp.MustCompile(`"(time|duration_ms)":[^,]*,`).ReplaceAllString(line, ""))
+					records = append(records, regexp.MustCompile(`"(time|duration_ms)":[^,]*,`).ReplaceAllString(line, ""))
 				}
 			}
-			if len(told) != 3 || !strings.Contains(told[2], `"statements":0,`) || strings.Contains(told[0], `"statements":0,`) {
-				t.Fatalf("%q", told)
+			if len(records) != 3 || !strings.Contains(records[2], `"statements":0,`) || strings.Contains(records[0], `"statements":0,`) {
+				t.Fatalf("%q", records)
 			}
 			statements := regexp.MustCompile(`"statements":\d+,`)
-			if diff := cmp.Diff(statements.ReplaceAllString(told[0], ""), statements.ReplaceAllString(told[2], "")); diff != "" {
+			if diff := cmp.Diff(statements.ReplaceAllString(records[0], ""), statements.ReplaceAllString(records[2], "")); diff != "" {
 				t.Error(diff)
 			}
 		}

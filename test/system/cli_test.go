@@ -214,7 +214,7 @@ func TestUsers_AreManagedByCommands(t *testing.T) {
 	replace := func(text string) string {
 		text = regexp.MustCompile(`\b\d{4}-\S+Z\b`).ReplaceAllString(text, "CREATED")
 		text = regexp.MustCompile(`(?m)^[0-9a-f]{40}$`).ReplaceAllString(text, "KEY")
-		return spaces.ReplaceAllString(text, "  ") // the width of a time is another than that of its name
+		return spaces.ReplaceAllString(text, "  ") // the width of a time differs from the width of its name
 	}
 	dbtest.EachURL(t, func(t *testing.T, dsn string) {
 		for _, c := range userCommands {

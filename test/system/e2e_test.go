@@ -18,7 +18,7 @@ import (
 
 // TestClients runs the clients in e2e and the gallery against the server on each
 // database. It opens the playground with GraphiQL of the server, if make
-// playground has built it, or else with that of the CDN, and as a form.
+// playground has built it, or else with GraphiQL of the CDN, and as a form.
 func TestClients(t *testing.T) {
 	needPackages(t)
 	built := t.Run("build", func(t *testing.T) {

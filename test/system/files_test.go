@@ -197,7 +197,7 @@ func TestRoot_GivesFilesToOwnerOfDirectory(t *testing.T) {
 			checkOwner(t, directory)
 			for _, command := range []string{"check", "user create omid"} {
 				if name == "user create" && command == "check" {
-					continue // the media store is that of root
+					continue // the media store belongs to root
 				}
 				if output, err := runAs(t, program, directory, strings.Fields(command)...); err != nil {
 					t.Errorf("%s: %v %s", command, err, output)

@@ -206,7 +206,7 @@ func runCommand(t testing.TB, wantCode int, args ...string) (stdout, stderr stri
 	return out.String(), errs.String()
 }
 
-// allocated returns the bytes that do allocates, those of the client included.
+// allocated returns the bytes that do allocates, the bytes of the client included.
 func allocated(do func()) uint64 {
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)

@@ -12,7 +12,7 @@ import (
 )
 
 // TestImports checks that each package imports only packages below it in the list of
-// ARCHITECTURE.md, which lists all packages but those of tests.
+// ARCHITECTURE.md, which lists all packages but the packages of tests.
 func TestImports(t *testing.T) {
 	t.Parallel()
 	layers := readLayers(t)

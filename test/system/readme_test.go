@@ -237,7 +237,7 @@ func TestReadmeLinks(t *testing.T) {
 }
 
 // TestReadmeSettings checks the table of settings in docs/operations.md: the
-// names and defaults are those of the help.
+// names and defaults are in the help.
 func TestReadmeSettings(t *testing.T) {
 	t.Parallel()
 	help, _ := runCommand(t, 0, "serve", "--help")

@@ -145,7 +145,7 @@ func TestSettings_AreValidated(t *testing.T) {
 	}
 }
 
-// TestSettings_ReportAllErrors checks that all mistakes are reported at once, in the order of
+// TestSettings_ReportAllErrors checks that all errors are reported at once, in the order of
 // the help, and only to the commands that read the settings.
 func TestSettings_ReportAllErrors(t *testing.T) {
 	t.Chdir(t.TempDir())

@@ -61,7 +61,7 @@ func (p *process) terminate(t *testing.T) {
 	}
 }
 
-// TestShutdown_WaitsForBalancer checks that a server that is told to stop is not ready at once
+// TestShutdown_WaitsForBalancer checks that a server that is stopping is not ready at once
 // and still serves, and that each response tells the client to connect anew.
 func TestShutdown_WaitsForBalancer(t *testing.T) {
 	t.Parallel()

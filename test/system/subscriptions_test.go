@@ -150,7 +150,7 @@ func checkSubscriptionGauges(t *testing.T, server *testServer, open float64) {
 	metrics := server.scrape()
 	value := func(name string) float64 { return metrics["portfolio_"+name].GetMetric()[0].GetGauge().GetValue() }
 	if value("subscriptions") != open || value("live_queries") != 1 || value("subscriptions_limit") != 10_000 || value("connections") < open {
-		t.Errorf("%g subscriptions of %g to %g topics on %g connections", value("subscriptions"), value("subscriptions_limit"), value("live_queries"), value("connections"))
+		t.Errorf("%g subscriptions of %g to %g live queries on %g connections", value("subscriptions"), value("subscriptions_limit"), value("live_queries"), value("connections"))
 	}
 	for _, metric := range metrics["portfolio_request_duration_seconds"].GetMetric() {
 		for _, label := range metric.GetLabel() {
@@ -186,7 +186,7 @@ func checkSubscriptionLog(t *testing.T, logs string) {
 	}
 }
 
-// TestSubscriptions_AreOffWithoutFeed checks what clients are told if there are no subscriptions.
+// TestSubscriptions_AreOffWithoutFeed checks which errors clients get if there are no subscriptions.
 func TestSubscriptions_AreOffWithoutFeed(t *testing.T) {
 	t.Parallel()
 	for setting, want := range map[string]string{
@@ -234,14 +234,14 @@ func TestSubscriptions_AreRateLimited(t *testing.T) {
 }
 
 // TestSubscriptions_ServeManyClients measures how long it takes until many subscribers have one change,
-// and their memory: over WebSocket, as server-sent events, and over WebSocket with a topic
+// and their memory: over WebSocket, as server-sent events, and over WebSocket with a live query
 // of its own for each. Afterwards no goroutine is left. The variable TEST_SUBSCRIBERS sets how
 // many.
 func TestSubscriptions_ServeManyClients(t *testing.T) {
 	t.Parallel()
 	subscribers := environmentNumber(t, "TEST_SUBSCRIBERS", 250)
 	dbtest.EachLoaded(t, recorded, func(t *testing.T, dsn string) {
-		for _, transport := range []string{"WebSocket", "events", "topics"} {
+		for _, transport := range []string{"WebSocket", "events", "live queries"} {
 			t.Run(transport, func(t *testing.T) {
 				dbtest.Exec(t, dsn, "UPDATE portfolio_links SET name = 'دمو پروژه' WHERE id = 4")
 				server := startProcess(t, dsn, "file:"+t.TempDir(), t.TempDir(), "ADMIN_ADDR=127.0.0.1:0", "LOG_LEVEL=error")
@@ -323,7 +323,7 @@ func openSubscriber(ctx context.Context, url, key, transport string, i int) (exp
 		return nil, err
 	}
 	context.AfterFunc(ctx, func() { _ = client.CloseNow() })
-	if transport == "topics" {
+	if transport == "live queries" {
 		own := strings.Replace(subscribeMessage, "Name", fmt.Sprint("Name", i), 1)
 		return client.expectNext, errors.Join(client.send(own), client.expectNext(firstEvent))
 	}
