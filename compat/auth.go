@@ -21,7 +21,7 @@ func (h *Handler) authorize(r *http.Request, t target, buffer []byte) (resp resp
 	}
 	session, err := h.authenticator.Authenticate(r.Context(), key)
 	if err == nil {
-		err = session.Do(r.Context(), func(viewer *db.User) {
+		err = session.Do(r.Context(), func(viewer *db.User) { //nolint:contextcheck // r has the context
 			telemetry.RequestFrom(r.Context()).UserID = viewer.ID
 			resp = h.dispatch(r, t, viewer, session.Barrier(), start, buffer)
 		})

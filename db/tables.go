@@ -45,15 +45,21 @@ func (db *DB) checkTables(ctx context.Context, pool *bun.DB) error {
 	if err != nil {
 		return err
 	}
-	applied, err := migrator.AppliedMigrations(ctx)
+	applied, err := migrator.AppliedMigrations(ctx) // without a table of migrations there are none
 	if pgErr, ok := errors.AsType[*pgconn.PgError](err); ok && pgErr.Code == insufficientPrivilege {
 		return fmt.Errorf("the tables belong to another role: make the role of DATABASE_URL their owner, or grant it all privileges: %w", err)
 	}
 	if err := wrap(err); errors.Is(err, ErrUnavailable) || ctx.Err() != nil {
 		return err
 	}
-	migrated := len(applied) > 0 // without a table of migrations there are none
-	var problems []string
+	if problems := tableProblems(columns, len(applied) > 0); problems != nil {
+		return fmt.Errorf("%w: %s", ErrForeignTable, strings.Join(problems, "; "))
+	}
+	return nil
+}
+
+// tableProblems returns how existing tables differ from the tables of migrations.
+func tableProblems(columns map[string][]string, migrated bool) (problems []string) {
 	for _, created := range createdColumns {
 		existing := columns[created.table]
 		lacking := slices.DeleteFunc(slices.Clone(created.columns), func(column string) bool { return slices.Contains(existing, column) })
@@ -66,10 +72,7 @@ func (db *DB) checkTables(ctx context.Context, pool *bun.DB) error {
 			problems = append(problems, created.table+" exists, and no migration has created it")
 		}
 	}
-	if problems != nil {
-		return fmt.Errorf("%w: %s", ErrForeignTable, strings.Join(problems, "; "))
-	}
-	return nil
+	return problems
 }
 
 // existingColumns returns the columns of the tables of this program that exist.
@@ -79,10 +82,10 @@ func (db *DB) existingColumns(ctx context.Context, pool *bun.DB) (map[string][]s
 		names = append(names, created.table)
 	}
 	query := pool.NewSelect().TableExpr("sqlite_master AS m").Join("JOIN pragma_table_info(m.name) AS c").ColumnExpr("lower(m.name) AS name, c.name AS column_name").
-		Where("m.type IN ('table', 'view') AND lower(m.name) IN (?)", bun.In(names))
+		Where("m.type IN ('table', 'view') AND lower(m.name) IN (?)", bun.List(names))
 	if db.Postgres() {
 		query = pool.NewSelect().TableExpr("pg_attribute AS a").Join("JOIN pg_class AS c ON c.oid = a.attrelid").ColumnExpr("c.relname AS name, a.attname AS column_name").
-			Where("a.attnum > 0 AND NOT a.attisdropped AND c.relname IN (?) AND c.oid = to_regclass(quote_ident(c.relname))", bun.In(names))
+			Where("a.attnum > 0 AND NOT a.attisdropped AND c.relname IN (?) AND c.oid = to_regclass(quote_ident(c.relname))", bun.List(names))
 	}
 	var rows []struct{ Name, ColumnName string }
 	err := query.Scan(ctx, &rows)

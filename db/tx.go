@@ -27,24 +27,30 @@ func (db *DB) transaction(ctx context.Context, do func(context.Context, bun.Tx) 
 			// loses the commit if it fails before they have it.
 			return fmt.Errorf("%w: %w", ErrCommitUnknown, ctx.Err())
 		}
-		if errors.Is(err, ErrCommitUnknown) {
+		if err == nil || errors.Is(err, ErrCommitUnknown) {
 			return err
 		}
-		pgErr, ok := errors.AsType[*pgconn.PgError](err)
-		if !ok || try == maxTries {
-			return wrap(err)
-		}
-		switch {
-		case pgErr.Code == readOnlyTransaction && db.choosesServer && try == 1: // on another server
-		case pgErr.Code == "40001", pgErr.Code == "40P01": // serialization_failure, deadlock_detected
-		case pgErr.Code == "23505" && strings.HasSuffix(pgErr.ConstraintName, "_pkey"):
-			if err := db.resetSequence(ctx, pgErr.TableName); err != nil {
-				return wrap(err)
-			}
-		default:
+		if err := db.prepareRetry(ctx, err, try); err != nil {
 			return wrap(err)
 		}
 	}
+}
+
+// prepareRetry returns the error of a try, or nil if the transaction may be tried again.
+func (db *DB) prepareRetry(ctx context.Context, err error, try int) error {
+	pgErr, ok := errors.AsType[*pgconn.PgError](err)
+	if !ok || try == maxTries {
+		return err
+	}
+	switch {
+	case pgErr.Code == readOnlyTransaction && db.choosesServer && try == 1: // on another server
+		return nil
+	case pgErr.Code == "40001", pgErr.Code == "40P01": // serialization_failure, deadlock_detected
+		return nil
+	case pgErr.Code == "23505" && strings.HasSuffix(pgErr.ConstraintName, "_pkey"):
+		return db.resetSequence(ctx, pgErr.TableName)
+	}
+	return err
 }
 
 // runTx runs do in a transaction. The error wraps ErrCommitUnknown if the outcome is unknown.

@@ -85,6 +85,9 @@ func columnsOf(t *testing.T, connections *sql.DB, table string) map[string]strin
 		}
 		columns[name] = kind
 	}
+	if err := rows.Err(); err != nil {
+		t.Fatal(err)
+	}
 	return columns
 }
 
@@ -121,6 +124,20 @@ func TestProblems_NamesMismatchedValues(t *testing.T) {
 	if err != nil || len(problems) != 13 || problems[0] != "users.is_active of the row with the rowid 1 is not 0 or 1 and read as zero or null: 2" {
 		t.Errorf("got %d problems %q, %v, want 13", len(problems), problems, err)
 	}
+	checkMismatchedLists(t, database)
+	if tokens, err := database.AllTokens(t.Context()); err != nil || len(tokens) != 1 {
+		t.Errorf("tokens %+v, %v", tokens, err)
+	}
+	if token, err := database.RevokeToken(t.Context(), 1); err != nil || token.UserID != 1 {
+		t.Errorf("token %+v, %v", token, err)
+	}
+	exec("UPDATE portfolio_links SET name = 'n', image_id = 1")
+	exec("UPDATE users SET username = 'v'")
+}
+
+// checkMismatchedLists checks that lists have the rows whose values are of other types.
+func checkMismatchedLists(t *testing.T, database *db.DB) {
+	t.Helper()
 	list := db.List{Order: db.NewOrderBy(), Limit: 10, WithRows: true, WithImages: true}
 	if page, err := database.Users(t.Context(), list); err != nil || len(page.Rows) != 1 || page.Rows[0].IsActive || page.Rows[0].IsAdmin || !slices.Contains(page.Rows[0].Codes, 4242) {
 		t.Errorf("users %+v, %v", page, err)
@@ -135,12 +152,4 @@ func TestProblems_NamesMismatchedValues(t *testing.T) {
 	if err != nil || len(page.Rows) != 2 || page.Rows[0].ImageData == nil || page.Rows[1].ImageID != nil || page.Rows[1].PortfolioID != 0 {
 		t.Errorf("links %+v, %v", page, err)
 	}
-	if tokens, err := database.AllTokens(t.Context()); err != nil || len(tokens) != 1 {
-		t.Errorf("tokens %+v, %v", tokens, err)
-	}
-	if token, err := database.RevokeToken(t.Context(), 1); err != nil || token.UserID != 1 {
-		t.Errorf("token %+v, %v", token, err)
-	}
-	exec("UPDATE portfolio_links SET name = 'n', image_id = 1")
-	exec("UPDATE users SET username = 'v'")
 }

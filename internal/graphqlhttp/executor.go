@@ -82,13 +82,13 @@ func parseAuthorization(header string) (key string, err error) {
 func (e *executor) execute(ctx context.Context, session *auth.Session, request *request, slot *admission.Slot, accept func(ast.Operation) error) (result, error) {
 	op, errs := e.resolve(ctx, request)
 	if errs != nil {
-		return result{errors: errs}, nil
+		return result{errors: errs}, nil //nolint:nilerr // the result has them
 	}
 	if err := accept(op.kind()); err != nil {
 		return result{}, err
 	}
 	if errs := e.prepare(ctx, op, request.Variables); errs != nil {
-		return result{errors: errs}, nil
+		return result{errors: errs}, nil //nolint:nilerr // the result has them
 	}
 	if op.kind() == ast.Subscription {
 		return result{operation: op, subscription: request.subscription(op)}, nil

@@ -7,6 +7,7 @@ package graphqlhttp
 
 import (
 	"cmp"
+	"context"
 	"log/slog"
 	"net/http"
 	"time"
@@ -14,8 +15,6 @@ import (
 	"github.com/99designs/gqlgen/graphql"
 	"github.com/vektah/gqlparser/v2/ast"
 	"github.com/vektah/gqlparser/v2/gqlerror"
-
-	"context"
 
 	"portfolio/internal/admission"
 	"portfolio/internal/apierror"

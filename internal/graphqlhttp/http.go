@@ -55,7 +55,7 @@ func (h *Handler) respond(w http.ResponseWriter, r *http.Request, accept mediaTy
 	reqErr := x.readBody(w)
 	defer func() { x.body.release() }()
 	x.deadline = time.Now().Add(timeout)
-	err = session.Do(r.Context(), func(viewer *db.User) {
+	err = session.Do(r.Context(), func(viewer *db.User) { //nolint:contextcheck // r has the context
 		resp.release()
 		if viewer != nil {
 			telemetry.RequestFrom(r.Context()).UserID = viewer.ID

@@ -63,9 +63,22 @@ func (k *kind[Row]) importBatch(ctx context.Context, t *transaction, b *batch) e
 	if len(rows) == 0 {
 		return nil
 	}
+	created, changed, records, err := k.decideAll(ctx, t, b, rows)
+	if err != nil || t.dryRun {
+		return err
+	}
+	if err := k.put(t.tx, ctx, created, changed); err != nil {
+		return err
+	}
+	return t.tx.RecordImported(ctx, records)
+}
+
+// decideAll decides about rows. It returns the rows to create and to change, and the records of
+// imported rows.
+func (k *kind[Row]) decideAll(ctx context.Context, t *transaction, b *batch, rows []Row) (created, changed []Row, records []db.ImportedRow, err error) {
 	reject, err := k.conflicts(ctx, t, rows)
 	if err != nil {
-		return err
+		return nil, nil, nil, err
 	}
 	keys := make([]string, len(rows))
 	for i, row := range rows {
@@ -73,12 +86,8 @@ func (k *kind[Row]) importBatch(ctx context.Context, t *transaction, b *batch) e
 	}
 	local, hashes, err := k.loadLocal(ctx, t, keys)
 	if err != nil {
-		return err
+		return nil, nil, nil, err
 	}
-	var (
-		created, changed []Row
-		records          []db.ImportedRow
-	)
 	for i, row := range rows {
 		existing, exists := local[keys[i]]
 		if k.complete != nil {
@@ -102,13 +111,7 @@ func (k *kind[Row]) importBatch(ctx context.Context, t *transaction, b *batch) e
 			records = append(records, db.ImportedRow{Kind: k.name, Key: keys[i], Hash: c.legacy.hash})
 		}
 	}
-	if t.dryRun {
-		return nil
-	}
-	if err := k.put(t.tx, ctx, created, changed); err != nil {
-		return err
-	}
-	return t.tx.RecordImported(ctx, records)
+	return created, changed, records, nil
 }
 
 // conflicts returns the function of check, or a function that accepts all rows.

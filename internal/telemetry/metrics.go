@@ -6,11 +6,11 @@ import (
 	"sync"
 	"time"
 
-	"portfolio/internal/metric"
-
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"portfolio/internal/metric"
 )
 
 // Metrics counts and times what the server does, for Prometheus.

@@ -14,10 +14,10 @@ import (
 	"strings"
 	"testing"
 
-	"portfolio/test/servertest"
-
 	_ "github.com/jackc/pgx/v5/stdlib" // the driver named "pgx"
 	_ "modernc.org/sqlite"             // the driver named "sqlite"
+
+	"portfolio/test/servertest"
 )
 
 // server is a server in its own process, which always has the same addresses.

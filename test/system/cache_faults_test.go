@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"portfolio/db/dbtest"
-	"portfolio/graph/graphtest"
 )
 
 // TestCache_ServesNoSlowReadAfterCommit holds the reply to a read back while what it read is changed: it must
@@ -27,7 +26,7 @@ func TestCache_ServesNoSlowReadAfterCommit(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			dsn := dbtest.LoadedPostgres(t, recorded)
 			line, through := dbtest.NewProxy(t, dsn)
-			server, _ := startRecordedThrough(t, dsn, through, "--admin-addr=127.0.0.1:0", "--change-feed-url="+dsn)
+			server := startServer(t, "--database-url="+through, "--admin-addr=127.0.0.1:0", "--change-feed-url="+dsn)
 			server.awaitCache("/api/portfolios/links/10", adminToken)
 			server.get(c.path, adminToken) // the first sight of the key
 			began := databaseTime(t, dsn)
@@ -76,7 +75,7 @@ func TestCache_WaitsForSlowNotifications(t *testing.T) {
 	t.Parallel()
 	dsn := dbtest.LoadedPostgres(t, recorded)
 	line, through := dbtest.NewProxy(t, dsn)
-	server, _ := startRecordedThrough(t, dsn, dsn, "--admin-addr=127.0.0.1:0", "--change-feed-url="+through)
+	server := startServer(t, "--database-url="+dsn, "--admin-addr=127.0.0.1:0", "--change-feed-url="+through)
 	for _, c := range heldBack {
 		t.Run(c.name, func(t *testing.T) {
 			server.awaitCache(linkPath, staffToken)
@@ -111,13 +110,6 @@ func TestCache_WaitsForSlowNotifications(t *testing.T) {
 	if status, body := server.get(linkPath, adminToken); status != http.StatusOK {
 		t.Errorf("the mutation was executed: %s", body)
 	}
-}
-
-// startRecordedThrough is startRecorded for a server that reaches the database by another
-// URL.
-func startRecordedThrough(t *testing.T, dsn, through string, args ...string) (server *testServer, key string) {
-	t.Helper()
-	return startServer(t, append([]string{"--database-url=" + through}, args...)...), graphtest.Admin
 }
 
 func databaseTime(t *testing.T, dsn string) (now time.Time) {
@@ -155,7 +147,7 @@ func TestCache_IsOffWhileFeedStalls(t *testing.T) {
 	t.Parallel()
 	dsn := dbtest.LoadedPostgres(t, recorded)
 	line, through := dbtest.NewProxy(t, dsn)
-	server, _ := startRecordedThrough(t, dsn, dsn, "--admin-addr=127.0.0.1:0", "--change-feed-url="+through)
+	server := startServer(t, "--database-url="+dsn, "--admin-addr=127.0.0.1:0", "--change-feed-url="+through)
 	for _, name := range []string{"one", "two"} {
 		server.awaitCache(linkPath, adminToken)
 		server.awaitCache(linkPath, staffToken)

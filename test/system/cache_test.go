@@ -262,7 +262,7 @@ func TestCache_ReadsOnceForAll(t *testing.T) {
 	const requests = 50
 	dsn := dbtest.LoadedPostgres(t, recorded)
 	line, through := dbtest.NewProxy(t, dsn)
-	server, _ := startRecordedThrough(t, dsn, through, "--admin-addr=127.0.0.1:0", "--change-feed-url="+dsn)
+	server := startServer(t, "--database-url="+through, "--admin-addr=127.0.0.1:0", "--change-feed-url="+dsn)
 	for _, path := range []string{linkPath, graphqlPath(`{portfolioLinks(portfolioId:1){nodes{name}}}`)} {
 		server.awaitCache(path, adminToken)
 		dbtest.Exec(t, dsn, "UPDATE portfolio_links SET name = 'new' WHERE id = 4")
