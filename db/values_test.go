@@ -125,10 +125,7 @@ func TestProblems_NamesMismatchedValues(t *testing.T) {
 		t.Errorf("got %d problems %q, %v, want 13", len(problems), problems, err)
 	}
 	checkMismatchedLists(t, database)
-	page, err := database.PortfolioLinks(t.Context(), nil, db.List{Order: db.NewOrderBy(), Limit: 10, WithRows: true, WithImages: true})
-	if err != nil || len(page.Rows) != 2 || page.Rows[0].ImageData == nil || page.Rows[1].ImageID != nil || page.Rows[1].PortfolioID != 0 {
-		t.Errorf("links %+v, %v", page, err)
-	}
+	checkMismatchedLinks(t, database)
 	if users, err := database.AllUsers(t.Context()); err != nil || len(users) != 1 {
 		t.Errorf("users %+v, %v", users, err)
 	}
@@ -151,5 +148,14 @@ func checkMismatchedLists(t *testing.T, database *db.DB) {
 	}
 	if page, err := database.Images(t.Context(), list); err != nil || len(page.Rows) != 1 || page.Rows[0].Size != 0 || page.Rows[0].Width != nil || len(page.Rows[0].Thumbnails) != 1 {
 		t.Errorf("images %+v, %v", page, err)
+	}
+}
+
+// checkMismatchedLinks checks that a list of links has the rows whose values are of other types.
+func checkMismatchedLinks(t *testing.T, database *db.DB) {
+	t.Helper()
+	page, err := database.PortfolioLinks(t.Context(), nil, db.List{Order: db.NewOrderBy(), Limit: 10, WithRows: true, WithImages: true})
+	if err != nil || len(page.Rows) != 2 || page.Rows[0].ImageData == nil || page.Rows[1].ImageID != nil || page.Rows[1].PortfolioID != 0 {
+		t.Errorf("links %+v, %v", page, err)
 	}
 }
