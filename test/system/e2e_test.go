@@ -33,6 +33,7 @@ func TestClients(t *testing.T) {
 		t.Chdir(t.TempDir())
 		staff := loadDemo(t, dsn)
 		t.Setenv("DATABASE_URL", dsn)
+		t.Setenv("MEDIA_STORE", "file:data/media") // of loadDemo, for all servers
 		runCommand(t, 0, "user", "create", "admin", "--admin")
 		admin, _ := runCommand(t, 0, "token", "create", "admin")
 		server := startServer(t)
