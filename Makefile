@@ -34,7 +34,7 @@ test: ## Run all tests.
 	go test ./...
 
 race: ## Run the tests with the race detector (needs a C compiler).
-	TEST_COMMITS=200 TEST_KILLS=3 TEST_SUBSCRIBERS=50 go test $(RACE_FLAGS) \
+	TEST_COMMITS=200 TEST_KILLS=3 go test $(RACE_FLAGS) \
 		-skip '$(RACE_SKIP)' -timeout 20m $$(go list ./... | grep -vE '$(RACE_WITHOUT)')
 
 e2e: ## Test frontend clients, the gallery and the playground (needs Node.js and Chromium).
