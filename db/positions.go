@@ -136,8 +136,8 @@ func (k sortKey) precedes(k2 sortKey) bool {
 	return cmp.Or(cmp.Compare(k.Position, k2.Position), cmp.Compare(k.ID, k2.ID)) < 0
 }
 
-// A slot is where links are to be inserted: between two adjacent links of a portfolio,
-// or after the last link. The slot of a single link may be before the first link.
+// A slot is a place to insert links: between two adjacent links of a portfolio, or after the
+// last link. The slot of a single link may be before the first link.
 type slot struct {
 	portfolioID  int64
 	links        int      // to insert

@@ -101,7 +101,7 @@ func Postgres(t testing.TB) string {
 func LoadedPostgres(t testing.TB, file string) string {
 	t.Helper()
 	server := postgres(t)
-	if server.own {
+	if server.isTemporary {
 		return server.create(t, "TEMPLATE "+server.template(t, file)+" STRATEGY file_copy")
 	}
 	dsn := server.create(t, "")

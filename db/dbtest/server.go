@@ -17,8 +17,8 @@ import (
 
 // server is a PostgreSQL server on which databases can be created.
 type server struct {
-	url *url.URL
-	own bool // it ends with this process, so templates may be left on it
+	url       *url.URL
+	isTemporary bool // it ends with this process, so templates may be left on it
 
 	mu        sync.Mutex
 	session   *pgx.Conn
@@ -42,20 +42,20 @@ var errNoPostgres = errors.New("there is neither initdb nor TEST_DATABASE_URL")
 
 // start finds or starts the server once for the test binary.
 var start = sync.OnceValues(func() (*server, error) {
-	dsn, own := os.Getenv("TEST_DATABASE_URL"), false
+	dsn, isTemporary := os.Getenv("TEST_DATABASE_URL"), false
 	if dsn == "" {
 		// Without autovacuum, which would visit every database in turn.
 		c, err := startCluster(initCluster, "-c synchronous_commit=off -c max_connections=200 -c autovacuum=off -c jit=off")
 		if err != nil {
 			return nil, err
 		}
-		dsn, own = c.url("postgres"), true
+		dsn, isTemporary = c.url("postgres"), true
 	}
 	parsed, err := url.Parse(dsn)
 	if err != nil {
 		return nil, errors.New("TEST_DATABASE_URL is not a URL")
 	}
-	return &server{url: parsed, own: own, templates: map[string]string{}}, nil
+	return &server{url: parsed, isTemporary: isTemporary, templates: map[string]string{}}, nil
 })
 
 // template returns the name of a database with the current schema and the rows of a file.

@@ -27,7 +27,7 @@ type decision struct {
 	reason  string
 }
 
-// result is what happened to a row or a file.
+// result is the outcome of a row or a file.
 type result struct {
 	decision
 	kind        db.RowKind
