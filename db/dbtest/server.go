@@ -17,7 +17,7 @@ import (
 
 // server is a PostgreSQL server on which databases can be created.
 type server struct {
-	url       *url.URL
+	url         *url.URL
 	isTemporary bool // it ends with this process, so templates may be left on it
 
 	mu        sync.Mutex
