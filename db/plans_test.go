@@ -12,7 +12,7 @@ import (
 	"portfolio/db/dbtest"
 )
 
-// loadMany inserts 1,000 portfolios, and 1,000 links into each of the first 100.
+// loadMany inserts 1,000 portfolios, and 500 links into each of the first 100.
 // Every second link has an image, image 2 has 1,000 links, and two links have the
 // same URL.
 func loadMany(t testing.TB, dsn string) {
@@ -31,10 +31,10 @@ func loadMany(t testing.TB, dsn string) {
 	}
 	for _, statement := range []string{
 		"INSERT INTO portfolios (id, name, created_at, updated_at) SELECT n, 'Portfolio ' || n * 7919 % 1000, " + timestamp("n * 104729 % 1000") + ", " + timestamp("n * 1299709 % 1000") + " FROM " + numbers(1000),
-		"INSERT INTO images (id, type, name, path, size, created_at) SELECT n, 'image', 'Image ' || n * 7919 % 20000, 'p' || n, n, " + timestamp("n * 104729 % 20000") + " FROM " + numbers(20_000),
-		"INSERT INTO thumbnails (image_id, path, size) SELECT n, 't' || n, 64 FROM " + numbers(4000),
-		"INSERT INTO portfolio_links (id, portfolio_id, image_id, name, url, created_at, updated_at) SELECT n, 1 + n % 100, CASE WHEN n % 100 = 1 THEN 2 WHEN n % 2 = 0 THEN 1 + n % 20000 END, 'Link ' || n * 7919 % 100000, 'https://example.com/' || n % 50000, " +
-			timestamp("n * 104729 % 100000") + ", " + timestamp("n * 1299709 % 100000") + " FROM " + numbers(100_000),
+		"INSERT INTO images (id, type, name, path, size, created_at) SELECT n, 'image', 'Image ' || n * 7919 % 10000, 'p' || n, n, " + timestamp("n * 104729 % 10000") + " FROM " + numbers(10_000),
+		"INSERT INTO thumbnails (image_id, path, size) SELECT n, 't' || n, 64 FROM " + numbers(2000),
+		"INSERT INTO portfolio_links (id, portfolio_id, image_id, name, url, created_at, updated_at) SELECT n, 1 + n % 100, CASE WHEN n % 100 = 1 THEN 2 WHEN n % 2 = 0 THEN 1 + n % 10000 END, 'Link ' || n * 7919 % 50000, 'https://example.com/' || n % 25000, " +
+			timestamp("n * 104729 % 50000") + ", " + timestamp("n * 1299709 % 50000") + " FROM " + numbers(50_000),
 		"ANALYZE",
 	} {
 		dbtest.Exec(t, dsn, statement)
@@ -52,7 +52,7 @@ func TestPlans_UseIndexes(t *testing.T) {
 		checkOrders(t, database)
 		checkFilters(t, database)
 		checkAdjacentLinks(t, database)
-		checkLinksOfImagesPlans(t, database, middle(50_000, "Link 50000"))
+		checkLinksOfImagesPlans(t, database, middle(25_000, "Link 25000"))
 	})
 }
 
@@ -70,14 +70,14 @@ func checkOrders(t *testing.T, database *db.DB) {
 			plan, err := database.ExplainPortfolios(t.Context(), list)
 			checkPlan(t, database, list, plan, err)
 		})
-		pages(order, middle(50_000, "Link 50000"), func(list db.List) {
+		pages(order, middle(25_000, "Link 25000"), func(list db.List) {
 			plan, err := database.ExplainLinks(t.Context(), list)
 			checkPlan(t, database, list, plan, err)
 		})
-		checkImagePlans(t, database, db.List{Order: order, Cursor: middle(10_000, "Image 5"), Limit: 20, WithRows: true, WithImages: true})
+		checkImagePlans(t, database, db.List{Order: order, Cursor: middle(5000, "Image 5"), Limit: 20, WithRows: true, WithImages: true})
 	}
 	for _, order := range orders(append(timestamped, db.OrderByPosition)...) {
-		pages(order, middle(50_000, "Link 50000"), func(list db.List) {
+		pages(order, middle(25_000, "Link 25000"), func(list db.List) {
 			for _, portfolios := range [][]int64{{5}, {5, 6, 7}} {
 				plan, err := database.ExplainLinks(t.Context(), list, portfolios...)
 				checkPlan(t, database, list, plan, err)
@@ -89,7 +89,7 @@ func checkOrders(t *testing.T, database *db.DB) {
 // checkAdjacentLinks checks that an index finds the adjacent link of each link.
 func checkAdjacentLinks(t *testing.T, database *db.DB) {
 	for _, direction := range []db.Direction{db.Ascending, db.Descending} {
-		for _, ids := range [][]int64{{50_000}, {5, 6, 7, 50_000}} {
+		for _, ids := range [][]int64{{25_000}, {5, 6, 7, 25_000}} {
 			plan, err := database.ExplainAdjacentLinks(t.Context(), direction, ids...)
 			seek := `portfolio_links_portfolio_id_position [^\n]*\n *Index Cond: \(\(portfolio_id = of_link.portfolio_id\) AND \([^\n]*[<>]`
 			if !database.Postgres() {

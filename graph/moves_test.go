@@ -4,6 +4,7 @@ import (
 	"net/http/httptest"
 	"slices"
 	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -104,7 +105,7 @@ func (m *modelTest) checkOrder(portfolio string) {
 // between the adjacent links. Then few links are moved apart.
 func TestMoves_RebalanceFewLinks(t *testing.T) {
 	t.Parallel()
-	const links, moves = 40, 100
+	const links = 40
 	patterns := map[string]func(ids []string, n int) (id, field, anchor string){
 		"after the first": func(ids []string, _ int) (id, field, anchor string) { return ids[links-1], "afterId", ids[0] },
 		"before the last": func(ids []string, _ int) (id, field, anchor string) { return ids[0], "beforeId", ids[links-1] },
@@ -123,6 +124,10 @@ func TestMoves_RebalanceFewLinks(t *testing.T) {
 	}
 	dbtest.EachLoaded(t, recorded, func(t *testing.T, dsn string) {
 		t.Parallel()
+		moves := 100
+		if strings.HasPrefix(dsn, "postgres") { // which computes the same positions, slowly
+			moves = 50
+		}
 		server, exec := graphtest.Serve(t, dbtest.Open(t, dsn), nil), dbtest.Session(t, dsn)
 		for name, p := range positions {
 			for pattern, next := range patterns {

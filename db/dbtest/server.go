@@ -116,7 +116,8 @@ func fill(t testing.TB, dsn, file string) {
 	}
 }
 
-// create creates a database and drops it when the test ends.
+// create creates a database. When the test ends, it drops the database, unless the server is
+// temporary: DROP DATABASE waits until no session is left, and all tests wait with it.
 func (s *server) create(t testing.TB, options string) string {
 	t.Helper()
 	s.mu.Lock()
@@ -125,6 +126,9 @@ func (s *server) create(t testing.TB, options string) string {
 	name := fmt.Sprintf("test_%d_%d", os.Getpid(), s.created)
 	if err := s.exec("CREATE DATABASE " + name + " " + options); err != nil {
 		t.Fatal(err)
+	}
+	if s.isTemporary {
+		return s.database(name)
 	}
 	t.Cleanup(func() {
 		s.mu.Lock()

@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -98,10 +99,12 @@ func TestMutation_OfUnknownOutcomeIsNotToBeRetried(t *testing.T) {
 			if c.interrupt != nil {
 				exec := dbtest.Session(t, dsn)
 				exec("SELECT pg_advisory_lock(7)")
-				go func() {
+				var interrupts sync.WaitGroup
+				defer interrupts.Wait()
+				interrupts.Go(func() {
 					exec(awaitCommit)
 					c.interrupt(proxy, exec)
-				}()
+				})
 			}
 			response, body := graphtest.Query(t, server, admin, c.query, nil)
 			retry := response.Header.Get("Retry-After")

@@ -117,31 +117,30 @@ func TestResponses_LimitMemory(t *testing.T) {
 // disconnected, and that the memory of the response is released.
 func TestResponses_EndForSlowReaders(t *testing.T) {
 	t.Parallel()
-	dbtest.EachLoaded(t, recorded, func(t *testing.T, dsn string) {
-		server, key := startRecorded(t, dsn, "--stall-timeout=100ms", "--max-response=20000000")
-		dbtest.Exec(t, dsn, "INSERT INTO portfolios (id, name) VALUES (70, 'large')")
-		dbtest.Exec(t, dsn, "INSERT INTO portfolio_links (id, portfolio_id, name, description) VALUES (1000, 70, 'large', $1)", strings.Repeat(".", 1<<20))
-		large := `{"query":"{portfolioLinks(portfolioId:70){nodes{` + repeatNumbered(18, "a#:description ") + `}}}"}`
-		var bodies []io.Reader
-		for len(bodies) < 8 { // twice as many as there is room for
-			connection := server.dial()
-			_, _ = fmt.Fprintf(connection, "POST /graphql HTTP/1.1\r\nHost: h\r\nAuthorization: Token %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", key, len(large), large)
-			response, err := http.ReadResponse(bufio.NewReader(connection), nil)
-			switch {
-			case err != nil:
-				t.Fatal(err)
-			case response.StatusCode == http.StatusOK:
-				bodies = append(bodies, response.Body)
-			case response.StatusCode != http.StatusServiceUnavailable:
-				t.Fatal(response.StatusCode)
-			}
+	dsn := dbtest.LoadedSQLite(t, recorded)
+	server, key := startRecorded(t, dsn, "--stall-timeout=100ms", "--max-response=20000000")
+	dbtest.Exec(t, dsn, "INSERT INTO portfolios (id, name) VALUES (70, 'large')")
+	dbtest.Exec(t, dsn, "INSERT INTO portfolio_links (id, portfolio_id, name, description) VALUES (1000, 70, 'large', $1)", strings.Repeat(".", 1<<20))
+	large := `{"query":"{portfolioLinks(portfolioId:70){nodes{` + repeatNumbered(18, "a#:description ") + `}}}"}`
+	var bodies []io.Reader
+	for len(bodies) < 8 { // twice as many as there is room for
+		connection := server.dial()
+		_, _ = fmt.Fprintf(connection, "POST /graphql HTTP/1.1\r\nHost: h\r\nAuthorization: Token %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", key, len(large), large)
+		response, err := http.ReadResponse(bufio.NewReader(connection), nil)
+		switch {
+		case err != nil:
+			t.Fatal(err)
+		case response.StatusCode == http.StatusOK:
+			bodies = append(bodies, response.Body)
+		case response.StatusCode != http.StatusServiceUnavailable:
+			t.Fatal(response.StatusCode)
 		}
-		for _, body := range bodies[:len(bodies)/2] { // what the others took was theirs
-			if n, err := io.Copy(io.Discard, body); err == nil {
-				t.Errorf("read all %d bytes", n)
-			}
+	}
+	for _, body := range bodies[:len(bodies)/2] { // what the others took was theirs
+		if n, err := io.Copy(io.Discard, body); err == nil {
+			t.Errorf("read all %d bytes", n)
 		}
-	})
+	}
 }
 
 // TestServer_AnswersUnavailableWhileTableIsLocked checks that a request which waits for a lock times out, and succeeds

@@ -25,7 +25,7 @@ import (
 // what else is left. The variable TEST_KILLS sets how often.
 func TestUpload_LeavesNothingWhenKilled(t *testing.T) {
 	t.Parallel()
-	image, kills := photograph(t, 300, 200), environmentNumber(t, "TEST_KILLS", 8)
+	image, kills := photograph(t, 300, 200), environmentNumber(t, "TEST_KILLS", 4)
 	dbtest.EachURL(t, func(t *testing.T, dsn string) {
 		location, spool, key := "file:"+t.TempDir(), t.TempDir(), newKey(t, dsn)
 		store := storagetest.Open(t, location)

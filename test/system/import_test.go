@@ -31,7 +31,7 @@ var legacyLinks = func() int {
 	if number, err := strconv.Atoi(os.Getenv("TEST_LINKS")); err == nil {
 		return number
 	}
-	return 800
+	return 250
 }()
 
 // TestImport_ContinuesAfterKills imports a real legacy system. Meanwhile it kills the command and

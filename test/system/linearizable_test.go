@@ -24,7 +24,7 @@ import (
 // number of commits.
 func TestLinearizable(t *testing.T) {
 	t.Parallel()
-	commits := environmentNumber(t, "TEST_COMMITS", 800)
+	commits := environmentNumber(t, "TEST_COMMITS", 400)
 	dbtest.EachLoaded(t, recorded, func(t *testing.T, dsn string) {
 		r := startRegisters(t, dsn)
 		var writers, readers sync.WaitGroup
