@@ -11,9 +11,9 @@ IMAGE ?= portfolio
 # that package is excluded: it shares no compiled functions with others, whose
 # synchronization would be missed too.
 RACE_FLAGS = -race -gcflags='modernc.org/sqlite/lib=-race=false'
-# These have no goroutines, or only those that other tests have too, and are slow.
-RACE_SKIP = ^(TestClients|FuzzDifferential|TestSystemd_AcceptsUnits|TestPlans|TestSearchFindsEveryLetter)$$
-RACE_WITHOUT = portfolio/(internal/(buildinfo|demo|files|imaging|jsonenc|playground|printable|apierror)|test/e2e)$$
+# The other packages have no goroutines, and the other tests of test/system those that these have.
+RACE_WITHOUT = portfolio/(internal/(buildinfo|demo|files|imaging|jsonenc|playground|printable|apierror)|test/(e2e|system))$$
+RACE_SYSTEM = ^Test(Backup|Cache|Linearizable|Media|Metrics|Server|Shutdown|SlowClients|Subscriptions|Upload)
 
 help: ## List the targets.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-16s %s\n", $$1, $$2 }' Makefile
@@ -33,9 +33,9 @@ playground: ## Bundle GraphiQL for the next build (needs Node.js 20 or later).
 test: ## Run all tests.
 	go test ./...
 
-race: ## Run the tests with the race detector (needs a C compiler).
-	TEST_COMMITS=200 TEST_KILLS=3 go test $(RACE_FLAGS) \
-		-skip '$(RACE_SKIP)' -timeout 20m $$(go list ./... | grep -vE '$(RACE_WITHOUT)')
+race: ## Run the tests with goroutines with the race detector (needs a C compiler).
+	go test $(RACE_FLAGS) -short $$(go list ./... | grep -vE '$(RACE_WITHOUT)')
+	TEST_COMMITS=200 go test $(RACE_FLAGS) -short -run '$(RACE_SYSTEM)' ./test/system
 
 e2e: ## Test frontend clients, the gallery and the playground (needs Node.js and Chromium).
 	cd test/e2e && npm ci --loglevel=error

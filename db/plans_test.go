@@ -46,6 +46,9 @@ var timestamped = []db.OrderField{db.OrderByID, db.OrderByName, db.OrderByCreate
 
 func TestPlans_UseIndexes(t *testing.T) {
 	t.Parallel()
+	if testing.Short() {
+		t.Skip("takes long")
+	}
 	dbtest.EachURL(t, func(t *testing.T, dsn string) {
 		loadMany(t, dsn)
 		database := dbtest.Open(t, dsn)

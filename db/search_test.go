@@ -301,6 +301,9 @@ func TestMigrate_ReplacesUnfitSearchIndexes(t *testing.T) {
 // TestSearch_FindsEveryLetter searches for each letter that has cases, by the index.
 func TestSearch_FindsEveryLetter(t *testing.T) {
 	t.Parallel()
+	if testing.Short() {
+		t.Skip("takes long")
+	}
 	var letters []rune
 	var values []string
 	for r := rune(1); r <= unicode.MaxRune; r++ {

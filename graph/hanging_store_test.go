@@ -44,6 +44,9 @@ func hangingCases(t *testing.T) []struct {
 // TestUpload_ReleasesSlotIfStoreHangs checks that a store which does not respond holds a slot no
 // longer than UploadTimeout and the time limit of the clean-up, and does not hide the error.
 func TestUpload_ReleasesSlotIfStoreHangs(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes long")
+	}
 	cases := hangingCases(t)
 	dbtest.EachLoaded(t, uploadRows, func(t *testing.T, dsn string) {
 		store, release := storagetest.HangingS3(t, func(r *http.Request) bool {

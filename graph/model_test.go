@@ -246,6 +246,9 @@ func (m *modelTest) checkLookup() {
 // pages and lookups equal the model's.
 func TestModel_MatchesRandomChanges(t *testing.T) {
 	t.Parallel()
+	if testing.Short() {
+		t.Skip("takes long")
+	}
 	dbtest.EachLoaded(t, recorded, func(t *testing.T, dsn string) {
 		t.Parallel()
 		dbtest.Exec(t, dsn, "DELETE FROM portfolios")

@@ -105,6 +105,9 @@ func (m *modelTest) checkOrder(portfolio string) {
 // between the adjacent links. Then few links are moved apart.
 func TestMoves_RebalanceFewLinks(t *testing.T) {
 	t.Parallel()
+	if testing.Short() {
+		t.Skip("takes long")
+	}
 	const links = 40
 	patterns := map[string]func(ids []string, n int) (id, field, anchor string){
 		"after the first": func(ids []string, _ int) (id, field, anchor string) { return ids[links-1], "afterId", ids[0] },

@@ -254,7 +254,7 @@ func subscribeByWebSocket(ctx context.Context, t *testing.T, proxy *http.Client,
 // rollingRequests returns how many requests a rolling restart must survive.
 func rollingRequests() int {
 	if testing.Short() {
-		return 5_000
+		return 2_000
 	}
 	return 20_000
 }

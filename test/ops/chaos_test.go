@@ -19,7 +19,7 @@ import (
 // kills returns how often a test kills the server.
 func kills() int {
 	if testing.Short() {
-		return 20
+		return 8
 	}
 	return 100
 }

@@ -120,6 +120,9 @@ func labelsOf(family *dto.MetricFamily) []string {
 // server on each database while requests are sent.
 func TestDashboard_ShowsMetrics(t *testing.T) {
 	t.Parallel()
+	if testing.Short() {
+		t.Skip("takes long")
+	}
 	if _, err := exec.LookPath("prometheus"); err != nil && os.Getenv("CI") == "" {
 		t.Skip("the dashboard is not tested: install prometheus (Debian: apt-get install prometheus)")
 	}

@@ -25,6 +25,9 @@ import (
 // what else is left. The variable TEST_KILLS sets how often.
 func TestUpload_LeavesNothingWhenKilled(t *testing.T) {
 	t.Parallel()
+	if testing.Short() {
+		t.Skip("takes long")
+	}
 	image, kills := photograph(t, 300, 200), environmentNumber(t, "TEST_KILLS", 4)
 	dbtest.EachURL(t, func(t *testing.T, dsn string) {
 		location, spool, key := "file:"+t.TempDir(), t.TempDir(), newKey(t, dsn)

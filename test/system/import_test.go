@@ -38,6 +38,9 @@ var legacyLinks = func() int {
 // the legacy server, and changes rows.
 func TestImport_ContinuesAfterKills(t *testing.T) {
 	t.Parallel()
+	if testing.Short() {
+		t.Skip("takes long")
+	}
 	legacy := legacytest.New(t, legacyLinks, 1)
 	legacy.Start()
 	endpoint := []string{"--url=" + legacy.URL, "--token=" + legacytest.Key(2), "--portfolio=1,2,3", "--media=" + legacy.URL + "/media"}
