@@ -148,7 +148,11 @@ func (h *Handler) lookUp(r *http.Request, t target, viewer *db.User, barrier cha
 	cached := h.options.Cache.Do(r.Context(), key, barrier, func(ctx context.Context, fill *responsecache.Fill) {
 		ctx, cancel := context.WithTimeout(auth.WithViewer(ctx, viewer), h.options.Timeout-time.Since(start))
 		defer cancel()
-		if resp = h.serveLink(ctx, t, buffer); resp.status == http.StatusOK {
+		resp = h.serveLink(ctx, t, buffer)
+		switch {
+		case auth.IsPrivate(ctx):
+			fill.Forbid()
+		case resp.status == http.StatusOK:
 			fill.Share(func() *responsecache.Response {
 				return &responsecache.Response{Body: slices.Clone(indent(resp.body, t.indent))}
 			})

@@ -229,6 +229,9 @@ func (e *executor) executeEvent(ctx context.Context, text string) (event liveque
 		panic(err) // only a mutation refreshes a session
 	}
 	defer executed.release()
+	if auth.IsPrivate(ctx) {
+		panic("subscribers with the same rights would get a private result")
+	}
 	return executed.event()
 }
 
