@@ -11,9 +11,10 @@ IMAGE ?= portfolio
 # that package is excluded: it shares no compiled functions with others, whose
 # synchronization would be missed too.
 RACE_FLAGS = -race -gcflags='modernc.org/sqlite/lib=-race=false'
-# The other packages have no goroutines, and the other tests of test/system those that these have.
-RACE_WITHOUT = portfolio/(internal/(buildinfo|demo|files|imaging|jsonenc|playground|printable|apierror)|test/(e2e|system))$$
-RACE_SYSTEM = ^Test(Backup|Cache|Linearizable|Media|Metrics|Server|Shutdown|SlowClients|Subscriptions|Upload)
+# The other packages have no goroutines. In packages with many tests, RACE_RUN has those of requests
+# at the same time.
+RACE_WITHOUT = portfolio/(db|graph|internal/(buildinfo|demo|files|imaging|jsonenc|playground|printable|apierror)|test/(e2e|system))$$
+RACE_RUN = ^Test(Backup|Batcher|Cache|Clients|Creates|DeleteImage|Linearizable|Listen|Lookups|Media|Metrics|Migrate_RunsOnce|MoveLink|Moves_(Between|Keep)|Observe|Pool|Postgres_(Reconnects|Cancels)|QueryCache|Receiver|RoundTrips|Server|Shutdown|SlowClients|Subscriptions|Timeouts|Update|Upload|WebSocket)
 
 help: ## List the targets.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-16s %s\n", $$1, $$2 }' Makefile
@@ -35,7 +36,7 @@ test: ## Run all tests.
 
 race: ## Run the tests with goroutines with the race detector (needs a C compiler).
 	go test $(RACE_FLAGS) -short $$(go list ./... | grep -vE '$(RACE_WITHOUT)')
-	TEST_COMMITS=200 go test $(RACE_FLAGS) -short -run '$(RACE_SYSTEM)' ./test/system
+	TEST_COMMITS=200 go test $(RACE_FLAGS) -short -run '$(RACE_RUN)' ./db ./graph ./test/system
 
 e2e: ## Test frontend clients, the gallery and the playground (needs Node.js and Chromium).
 	cd test/e2e && npm ci --loglevel=error

@@ -264,6 +264,7 @@ func rollingRequests() int {
 func TestRollingRestart(t *testing.T) {
 	for name, startProxy := range proxies {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			servers, dsn, media, key := startPair(t)
 			proxy := startProxy(t, [2]string{servers[0].address, servers[1].address})
 			l := startLoad(t, []*client{{"https://example.org", key, proxy}}, 8, 0)

@@ -94,23 +94,27 @@ func disturb(t *testing.T, dsn, key string, settings []string, do func() (undo f
 func TestChaosPostgres(t *testing.T) {
 	for _, c := range []struct {
 		name string
+		long bool // not for -short
 		do   func(cluster *dbtest.Cluster) (undo func())
 	}{
-		{"stopped", func(cluster *dbtest.Cluster) func() {
+		{"stopped", false, func(cluster *dbtest.Cluster) func() {
 			signalFamily(cluster.PID(), syscall.SIGSTOP)
 			return func() { signalFamily(cluster.PID(), syscall.SIGCONT) }
 		}},
-		{"restarted", func(cluster *dbtest.Cluster) func() {
+		{"restarted", true, func(cluster *dbtest.Cluster) func() {
 			cluster.Stop()
 			return cluster.Start
 		}},
-		{"crashed", func(cluster *dbtest.Cluster) func() {
+		{"crashed", false, func(cluster *dbtest.Cluster) func() {
 			cluster.Kill()
 			return cluster.Start
 		}},
-		{"locked", func(cluster *dbtest.Cluster) func() { return dbtest.Lock(t, cluster.URL(), "portfolio_links") }},
+		{"locked", true, func(cluster *dbtest.Cluster) func() { return dbtest.Lock(t, cluster.URL(), "portfolio_links") }},
 	} {
 		t.Run(c.name, func(t *testing.T) {
+			if testing.Short() && c.long {
+				t.Skip("takes long")
+			}
 			cluster := dbtest.NewCluster(t)
 			disturb(t, cluster.URL(), prepare(t, cluster.URL()), nil, func() func() { return c.do(cluster) })
 		})

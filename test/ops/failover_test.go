@@ -28,10 +28,10 @@ type fault struct {
 const afterHang = 35 * time.Second
 
 var faults = []fault{
-	{"the synchronous standby is killed", killStandby, false, false, 5 * time.Second},
+	{"the synchronous standby is killed", killStandby, false, true, 5 * time.Second},
 	{"etcd is down for 10 s", stopEtcd, false, true, 0},
 	{"the primary is killed", killPrimary, true, false, 2 * time.Second},
-	{"switchover", switchover, true, false, 2 * time.Second},
+	{"switchover", switchover, true, true, 2 * time.Second},
 	{"the primary's machine does not respond", freezePrimary, true, true, afterHang},
 }
 

@@ -36,6 +36,7 @@ func TestProxyWithoutMedia(t *testing.T) {
 	for name, startProxy := range proxies {
 		for fault, prepareFault := range mediaFaults {
 			t.Run(name+" "+fault, func(t *testing.T) {
+				t.Parallel()
 				media, dsn, fail := prepareFault(t)
 				key := prepare(t, dsn)
 				var servers [2]*server
