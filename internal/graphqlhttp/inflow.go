@@ -20,7 +20,7 @@ const (
 type inflow struct {
 	net.Conn
 	remaining atomic.Int64 // bytes that may be read
-	closing   atomic.Bool  // during the closing handshake
+	closing   atomic.Bool  // whether the closing handshake has begun
 }
 
 var errInflow = errors.New("the client sends too many bytes")
@@ -46,7 +46,7 @@ func (c *inflow) allow(n int64) bool {
 	return true
 }
 
-// drain allows to read the rest of the closing handshake.
+// drain allows reading the rest of the closing handshake.
 func (c *inflow) drain() {
 	c.closing.Store(true)
 	c.remaining.Store(maxDrain)

@@ -28,16 +28,16 @@ type response struct {
 	allow        string                  // methods, for http.StatusMethodNotAllowed
 	retryAfter   time.Duration           // for statuses 429 and 503
 	cacheControl string                  // "" if caches must not store the response
-	etag         string                  // set with cacheControl
+	etag         string                  // set if cacheControl is set
 	cached       *responsecache.Response // if set, all fields but the meter and stallTimeout are unset
 	stallTimeout time.Duration           // for a client to read the next chunk
 }
 
-// response returns the response with a result.
+// response returns the response that carries a result.
 func (r result) response() response {
 	resp := response{result: r}
 	if r.hasEffect {
-		resp.status = http.StatusOK // a client must not try again
+		resp.status = http.StatusOK // so that clients do not repeat the mutation
 	}
 	return resp
 }
@@ -53,8 +53,8 @@ func (e *requestError) response() response {
 	return r
 }
 
-// failureResponse returns the response to a request that its transport has rejected, or whose token is
-// invalid or could not be looked up.
+// failureResponse returns the response to a request that its transport has rejected, or whose
+// token is invalid or could not be looked up.
 func (h *Handler) failureResponse(ctx context.Context, err error) response {
 	if reqErr, ok := errors.AsType[*requestError](err); ok {
 		return reqErr.response()
@@ -181,8 +181,8 @@ func encodeErrors(buffer *bytes.Buffer, errs gqlerror.List) {
 
 const chunk = 64 << 10 // bytes
 
-// writeChunks writes as long as the client reads each chunk within timeout. If the client stops reading,
-// it closes the connection.
+// writeChunks writes data in chunks. The client must read each chunk within timeout. Otherwise
+// the write fails, and the server closes the connection.
 func writeChunks(w http.ResponseWriter, data []byte, timeout time.Duration) {
 	for connection := http.NewResponseController(w); len(data) > chunk; data = data[chunk:] {
 		_ = connection.SetWriteDeadline(time.Now().Add(timeout)) // a recorder in a test has none
