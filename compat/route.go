@@ -17,7 +17,7 @@ type route struct {
 	path        string     // decoded
 	portfolioID *db.NodeID // nil for /api/portfolios/links/{id}, as in the example of the documentation
 	id          db.NodeID
-	overflow    bool // an id exceeds 64 bits, so that no row can have it
+	overflow    bool // an ID exceeds 64 bits, so that no row can have it
 }
 
 // splitTarget splits a raw request target into its decoded path and its query. Like gunicorn, it

@@ -14,15 +14,15 @@ import (
 )
 
 // A preparedQuery is a query that many requests run. Bun renders its text once,
-// with placeholders, and each connection prepares it once; a text that contains
-// the arguments would be planned anew each time.
+// with placeholders, and each connection prepares it once. If the text contained
+// the arguments, the database would plan it each time.
 type preparedQuery struct {
 	name    string // see Statement
 	text    string
 	sqlite  atomic.Pointer[sql.Stmt] // prepared at first use, when the tables exist
 	search  bool                     // whether the plan depends on the text of the search
-	used    atomic.Bool              // since the last call of evict
-	removed atomic.Bool              // from the cache, so it is not prepared
+	used    atomic.Bool              // whether it was used since the last call of evict
+	removed atomic.Bool              // whether it was removed from the cache, so it is not prepared
 }
 
 // close removes the prepared statement. Running executions continue.
@@ -40,8 +40,8 @@ func (q *preparedQuery) render(name string, query *bun.SelectQuery) {
 // row is the current row of a result.
 type row interface{ Scan(dest ...any) error }
 
-// query runs a query, scans its rows and calls each for every row. The meter of ctx counts
-// the rows. Its error ends the statement. The function may change args.
+// query runs a query, and passes every scanned row to each. The meter of ctx counts the rows,
+// and an error of the meter ends the statement. query may modify args.
 func query[R sizer](ctx context.Context, db *DB, q *preparedQuery, args []any, scan func(row) (R, error), each func(R)) error {
 	meter := meterFrom(ctx)
 	return db.runObserved(ctx, q, args, func(row row) error {
@@ -203,8 +203,8 @@ func (c *queryCache) get(key any, name string, search bool, build func() *bun.Se
 		}
 		return cached
 	}
-	built := &preparedQuery{search: search}
-	built.render(name, build())
+	q := &preparedQuery{search: search}
+	q.render(name, build())
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if cached := c.queries[key]; cached != nil { // a concurrent request was first
@@ -216,12 +216,12 @@ func (c *queryCache) get(key any, name string, search bool, build func() *bun.Se
 	if c.queries == nil {
 		c.queries = map[any]*preparedQuery{}
 	}
-	c.queries[key] = built
-	return built
+	c.queries[key] = q
+	return q
 }
 
-// evict removes a query that was not used since the last call, if there is one. The
-// iteration over a map begins at a random element.
+// evict removes a query that was not used since the last call. If all were used, it removes any
+// query. The iteration over a map begins at a random element.
 func (c *queryCache) evict() {
 	var unused any
 	for key, q := range c.queries {

@@ -39,7 +39,7 @@ var settingsQuery = func() string {
 	return "SELECT pg_backend_pid(), concat_ws(' ', " + strings.Join(names, ", ") + ")"
 }()
 
-// fixSession makes every connection of a configuration have the sessionSettings, or fail.
+// fixSession changes a configuration so that every connection has the sessionSettings, or fails.
 func fixSession(config *pgconn.Config) {
 	maps.DeleteFunc(config.RuntimeParams, func(name, _ string) bool { return settingNamed(name) != nil })
 	for _, setting := range sessionSettings {

@@ -108,7 +108,7 @@ func nullable[T any](p *parser, name string, f field[T]) *T {
 	return f.value
 }
 
-// parseLink reads the document of the link with this id. The URLs of files must be
+// parseLink reads the document of the link with this ID. The URLs of files must be
 // below media.
 func parseLink(text []byte, id linkID, media mediaBase) (*db.PortfolioLink, error) {
 	var document linkDocument

@@ -29,7 +29,7 @@ const fileKind db.RowKind = "file"
 // Problem is a row or a file that differs from the legacy system.
 type Problem struct {
 	Kind        db.RowKind   `json:"kind"`
-	Key         string       `json:"key"` // the id of a row, the path of a file
+	Key         string       `json:"key"` // the ID of a row, or the path of a file
 	State       State        `json:"state"`
 	Reason      string       `json:"reason"`
 	Differences []Difference `json:"differences,omitempty"`
