@@ -134,7 +134,7 @@ func (h *Handler) respond(r *http.Request, buffer []byte) response {
 	return resp
 }
 
-// target holds the parameters of a request.
+// target is the requested link, and the parameters of the response.
 type target struct {
 	route
 	baseURL string // of files
@@ -185,7 +185,7 @@ func (h *Handler) lookUpLink(ctx context.Context, rt route) (*db.PortfolioLink, 
 	return h.links.PortfolioLink(ctx, rt.portfolioID, rt.id)
 }
 
-// unavailableErrors are the errors that get a response 503, and whether they are logged.
+// unavailableErrors are the errors to which the server responds with 503, and whether it logs them.
 var unavailableErrors = []struct {
 	err    error
 	logged bool

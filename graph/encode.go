@@ -46,7 +46,7 @@ func encodeResult(ctx context.Context, resolved any) (any, error) {
 	return validText(resolved), admission.MeterFrom(ctx).AddEncoded(ctx, sizeOf(ctx, resolved))
 }
 
-// validText replaces bytes of a text that are not UTF-8. gqlgen does not check texts.
+// validText returns a result whose text is valid UTF-8. gqlgen does not check texts.
 func validText(resolved any) any {
 	switch value := resolved.(type) {
 	case string:
@@ -135,7 +135,7 @@ type appendFunc[T any] func(b []byte, value *T) []byte
 // selections, or nil if they need a resolver.
 type fieldEncoder[T any] func(e *encoding, selections ast.SelectionSet) appendFunc[T]
 
-// objectEncoder encodes an object type. It has the fields that rows hold.
+// objectEncoder encodes an object type. It has encoders for the fields that are columns of the row.
 type objectEncoder[T any] struct {
 	name      string
 	fields    map[string]fieldEncoder[T]
@@ -171,7 +171,7 @@ func (o *objectEncoder[T]) prepare(e *encoding, selections ast.SelectionSet) app
 			continue
 		}
 		newField, ok := o.fields[field.Name]
-		if _, guarded := requiredPermission(field.Definition); guarded || !ok {
+		if _, needsPermission := requiredPermission(field.Definition); needsPermission || !ok {
 			return nil
 		}
 		if steps[i].encode = newField(e, field.Selections); steps[i].encode == nil {
