@@ -93,7 +93,8 @@ func (c *serveCommand) openDatabase(ctx context.Context, flags *globalFlags, log
 	return database, err
 }
 
-// awaitDatabase opens a database after an outage. Meanwhile the server is alive but not ready.
+// awaitDatabase opens a database after an outage. Until then the server is alive but not ready. It
+// returns ctx.Err() if ctx ends first.
 func (c *serveCommand) awaitDatabase(ctx context.Context, flags *globalFlags, log *slog.Logger, outage error) (*db.DB, error) {
 	stop, err := server.ServeUnavailable(ctx, &c.Server, log)
 	if err != nil {
