@@ -35,8 +35,8 @@ func limitError(what string, limit int) *gqlerror.Error {
 type limiter struct {
 	limits    Limits
 	fragments map[string]*ast.FragmentDefinition
-	spread    map[string]bool // fragments that were reached
-	entered   map[string]bool // fragments around the current selection
+	spread    map[string]bool // fragments that a visited selection spreads
+	entered   map[string]bool // fragments that contain the current selection
 
 	selections, aliases, directives, introspections int
 	introspecting                                   bool // inside __schema or __type
@@ -44,8 +44,8 @@ type limiter struct {
 	err *gqlerror.Error // the first limit that was exceeded
 }
 
-// check walks every operation, and every unused fragment, since validation visits these too. It
-// returns the number of introspection fields.
+// check walks every operation. It also walks every unused fragment, because validation visits
+// unused fragments too. It returns the number of introspection fields.
 func (l Limits) check(document *ast.QueryDocument) (introspections int, err *gqlerror.Error) {
 	c := limiter{
 		limits:    l,
