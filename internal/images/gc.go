@@ -28,9 +28,10 @@ type GarbageCollector struct {
 	Deleted func(object string)
 }
 
-// Run finds files without a row, and rows without a file, and prints them. It lists the files before
-// the rows. So an image that is uploaded meanwhile may have rows whose files are not listed, but no
-// files whose rows are not listed. collectRow asks the store again.
+// Run finds files without a row, and rows without a file, and prints them. It lists the files
+// before the rows. So an image that is uploaded meanwhile may have rows whose files are not
+// listed, but no files whose rows are not listed. For each such row, collectRow checks the file
+// again.
 func (c *GarbageCollector) Run(ctx context.Context) error {
 	youngest := time.Now().Add(-c.MinAge)
 	modified := map[string]time.Time{} // by key
