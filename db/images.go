@@ -236,8 +236,8 @@ func (db *DB) UpdateImage(ctx context.Context, id int64, update ImageUpdate) (*I
 	return image, err
 }
 
-// DeleteImage deletes an image with its thumbnails. It returns the image, and those of its
-// files to which no other row refers. If links use the image, the error is an
+// DeleteImage deletes an image with its thumbnails. It returns the image, and its files to which
+// no other row refers. If links use the image, the error is an
 // *ImageInUseError, unless force is set: then the links lose the image.
 func (db *DB) DeleteImage(ctx context.Context, id int64, force bool) (*Image, []FileKey, error) {
 	var (
@@ -310,7 +310,7 @@ func unusedFiles(ctx context.Context, tx bun.Tx, image *Image) ([]FileKey, error
 	return slices.DeleteFunc(files, func(file FileKey) bool { return slices.Contains(used, file) }), err
 }
 
-// selectUsed selects those of the files to which rows refer.
+// selectUsed selects the files, among the given files, to which rows refer.
 func selectUsed(tx bun.IDB, files []FileKey) *bun.SelectQuery {
 	const file = "ltrim(path, '/')" // as the indexes hold it
 	thumbnails := tx.NewSelect().Table("thumbnails").ColumnExpr(file).Where(file+" IN (?)", bun.List(files))

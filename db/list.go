@@ -88,7 +88,7 @@ func (db *DB) idTableArg(ids []int64) any {
 }
 
 // readPages reads the same page of each parent's list. It runs one statement
-// for the rows and one for the counts, whatever the number of parents.
+// for the rows and one for the counts, for any number of parents.
 func readPages[R sizer](ctx context.Context, db *DB, spec listSpec[R], list List, parents ...int64) (map[int64]*Page[R], error) {
 	if err := db.listSlots.Acquire(ctx, 1); err != nil {
 		return nil, wrap(err)

@@ -145,7 +145,7 @@ func (db *DB) startSQLite(ctx context.Context, q *preparedQuery, args []any) (ro
 			rows, err = stmt.QueryContext(ctx, args...)
 		}
 	}
-	if q.removed.Load() && rows == nil { // maybe meanwhile, which closed the statement
+	if q.removed.Load() && rows == nil { // also if it was removed meanwhile, which closed the statement
 		rows, err = db.read.DB.QueryContext(ctx, q.text, args...)
 	}
 	return rows, err

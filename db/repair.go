@@ -12,7 +12,8 @@ func scanStored[R any](db *DB, row row, scan func(row) (R, error)) (R, error) {
 	return scanned, err
 }
 
-// repairedRow is a row whose numbers and booleans can be scanned whatever they are.
+// repairedRow is a row that scans a value as zero or null if it is not the number or boolean that
+// dest requires.
 type repairedRow struct{ row }
 
 // Scan implements row.

@@ -77,7 +77,7 @@ func New(database *db.DB, changes *changefeed.Feed, options Options) *Authentica
 }
 
 // Viewer returns the active user who holds the key, and the expiry of the token. The expiry is
-// nil if the token does not expire. The errors are those of Authenticate.
+// nil if the token does not expire. It returns the errors of Authenticate.
 func (a *Authenticator) Viewer(ctx context.Context, key string) (*db.User, *db.Time, error) {
 	session, err := a.Authenticate(ctx, key)
 	if err == nil {

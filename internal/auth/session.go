@@ -47,8 +47,8 @@ func (s *Session) Barrier() changefeed.Barrier {
 
 // Do calls serve with the user of the session, or with nil if the session is anonymous. Then it
 // checks that the user is current. If the user has changed, Do calls serve again. So serve must
-// not send a response, and must call Refresh before it changes anything. The errors are those of
-// Authenticate.
+// not send a response, and must call Refresh before it changes anything. Do returns the errors
+// of Authenticate.
 func (s *Session) Do(ctx context.Context, serve func(viewer *db.User)) error {
 	if s == nil {
 		serve(nil)
@@ -66,7 +66,7 @@ func (s *Session) Do(ctx context.Context, serve func(viewer *db.User)) error {
 }
 
 // Refresh waits for a new barrier, and returns the user who holds the key by then. It returns
-// nil if the session is anonymous. The errors are those of Authenticate.
+// nil if the session is anonymous. It returns the errors of Authenticate.
 func (s *Session) Refresh(ctx context.Context) (*db.User, error) {
 	if s == nil {
 		return nil, nil

@@ -47,7 +47,7 @@ func (r result) release() {
 }
 
 // authenticate begins a session for the token of an Authorization header. The session is nil
-// if the header is empty. The errors are those of auth.Authenticator.Authenticate.
+// if the header is empty. It returns the errors of auth.Authenticator.Authenticate.
 func (e *executor) authenticate(ctx context.Context, header string) (*auth.Session, error) {
 	if header == "" {
 		return nil, nil

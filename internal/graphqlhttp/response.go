@@ -116,7 +116,7 @@ func (r response) write(w http.ResponseWriter, request *http.Request, mediaType 
 	header.Set("Content-Type", mediaType+"; charset=utf-8")
 	header.Set("Content-Length", strconv.Itoa(len(prefix)+len(r.data)+len("}")))
 	w.WriteHeader(status)
-	_, _ = w.Write(prefix) //nolint:gosec // JSON, whatever its strings hold
+	_, _ = w.Write(prefix) //nolint:gosec // JSON, with a media type that no browser runs
 	writeChunks(w, r.data, r.stallTimeout)
 	_, _ = io.WriteString(w, "}")
 }

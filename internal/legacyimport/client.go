@@ -243,7 +243,7 @@ func (c *client) try(ctx context.Context, target string, header http.Header, han
 }
 
 // getDocument requests a target, and returns a response with a body of at most maxDocument
-// bytes. The errors are those of get.
+// bytes. It returns the errors of get.
 func (c *client) getDocument(ctx context.Context, target string, header http.Header) (*response, error) {
 	var resp *response
 	err := c.get(ctx, target, header, func(r *http.Response) error {
