@@ -193,8 +193,8 @@ var unavailableErrors = []struct {
 
 // failure responds to a request that failed with err: 429, 503 or 500.
 func (h *Handler) failure(ctx context.Context, err error, buffer []byte) response {
-	if limited, ok := errors.AsType[*auth.RateLimitError](err); ok {
-		return tooManyRequests(buffer, limited.RetryAfter)
+	if limitErr, ok := errors.AsType[*auth.RateLimitError](err); ok {
+		return tooManyRequests(buffer, limitErr.RetryAfter)
 	}
 	for _, unavailableError := range unavailableErrors {
 		if errors.Is(err, unavailableError.err) {

@@ -15,9 +15,9 @@ import (
 
 // imageColumns selects the columns that imageRow scans, NULL or zero if there is no image.
 // Thumbnails are encoded as one text, so that an image is one row of one
-// statement: "ID SIZE WIDTH HEIGHT BYTES LENGTH PATH" for each. SIZE may be
-// empty, and so may the next three together; LENGTH counts the bytes of PATH. Numbers are
-// cast because SQLite may store other values.
+// statement. The text has "ID SIZE WIDTH HEIGHT BYTES LENGTH PATH" for each
+// thumbnail. SIZE may be empty. WIDTH, HEIGHT and BYTES may all be empty. LENGTH
+// is the number of bytes of PATH. Numbers are cast because SQLite may store other values.
 const imageColumns = `coalesce(image.type, ''), coalesce(image.name, ''), coalesce(image.path, ''), coalesce(image.size, 0),
 	image.width, image.height, image.mode, image.mime_type, image.placeholder, image.alt, image.created_at,
 	(SELECT string_agg(t.id || ' ' || coalesce(CAST(CAST(t.size AS integer) AS text), '') || ' ' ||
@@ -246,7 +246,7 @@ func (db *DB) DeleteImage(ctx context.Context, id int64, force bool) (*Image, []
 	)
 	err := db.transaction(ctx, func(ctx context.Context, tx bun.Tx) error {
 		image = new(Image)
-		// A change of a link locks its image too: either this transaction sees the link,
+		// A change of a link locks its image too. So either this transaction sees the link,
 		// or the change of the link does not find the image.
 		if err := db.lock(ctx, tx, image, id, "UPDATE"); err != nil {
 			return err

@@ -153,33 +153,33 @@ func (db *DB) portfoliosOfPage(ctx context.Context, links []*PortfolioLink) (map
 func (db *DB) CreateLinks(ctx context.Context, links []*PortfolioLink) error {
 	now := Now()
 	references, ids := make([]References, len(links)), make([]*int64, len(links))
-	stored := make([]*PortfolioLink, len(links)) // copies, as the transaction may run again
+	copies := make([]*PortfolioLink, len(links)) // copies, as the transaction may run again
 	err := db.transaction(ctx, func(ctx context.Context, tx bun.Tx) error {
 		for i, link := range links {
-			stored[i] = new(*link)
-			stored[i].CreatedAt, stored[i].UpdatedAt = now, now
-			references[i], ids[i] = link.References(), &stored[i].ID
+			copies[i] = new(*link)
+			copies[i].CreatedAt, copies[i].UpdatedAt = now, now
+			references[i], ids[i] = link.References(), &copies[i].ID
 		}
 		if err := db.lockReferences(ctx, tx, "NO KEY UPDATE", references...); err != nil {
 			return err
 		}
-		if err := placeLast(ctx, tx, stored...); err != nil {
+		if err := placeLast(ctx, tx, copies...); err != nil {
 			return err
 		}
-		for _, link := range stored {
+		for _, link := range copies {
 			if err := db.insertImageOf(ctx, tx, link); err != nil {
 				return err
 			}
 		}
-		if err := db.insert(ctx, tx, "portfolio_links", &stored, ids...); err != nil {
+		if err := db.insert(ctx, tx, "portfolio_links", &copies, ids...); err != nil {
 			return err
 		}
-		return readImages(ctx, tx, stored...)
+		return readImages(ctx, tx, copies...)
 	})
 	if err != nil {
 		return err
 	}
-	for i, link := range stored {
+	for i, link := range copies {
 		*links[i] = *link
 	}
 	shareLinkPage(links)

@@ -247,7 +247,7 @@ func countQuery[R sizer](db *DB, spec listSpec[R], list List, where whereClause,
 	}), where.args
 }
 
-// A pageCache loads data once for all rows of a page, so that the number of
+// A pageCache loads data once for all rows of a page. So the number of
 // statements does not depend on the number of rows.
 type pageCache[V any] struct {
 	mu    sync.Mutex

@@ -45,12 +45,12 @@ type row interface{ Scan(dest ...any) error }
 func query[R sizer](ctx context.Context, db *DB, q *preparedQuery, args []any, scan func(row) (R, error), each func(R)) error {
 	meter := meterFrom(ctx)
 	return db.runObserved(ctx, q, args, func(row row) error {
-		scanned, err := scanStored(db, row, scan)
+		value, err := scanStored(db, row, scan)
 		if err == nil {
-			err = meter.count(scanned)
+			err = meter.count(value)
 		}
 		if err == nil {
-			each(scanned)
+			each(value)
 		}
 		return err
 	})
@@ -107,7 +107,7 @@ func queryOne[R sizer](ctx context.Context, db *DB, q *preparedQuery, scan func(
 		result R
 		exists bool
 	)
-	err := query(ctx, db, q, args, scan, func(scanned R) { result, exists = scanned, true })
+	err := query(ctx, db, q, args, scan, func(value R) { result, exists = value, true })
 	if err == nil && !exists {
 		err = ErrNotFound
 	}

@@ -55,16 +55,16 @@ func (db *DB) prepareRetry(ctx context.Context, err error, try int) error {
 
 // runTx runs do in a transaction. The error wraps ErrCommitUnknown if the outcome is unknown.
 func (db *DB) runTx(ctx context.Context, do func(context.Context, bun.Tx) error) error {
-	committing := false
+	isCommitting := false
 	err := db.write.RunInTx(ctx, nil, func(ctx context.Context, tx bun.Tx) error {
 		err := do(ctx, tx)
 		if err == nil {
 			err = ctx.Err() // COMMIT would fail with it
 		}
-		committing = err == nil
+		isCommitting = err == nil
 		return err
 	})
-	if err != nil && committing && !isRolledBack(err) {
+	if err != nil && isCommitting && !isRolledBack(err) {
 		return fmt.Errorf("%w: %w", ErrCommitUnknown, err)
 	}
 	return err

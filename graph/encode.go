@@ -24,8 +24,8 @@ import (
 
 // encodeResult returns the result of a resolver. If its selections need no further resolver, it
 // returns a Marshaler with the encoded result. The error comes from the meter.
-func encodeResult(ctx context.Context, resolved any) (any, error) {
-	switch value := resolved.(type) {
+func encodeResult(ctx context.Context, result any) (any, error) {
+	switch value := result.(type) {
 	case *db.Image:
 		return encodeObject(ctx, imageEncoder, value)
 	case *db.PortfolioLink:
@@ -43,12 +43,12 @@ func encodeResult(ctx context.Context, resolved any) (any, error) {
 	case *model.TokenConnection:
 		return encodeObject(ctx, tokenConnectionEncoder, value)
 	}
-	return validText(resolved), admission.MeterFrom(ctx).AddEncoded(ctx, sizeOf(ctx, resolved))
+	return validText(result), admission.MeterFrom(ctx).AddEncoded(ctx, sizeOf(ctx, result))
 }
 
 // validText returns a result whose text is valid UTF-8. gqlgen does not check texts.
-func validText(resolved any) any {
-	switch value := resolved.(type) {
+func validText(result any) any {
+	switch value := result.(type) {
 	case string:
 		if valid := model.ValidText(value); valid != value {
 			return valid
@@ -60,13 +60,13 @@ func validText(resolved any) any {
 			}
 		}
 	}
-	return resolved
+	return result
 }
 
 // sizeOf estimates the bytes that gqlgen encodes for a field.
-func sizeOf(ctx context.Context, resolved any) int {
+func sizeOf(ctx context.Context, result any) int {
 	size := len(graphql.GetFieldContext(ctx).Field.Alias) + 20
-	switch value := resolved.(type) {
+	switch value := result.(type) {
 	case string:
 		size += len(value)
 	case *string:

@@ -49,8 +49,8 @@ func (r *Resolver) withUploads(ctx context.Context, uploads []*graphql.Upload, p
 	if files == nil {
 		return insert(ctx, all)
 	}
-	err := r.Images.SaveAll(ctx, files, func(ctx context.Context, saved []*db.Image) error {
-		for i, image := range saved {
+	err := r.Images.SaveAll(ctx, files, func(ctx context.Context, newImages []*db.Image) error {
+		for i, image := range newImages {
 			all[indexes[i]] = image
 		}
 		return insert(ctx, all)

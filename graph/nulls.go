@@ -29,14 +29,14 @@ func rejectNulls(nulls document.Nulls, operation *graphql.OperationContext) grap
 				return nil, err
 			}
 		}
-		resolved, err := resolveAuthorized(graphql.WithOperationContext(ctx, selected), next)
+		result, err := resolveAuthorized(graphql.WithOperationContext(ctx, selected), next)
 		if err != nil {
 			return nil, err
 		}
-		if err := checkDirectives(ctx, nulls, resolved); err != nil {
+		if err := checkDirectives(ctx, nulls, result); err != nil {
 			return nil, err
 		}
-		return resolved, admission.MeterFrom(ctx).AddEncoded(ctx, sizeOf(ctx, resolved))
+		return result, admission.MeterFrom(ctx).AddEncoded(ctx, sizeOf(ctx, result))
 	}
 }
 
@@ -54,12 +54,12 @@ func withoutNulls(operation *graphql.OperationContext) *graphql.OperationContext
 
 // checkDirectives checks @skip and @include in the selections of the value of a field. In a
 // list of nodes, whose elements may be null, a node with an error becomes null.
-func checkDirectives(ctx context.Context, nulls document.Nulls, resolved any) *gqlerror.Error {
-	selections, list := graphql.GetFieldContext(ctx).Field.Selections, reflect.ValueOf(resolved)
+func checkDirectives(ctx context.Context, nulls document.Nulls, result any) *gqlerror.Error {
+	selections, list := graphql.GetFieldContext(ctx).Field.Selections, reflect.ValueOf(result)
 	if list.Kind() != reflect.Slice {
-		return checkObject(nulls, selections, resolved)
+		return checkObject(nulls, selections, result)
 	}
-	nodes, nullable := resolved.([]db.Node)
+	nodes, nullable := result.([]db.Node)
 	for i := range list.Len() {
 		err := checkObject(nulls, selections, list.Index(i).Interface())
 		if err == nil {

@@ -12,11 +12,11 @@ import (
 // resolveField checks the directive @requires before it resolves a field, and
 // encodes the result if that needs no further resolver.
 func resolveField(ctx context.Context, next graphql.Resolver) (any, error) {
-	resolved, err := resolveAuthorized(ctx, next)
+	result, err := resolveAuthorized(ctx, next)
 	if err != nil {
 		return nil, err
 	}
-	return encodeResult(ctx, resolved)
+	return encodeResult(ctx, result)
 }
 
 // resolveAuthorized resolves a field if the viewer may select it. If the field does not apply

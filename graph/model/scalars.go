@@ -37,8 +37,8 @@ type nodeID db.NodeID
 
 const maxNodeID = 60 // bytes
 
-// MarshalNodeID writes a global ID as a string: the base64 encoding of the type
-// and the ID, as libraries of Relay encode it.
+// MarshalNodeID writes a global ID as a string, in the form of Relay's libraries:
+// the base64 encoding of the type and the ID.
 func MarshalNodeID(id db.NodeID) graphql.Marshaler { return nodeID(id) }
 
 func (id nodeID) MarshalGQL(w io.Writer) {

@@ -157,8 +157,8 @@ func (a *Authenticator) cached(hash tokenHash, barrier changefeed.Barrier, now t
 
 // load shares one query among all requests that wait for the same token. It repeats a query
 // whose result is stale for the request. Without a feed, it also repeats a query that rejected
-// the token and started before the request: the user may have been activated in between. If the
-// barrier fails, the request executes a query of its own.
+// the token, if the query started before the request. The user may have been activated in
+// between. If the barrier fails, the request executes a query of its own.
 func (a *Authenticator) load(ctx context.Context, hash tokenHash, barrier changefeed.Barrier, now time.Time) (*entry, error) {
 	latest := a.wait(barrier)
 	if latest == 0 {

@@ -25,8 +25,8 @@ type Limits struct {
 }
 
 // limitError returns the error of a document above a limit.
-func limitError(what string, limit int) *gqlerror.Error {
-	return apierror.BadInput("The document has more than %d %s.", limit, what)
+func limitError(unit string, limit int) *gqlerror.Error {
+	return apierror.BadInput("The document has more than %d %s.", limit, unit)
 }
 
 // A limiter walks a document as execution would. It merges fields with the same response name in
@@ -75,9 +75,9 @@ func (l Limits) check(document *ast.QueryDocument) (introspections int, err *gql
 }
 
 // checkCount records an error if count exceeds limit.
-func (l *limiter) checkCount(count, limit int, what string) {
+func (l *limiter) checkCount(count, limit int, unit string) {
 	if count > limit && l.err == nil {
-		l.err = limitError(what, limit)
+		l.err = limitError(unit, limit)
 	}
 }
 

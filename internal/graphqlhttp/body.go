@@ -27,8 +27,8 @@ type body struct {
 
 var bodies = sync.Pool{New: func() any { b := make([]byte, 0, minBody); return &b }}
 
-// readBody reads up to limit bytes. The memory grows with the body, so a slow client holds
-// little of the budget: minBody, or at most twice the bytes that it has sent.
+// readBody reads up to limit bytes. The memory grows with the body. So a slow client holds
+// only minBody of the budget, or at most twice the bytes that it has sent.
 func readBody(r io.Reader, name string, limit int64, budget *admission.Budget) (*body, *requestError) {
 	if !budget.Reserve(minBody) {
 		return nil, errBusyReading

@@ -179,8 +179,8 @@ func (e *executor) run(ctx context.Context, session *auth.Session, op *operation
 	return result{operation: op, errors: resp.Errors, data: data, meter: meter, hasEffect: hasEffect(op, resp.Errors)}, nil
 }
 
-// hasEffect reports whether a mutation with an UNAVAILABLE error may have taken effect: one of
-// its fields succeeded, or only the selections of a payload failed.
+// hasEffect reports whether a mutation with an UNAVAILABLE error may have taken effect. It has
+// if one of its fields succeeded, or if only the selections of a payload failed.
 func hasEffect(op *operation, errs gqlerror.List) bool {
 	if op.kind() != ast.Mutation || !slices.ContainsFunc(errs, isUnavailable) {
 		return false

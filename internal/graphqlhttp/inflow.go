@@ -9,8 +9,8 @@ import (
 )
 
 const (
-	// maxOverhead is the maximum number of bytes that a client sends for a message besides
-	// its content: frame headers, control frames, and the beginning of the next message.
+	// maxOverhead is the maximum number of bytes that a client sends besides the content of a
+	// message. They are frame headers, control frames, and the beginning of the next message.
 	maxOverhead = 64 << 10
 	// maxDrain is the maximum number of bytes that are read during the closing handshake.
 	maxDrain = 64 << 10

@@ -60,8 +60,8 @@ func (h *Handler) failureResponse(ctx context.Context, err error) response {
 		return reqErr.response()
 	}
 	resp := response{result: h.executor.unauthenticated(ctx, err), status: http.StatusInternalServerError, retryAfter: time.Second}
-	if limited, ok := errors.AsType[*auth.RateLimitError](err); ok {
-		resp.retryAfter = limited.RetryAfter
+	if limitErr, ok := errors.AsType[*auth.RateLimitError](err); ok {
+		resp.retryAfter = limitErr.RetryAfter
 	}
 	switch codeOf(resp.errors) {
 	case apierror.RateLimited:

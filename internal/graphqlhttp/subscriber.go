@@ -118,8 +118,8 @@ func (s *subscriber) notify() {
 	}
 }
 
-// viewer returns the viewer of the connection, nil if it is anonymous, and the expiry of the
-// token, nil if the token does not expire.
+// viewer returns the viewer of the connection, and the expiry of the token. The viewer is nil if
+// the connection is anonymous. The expiry is nil if the token does not expire.
 func (s *subscriber) viewer(ctx context.Context) (*db.User, *db.Time, error) {
 	if s.authorization == "" {
 		return nil, nil, nil
@@ -378,8 +378,9 @@ func (s *subscriber) deliverOne(ctx context.Context, events eventWriter, id stri
 // errNoRoom means that an event must wait until other events are sent.
 var errNoRoom = errors.New("there is no memory for the event")
 
-// sendEvent sends an event. A large event is charged to its owner until the client has read it,
-// because the live query may replace its result in the meantime. The error may be errNoRoom.
+// sendEvent sends an event. A large event is charged to its owner until the client has read it:
+// until then it takes memory, even if the live query has a newer result. The error may be
+// errNoRoom.
 func (s *subscriber) sendEvent(ctx context.Context, events eventWriter, id string, active *subscription, payload []byte) error {
 	if len(payload) > maxFrame {
 		size := int64(min(len(payload), s.MaxResponse))

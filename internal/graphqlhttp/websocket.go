@@ -98,8 +98,8 @@ func (s *socket) accept(ctx context.Context, w http.ResponseWriter, r *http.Requ
 
 // start begins to read messages and to send events. It calls done when both have ended.
 func (s *socket) start(ctx context.Context, cancel, done func()) {
-	var serving sync.WaitGroup
-	serving.Go(func() {
+	var reader sync.WaitGroup
+	reader.Go(func() {
 		defer cancel()
 		s.closeConnection(s.guard(ctx, s.serve))
 	})
@@ -109,7 +109,7 @@ func (s *socket) start(ctx context.Context, cancel, done func()) {
 		s.closeConnection(err)
 		cancel()
 		_ = s.connection.CloseNow()
-		serving.Wait()
+		reader.Wait()
 		s.unsubscribeAll(err)
 	}()
 }

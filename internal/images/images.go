@@ -273,9 +273,8 @@ func newImage(name string, source *imaging.Source, renditions *imaging.Rendition
 	return image
 }
 
-// writeFiles stores the files and sets their paths. It never reuses a key, even if the file of
-// the key was deleted: caches keep a file for a year, and garbage collection may be about to
-// remove the file.
+// writeFiles stores the files and sets their paths. It never reuses the key of a deleted file.
+// Caches keep the file for a year, and garbage collection may be about to remove it.
 func (s *Staged) writeFiles(ctx context.Context, name string, renditions *imaging.Renditions) error {
 	original := renditions.Original
 	key, err := s.writeFile(ctx, uniqueKey(storage.DirectoryOf(time.Now())+"/"+safeFilename(name)+original.Extension), original.Content)

@@ -52,7 +52,7 @@ func checkUsers(ctx context.Context, t *transaction, rows []*db.User) (conflict[
 	}
 	ids, err := t.tx.UserIDs(ctx, names)
 	return func(legacy, _ *db.User) string {
-		if holder, taken := ids[legacy.Username]; taken && holder != legacy.ID {
+		if holder, exists := ids[legacy.Username]; exists && holder != legacy.ID {
 			return "the local user " + formatID(holder) + " has its name"
 		}
 		return ""

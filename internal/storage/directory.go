@@ -311,8 +311,8 @@ func (d *directory) Handler(log *slog.Logger) http.Handler {
 }
 
 // isMissing reports whether err means that a file does not exist. An error without an errno
-// means so too: os.Root returns it for a link out of the directory, files.OpenRegular for an
-// irregular file.
+// counts as such: os.Root returns it for a link out of the directory, and files.OpenRegular for
+// an irregular file.
 func isMissing(err error) bool {
 	errno, ok := errors.AsType[syscall.Errno](err)
 	switch {
