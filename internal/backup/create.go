@@ -192,7 +192,7 @@ func (b *backup) copyDatabase(ctx context.Context) (missing int64, err error) {
 		return 0, err
 	}
 	if missing > 0 && b.copied == 0 {
-		return 0, errors.New("MEDIA_STORE: the store is empty, so it is not the store of these rows")
+		return 0, errors.New("MEDIA_STORE: the store is empty, but rows refer to files: check the setting")
 	}
 	name := filepath.Join(b.work, databaseName)
 	if err := b.snapshot.CopyTo(ctx, name); err != nil {

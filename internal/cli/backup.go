@@ -64,7 +64,7 @@ func (c *backupCommand) Run(ctx context.Context, flags *globalFlags, env environ
 		return err
 	}
 	if missing > 0 {
-		_, _ = fmt.Fprintf(env.stderr, "portfolio: %d files of rows do not exist: \"portfolio media sweep\" lists them\n", missing)
+		_, _ = fmt.Fprintf(env.stderr, "portfolio: rows refer to %d files that do not exist: \"portfolio media sweep\" lists them\n", missing)
 	}
 	if err := printBackup(ctx, env, c.File); err != nil {
 		return err

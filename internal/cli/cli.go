@@ -181,7 +181,7 @@ func (f *globalFlags) existingDatabase(env environment) (db.URL, error) {
 		return url, nil
 	}
 	if _, err := os.Stat(url.SQLitePath()); errors.Is(err, fs.ErrNotExist) {
-		return url, fmt.Errorf("DATABASE_URL: is not set, and %s, which \"portfolio serve\" creates without it, does not exist", url.SQLitePath())
+		return url, fmt.Errorf("DATABASE_URL: is not set, and the default, %s, does not exist: only \"portfolio serve\" creates it", url.SQLitePath())
 	}
 	_, _ = fmt.Fprintf(env.stderr, "portfolio: DATABASE_URL is not set: the database is %s\n", url)
 	return url, nil

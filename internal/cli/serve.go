@@ -73,7 +73,7 @@ func (c *serveCommand) printBanner(env environment, address net.Addr, demoKey st
 		_, _ = fmt.Fprintf(env.stdout, "Try:         curl -H 'Authorization: Token %s' %s/api/portfolios/%d/links/%d\n",
 			demoKey, base, demo.PortfolioID, demo.LinkID)
 	}
-	_, _ = fmt.Fprintln(env.stdout, "Ready. Ctrl-C stops.")
+	_, _ = fmt.Fprintln(env.stdout, "Ready. Press Ctrl-C to stop.")
 }
 
 // databasePause is the time between two attempts to open a database that is unavailable.

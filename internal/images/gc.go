@@ -54,7 +54,7 @@ func (c *GarbageCollector) Run(ctx context.Context) error {
 		}
 	}
 	if len(modified) == 0 && len(missing) > 0 && c.Delete {
-		return errors.New("MEDIA_STORE: the store is empty, so it is not the store of these rows")
+		return errors.New("MEDIA_STORE: the store is empty, but rows refer to files: check the setting")
 	}
 	maps.DeleteFunc(orphaned, func(_ string, modified time.Time) bool { return modified.After(youngest) })
 	for _, key := range slices.Sorted(maps.Keys(orphaned)) {

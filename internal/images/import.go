@@ -51,7 +51,7 @@ func Import(ctx context.Context, service *Service, database *db.DB, names []stri
 			failures++
 			_, _ = fmt.Fprintf(stderr, "%s: %s\n", name, printable.Escape(errs[i].Error()))
 		case images[i] == nil:
-			_, _ = fmt.Fprintf(stdout, "%s\tstored before\n", name)
+			_, _ = fmt.Fprintf(stdout, "%s\talready stored\n", name)
 		default:
 			_, _ = fmt.Fprintf(stdout, "%s\t%d\t%s\n", name, images[i].ID, images[i].Path)
 		}

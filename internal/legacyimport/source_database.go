@@ -161,7 +161,7 @@ func (d *database) checkMapping(ctx context.Context) error {
 			continue
 		}
 		if _, err := d.conn.Prepare(ctx, "", c.sql); err != nil {
-			return fmt.Errorf("the mapping does not fit the legacy database: %s: %s; print the mapping with --print-mapping, correct it and give it with --mapping", c.table, reason(err))
+			return fmt.Errorf("the mapping does not match the legacy database: %s: %s; print the mapping with --print-mapping, correct it, and pass it with --mapping", c.table, reason(err))
 		}
 	}
 	return nil
