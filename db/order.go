@@ -54,7 +54,7 @@ type Order struct {
 	Direction Direction
 }
 
-// operator returns the operator that is true between a row and a preceding row in this order.
+// operator returns the SQL operator that holds between a row and the rows before it.
 func (o Order) operator() string {
 	if o.Direction == Descending {
 		return "<"

@@ -42,7 +42,7 @@ func ParseURL(text string) (URL, error) {
 		case strings.Contains(path, ":memory:"):
 			return URL{}, errors.New("sqlite::memory: has a separate database for each connection, and loses it when the connection closes; use a file, such as sqlite:data/portfolio.db")
 		case strings.HasPrefix(path, "file:"), strings.Contains(path, "?"):
-			return URL{}, errors.New("sqlite: takes the path of a file, and no parameters such as mode=ro: the server sets its parameters itself")
+			return URL{}, errors.New("sqlite: takes the path of a file, and no parameters such as mode=ro: the server sets them itself")
 		}
 		return URL{text: text, path: path}, nil
 	}

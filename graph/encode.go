@@ -135,7 +135,7 @@ type appendFunc[T any] func(b []byte, value *T) []byte
 // selections, or nil if they need a resolver.
 type fieldEncoder[T any] func(e *encoding, selections ast.SelectionSet) appendFunc[T]
 
-// objectEncoder encodes an object type. It has encoders for the fields that are columns of the row.
+// objectEncoder encodes an object type. It has encoders for the fields whose values are in the row.
 type objectEncoder[T any] struct {
 	name      string
 	fields    map[string]fieldEncoder[T]

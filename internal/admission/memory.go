@@ -11,7 +11,7 @@ const (
 	memoryLimit = 56 << 20 // bytes, of an idle server
 
 	heldFactor = 2       // bytes of memory for each byte of a body or response, with copies and garbage
-	heldStep   = 4 << 20 // bytes by which the limit changes at least, because setting it stops the world
+	heldStep   = 4 << 20 // minimum change of the limit in bytes, because setting the limit stops the world
 )
 
 // Memory sets the memory limit of the garbage collector. The limit is the memory of an idle

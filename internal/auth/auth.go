@@ -62,8 +62,8 @@ func Permissions(user *db.User) []Permission {
 	return allowed
 }
 
-// Rights encodes the permissions of a user. Users have equal rights exactly if they have equal
-// permissions.
+// Rights encodes the permissions of a user. Two users have equal rights if and only if they have
+// equal permissions.
 func Rights(user *db.User) string {
 	rights := 0
 	for i, permission := range permissions {

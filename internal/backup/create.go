@@ -23,7 +23,7 @@ type Source struct {
 	Media    string // the directory of the files
 	Program  string // for Info
 
-	beforeCopy func(key string) // hook of tests; may be nil
+	beforeCopy func(key string) // test hook; may be nil
 }
 
 // Create writes a backup to a new file. The backup has the state of one moment, even if other
@@ -115,7 +115,7 @@ const maxViews = 100
 
 // copyFiles copies the files of a view, and leaves the view open for copyDatabase. A file may be
 // deleted before it is copied. Then copyFiles begins a new view. The new view has few new files,
-// and shows whether the row of the deleted file was deleted too. To copy the files of the first
+// and shows whether the row of the deleted file was deleted too. Copying the files of the first
 // view takes long, so copyFiles does not keep that view open.
 func (b *backup) copyFiles(ctx context.Context) error {
 	for views := range maxViews {

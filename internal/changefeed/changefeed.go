@@ -67,7 +67,7 @@ func New(options Options) *Feed {
 }
 
 const (
-	syncInterval  = 250 * time.Millisecond // between round trips, which on SQLite find commits of other processes, and which detect a lost connection
+	syncInterval  = 250 * time.Millisecond // between round trips that find commits of other processes on SQLite, and lost connections
 	checkInterval = 500 * time.Millisecond // between checks of the assumptions about the database
 	retryDelay    = 500 * time.Millisecond
 )

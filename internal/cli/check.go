@@ -73,7 +73,7 @@ func (r *report) line(name string, err error, detail string) {
 	_, _ = fmt.Fprintf(r.output, "ok      %s: %s\n", name, printable.Escape(detail))
 }
 
-// warn prints a problem with which a server still starts.
+// warn prints a problem that does not prevent a server from starting.
 func (r *report) warn(name, problem string) {
 	_, _ = fmt.Fprintf(r.output, "warning %s: %s\n", name, problem)
 }
@@ -157,7 +157,7 @@ func (c *checkCommand) checkDatabase(ctx context.Context, url db.URL, report *re
 	return database
 }
 
-// findProblems describes problems of a database with which a server still starts.
+// findProblems describes problems of a database that do not prevent a server from starting.
 func findProblems(ctx context.Context, database *db.DB) ([]string, error) {
 	rows, rowsErr := database.Problems(ctx)
 	keys, keysErr := images.KeyProblems(ctx, database)

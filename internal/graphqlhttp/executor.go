@@ -24,7 +24,7 @@ type operation struct {
 	*graphql.OperationContext
 	document *document.Document
 	cost     document.Cost
-	limiter  *admission.Limiter // that the operation needs a slot of; nil if a slot of Lookups is enough
+	limiter  *admission.Limiter // of the slot that the operation needs; nil if a slot of Lookups is enough
 }
 
 func (o *operation) kind() ast.Operation { return o.Operation.Operation }
@@ -179,8 +179,8 @@ func (e *executor) run(ctx context.Context, session *auth.Session, op *operation
 	return result{operation: op, errors: resp.Errors, data: data, meter: meter, hasEffect: hasEffect(op, resp.Errors)}, nil
 }
 
-// hasEffect reports whether a mutation with an UNAVAILABLE error may have taken effect. It has
-// if one of its fields succeeded, or if only the selections of a payload failed.
+// hasEffect reports whether a mutation with an UNAVAILABLE error may have taken effect: one of
+// its fields has succeeded, or only the selections of a payload have failed.
 func hasEffect(op *operation, errs gqlerror.List) bool {
 	if op.kind() != ast.Mutation || !slices.ContainsFunc(errs, isUnavailable) {
 		return false

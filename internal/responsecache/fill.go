@@ -62,8 +62,8 @@ func (f *Fill) Share(build func() *Response) {
 	f.close()
 }
 
-// isNeeded reports whether a request waits for the response, or the cache keeps it. Otherwise
-// it closes the fill.
+// isNeeded reports whether a request waits for the response, or the cache will keep it.
+// Otherwise it closes the fill.
 func (f *Fill) isNeeded() bool {
 	if f.cache == nil {
 		return false
@@ -76,8 +76,8 @@ func (f *Fill) isNeeded() bool {
 	return !f.closed
 }
 
-// Forbid closes the fill, and prevents that responses with its key are shared. The requests
-// that wait build their own responses.
+// Forbid closes the fill, and prevents sharing of responses with its key. The requests that
+// wait build their own responses.
 func (f *Fill) Forbid() {
 	if f.cache == nil {
 		return

@@ -60,7 +60,7 @@ func NewTracing(ctx context.Context, version string, log *slog.Logger) (*Tracing
 
 // newSampler returns the sampler that the environment names. The sampler decides about requests
 // with a traceparent, and samples all other requests. ratio is the fraction of the other requests
-// that begin passes to the sampler, because to create a span is expensive.
+// that begin passes to the sampler, because creating a span is expensive.
 func newSampler() (sampler sdktrace.Sampler, ratio float64) {
 	name, followsParent := strings.CutPrefix(strings.ToLower(cmp.Or(os.Getenv(samplerVariable), "parentbased_always_on")), "parentbased_")
 	ratio = 1
