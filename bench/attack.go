@@ -25,7 +25,7 @@ import (
 	"time"
 )
 
-// attack is a kind of request that many clients send at once, for ever.
+// attack is a kind of request that many clients send concurrently until the attack ends.
 type attack struct {
 	name    string
 	clients int

@@ -129,7 +129,7 @@ func newPooler(socket string) (p *pooler, database string, err error) {
 	return p, database, os.WriteFile(p.file, []byte(settings), 0o644)
 }
 
-// restart starts the pooler anew: version 1.18 may have crashed, since it does not
+// restart restarts the pooler. Version 1.18 may have crashed, because it does not
 // survive canceled statements. wrk cancels statements when it disconnects.
 func (p *pooler) restart() (err error) {
 	p.stop()

@@ -23,7 +23,7 @@ func (s *system) fill(server, postgres string) error {
 	name, isSQLite := strings.CutPrefix(s.database, "sqlite:")
 	hash, maintenance := "x'"+digits+"'", []string{"ANALYZE"}
 	if !isSQLite {
-		// VACUUM and CHECKPOINT let PostgreSQL come to rest before the measurement.
+		// VACUUM and CHECKPOINT finish PostgreSQL's background work before the measurement.
 		hash, maintenance = `'\x`+digits+"'", []string{"VACUUM ANALYZE", "CHECKPOINT"}
 		_, database, _ := strings.Cut(s.database, "dbname=")
 		if err := execute("pgx", postgres+"&dbname=postgres", "CREATE DATABASE "+database); err != nil {

@@ -1,6 +1,6 @@
-// Bench measures the server beside the limit: the maximum of Go and PostgreSQL for the same work,
-// in one run, on the same rows. Only ratios of one run are meaningful. It needs PostgreSQL's
-// programs and wrk.
+// Bench measures the server and a baseline, called limit, in one run and on the same rows. The
+// limit is the maximum that Go and PostgreSQL reach for the same work. Only ratios of one run
+// are meaningful. Bench needs the programs of PostgreSQL, and wrk.
 package main
 
 import (

@@ -130,8 +130,8 @@ func cutParameter(s string) (field, rest string) {
 
 const maxIndent = 8
 
-// indentWidth returns the number of spaces that a body is indented by, 0 for a
-// compact body.
+// indentWidth returns the number of spaces of an indentation, or 0 for a compact
+// body.
 func indentWidth(m mediaType) int {
 	last := ""
 	for name, value := range m.eachParameter {

@@ -158,27 +158,27 @@ func (u mediaURLs) resolve(key string) string {
 	host, directory, _ := strings.Cut(rest, "/")
 	origin := scheme + "://" + host
 	segments := strings.Split("/"+directory+path, "/")
-	resolved := segments[:0:0]
+	output := segments[:0:0]
 	for i, segment := range segments {
 		switch {
 		case segment == "..":
-			resolved = resolved[:max(0, len(resolved)-1)]
+			output = output[:max(0, len(output)-1)]
 		case segment == ".", segment == "" && i > 0 && i < len(segments)-1:
 		default:
-			resolved = append(resolved, segment)
+			output = append(output, segment)
 		}
 	}
 	if last := segments[len(segments)-1]; last == "." || last == ".." {
-		resolved = append(resolved, "")
+		output = append(output, "")
 	}
-	joined := strings.Join(resolved, "/")
+	result := strings.Join(output, "/")
 	switch {
-	case joined == "":
+	case result == "":
 		return origin + "/"
-	case strings.HasPrefix(joined, "/"):
-		return origin + joined
+	case strings.HasPrefix(result, "/"):
+		return origin + result
 	}
-	return origin + u.requestPath[:strings.LastIndexByte(u.requestPath, '/')+1] + joined
+	return origin + u.requestPath[:strings.LastIndexByte(u.requestPath, '/')+1] + result
 }
 
 // escapePath escapes a path as Django's filepath_to_uri does.

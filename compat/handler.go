@@ -134,7 +134,7 @@ func (h *Handler) respond(r *http.Request, buffer []byte) response {
 	return resp
 }
 
-// target holds the parameters of a request.
+// target is the requested link, and the parameters of the response.
 type target struct {
 	route
 	baseURL string // of files
@@ -189,7 +189,7 @@ func (h *Handler) lookUpLink(ctx context.Context, rt route) (*db.PortfolioLink, 
 	return h.links.PortfolioLink(ctx, rt.portfolioID, rt.id)
 }
 
-// unavailableErrors are the errors that get a response 503, and whether they are logged.
+// unavailableErrors are the errors to which the server responds with 503, and whether it logs them.
 var unavailableErrors = []struct {
 	err    error
 	logged bool
@@ -197,8 +197,8 @@ var unavailableErrors = []struct {
 
 // failure responds to a request that failed with err: 429, 503 or 500.
 func (h *Handler) failure(ctx context.Context, err error, buffer []byte) response {
-	if limited, ok := errors.AsType[*auth.RateLimitError](err); ok {
-		return tooManyRequests(buffer, limited.RetryAfter)
+	if limitErr, ok := errors.AsType[*auth.RateLimitError](err); ok {
+		return tooManyRequests(buffer, limitErr.RetryAfter)
 	}
 	for _, unavailableError := range unavailableErrors {
 		if errors.Is(err, unavailableError.err) {

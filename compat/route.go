@@ -15,9 +15,9 @@ const maxQueryFields = 1000
 // route is a parsed path.
 type route struct {
 	path        string     // decoded
-	portfolioID *db.NodeID // nil for /api/portfolios/links/{id}, as in the example of the documentation
+	portfolioID *db.NodeID // nil for /api/portfolios/links/{id}, the path in the example of the documentation
 	id          db.NodeID
-	overflow    bool // an id exceeds 64 bits, so that no row can have it
+	overflow    bool // an ID exceeds 64 bits, so that no row can have it
 }
 
 // splitTarget splits a raw request target into its decoded path and its query. Like gunicorn, it
@@ -100,8 +100,8 @@ func unquote(s string) string {
 	return string(b)
 }
 
-// headerValue returns the header name as WSGI has it, with repeated values joined by commas.
-// Without the header, it returns missing.
+// headerValue returns the value of a header as WSGI does: commas join repeated values. If the
+// request does not have the header, headerValue returns missing.
 func headerValue(r *http.Request, name, missing string) string {
 	switch values := r.Header[name]; len(values) {
 	case 0:

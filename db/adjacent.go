@@ -12,9 +12,9 @@ type adjacency struct {
 	images    bool
 }
 
-// AdjacentLink returns the link that follows a link in its portfolio, by ascending
-// or descending positions, or ErrNotFound. One statement reads the adjacent links of
-// all links of the link's page.
+// AdjacentLink returns the next link of the same portfolio, by ascending or descending
+// positions, or ErrNotFound. One statement reads the adjacent links of all links of the
+// link's page.
 func (db *DB) AdjacentLink(ctx context.Context, link *PortfolioLink, direction Direction, withImage bool) (*PortfolioLink, error) {
 	page := link.page
 	if page == nil {
@@ -55,16 +55,16 @@ func (db *DB) adjacentLinks(ctx context.Context, links []*PortfolioLink, key adj
 	return adjacent, err
 }
 
-// adjacentQuery selects the adjacent links of the links whose ids are in the first argument,
-// with these ids.
+// adjacentQuery returns the query for the adjacent links of the links whose IDs are in the
+// first argument. Its last column is the ID of the argument.
 func (db *DB) adjacentQuery(key adjacency) *preparedQuery {
 	return db.rowQueries.get(key, "SELECT portfolio_links neighbours", false, func() *bun.SelectQuery {
 		order := NewOrderBy(Order{OrderByPosition, key.direction})
-		near, position, follows := OrderByPosition.column("near."), OrderByPosition.column("of_link."), order[0].operator()
+		nearPosition, position, operator := OrderByPosition.column("near."), OrderByPosition.column("of_link."), order[0].operator()
 		nearest := db.read.NewSelect().TableExpr("portfolio_links AS near").ColumnExpr("near.id").
 			Where("near.portfolio_id = of_link.portfolio_id").
-			Where(near + " " + follows + "= " + position). // SQLite does not seek by a comparison of rows
-			Where("(" + near + ", near.id) " + follows + " (" + position + ", of_link.id)").
+			Where(nearPosition + " " + operator + "= " + position). // SQLite does not seek by a comparison of rows
+			Where("(" + nearPosition + ", near.id) " + operator + " (" + position + ", of_link.id)").
 			OrderExpr(order.expression("near.")).Limit(1)
 		return db.linkList(key.images).
 			query(db.idTable()+" JOIN portfolio_links AS of_link ON of_link.id = parent.value JOIN portfolio_links AS link ON link.id = (?)", nearest).
@@ -82,15 +82,15 @@ type adjacentLink struct {
 // PortfolioLink.
 func scanAdjacent(scan func(row) (*PortfolioLink, error)) func(row) (adjacentLink, error) {
 	return func(row row) (a adjacentLink, err error) {
-		a.PortfolioLink, err = scan(longerRow{row, &a.linkID})
+		a.PortfolioLink, err = scan(extendedRow{row, &a.linkID})
 		return a, err
 	}
 }
 
-// longerRow is a row with one more column, the last.
-type longerRow struct {
+// extendedRow is a row with one more column at the end, which is scanned into last.
+type extendedRow struct {
 	row
 	last any
 }
 
-func (r longerRow) Scan(dest ...any) error { return r.row.Scan(append(dest, r.last)...) }
+func (r extendedRow) Scan(dest ...any) error { return r.row.Scan(append(dest, r.last)...) }

@@ -53,7 +53,8 @@ func ReleaseSQLite(ctx context.Context, path string) error {
 	return err
 }
 
-// queryFile returns the first value of the result of a statement.
+// queryFile runs a statement on the SQLite database at path, and returns the first value of its
+// result.
 func queryFile(ctx context.Context, path, statement string) (value string, err error) {
 	connection, err := sql.Open("sqlite", sqliteURL(path, "mode=rw&_busy_timeout=1000"))
 	if err != nil {
@@ -63,8 +64,8 @@ func queryFile(ctx context.Context, path, statement string) (value string, err e
 	return value, errors.Join(err, connection.Close())
 }
 
-// Snapshot is a view of an SQLite database, and a list of files. The rows of this view and of
-// earlier views refer to them.
+// Snapshot is a view of an SQLite database, and a list of files. Rows of this view and of
+// earlier views refer to the files of the list.
 type Snapshot struct {
 	conn     bun.Conn
 	hasView  bool
@@ -152,7 +153,7 @@ func (s *Snapshot) SetMissing(ctx context.Context, file ListedFile) error {
 	return s.exec(ctx, "UPDATE files SET missing = true WHERE id = ?", file.ID)
 }
 
-// MissingFiles counts the files that rows of the view refer to, but do not exist.
+// MissingFiles counts the files to which rows of the view refer, but which do not exist.
 func (s *Snapshot) MissingFiles(ctx context.Context) (count int64, err error) {
 	err = s.conn.QueryRowContext(ctx, "SELECT count(*) FROM files WHERE missing AND key IN ("+fileKeys+")").Scan(&count)
 	return count, wrap(err)
@@ -178,7 +179,7 @@ func (s *Snapshot) EachUnreferenced(ctx context.Context, fn func(key string) err
 	return wrap(rows.Err())
 }
 
-// Schema returns the name of the last migration that was applied. Without migrations the
+// Schema returns the name of the last migration that was applied. If there is none, the
 // error is ErrSchemaBehind.
 func (s *Snapshot) Schema(ctx context.Context) (name string, err error) {
 	err = wrap(s.conn.QueryRowContext(ctx, "SELECT max(name) FROM bun_migrations").Scan(&name))
@@ -188,8 +189,8 @@ func (s *Snapshot) Schema(ctx context.Context) (name string, err error) {
 	return name, err
 }
 
-// copiedPages is the number of pages that CopyTo copies between checks of its context.
-const copiedPages = 4096
+// copyStep is the number of pages that CopyTo copies between two checks of its context.
+const copyStep = 4096
 
 // CopyTo writes the database of the view to a new file and checks the copy.
 func (s *Snapshot) CopyTo(ctx context.Context, path string) error {
@@ -209,7 +210,7 @@ func (s *Snapshot) CopyTo(ctx context.Context, path string) error {
 		}
 		more := true
 		for more && err == nil {
-			if more, err = backup.Step(copiedPages); err == nil {
+			if more, err = backup.Step(copyStep); err == nil {
 				err = ctx.Err()
 			}
 		}

@@ -32,7 +32,7 @@ type DB struct {
 	pool     *pgxpool.Pool     // nil on SQLite
 	execMode pgx.QueryExecMode // of prepared queries
 
-	choosesServer bool                     // among the hosts of the URL, by target_session_attrs
+	choosesServer bool                     // whether target_session_attrs chooses among the hosts of the URL
 	receiver      atomic.Pointer[receiver] // nil without a listener
 	lastServer    string                   // of the last listener; calls of Listen do not overlap
 
@@ -40,7 +40,7 @@ type DB struct {
 	listSlots *semaphore.Weighted
 
 	linkLookups    batcher[int64, *PortfolioLink]
-	linksByIDs     [7]preparedQuery // for 1, 2, 4 ... maxBatch ids
+	linksByIDs     [7]preparedQuery // for 1, 2, 4 ... maxBatch IDs
 	imageByID      preparedQuery
 	portfolioByID  preparedQuery
 	portfoliosByID preparedQuery
@@ -128,7 +128,7 @@ func (db *DB) Empty(ctx context.Context) (bool, error) {
 	return true, nil
 }
 
-// Load inserts models with their ids, all or none.
+// Load inserts models with their IDs, either all or none.
 func (db *DB) Load(ctx context.Context, models ...any) error {
 	return wrap(db.write.RunInTx(ctx, nil, func(ctx context.Context, tx bun.Tx) error {
 		for _, model := range models {

@@ -6,8 +6,8 @@ import (
 	"github.com/uptrace/bun/dialect/pgdialect"
 )
 
-// postgresDialect renders literals that have one meaning whatever
-// standard_conforming_strings is: a backslash would otherwise end the text early.
+// postgresDialect renders literals whose meaning does not depend on
+// standard_conforming_strings. Otherwise a backslash could end a literal early.
 type postgresDialect struct{ *pgdialect.Dialect }
 
 // AppendString implements schema.Dialect.

@@ -54,15 +54,15 @@ func wrap(err error) error {
 	if errors.Is(err, sql.ErrNoRows) {
 		return ErrNotFound
 	}
-	if sentinel := kind(err); sentinel != nil {
+	if sentinel := sentinelFor(err); sentinel != nil {
 		return fmt.Errorf("%w: %w", sentinel, err)
 	}
 	return err
 }
 
-// IsOutage reports whether err may go away without a change of the settings: PostgreSQL cannot
-// be reached, or accepts no connections at the moment. If one host reports something else, such
-// as a wrong password, an operator has to act.
+// IsOutage reports whether err may go away without an operator: PostgreSQL cannot be reached, or
+// accepts no connections at the moment. It returns false if a host reports a different error,
+// such as a wrong password.
 func IsOutage(err error) bool {
 	if connect, ok := errors.AsType[*pgconn.ConnectError](err); ok {
 		return isUnreachable(connect.Unwrap())
@@ -70,7 +70,7 @@ func IsOutage(err error) bool {
 	return errors.Is(err, ErrUnavailable)
 }
 
-// isUnreachable reports whether every attempt to connect failed for a reason that may go away.
+// isUnreachable reports whether every attempt to connect failed with an error that may go away.
 func isUnreachable(err error) bool {
 	if attempts, ok := errors.AsType[interface {
 		error
@@ -80,7 +80,7 @@ func isUnreachable(err error) bool {
 		return len(decisive) > 0 && !slices.ContainsFunc(decisive, func(err error) bool { return !isUnreachable(err) })
 	}
 	if pgErr, ok := errors.AsType[*pgconn.PgError](err); ok {
-		return errors.Is(postgresKind(pgErr.Code), ErrUnavailable)
+		return errors.Is(postgresSentinel(pgErr.Code), ErrUnavailable)
 	}
 	if alert, ok := errors.AsType[*net.OpError](err); ok && slices.Contains([]string{"local error", "remote error"}, alert.Op) { // of TLS
 		return false
@@ -115,7 +115,8 @@ func isNetworkError(err error) bool {
 	return ok || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, net.ErrClosed)
 }
 
-func kind(err error) error {
+// sentinelFor returns ErrConflict or ErrUnavailable for an error of a driver, or nil.
+func sentinelFor(err error) error {
 	var (
 		postgres *pgconn.PgError
 		lite     *sqlite.Error
@@ -125,9 +126,9 @@ func kind(err error) error {
 	case errors.As(err, &connect): // also if a server refuses: the next primary may accept soon
 		return ErrUnavailable
 	case errors.As(err, &postgres):
-		return postgresKind(postgres.Code)
+		return postgresSentinel(postgres.Code)
 	case errors.As(err, &lite):
-		return sqliteKind(lite.Code())
+		return sqliteSentinel(lite.Code())
 	case isNetworkError(err), pgconn.SafeToRetry(err), errors.Is(err, driver.ErrBadConn): // the latter in a transaction
 		return ErrUnavailable
 	}
@@ -137,8 +138,8 @@ func kind(err error) error {
 // readOnlyTransaction is the code of a change that a read-only server refuses.
 const readOnlyTransaction = "25006"
 
-// postgresKind maps codes of appendix A of the PostgreSQL manual.
-func postgresKind(code string) error {
+// postgresSentinel maps codes of appendix A of the PostgreSQL manual.
+func postgresSentinel(code string) error {
 	switch {
 	case code == "23505": // unique_violation
 		return ErrConflict
@@ -148,7 +149,7 @@ func postgresKind(code string) error {
 	return nil
 }
 
-func sqliteKind(code int) error {
+func sqliteSentinel(code int) error {
 	switch code {
 	case sqlite3.SQLITE_CONSTRAINT_UNIQUE, sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY:
 		return ErrConflict

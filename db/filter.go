@@ -97,7 +97,7 @@ func (db *DB) addFilter(where *whereClause, filter Filter, table string, searche
 }
 
 // addCursor adds the condition that rows follow a cursor in the order of the
-// keys. With inclusive, a row at the cursor meets the condition too.
+// keys. If inclusive is set, a row at the cursor meets the condition too.
 func (db *DB) addCursor(where *whereClause, keys []Order, cursor Cursor, inclusive bool) {
 	if db.Postgres() && !CanStoreText(cursor.Name) { // no row has such a name
 		cursor.Name = strings.ReplaceAll(strings.ToValidUTF8(cursor.Name, "\uFFFD"), "\x00", "")
@@ -108,13 +108,13 @@ func (db *DB) addCursor(where *whereClause, keys []Order, cursor Cursor, inclusi
 	if mixed || expression && !db.Postgres() { // otherwise the comparison of rows seeks in the index too
 		where.add(first.Field.column("")+" "+first.operator()+"= ?", cursor.value(first.Field))
 	}
-	condition, args := follows(keys, cursor, inclusive)
+	condition, args := followsCursor(keys, cursor, inclusive)
 	where.add(condition, args...)
 }
 
-// follows compares the keys up to a change of direction as a row, and then the
-// remaining keys.
-func follows(keys []Order, cursor Cursor, inclusive bool) (condition string, args []any) {
+// followsCursor returns the condition that a row follows a cursor, and its arguments. It
+// compares the keys up to a change of direction as a row, and then the remaining keys.
+func followsCursor(keys []Order, cursor Cursor, inclusive bool) (condition string, args []any) {
 	var columns []string
 	for _, key := range keys {
 		if key.Direction != keys[0].Direction {
@@ -124,7 +124,7 @@ func follows(keys []Order, cursor Cursor, inclusive bool) (condition string, arg
 	}
 	row, values, operator := "("+strings.Join(columns, ", ")+")", "(?"+strings.Repeat(", ?", len(columns)-1)+")", keys[0].operator()
 	if rest := keys[len(columns):]; len(rest) > 0 {
-		condition, restArgs := follows(rest, cursor, inclusive)
+		condition, restArgs := followsCursor(rest, cursor, inclusive)
 		return "(" + row + " " + operator + " " + values + " OR " + row + " = " + values + " AND " + condition + ")", slices.Concat(args, args, restArgs)
 	}
 	if inclusive {

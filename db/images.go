@@ -15,9 +15,9 @@ import (
 
 // imageColumns selects the columns that imageRow scans, NULL or zero if there is no image.
 // Thumbnails are encoded as one text, so that an image is one row of one
-// statement: "ID SIZE WIDTH HEIGHT BYTES LENGTH PATH" for each. SIZE may be
-// empty, and so may the next three together; LENGTH counts the bytes of PATH. Numbers are
-// cast because SQLite may store other values.
+// statement. The text has "ID SIZE WIDTH HEIGHT BYTES LENGTH PATH" for each
+// thumbnail. SIZE may be empty. WIDTH, HEIGHT and BYTES may all be empty. LENGTH
+// is the number of bytes of PATH. Numbers are cast because SQLite may store other values.
 const imageColumns = `coalesce(image.type, ''), coalesce(image.name, ''), coalesce(image.path, ''), coalesce(image.size, 0),
 	image.width, image.height, image.mode, image.mime_type, image.placeholder, image.alt, image.created_at,
 	(SELECT string_agg(t.id || ' ' || coalesce(CAST(CAST(t.size AS integer) AS text), '') || ' ' ||
@@ -184,21 +184,21 @@ func parseOptional[T int | int64](word string) (*T, error) {
 	return new(T(number)), err
 }
 
-// ImageBySource returns the image, without its thumbnails, of an uploaded file. The
-// SHA-256 of the file is hash. If there is no image, the error is ErrNotFound.
+// ImageBySource returns the image whose uploaded file has the SHA-256 hash, or
+// ErrNotFound. It does not read the thumbnails.
 func (db *DB) ImageBySource(ctx context.Context, hash [32]byte) (*Image, error) {
 	var image Image
 	err := db.read.NewSelect().Model(&image).Where("source_hash = ?", hash[:]).Order("id").Limit(1).Scan(ctx)
 	return &image, wrap(err)
 }
 
-// CreateImage stores an image and its thumbnails and sets their ids.
+// CreateImage stores an image and its thumbnails and sets their IDs.
 func (db *DB) CreateImage(ctx context.Context, image *Image) error {
 	return db.transaction(ctx, func(ctx context.Context, tx bun.Tx) error { return db.insertImage(ctx, tx, image) })
 }
 
 func (db *DB) insertImage(ctx context.Context, tx bun.Tx, image *Image) error {
-	image.ID, image.CreatedAt = 0, Now() // an earlier try of the transaction may have set the id
+	image.ID, image.CreatedAt = 0, Now() // an earlier try of the transaction may have set the ID
 	if err := db.insert(ctx, tx, "images", image, &image.ID); err != nil {
 		return err
 	}
@@ -236,9 +236,9 @@ func (db *DB) UpdateImage(ctx context.Context, id int64, update ImageUpdate) (*I
 	return image, err
 }
 
-// DeleteImage deletes an image with its thumbnails. It returns the image, and its
-// files to which no other row refers. With force, links lose the image. Otherwise, the
-// error is an *ImageInUseError if links use it.
+// DeleteImage deletes an image with its thumbnails. It returns the image, and its files to which
+// no other row refers. If links use the image, the error is an
+// *ImageInUseError, unless force is set: then the links lose the image.
 func (db *DB) DeleteImage(ctx context.Context, id int64, force bool) (*Image, []FileKey, error) {
 	var (
 		image *Image
@@ -246,7 +246,7 @@ func (db *DB) DeleteImage(ctx context.Context, id int64, force bool) (*Image, []
 	)
 	err := db.transaction(ctx, func(ctx context.Context, tx bun.Tx) error {
 		image = new(Image)
-		// A change of a link locks its image too: either this transaction sees the link,
+		// A change of a link locks its image too. So either this transaction sees the link,
 		// or the change of the link does not find the image.
 		if err := db.lock(ctx, tx, image, id, "UPDATE"); err != nil {
 			return err
@@ -310,7 +310,7 @@ func unusedFiles(ctx context.Context, tx bun.Tx, image *Image) ([]FileKey, error
 	return slices.DeleteFunc(files, func(file FileKey) bool { return slices.Contains(used, file) }), err
 }
 
-// selectUsed selects the given files to which rows refer.
+// selectUsed selects the files, among the given files, to which rows refer.
 func selectUsed(tx bun.IDB, files []FileKey) *bun.SelectQuery {
 	const file = "ltrim(path, '/')" // as the indexes hold it
 	thumbnails := tx.NewSelect().Table("thumbnails").ColumnExpr(file).Where(file+" IN (?)", bun.List(files))

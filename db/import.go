@@ -285,7 +285,8 @@ func (t ImportTx) PutLinks(ctx context.Context, created, changed []*PortfolioLin
 		"position = CASE WHEN link.portfolio_id = EXCLUDED.portfolio_id THEN link.position END")
 }
 
-// Existing returns the IDs that rows of a kind have, and prevents their deletion.
+// Existing returns the IDs, among ids, of existing rows of a kind. It locks these rows, so that
+// no concurrent transaction deletes them.
 func (t ImportTx) Existing(ctx context.Context, kind RowKind, ids []int64) ([]int64, error) {
 	return t.db.lockAll(ctx, t.tx, importedModels[kind].model, ids, "KEY SHARE")
 }

@@ -8,9 +8,9 @@ import (
 	"time"
 )
 
-// prepareLinkLookups renders the queries for 1, 2, 4 ... maxBatch ids; the last
-// id may be repeated. PostgreSQL keeps their plans, but plans a query for an
-// array of ids each time.
+// prepareLinkLookups renders the queries for 1, 2, 4 ... maxBatch IDs; the last
+// ID may be repeated. PostgreSQL keeps their plans, but plans a query for an
+// array of IDs each time.
 func (db *DB) prepareLinkLookups() {
 	for i := range db.linksByIDs {
 		placeholders := make([]string, 1<<i)
@@ -24,8 +24,8 @@ func (db *DB) prepareLinkLookups() {
 
 // PortfolioLink returns a link with its image and thumbnails, or ErrNotFound. It runs
 // one statement. On PostgreSQL, concurrent calls share statements and links: callers
-// must not modify the link. With a portfolioID, the error is ErrNotFound for a link of
-// another portfolio too.
+// must not modify the link. Unless portfolioID is nil, the error is also ErrNotFound for a
+// link of another portfolio.
 func (db *DB) PortfolioLink(ctx context.Context, portfolioID *int64, id int64) (*PortfolioLink, error) {
 	ctx, readSet := untracked(ctx)
 	link, err := db.lookUpLink(ctx, id)

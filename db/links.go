@@ -148,38 +148,38 @@ func (db *DB) portfoliosOfPage(ctx context.Context, links []*PortfolioLink) (map
 }
 
 // CreateLinks stores links, all or none, at the ends of their portfolios in this
-// order. It sets their ids, times and positions, and stores ImageData, if set, as a new
+// order. It sets their IDs, times and positions, and stores ImageData, if set, as a new
 // image. The error may be MissingError.
 func (db *DB) CreateLinks(ctx context.Context, links []*PortfolioLink) error {
 	now := Now()
 	references, ids := make([]References, len(links)), make([]*int64, len(links))
-	stored := make([]*PortfolioLink, len(links)) // copies, as the transaction may run again
+	copies := make([]*PortfolioLink, len(links)) // copies, as the transaction may run again
 	err := db.transaction(ctx, func(ctx context.Context, tx bun.Tx) error {
 		for i, link := range links {
-			stored[i] = new(*link)
-			stored[i].CreatedAt, stored[i].UpdatedAt = now, now
-			references[i], ids[i] = link.References(), &stored[i].ID
+			copies[i] = new(*link)
+			copies[i].CreatedAt, copies[i].UpdatedAt = now, now
+			references[i], ids[i] = link.References(), &copies[i].ID
 		}
 		if err := db.lockReferences(ctx, tx, "NO KEY UPDATE", references...); err != nil {
 			return err
 		}
-		if err := placeLast(ctx, tx, stored...); err != nil {
+		if err := placeLast(ctx, tx, copies...); err != nil {
 			return err
 		}
-		for _, link := range stored {
+		for _, link := range copies {
 			if err := db.insertImageOf(ctx, tx, link); err != nil {
 				return err
 			}
 		}
-		if err := db.insert(ctx, tx, "portfolio_links", &stored, ids...); err != nil {
+		if err := db.insert(ctx, tx, "portfolio_links", &copies, ids...); err != nil {
 			return err
 		}
-		return readImages(ctx, tx, stored...)
+		return readImages(ctx, tx, copies...)
 	})
 	if err != nil {
 		return err
 	}
-	for i, link := range stored {
+	for i, link := range copies {
 		*links[i] = *link
 	}
 	shareLinkPage(links)
@@ -270,10 +270,10 @@ func (db *DB) DeleteLink(ctx context.Context, id int64, expected *Time) (*Portfo
 	return &link, err
 }
 
-// References are the ids of rows that a link refers to. A nil id refers to none.
+// References are the IDs of rows that a link refers to. A nil ID refers to none.
 type References struct{ PortfolioID, ImageID *int64 }
 
-// References returns the ids of the rows that the link refers to.
+// References returns the IDs of the rows that the link refers to.
 func (l *PortfolioLink) References() References { return References{&l.PortfolioID, l.ImageID} }
 
 // lockReferences locks the rows that links refer to, so that no transaction deletes
@@ -311,7 +311,7 @@ func (db *DB) lockReferences(ctx context.Context, tx bun.IDB, portfolioMode stri
 	return nil
 }
 
-// lockAll locks rows, like lock, by ascending ids, and returns the ids that exist.
+// lockAll locks rows, like lock, by ascending IDs, and returns the IDs that exist.
 func (db *DB) lockAll(ctx context.Context, tx bun.IDB, model any, ids []int64, mode string) (existing []int64, err error) {
 	if len(ids) == 0 {
 		return nil, nil

@@ -41,14 +41,14 @@ type listSpec[R sizer] struct {
 	searched     []string // columns
 	query        func(table string, args ...any) *bun.SelectQuery
 	scan         func(row) (R, error)
-	parentColumn string   // the column with the id of a row's parent, "" to list all rows
+	parentColumn string   // the column with the ID of a row's parent, "" to list all rows
 	parent       NodeType // if set, a list depends on its parent and on the nodes that record adds
 	record       func(*ReadSet, R)
 	parentOf     func(R) int64 // value of parentColumn
 }
 
-// hint returns the index that SQLite must use. In two cases SQLite would otherwise sort
-// all rows, or read all rows in their order.
+// hint returns a clause that names the index that SQLite must use, or "". Without the clause,
+// SQLite would sort all rows, or read all rows in their order.
 func (s *listSpec[R]) hint(db *DB, filter Filter, order OrderBy) string {
 	var field OrderField
 	switch {
@@ -71,7 +71,7 @@ func (s *listSpec[R]) hint(db *DB, filter Filter, order OrderBy) string {
 // noParent stands for the parent in a list of all rows.
 const noParent = 0
 
-// idTable is a table of the ids in the first argument, in a column named value.
+// idTable returns a table expression of the IDs in the first argument, in a column named value.
 func (db *DB) idTable() string {
 	if db.Postgres() {
 		return "unnest(CAST($1 AS bigint[])) AS parent (value)"
@@ -88,7 +88,7 @@ func (db *DB) idTableArg(ids []int64) any {
 }
 
 // readPages reads the same page of each parent's list. It runs one statement
-// for the rows and one for the counts, whatever the number of parents.
+// for the rows and one for the counts, for any number of parents.
 func readPages[R sizer](ctx context.Context, db *DB, spec listSpec[R], list List, parents ...int64) (map[int64]*Page[R], error) {
 	if err := db.listSlots.Acquire(ctx, 1); err != nil {
 		return nil, wrap(err)
@@ -247,7 +247,7 @@ func countQuery[R sizer](db *DB, spec listSpec[R], list List, where whereClause,
 	}), where.args
 }
 
-// A pageCache loads data once for all rows of a page, so that the number of
+// A pageCache loads data once for all rows of a page. So the number of
 // statements does not depend on the number of rows.
 type pageCache[V any] struct {
 	mu    sync.Mutex
@@ -258,14 +258,14 @@ type pageCache[V any] struct {
 // rows it returns the same data.
 func (c *pageCache[V]) load(key any, load func() (map[int64]V, error)) (map[int64]V, error) {
 	c.mu.Lock()
-	loaded := c.loads[key]
-	if loaded == nil {
+	loadOnce := c.loads[key]
+	if loadOnce == nil {
 		if c.loads == nil {
 			c.loads = map[any]func() (map[int64]V, error){}
 		}
-		loaded = sync.OnceValues(load)
-		c.loads[key] = loaded
+		loadOnce = sync.OnceValues(load)
+		c.loads[key] = loadOnce
 	}
 	c.mu.Unlock()
-	return loaded()
+	return loadOnce()
 }

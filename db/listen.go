@@ -10,9 +10,9 @@ import (
 
 // Change says which rows a committed transaction changed.
 type Change struct {
-	Nodes []NodeID // portfolios, or rows of their links; images, or rows of their thumbnails
-	Users bool     // rows of users, permissions or tokens
-	All   bool     // rows of any portfolios and images
+	Nodes []NodeID // portfolios with a changed row or link; images with a changed row or thumbnail
+	Users bool     // whether users, permissions or tokens changed
+	All   bool     // whether any portfolio or image may have changed
 }
 
 // Listener receives every committed change, including changes by other programs.
@@ -23,9 +23,9 @@ type Listener interface {
 	// Check ends the listener unless changes still notify it, and the pool still uses
 	// its database. It takes a second at most.
 	Check()
-	// Done is closed when the listener has ended.
+	// Done returns a channel that is closed when the listener has ended.
 	Done() <-chan struct{}
-	// Err returns why the listener has ended.
+	// Err returns the error that ended the listener.
 	Err() error
 	// Close closes the connection.
 	Close()
@@ -36,7 +36,7 @@ type RoundTrip struct {
 	trips   *roundTrips
 	done    chan struct{}
 	err     error
-	holders atomic.Int32 // waiting callers, and until the end the listener
+	holders atomic.Int32 // waiting callers, and the listener until the end of the round trip
 }
 
 // Wait waits until the round trip has ended, which takes a second at most, and returns
@@ -67,7 +67,7 @@ type roundTrips struct {
 
 	mu            sync.Mutex
 	current, next *RoundTrip
-	err           error // of fail
+	err           error // set by fail
 }
 
 // Sync implements Listener.

@@ -31,15 +31,15 @@ const (
 	checkPause    = 100 * time.Millisecond // between two checks
 )
 
-// postgresListener is a connection that listens. PostgreSQL signals a commit to the sessions
-// that listen before it acknowledges the commit. A session sends its notifications before it is
-// ready for the next statement. So a round trip that starts after a commit was acknowledged ends
-// after its notification.
+// postgresListener is a connection that listens. Before PostgreSQL acknowledges a commit, it
+// signals the commit to all listening sessions. A session sends its notifications before it is
+// ready for the next statement. So a round trip that starts after the acknowledgment ends after
+// the notification.
 type postgresListener struct {
 	receiver
 	conn         net.Conn
-	frontend     *pgproto3.Frontend // that receives
-	nonce        string             // that the monitor notifies
+	frontend     *pgproto3.Frontend // receives messages
+	nonce        string             // sent by the monitor in the handshake
 	hasNonce     atomic.Bool        // whether the nonce was received
 	tripDeadline atomic.Int64       // deadline of the current round trip in Unix nanoseconds, 0 when idle
 
@@ -77,20 +77,20 @@ func (db *DB) listenPostgres(ctx context.Context, url URL, onChange func(Change)
 	return l, nil
 }
 
-// connectListener connects the monitor to the address of the pool, and the listener to url,
-// unless url is zero. Both connect at once: a server that does not respond costs each
-// connection the time to connect, before the connection tries the next address.
+// connectListener connects the monitor to the address of the pool. It connects the listener to
+// url, or to the address of the pool if url is zero. Both connect concurrently, because each
+// waits for servers that do not respond before it tries the next address.
 func (db *DB) connectListener(ctx context.Context, url URL) (monitor, listener *pgconn.PgConn, err error) {
 	config := db.pool.Config().ConnConfig
 	listenerConfig := config
 	if url.config != nil {
 		listenerConfig = url.config.ConnConfig
 	}
-	var connecting sync.WaitGroup
+	var group sync.WaitGroup
 	var monitorErr, listenerErr error
-	connecting.Go(func() { monitor, monitorErr = connect(ctx, config, "portfolio feed monitor") })
-	connecting.Go(func() { listener, listenerErr = connect(ctx, listenerConfig, "portfolio feed") })
-	connecting.Wait()
+	group.Go(func() { monitor, monitorErr = connect(ctx, config, "portfolio feed monitor") })
+	group.Go(func() { listener, listenerErr = connect(ctx, listenerConfig, "portfolio feed") })
+	group.Wait()
 	if err := cmp.Or(monitorErr, listenerErr); err != nil {
 		for _, connection := range []*pgconn.PgConn{monitor, listener} {
 			if connection != nil {
@@ -111,7 +111,8 @@ func connect(ctx context.Context, config *pgx.ConnConfig, name string) (*pgconn.
 	return connection, wrap(err)
 }
 
-// startListening listens, and then reads the catalog.
+// startListening begins to listen, and then reads the catalog. The error is ErrPooler behind a
+// pooler.
 func startListening(ctx context.Context, connection *pgconn.PgConn) (catalog, error) {
 	if _, err := connection.Exec(ctx, "SET idle_session_timeout = 0; LISTEN "+feedChannel).ReadAll(); err != nil {
 		return catalog{}, wrap(err)

@@ -32,7 +32,7 @@ type UserPermission struct {
 	Code   int   `bun:",pk"`
 }
 
-// Token is an API key, of which only the SHA-256 is stored.
+// Token is an API key. The database stores only the SHA-256 of the key.
 type Token struct {
 	bun.BaseModel `bun:"tokens,alias:t"`
 
@@ -46,7 +46,7 @@ type Token struct {
 	User *User `bun:"rel:belongs-to,join:user_id=id"`
 }
 
-// Username returns the name of the token's user, or nothing if there is no such user.
+// Username returns the name of the token's user, or "" if the user does not exist.
 func (t *Token) Username() string {
 	if t.User == nil {
 		return ""
@@ -79,7 +79,7 @@ type PortfolioLink struct {
 	CreatedAt   Time
 	UpdatedAt   Time
 
-	StoredPosition *float64 `bun:"position"` // nil if it is the id
+	StoredPosition *float64 `bun:"position"` // nil if it is the ID
 
 	ImageData *Image `bun:"rel:belongs-to,join:image_id=id"`
 

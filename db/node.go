@@ -50,7 +50,7 @@ func (i *Image) NodeID() NodeID { return NodeID{ImageNode, i.ID} }
 // NodeID returns the global ID of the thumbnail.
 func (t *Thumbnail) NodeID() NodeID { return NodeID{ThumbnailNode, t.ID} }
 
-// Nodes returns the objects of a type with the given ids, by id. It runs one
+// Nodes returns the objects of a type with the given IDs, by ID. It runs one
 // statement.
 func (db *DB) Nodes(ctx context.Context, nodeType NodeType, ids []int64) (map[int64]Node, error) {
 	switch nodeType {

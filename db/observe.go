@@ -45,8 +45,8 @@ type Statement struct {
 	Batched bool
 }
 
-// Observe calls observe, possibly concurrently, for each statement from now on. Callers
-// call it before they use the database.
+// Observe makes the database call observe, possibly concurrently, after each statement. It must
+// be called before the database is used.
 func (db *DB) Observe(observe func(context.Context, Statement)) {
 	db.observe = observe
 	singlePool := db.read == db.write

@@ -54,7 +54,7 @@ type Order struct {
 	Direction Direction
 }
 
-// operator compares a row with a preceding row of this order.
+// operator returns the SQL operator that holds between a row and the rows before it.
 func (o Order) operator() string {
 	if o.Direction == Descending {
 		return "<"
@@ -66,7 +66,7 @@ func (o Order) operator() string {
 type OrderBy [5]Order // one for each field; the key ID is the last
 
 // NewOrderBy returns the order by the given keys, most significant first. No two keys
-// have the same field. Rows with equal keys are ordered by id, in the direction of the
+// have the same field. Rows with equal keys are ordered by ID, in the direction of the
 // last key.
 func NewOrderBy(keys ...Order) OrderBy {
 	var order OrderBy
@@ -81,7 +81,7 @@ func NewOrderBy(keys ...Order) OrderBy {
 	return order
 }
 
-// Keys returns the keys, most significant first. The last one is the id.
+// Keys returns the keys, most significant first. The last one is the ID.
 func (o *OrderBy) Keys() []Order {
 	last := slices.IndexFunc(o[:], func(key Order) bool { return key.Field == OrderByID })
 	return o[:last+1]

@@ -106,8 +106,8 @@ type PortfolioUpdate struct {
 	Name *string
 }
 
-// UpdatePortfolio changes a portfolio. It returns ErrNotFound, or ErrStale if
-// the portfolio was not updated at the expected time.
+// UpdatePortfolio changes a portfolio. The error is ErrNotFound, or ErrStale if the portfolio
+// was last updated at a time other than expected. If expected is nil, any time is accepted.
 func (db *DB) UpdatePortfolio(ctx context.Context, id int64, expected *Time, update PortfolioUpdate) (*Portfolio, error) {
 	var portfolio Portfolio
 	err := db.transaction(ctx, func(ctx context.Context, tx bun.Tx) error {
@@ -124,7 +124,7 @@ func (db *DB) UpdatePortfolio(ctx context.Context, id int64, expected *Time, upd
 }
 
 // DeletePortfolio deletes a portfolio with its links. It returns the portfolio
-// and the ids of the links, ascending, or the errors of UpdatePortfolio.
+// and the IDs of the links, ascending, or the errors of UpdatePortfolio.
 func (db *DB) DeletePortfolio(ctx context.Context, id int64, expected *Time) (*Portfolio, []int64, error) {
 	var (
 		portfolio Portfolio

@@ -13,10 +13,10 @@ import (
 	"github.com/uptrace/bun/dialect"
 )
 
-// Links of a portfolio are ordered by position, and by id where positions are
-// equal. The position of a link that was loaded without one is its id. A transaction
-// that writes positions holds the lock of the portfolio, so it writes no position
-// twice.
+// Links of a portfolio are ordered by position, and by ID where positions are
+// equal. A link that was loaded without a position has its ID as the position. A
+// transaction that writes positions locks the portfolio, so that no two
+// transactions write the same position.
 
 // maxPosition bounds positions, as the tables do.
 const maxPosition = 1e300
@@ -141,7 +141,7 @@ func (k sortKey) precedes(k2 sortKey) bool {
 type slot struct {
 	portfolioID  int64
 	links        int      // to insert
-	movedID      *int64   // id of the link to insert, or nil if the links are new
+	movedID      *int64   // ID of the link to insert, or nil if the links are new
 	lower, upper *sortKey // of the adjacent links, nil without one
 }
 

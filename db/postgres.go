@@ -83,7 +83,7 @@ func (db *DB) leaveReadOnly(config *pgxpool.Config) {
 	}
 }
 
-// chooseServer makes the pool connect anew, if target_session_attrs chooses the server.
+// chooseServer makes the pool reconnect, if target_session_attrs chooses the server.
 func (db *DB) chooseServer() {
 	if db.choosesServer {
 		db.pool.Reset()

@@ -14,15 +14,15 @@ import (
 )
 
 // A preparedQuery is a query that many requests run. Bun renders its text once,
-// with placeholders, and each connection prepares it once; a text that contains
-// the arguments would be planned anew each time.
+// with placeholders, and each connection prepares it once. If the text contained
+// the arguments, the database would plan it each time.
 type preparedQuery struct {
 	name    string // see Statement
 	text    string
 	sqlite  atomic.Pointer[sql.Stmt] // prepared at first use, when the tables exist
 	search  bool                     // whether the plan depends on the text of the search
-	used    atomic.Bool              // since the last call of evict
-	removed atomic.Bool              // from the cache, so it is not prepared
+	used    atomic.Bool              // whether it was used since the last call of evict
+	removed atomic.Bool              // whether it was removed from the cache, so it is not prepared
 }
 
 // close removes the prepared statement. Running executions continue.
@@ -40,17 +40,17 @@ func (q *preparedQuery) render(name string, query *bun.SelectQuery) {
 // row is the current row of a result.
 type row interface{ Scan(dest ...any) error }
 
-// query runs a query, scans its rows and calls each for every row. The meter of ctx counts
-// the rows. Its error ends the statement. The function may change args.
+// query runs a query, and passes every scanned row to each. The meter of ctx counts the rows,
+// and an error of the meter ends the statement. query may modify args.
 func query[R sizer](ctx context.Context, db *DB, q *preparedQuery, args []any, scan func(row) (R, error), each func(R)) error {
 	meter := meterFrom(ctx)
 	return db.runObserved(ctx, q, args, func(row row) error {
-		scanned, err := scanStored(db, row, scan)
+		value, err := scanStored(db, row, scan)
 		if err == nil {
-			err = meter.count(scanned)
+			err = meter.count(value)
 		}
 		if err == nil {
-			each(scanned)
+			each(value)
 		}
 		return err
 	})
@@ -107,7 +107,7 @@ func queryOne[R sizer](ctx context.Context, db *DB, q *preparedQuery, scan func(
 		result R
 		exists bool
 	)
-	err := query(ctx, db, q, args, scan, func(scanned R) { result, exists = scanned, true })
+	err := query(ctx, db, q, args, scan, func(value R) { result, exists = value, true })
 	if err == nil && !exists {
 		err = ErrNotFound
 	}
@@ -145,7 +145,7 @@ func (db *DB) startSQLite(ctx context.Context, q *preparedQuery, args []any) (ro
 			rows, err = stmt.QueryContext(ctx, args...)
 		}
 	}
-	if q.removed.Load() && rows == nil { // maybe meanwhile, which closed the statement
+	if q.removed.Load() && rows == nil { // also if it was removed meanwhile, which closed the statement
 		rows, err = db.read.DB.QueryContext(ctx, q.text, args...)
 	}
 	return rows, err
@@ -203,8 +203,8 @@ func (c *queryCache) get(key any, name string, search bool, build func() *bun.Se
 		}
 		return cached
 	}
-	built := &preparedQuery{search: search}
-	built.render(name, build())
+	q := &preparedQuery{search: search}
+	q.render(name, build())
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if cached := c.queries[key]; cached != nil { // a concurrent request was first
@@ -216,12 +216,12 @@ func (c *queryCache) get(key any, name string, search bool, build func() *bun.Se
 	if c.queries == nil {
 		c.queries = map[any]*preparedQuery{}
 	}
-	c.queries[key] = built
-	return built
+	c.queries[key] = q
+	return q
 }
 
-// evict removes a query that was not used since the last call, if there is one. The
-// iteration over a map begins at a random element.
+// evict removes a query that was not used since the last call. If all were used, it removes any
+// query. The iteration over a map begins at a random element.
 func (c *queryCache) evict() {
 	var unused any
 	for key, q := range c.queries {

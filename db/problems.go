@@ -12,7 +12,7 @@ import (
 // maxProblems bounds the described rows of each kind of problem and each column.
 const maxProblems = 10
 
-// Problems describes faults of a database whose schema is current. They do not keep a
+// Problems describes faults of a database whose schema is current. They do not prevent a
 // server from starting.
 func (db *DB) Problems(ctx context.Context) ([]string, error) {
 	rows, rowsErr := db.RowProblems(ctx)

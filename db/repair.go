@@ -5,14 +5,15 @@ import "database/sql"
 // scanStored scans a row. If SQLite stores values that are not of the type of their column,
 // it scans them as zero or null.
 func scanStored[R any](db *DB, row row, scan func(row) (R, error)) (R, error) {
-	scanned, err := scan(row)
+	value, err := scan(row)
 	if err != nil && !db.Postgres() {
 		return scan(repairedRow{row})
 	}
-	return scanned, err
+	return value, err
 }
 
-// repairedRow is a row whose numbers and booleans can be scanned whatever they are.
+// repairedRow is a row that scans a value as zero or null if it is not the number or boolean that
+// dest requires.
 type repairedRow struct{ row }
 
 // Scan implements row.

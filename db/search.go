@@ -8,10 +8,10 @@ import (
 	"golang.org/x/text/unicode/norm"
 )
 
-// A text matches a search if it contains it in any case, with accented letters composed or
-// decomposed. Case folding of the databases depends on their builds and settings, so the
-// patterns contain the rule. The trigram indexes only select candidates, which may be too many
-// rows but never too few.
+// A text matches a search if it contains the search, in any case, and with accented letters
+// composed or decomposed. Case folding of the databases depends on their builds and settings,
+// so the patterns list the cases of each letter. The trigram indexes only select candidates:
+// maybe too many rows, but never too few.
 
 // maxTrigrams bounds the trigrams of a search that are looked up in an index.
 const maxTrigrams = 8
@@ -33,7 +33,8 @@ func searchForms(search string) []string {
 	return forms
 }
 
-// inCase converts the characters of a text that a search folds to the result.
+// inCase converts the characters of a text. It keeps a character if a search would not match
+// the converted character.
 func inCase(text string, convert func(rune) rune) string {
 	return strings.Map(func(r rune) rune {
 		if converted := convert(r); r != iotaSubscript && strings.EqualFold(string(converted), string(r)) {
@@ -44,7 +45,8 @@ func inCase(text string, convert func(rune) rune) string {
 }
 
 // iotaSubscript is a mark of Greek vowels. Unicode folds it to the letter iota, its form in
-// upper case. With that rule a vowel would find two letters, but not the reverse.
+// upper case. With that rule, a vowel with the mark would match a vowel and iota, but not the
+// reverse.
 const iotaSubscript = '\u0345'
 
 // nextCase returns the next of the characters that differ from r in case only. The first

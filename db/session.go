@@ -39,7 +39,7 @@ var settingsQuery = func() string {
 	return "SELECT pg_backend_pid(), concat_ws(' ', " + strings.Join(names, ", ") + ")"
 }()
 
-// fixSession makes every connection of a configuration have the sessionSettings, or fail.
+// fixSession changes a configuration so that every connection has the sessionSettings, or fails.
 func fixSession(config *pgconn.Config) {
 	maps.DeleteFunc(config.RuntimeParams, func(name, _ string) bool { return settingNamed(name) != nil })
 	for _, setting := range sessionSettings {
@@ -62,11 +62,11 @@ func settingNamed(name string) *sessionSetting {
 // checkSession sets the settings that differ. It returns an error behind a pooler, which
 // may run each transaction in a different session.
 func checkSession(ctx context.Context, connection *pgconn.PgConn) error {
-	pid, differing, err := readSettings(ctx, connection)
+	pid, settings, err := readSettings(ctx, connection)
 	if err != nil {
 		return err
 	}
-	for _, setting := range differing {
+	for _, setting := range settings {
 		if pid != strconv.FormatUint(uint64(connection.PID()), 10) {
 			return fmt.Errorf("%s must be '%s', and a pooler does not keep settings of sessions: set it with ALTER ROLE or ALTER DATABASE", setting.name, setting.value)
 		}
@@ -78,14 +78,14 @@ func checkSession(ctx context.Context, connection *pgconn.PgConn) error {
 }
 
 // readSettings returns the process ID of the backend, and the settings that differ.
-func readSettings(ctx context.Context, connection *pgconn.PgConn) (pid string, differing []*sessionSetting, err error) {
+func readSettings(ctx context.Context, connection *pgconn.PgConn) (pid string, settings []*sessionSetting, err error) {
 	results, err := connection.Exec(ctx, settingsQuery).ReadAll()
 	if err != nil {
 		return "", nil, err
 	}
 	row := results[0].Rows[0]
 	for name := range strings.FieldsSeq(string(row[1])) {
-		differing = append(differing, settingNamed(name))
+		settings = append(settings, settingNamed(name))
 	}
-	return string(row[0]), differing, nil
+	return string(row[0]), settings, nil
 }

@@ -58,8 +58,8 @@ func createSQLite(path string) error {
 	return file.Close() // before SQLite opens it: closing a file releases its locks
 }
 
-// checkLink returns an error if a path is a link without a target. The error of SQLite does
-// not say so.
+// checkLink returns an error if a path is a symbolic link whose target does not exist. The
+// error of SQLite does not name the target.
 func checkLink(path string) error {
 	_, err := os.Stat(path)
 	if target, linkErr := os.Readlink(path); linkErr == nil && errors.Is(err, fs.ErrNotExist) {

@@ -105,7 +105,7 @@ func (f *sqliteFile) replace() {
 	f.opened, f.closing = current, false
 }
 
-// sleep reports whether the time has passed before close was called.
+// sleep waits for a duration. It returns false if close is called before.
 func (f *sqliteFile) sleep(duration time.Duration) bool {
 	select {
 	case <-time.After(duration):

@@ -58,16 +58,16 @@ func (db *DB) checkTables(ctx context.Context, pool *bun.DB) error {
 	return nil
 }
 
-// tableProblems returns how existing tables differ from the tables of migrations.
+// tableProblems describes how existing tables differ from the tables of the migrations.
 func tableProblems(columns map[string][]string, migrated bool) (problems []string) {
 	for _, created := range createdColumns {
 		existing := columns[created.table]
-		lacking := slices.DeleteFunc(slices.Clone(created.columns), func(column string) bool { return slices.Contains(existing, column) })
+		missing := slices.DeleteFunc(slices.Clone(created.columns), func(column string) bool { return slices.Contains(existing, column) })
 		switch {
 		case existing == nil && migrated && created.table != "moved_rows": // which a later migration creates
 			problems = append(problems, created.table+" does not exist")
-		case existing != nil && len(lacking) > 0:
-			problems = append(problems, created.table+" lacks the columns "+strings.Join(lacking, ", "))
+		case existing != nil && len(missing) > 0:
+			problems = append(problems, created.table+" lacks the columns "+strings.Join(missing, ", "))
 		case existing != nil && !migrated:
 			problems = append(problems, created.table+" exists, and no migration has created it")
 		}

@@ -33,7 +33,7 @@ func scanTokenOwner(row row) (*TokenOwner, error) {
 }
 
 // CreateToken stores a token for the user named username, or returns ErrNotFound. It sets the
-// token's user and id.
+// token's user and ID.
 func (db *DB) CreateToken(ctx context.Context, username string, token *Token) error {
 	token.CreatedAt = Now()
 	return db.transaction(ctx, func(ctx context.Context, tx bun.Tx) error {
@@ -130,7 +130,7 @@ func (e *TokenImportError) Unwrap() error { return e.Err }
 var errOtherUser = errors.New("the key belongs to another user")
 
 // ImportTokens stores the tokens that do not exist yet, all or none, and returns
-// their ids. If a user is unknown, or a key belongs to another user,
+// their IDs. If a user is unknown, or a key belongs to another user,
 // the error is a *TokenImportError.
 func (db *DB) ImportTokens(ctx context.Context, imported []ImportedToken) (ids []int64, err error) {
 	err = db.transaction(ctx, func(ctx context.Context, tx bun.Tx) error {
@@ -164,15 +164,15 @@ func newTokens(ctx context.Context, tx bun.Tx, imported []ImportedToken) ([]*Tok
 	for _, user := range users {
 		ids[user.Username] = user.ID
 	}
-	var stored []Token
-	if err := tx.NewSelect().Model(&stored).Column("key_hash", "user_id").Scan(ctx); err != nil {
+	var existing []Token
+	if err := tx.NewSelect().Model(&existing).Column("key_hash", "user_id").Scan(ctx); err != nil {
 		return nil, err
 	}
 	holders := map[string]int64{}
-	for _, token := range stored {
+	for _, token := range existing {
 		holders[string(token.KeyHash)] = token.UserID
 	}
-	var added []*Token
+	var tokens []*Token
 	now := Now()
 	for i, token := range imported {
 		userID, ok := ids[token.Username]
@@ -186,8 +186,8 @@ func newTokens(ctx context.Context, tx bun.Tx, imported []ImportedToken) ([]*Tok
 		}
 		if !exists {
 			holders[hash] = userID
-			added = append(added, &Token{UserID: userID, KeyHash: token.KeyHash[:], CreatedAt: now})
+			tokens = append(tokens, &Token{UserID: userID, KeyHash: token.KeyHash[:], CreatedAt: now})
 		}
 	}
-	return added, nil
+	return tokens, nil
 }

@@ -11,7 +11,7 @@ import (
 	"github.com/uptrace/bun"
 )
 
-// Errors of a PostgreSQL database whose changes a Listener would miss.
+// Errors of a PostgreSQL database that does not notify a Listener of every change.
 var (
 	// ErrFeedOff means that a trigger that notifies of changes is disabled, altered or
 	// missing.

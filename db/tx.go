@@ -15,7 +15,7 @@ import (
 const maxTries = 5
 
 // transaction runs do in a transaction. It runs do again after a conflict with a concurrent
-// transaction or an existing id, or if the server has become read-only.
+// transaction or an existing ID, or if the server has become read-only.
 func (db *DB) transaction(ctx context.Context, do func(context.Context, bun.Tx) error) error {
 	for try := 1; ; try++ {
 		err := db.tryTransaction(ctx, do)
@@ -55,30 +55,30 @@ func (db *DB) prepareRetry(ctx context.Context, err error, try int) error {
 
 // runTx runs do in a transaction. The error wraps ErrCommitUnknown if the outcome is unknown.
 func (db *DB) runTx(ctx context.Context, do func(context.Context, bun.Tx) error) error {
-	committing := false
+	isCommitting := false
 	err := db.write.RunInTx(ctx, nil, func(ctx context.Context, tx bun.Tx) error {
 		err := do(ctx, tx)
 		if err == nil {
 			err = ctx.Err() // COMMIT would fail with it
 		}
-		committing = err == nil
+		isCommitting = err == nil
 		return err
 	})
-	if err != nil && committing && !isRolledBack(err) {
+	if err != nil && isCommitting && !isRolledBack(err) {
 		return fmt.Errorf("%w: %w", ErrCommitUnknown, err)
 	}
 	return err
 }
 
-// maxGenerated bounds generated ids. A row may be loaded with the largest id
-// that exists; ids are still generated after it.
+// maxGenerated bounds generated IDs. A row may be loaded with the largest ID
+// that exists; IDs are still generated after it.
 const maxGenerated = 1 << 62
 
-// resetSequence makes PostgreSQL generate ids greater than the ids of all rows. Rows
-// that were loaded with ids do not advance the sequence.
+// resetSequence makes PostgreSQL generate IDs greater than the IDs of all rows. Rows
+// that were loaded with IDs do not advance the sequence.
 func (db *DB) resetSequence(ctx context.Context, table string) error {
 	return db.write.RunInTx(ctx, nil, func(ctx context.Context, tx bun.Tx) error {
-		// The lock excludes inserts that have generated an id but not stored it.
+		// The lock excludes inserts that have generated an ID but not stored it.
 		if _, err := tx.ExecContext(ctx, "LOCK TABLE ? IN SHARE ROW EXCLUSIVE MODE", bun.Ident(table)); err != nil {
 			return err
 		}
@@ -88,10 +88,10 @@ func (db *DB) resetSequence(ctx context.Context, table string) error {
 	})
 }
 
-// insert stores new rows by one statement. It sets their ids, which are fields of
+// insert stores new rows by one statement. It sets their IDs, which are fields of
 // model, unless they are already set.
 func (db *DB) insert(ctx context.Context, tx bun.Tx, table string, model any, ids ...*int64) error {
-	if *ids[0] == 0 && !db.Postgres() { // SQLite generates none after a row with the largest id
+	if *ids[0] == 0 && !db.Postgres() { // SQLite generates none after a row with the largest ID
 		var next int64
 		err := tx.NewRaw(`SELECT 1 + coalesce(max(id), 0) FROM (
 			SELECT max(id) AS id FROM ? WHERE id < ? UNION ALL SELECT seq FROM sqlite_sequence WHERE name = ? AND seq < ?)`,

@@ -42,15 +42,15 @@ func ParseURL(text string) (URL, error) {
 		case strings.Contains(path, ":memory:"):
 			return URL{}, errors.New("sqlite::memory: has a separate database for each connection, and loses it when the connection closes; use a file, such as sqlite:data/portfolio.db")
 		case strings.HasPrefix(path, "file:"), strings.Contains(path, "?"):
-			return URL{}, errors.New("sqlite: takes the path of a file, and no parameters such as mode=ro: the server sets what it needs")
+			return URL{}, errors.New("sqlite: takes the path of a file, and no parameters such as mode=ro: the server sets them itself")
 		}
 		return URL{text: text, path: path}, nil
 	}
 	return URL{}, errors.New("not postgres://... or sqlite:PATH")
 }
 
-// CheckEncoded returns an error if the password is not encoded, so that the driver takes a part
-// of it for something else. The driver would look it up in DNS, and errors would quote it.
+// CheckEncoded returns an error if the password is not percent-encoded. The driver would take a
+// part of the password for a host, look it up in DNS, and quote it in errors.
 func CheckEncoded(text string, config *pgconn.Config) error {
 	scheme, rest, ok := strings.Cut(text, "://")
 	if !ok || strings.Contains(scheme, ":") { // the driver also takes settings such as host=h
@@ -122,8 +122,8 @@ func (u URL) IsZero() bool { return u.text == "" }
 // SQLitePath returns the path of SQLite's file, or "" for PostgreSQL.
 func (u URL) SQLitePath() string { return u.path }
 
-// masked replaces a secret.
-const masked = "xxxxx"
+// mask replaces a secret.
+const mask = "xxxxx"
 
 // String returns the URL without its passwords.
 func (u URL) String() string {
@@ -132,19 +132,19 @@ func (u URL) String() string {
 	}
 	parsed, err := url.Parse(u.text)
 	if err != nil {
-		return "postgres://" + masked
+		return "postgres://" + mask
 	}
 	query := strings.Split(parsed.RawQuery, "&")
 	for i, field := range query {
 		name, _, _ := strings.Cut(field, "=")
 		if decoded, err := url.QueryUnescape(name); err != nil || strings.HasSuffix(decoded, "password") {
-			query[i] = name + "=" + masked
+			query[i] = name + "=" + mask
 		}
 	}
 	parsed.RawQuery = strings.Join(query, "&")
 	text := parsed.Redacted()
 	if password := u.config.ConnConfig.Password; password != "" && strings.Contains(text, password) {
-		return "postgres://" + masked // the rules of the driver differ from net/url
+		return "postgres://" + mask // the driver and net/url parse differently
 	}
 	return text
 }

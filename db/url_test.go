@@ -8,7 +8,7 @@ import (
 
 const (
 	memoryProblem    = "sqlite::memory: has a separate database for each connection, and loses it when the connection closes; use a file, such as sqlite:data/portfolio.db"
-	parameterProblem = "sqlite: takes the path of a file, and no parameters such as mode=ro: the server sets what it needs"
+	parameterProblem = "sqlite: takes the path of a file, and no parameters such as mode=ro: the server sets them itself"
 	encodingProblem  = "not a PostgreSQL URL: characters of the password must be encoded, such as @ as %40 and / as %2F"
 	emptyProblem     = "not a PostgreSQL URL: a host of the list is empty"
 	slashProblem     = "sqlite://: a path follows the colon, as in sqlite:data/portfolio.db or sqlite:/srv/portfolio.db"

@@ -73,7 +73,7 @@ var (
 	ErrLastAdmin = errors.New("the user is the last active admin")
 )
 
-// CreateUser stores a user with its permission codes and sets its id. If the
+// CreateUser stores a user with its permission codes and sets its ID. If the
 // username is taken it returns ErrConflict, and if a user who is not staff has
 // codes, ErrNotStaff.
 func (db *DB) CreateUser(ctx context.Context, user *User) error {
@@ -154,7 +154,7 @@ func (db *DB) UpdateUser(ctx context.Context, username string, update UserUpdate
 }
 
 // DeleteUser deletes the user named username, its permission codes and its tokens. It
-// returns the user and the ids of the tokens. The error is ErrNotFound or
+// returns the user and the IDs of the tokens. The error is ErrNotFound or
 // ErrLastAdmin.
 func (db *DB) DeleteUser(ctx context.Context, username string) (*User, []int64, error) {
 	var (
@@ -180,7 +180,7 @@ func (db *DB) DeleteUser(ctx context.Context, username string) (*User, []int64, 
 }
 
 // keepAdmin returns ErrLastAdmin if username is the only active admin. It locks all
-// active admins, ordered by id, so that two concurrent demotions cannot remove the last
+// active admins, ordered by ID, so that two concurrent demotions cannot remove the last
 // two admins.
 func (db *DB) keepAdmin(ctx context.Context, tx bun.Tx, username string) error {
 	var admins []User

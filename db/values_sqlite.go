@@ -54,7 +54,7 @@ func (db *DB) valueProblems(ctx context.Context) (problems []string, err error) 
 			return nil, wrap(err)
 		}
 		for _, row := range rows {
-			problems = append(problems, fmt.Sprintf("%s.%s of the row with the rowid %d is not %s and read as zero or null: %s", c.table, c.column, row.RowID, c.kind.name, row.Value))
+			problems = append(problems, fmt.Sprintf("%s.%s of the row with the rowid %d is not %s and is read as zero or null: %s", c.table, c.column, row.RowID, c.kind.name, row.Value))
 		}
 	}
 	return problems, nil

@@ -121,7 +121,7 @@ func TestProblems_NamesMismatchedValues(t *testing.T) {
 		t.Fatal(err)
 	}
 	problems, err := database.RowProblems(t.Context())
-	if err != nil || len(problems) != 13 || problems[0] != "users.is_active of the row with the rowid 1 is not 0 or 1 and read as zero or null: 2" {
+	if err != nil || len(problems) != 13 || problems[0] != "users.is_active of the row with the rowid 1 is not 0 or 1 and is read as zero or null: 2" {
 		t.Errorf("got %d problems %q, %v, want 13", len(problems), problems, err)
 	}
 	checkMismatchedLists(t, database)

@@ -13,8 +13,8 @@ import (
 	"portfolio/internal/auth"
 )
 
-// auditMutation returns a middleware that logs each committed change by a field of
-// Mutation. The middleware resolve resolves all fields.
+// auditMutation returns a middleware that resolves fields by the middleware resolve. It logs
+// each change that a field of Mutation has committed, or may have committed.
 func auditMutation(log *slog.Logger, resolve graphql.FieldMiddleware) graphql.FieldMiddleware {
 	return func(ctx context.Context, next graphql.Resolver) (any, error) {
 		field := graphql.GetFieldContext(ctx)
@@ -69,7 +69,7 @@ func changedNodes(payload any) (nodes []string) {
 	return nodes
 }
 
-// namedNode returns the object that an input names, if it names one.
+// namedNode returns the object whose ID is in an input, or nil.
 func namedNode(input any) []string {
 	value := reflect.Indirect(reflect.ValueOf(input))
 	if value.Kind() != reflect.Struct {

@@ -24,8 +24,8 @@ import (
 
 // encodeResult returns the result of a resolver. If its selections need no further resolver, it
 // returns a Marshaler with the encoded result. The error comes from the meter.
-func encodeResult(ctx context.Context, resolved any) (any, error) {
-	switch value := resolved.(type) {
+func encodeResult(ctx context.Context, result any) (any, error) {
+	switch value := result.(type) {
 	case *db.Image:
 		return encodeObject(ctx, imageEncoder, value)
 	case *db.PortfolioLink:
@@ -43,12 +43,12 @@ func encodeResult(ctx context.Context, resolved any) (any, error) {
 	case *model.TokenConnection:
 		return encodeObject(ctx, tokenConnectionEncoder, value)
 	}
-	return validText(resolved), admission.MeterFrom(ctx).AddEncoded(ctx, sizeOf(ctx, resolved))
+	return validText(result), admission.MeterFrom(ctx).AddEncoded(ctx, sizeOf(ctx, result))
 }
 
-// validText replaces bytes of a text that are not UTF-8. gqlgen does not check texts.
-func validText(resolved any) any {
-	switch value := resolved.(type) {
+// validText returns a result whose text is valid UTF-8. gqlgen does not check texts.
+func validText(result any) any {
+	switch value := result.(type) {
 	case string:
 		if valid := model.ValidText(value); valid != value {
 			return valid
@@ -60,13 +60,13 @@ func validText(resolved any) any {
 			}
 		}
 	}
-	return resolved
+	return result
 }
 
 // sizeOf estimates the bytes that gqlgen encodes for a field.
-func sizeOf(ctx context.Context, resolved any) int {
+func sizeOf(ctx context.Context, result any) int {
 	size := len(graphql.GetFieldContext(ctx).Field.Alias) + 20
-	switch value := resolved.(type) {
+	switch value := result.(type) {
 	case string:
 		size += len(value)
 	case *string:
@@ -135,7 +135,7 @@ type appendFunc[T any] func(b []byte, value *T) []byte
 // selections, or nil if they need a resolver.
 type fieldEncoder[T any] func(e *encoding, selections ast.SelectionSet) appendFunc[T]
 
-// objectEncoder encodes an object type. It has the fields that rows hold.
+// objectEncoder encodes an object type. It has encoders for the fields whose values are in the row.
 type objectEncoder[T any] struct {
 	name      string
 	fields    map[string]fieldEncoder[T]
@@ -171,7 +171,7 @@ func (o *objectEncoder[T]) prepare(e *encoding, selections ast.SelectionSet) app
 			continue
 		}
 		newField, ok := o.fields[field.Name]
-		if _, guarded := requiredPermission(field.Definition); guarded || !ok {
+		if _, needsPermission := requiredPermission(field.Definition); needsPermission || !ok {
 			return nil
 		}
 		if steps[i].encode = newField(e, field.Selections); steps[i].encode == nil {

@@ -42,8 +42,8 @@ func nameMissing(err error, object, id string) error {
 }
 
 // publicErrors maps errors to the codes and messages that clients read. The first
-// match counts. Errors that need the attention of an operator are logged. Metrics count
-// ErrBusy.
+// match counts. Errors that need the attention of an operator are logged. ErrBusy is not
+// logged, because metrics count it.
 var publicErrors = []struct {
 	err     error
 	code    apierror.Code

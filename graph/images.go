@@ -13,29 +13,28 @@ import (
 	"portfolio/internal/imaging"
 )
 
-// withUpload is withUploads for the upload input.image.
+// withUpload is like withUploads, for the single upload input.image.
 func (r *Resolver) withUpload(ctx context.Context, upload *graphql.Upload, insert func(context.Context, *db.Image) error) error {
 	return r.withUploads(ctx, []*graphql.Upload{upload}, []path{{"input"}}, func(ctx context.Context, images []*db.Image) error {
 		return insert(ctx, images[0])
 	})
 }
 
-// nameInUse returns err, or an error for clients if it is a *db.ImageInUseError.
+// nameInUse returns err, or an error that clients can read if err is a *db.ImageInUseError.
 func nameInUse(err error, image int64) error {
-	used, ok := errors.AsType[*db.ImageInUseError](err)
+	inUse, ok := errors.AsType[*db.ImageInUseError](err)
 	if !ok {
 		return err
 	}
 	links := "links"
-	if used.Links == 1 {
+	if inUse.Links == 1 {
 		links = "link"
 	}
-	return apierror.New(apierror.Conflict, fmt.Sprintf("The image %d is used by %d %s. Set force to delete it anyway.", image, used.Links, links))
+	return apierror.New(apierror.Conflict, fmt.Sprintf("The image %d is used by %d %s. Set force to delete it anyway.", image, inUse.Links, links))
 }
 
-// withUploads stores images and calls insert to write their rows. An image is nil if
-// its upload is nil. The paths are the paths of the objects that have the uploads in
-// their field image.
+// withUploads stores the uploads as images, and calls insert to store their rows. The image of
+// a nil upload is nil. Each of paths is the path of the object whose field image is the upload.
 func (r *Resolver) withUploads(ctx context.Context, uploads []*graphql.Upload, paths []path, insert func(context.Context, []*db.Image) error) error {
 	var (
 		files   []images.File
@@ -50,8 +49,8 @@ func (r *Resolver) withUploads(ctx context.Context, uploads []*graphql.Upload, p
 	if files == nil {
 		return insert(ctx, all)
 	}
-	err := r.Images.SaveAll(ctx, files, func(ctx context.Context, saved []*db.Image) error {
-		for i, image := range saved {
+	err := r.Images.SaveAll(ctx, files, func(ctx context.Context, newImages []*db.Image) error {
+		for i, image := range newImages {
 			all[indexes[i]] = image
 		}
 		return insert(ctx, all)

@@ -12,8 +12,8 @@ import (
 // maxNewLinks is the maximum number of links that one field creates.
 const maxNewLinks = 100
 
-// createLinks stores links with their uploads, all or none. The paths are the paths of
-// the inputs.
+// createLinks stores links with their uploads, either all or none. Each of paths is the path of
+// an input.
 func (r *Resolver) createLinks(ctx context.Context, inputs []*model.CreatePortfolioLinkInput, paths []path) ([]*db.PortfolioLink, error) {
 	var errs inputErrors
 	links, references, uploads := make([]*db.PortfolioLink, len(inputs)), make([]db.References, len(inputs)), make([]*graphql.Upload, len(inputs))

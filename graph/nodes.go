@@ -23,8 +23,8 @@ func (r *Resolver) readNode(ctx context.Context, id db.NodeID) (db.Node, error) 
 	return nodes[0], nil
 }
 
-// readNodes returns the objects with global IDs, in the order of ids, and nil for
-// objects that do not exist. It runs one statement for each type.
+// readNodes returns the objects with global IDs, in the order of ids. Objects that do not exist
+// are nil. It runs one statement for each type.
 func (r *Resolver) readNodes(ctx context.Context, ids []*db.NodeID, errs inputErrors) ([]db.Node, error) {
 	if err := errs.err(); err != nil {
 		return nil, err

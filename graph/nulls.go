@@ -14,34 +14,34 @@ import (
 	"portfolio/internal/document"
 )
 
-// refuseNulls returns the field middleware for operations in which a null variable is at a
+// rejectNulls returns the field middleware for operations in which a null variable is at a
 // non-null position. gqlgen takes the null for false, an empty string or an empty list. It
 // panics at a null of @skip or @include.
-func refuseNulls(nulls document.Nulls, operation *graphql.OperationContext) graphql.FieldMiddleware {
+func rejectNulls(nulls document.Nulls, operation *graphql.OperationContext) graphql.FieldMiddleware {
 	selected := withoutNulls(operation)
 	return func(ctx context.Context, next graphql.Resolver) (any, error) {
 		field := graphql.GetFieldContext(ctx)
 		if errs := nulls.CheckArguments(field.Field.Arguments); errs != nil {
 			return nil, errs
 		}
-		if field.Object == "Mutation" { // refuse it before it changes anything
+		if field.Object == "Mutation" { // reject the field before it changes anything
 			if err := nulls.CheckDirectives(field.Field.Selections, nil); err != nil {
 				return nil, err
 			}
 		}
-		resolved, err := resolveAuthorized(graphql.WithOperationContext(ctx, selected), next)
+		result, err := resolveAuthorized(graphql.WithOperationContext(ctx, selected), next)
 		if err != nil {
 			return nil, err
 		}
-		if err := checkDirectives(ctx, nulls, resolved); err != nil {
+		if err := checkDirectives(ctx, nulls, result); err != nil {
 			return nil, err
 		}
-		return resolved, admission.MeterFrom(ctx).AddEncoded(ctx, sizeOf(ctx, resolved))
+		return result, admission.MeterFrom(ctx).AddEncoded(ctx, sizeOf(ctx, result))
 	}
 }
 
-// withoutNulls returns the operation for resolvers, which look at the selections of
-// objects before these are checked.
+// withoutNulls returns a copy of the operation in which null variables are false. Resolvers
+// look at the selections of objects before the middleware checks the selections.
 func withoutNulls(operation *graphql.OperationContext) *graphql.OperationContext {
 	variables := maps.Clone(operation.Variables)
 	for name, value := range variables {
@@ -52,14 +52,14 @@ func withoutNulls(operation *graphql.OperationContext) *graphql.OperationContext
 	return &graphql.OperationContext{Doc: operation.Doc, Operation: operation.Operation, Variables: variables}
 }
 
-// checkDirectives checks @skip and @include in the selections of the value of a field. An
-// error of an element that may be null, a node, is no error of the list.
-func checkDirectives(ctx context.Context, nulls document.Nulls, resolved any) *gqlerror.Error {
-	selections, list := graphql.GetFieldContext(ctx).Field.Selections, reflect.ValueOf(resolved)
+// checkDirectives checks @skip and @include in the selections of the value of a field. In a
+// list of nodes, whose elements may be null, a node with an error becomes null.
+func checkDirectives(ctx context.Context, nulls document.Nulls, result any) *gqlerror.Error {
+	selections, list := graphql.GetFieldContext(ctx).Field.Selections, reflect.ValueOf(result)
 	if list.Kind() != reflect.Slice {
-		return checkObject(nulls, selections, resolved)
+		return checkObject(nulls, selections, result)
 	}
-	nodes, nullable := resolved.([]db.Node)
+	nodes, nullable := result.([]db.Node)
 	for i := range list.Len() {
 		err := checkObject(nulls, selections, list.Index(i).Interface())
 		if err == nil {

@@ -23,7 +23,7 @@ const (
 // listKind is a kind of list. Its cursors are valid for this kind only.
 type listKind struct {
 	name   string
-	fields []db.OrderField // by which it can be ordered
+	fields []db.OrderField // fields by which the list can be ordered
 }
 
 var (
@@ -101,8 +101,8 @@ func (e *inputErrors) orderBy(keys []*db.Order, fields []db.OrderField) db.Order
 	return db.NewOrderBy(valid...)
 }
 
-// refusePosition refuses to order links of several portfolios by position.
-func (e *inputErrors) refusePosition(keys []*db.Order) {
+// rejectPosition adds an error for each key that orders links of several portfolios by position.
+func (e *inputErrors) rejectPosition(keys []*db.Order) {
 	for i, key := range keys {
 		if key.Field == db.OrderByPosition {
 			e.add("POSITION needs portfolioId", "orderBy", i, "field")

@@ -12,15 +12,15 @@ import (
 // resolveField checks the directive @requires before it resolves a field, and
 // encodes the result if that needs no further resolver.
 func resolveField(ctx context.Context, next graphql.Resolver) (any, error) {
-	resolved, err := resolveAuthorized(ctx, next)
+	result, err := resolveAuthorized(ctx, next)
 	if err != nil {
 		return nil, err
 	}
-	return encodeResult(ctx, resolved)
+	return encodeResult(ctx, result)
 }
 
-// resolveAuthorized resolves a field if the viewer may select it. It returns null without a
-// call of the resolver if the field does not apply.
+// resolveAuthorized resolves a field if the viewer may select it. If the field does not apply
+// to the object, it returns null without a call of the resolver.
 func resolveAuthorized(ctx context.Context, next graphql.Resolver) (any, error) {
 	field := graphql.GetFieldContext(ctx)
 	if err := Authorize(ctx, field.Field.Definition); err != nil {
@@ -32,8 +32,8 @@ func resolveAuthorized(ctx context.Context, next graphql.Resolver) (any, error) 
 	return next(ctx)
 }
 
-// Authorize returns an error unless the viewer of ctx has the permission that @requires of the
-// field names.
+// Authorize returns an error unless the viewer of ctx has the permission that the directive
+// @requires of the field names.
 func Authorize(ctx context.Context, field *ast.FieldDefinition) error {
 	permission, ok := requiredPermission(field)
 	if !ok {

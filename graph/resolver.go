@@ -27,8 +27,8 @@ type Resolver struct {
 	Images *images.Service     // nil without a store of files, which disables uploads
 }
 
-// NewSchema returns the executable schema of a resolver. It has no @defer, which
-// gqlparser adds to every schema, because responses are sent whole.
+// NewSchema returns the executable schema of a resolver. It removes @defer, which gqlparser adds
+// to every schema, because responses are sent whole.
 func NewSchema(resolver *Resolver) graphql.ExecutableSchema {
 	config := generated.Config{Resolvers: resolver}
 	schema := *generated.NewExecutableSchema(config).Schema()
@@ -38,8 +38,8 @@ func NewSchema(resolver *Resolver) graphql.ExecutableSchema {
 	return generated.NewExecutableSchema(config)
 }
 
-// SDL returns the schema in the schema definition language: the text of schema.graphqls, of
-// which gqlgen keeps a copy in the generated code.
+// SDL returns the schema in the schema definition language: the text of schema.graphqls. gqlgen
+// copies the text into the generated code.
 func SDL() string {
 	return generated.NewExecutableSchema(generated.Config{}).Schema().Query.Position.Src.Input
 }
@@ -54,7 +54,7 @@ func NewExecutor(schema graphql.ExecutableSchema, log *slog.Logger) func(context
 			if err := nulls.CheckDirectives(operation.Operation.SelectionSet, nil); err != nil {
 				return &graphql.Response{Errors: gqlerror.List{err}}
 			}
-			resolve = refuseNulls(nulls, operation)
+			resolve = rejectNulls(nulls, operation)
 		}
 		if operation.Operation.Operation == ast.Mutation {
 			resolve = auditMutation(log, resolve)
@@ -86,8 +86,8 @@ func withEventContext(ctx context.Context, operation *graphql.OperationContext) 
 	return graphql.WithFieldContext(ctx, &graphql.FieldContext{Object: "Subscription", Field: fields[0]})
 }
 
-// newEvent returns the event that gqlgen waits for. The server executes the
-// subscription again to get the next one.
+// newEvent returns a channel with the event that gqlgen waits for. The server executes the
+// subscription again to get the next event.
 func newEvent[T any](object *T, err error) (<-chan *T, error) {
 	object, err = nullIfNotFound(object, err)
 	if err != nil {

@@ -290,7 +290,7 @@ func (r *queryResolver) PortfolioLinks(ctx context.Context, portfolioID *db.Node
 	selected, errs := linkFilter(filter)
 	portfolio := errs.optionalID(portfolioID, db.PortfolioNode, "portfolioId")
 	if portfolio == nil {
-		errs.refusePosition(orderBy)
+		errs.rejectPosition(orderBy)
 	}
 	return readPage(ctx, pageArgs{orderBy, first, after, last, before}, linkList, selected, errs, func(list db.List) (*db.Page[*db.PortfolioLink], error) {
 		return r.DB.PortfolioLinks(ctx, portfolio, list)

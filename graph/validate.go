@@ -47,7 +47,7 @@ func (e inputErrors) err() error {
 }
 
 // orError returns the validation errors, or else err. It adds an error for each row of a
-// db.MissingError. The paths are the paths of the objects that refer to rows.
+// db.MissingError. Each of paths is the path of an object that refers to rows.
 func (e inputErrors) orError(err error, paths ...path) error {
 	if missing, ok := errors.AsType[db.MissingError](err); ok {
 		fields := map[db.NodeType]string{db.PortfolioNode: "portfolioId", db.ImageNode: "imageId"}
@@ -100,7 +100,8 @@ func (e *inputErrors) id(id db.NodeID, nodeType db.NodeType, field ...any) int64
 	return id.ID
 }
 
-// onlyID returns the number of an ID that is the only value to check.
+// onlyID returns the number of an ID, or its validation error. It is for fields without other
+// values to check.
 func onlyID(id db.NodeID, nodeType db.NodeType, field ...any) (int64, error) {
 	var errs inputErrors
 	number := errs.id(id, nodeType, field...)
@@ -244,15 +245,15 @@ func (e *inputErrors) checkExclusive(id *db.NodeID, upload *graphql.Upload, fiel
 	}
 }
 
-// CheckUsername returns the name of a new user without surrounding white space.
-// Commands check it as mutations do.
+// CheckUsername returns the name of a new user without surrounding white space, or the
+// validation error. Commands and mutations share it.
 func CheckUsername(name string) (trimmed string, err error) {
 	var errs inputErrors
 	trimmed = errs.name(name, maxUsername)
 	return trimmed, errs.first()
 }
 
-// CheckLabel checks the label of a new token.
+// CheckLabel returns the validation error of the label of a new token, or nil.
 func CheckLabel(label *string) error {
 	var errs inputErrors
 	errs.optional(label, maxName)
@@ -282,7 +283,7 @@ func newUser(i model.CreateUserInput) (*db.User, inputErrors) {
 
 const needIsStaff = "need isStaff"
 
-// userError returns err, or a validation error if the database refused the update.
+// userError returns err, or a validation error if err rejects the update.
 func userError(err error, update db.UserUpdate) error {
 	switch {
 	case errors.Is(err, db.ErrNotStaff):

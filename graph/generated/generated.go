@@ -1554,15 +1554,15 @@ enum Permission {
 type Query {
   "A portfolio link, or null if it does not exist or belongs to a portfolio other than portfolioId."
   portfolioLink(
-    "The ID of the portfolio that the link must belong to. If omitted, any."
+    "The ID of the portfolio that the link must belong to. If omitted, it may belong to any portfolio."
     portfolioId: ID
     "The ID of the link."
     id: ID!
   ): PortfolioLink @requires(permission: PORTFOLIO_LINK)
 
-  "The links of one portfolio, or of all."
+  "The links of one portfolio, or of all portfolios."
   portfolioLinks(
-    "The ID of the portfolio that the links belong to. If omitted, any. The list is empty if it does not exist."
+    "The ID of the portfolio that the links belong to. If omitted, the list has all links. If the portfolio does not exist, the list is empty."
     portfolioId: ID
     "Filters the links."
     filter: PortfolioLinkFilter
@@ -1686,7 +1686,7 @@ type Subscription {
 
 """
 Each mutation field runs in its own transaction, which either commits completely
-or has no effect. Without an effect, the field is null. All validation errors of an
+or has no effect. If it has no effect, the field is null. All validation errors of an
 input are reported together. extensions.field of each is the path of the value in the
 arguments, such as ["input", "name"].
 """
@@ -1729,7 +1729,7 @@ type Mutation {
 
   "Moves a link directly before or after another link of its portfolio."
   movePortfolioLink(
-    "The link and its new place."
+    "The link and its new position."
     input: MovePortfolioLinkInput!
   ): MovePortfolioLinkPayload @requires(permission: PORTFOLIO_LINK)
 
@@ -1765,7 +1765,7 @@ type Mutation {
 
   """
   Stores an image and its thumbnails. Metadata such as the location is removed, and
-  the image is rotated as its orientation says.
+  the image is rotated according to its orientation.
   """
   uploadImage(
     "The image to store."
@@ -1867,7 +1867,7 @@ type Token implements Node {
   label: String
   "The time when the token was created."
   createdAt: DateTime!
-  "The time when the token expires, or null if it does not."
+  "The time when the token expires, or null if the token does not expire."
   expiresAt: DateTime
 }
 
@@ -1918,13 +1918,13 @@ type PortfolioLink implements Node {
   portfolio: Portfolio!
   """
   The position of the link in its portfolio, whose links are ordered by ascending
-  position. A new link is the last one; movePortfolioLink moves it. The number may change
-  when a link is moved next to it: the order remains, and updatedAt does too.
+  position. A new link comes last; movePortfolioLink moves it. If another link is moved, the
+  number may change, but the order of the other links and updatedAt do not.
   """
   position: Float!
-  "The link before this one in the portfolio, or null if this one is the first."
+  "The previous link of the portfolio, or null if this is the first link."
   previous: PortfolioLink
-  "The link after this one in the portfolio, or null if this one is the last."
+  "The next link of the portfolio, or null if this is the last link."
   next: PortfolioLink
   "The time when the link was created."
   createdAt: DateTime!
@@ -1968,7 +1968,7 @@ type Image implements Node {
   img element, or null if no width is known.
   """
   srcset: String
-  "The smallest thumbnail whose bounding box has at least the given size, or null if there is none."
+  "The smallest thumbnail whose bounding box is at least as large as size, or null if there is none."
   thumbnail("The side of the bounding box in pixels." size: Int!): Thumbnail
   "The thumbnails in the order of their IDs."
   thumbnails: [Thumbnail!]!
@@ -2118,7 +2118,7 @@ type PageInfo {
 }
 
 """
-A key of the order of a list. A list can have one key for each field. Entries with equal
+A key of the order of a list. An order can have one key for each field. Entries with equal
 keys are ordered by ID, in the direction of the last key.
 """
 input Order @cost(weight: 50) {
@@ -2257,7 +2257,7 @@ input CreatePortfolioLinksInput {
 input UpdatePortfolioLinkInput {
   "The ID of the link."
   id: ID!
-  "The ID of the portfolio to move the link to, where it becomes the last one."
+  "The ID of the portfolio to move the link to. There it becomes the last link."
   portfolioId: ID
   "The name, 1 to 255 characters without leading and trailing white space, which is removed."
   name: String
@@ -2301,7 +2301,7 @@ input CreateUserInput {
   isStaff: Boolean! = false
   "Whether the user is an admin, who has every permission."
   isAdmin: Boolean! = false
-  "The permissions to grant, which need isStaff. ADMIN is granted by isAdmin."
+  "The permissions to grant. They require isStaff. ADMIN is granted by isAdmin."
   permissions: [Permission!]! = []
 }
 
@@ -2313,9 +2313,9 @@ input SetUserPermissionsInput {
   isActive: Boolean
   "Whether the user is staff, who can be granted permissions."
   isStaff: Boolean
-  "Whether the user is an admin, who has every permission. The last active admin must stay one."
+  "Whether the user is an admin, who has every permission. The last active admin must remain an admin."
   isAdmin: Boolean
-  "The permissions to grant, which replace the current ones and need isStaff. ADMIN is granted by isAdmin."
+  "The permissions to grant. They replace the current permissions and require isStaff. ADMIN is granted by isAdmin."
   permissions: [Permission!]
 }
 
@@ -2325,7 +2325,7 @@ input CreateTokenInput {
   username: String!
   "A label for the token, up to 255 characters."
   label: String
-  "The time when the token expires. If omitted, it does not."
+  "The time when the token expires. If omitted, the token does not expire."
   expiresAt: DateTime
 }
 
@@ -2379,7 +2379,7 @@ type UpdatePortfolioLinkPayload {
 
 "Payload of movePortfolioLink."
 type MovePortfolioLinkPayload {
-  "The moved link. Moving it to where it is does not change it."
+  "The moved link. A move to its current position does not change it."
   portfolioLink: PortfolioLink!
 }
 

@@ -17,7 +17,7 @@ type CursorCodec struct {
 }
 
 // checksum distinguishes the cursors of this list and order from all other texts.
-// It is not a secret, as a cursor holds nothing that a client may not know.
+// It need not be secret, because a cursor has only values that the client may know.
 func (c *CursorCodec) checksum(position []byte) uint32 {
 	text := []byte(c.List)
 	for _, key := range c.Order.Keys() {
@@ -48,7 +48,7 @@ func (c *CursorCodec) encode(cursor db.Cursor) string {
 }
 
 // Decode returns the position that a cursor encodes. It reports false for any
-// text that encode did not return.
+// text that encode does not return.
 func (c *CursorCodec) Decode(text string) (db.Cursor, bool) {
 	const sum = 4 // bytes
 	position, err := base64.RawURLEncoding.DecodeString(text)

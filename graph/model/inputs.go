@@ -96,7 +96,7 @@ type (
 		ExpectedUpdatedAt      *db.Time
 	}
 
-	// MovePortfolioLinkInput names a link and the link that it is moved next to.
+	// MovePortfolioLinkInput names a link to move, and the link before or after its new position.
 	MovePortfolioLinkInput struct {
 		ID                db.NodeID
 		BeforeID, AfterID *db.NodeID

@@ -14,7 +14,7 @@ func ValidText(s string) string {
 	return string([]rune(s))
 }
 
-// AppendString appends s as JSON, escaped as gqlgen does it.
+// AppendString appends s as JSON, with the same escapes as gqlgen.
 func AppendString(b []byte, s string) []byte {
 	s = ValidText(s)
 	for i := range len(s) {

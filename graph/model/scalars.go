@@ -37,8 +37,8 @@ type nodeID db.NodeID
 
 const maxNodeID = 60 // bytes
 
-// MarshalNodeID writes a global ID as a string: the base64 encoding of the type
-// and the ID, as libraries of Relay encode it.
+// MarshalNodeID writes a global ID as a string, in the form of Relay's libraries:
+// the base64 encoding of the type and the ID.
 func MarshalNodeID(id db.NodeID) graphql.Marshaler { return nodeID(id) }
 
 func (id nodeID) MarshalGQL(w io.Writer) {
@@ -132,11 +132,11 @@ func (t dateTime) MarshalGQL(w io.Writer) {
 }
 
 // rfc3339 matches the times of RFC 3339 with up to nine decimals. time.Parse accepts some
-// times that RFC 3339 does not allow, and refuses some that it allows.
+// times that RFC 3339 forbids, and rejects some that it allows.
 var rfc3339 = regexp.MustCompile(`^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]([01]\d|2[0-3]):[0-5]\d)$`)
 
 // UnmarshalDateTime reads an RFC 3339 time. It keeps nanoseconds, so that a time between two
-// microseconds equals the time of no row.
+// microseconds never equals the time of a row.
 func UnmarshalDateTime(v any) (db.Time, error) {
 	text, _ := v.(string)
 	text = strings.ToUpper(text)
@@ -178,7 +178,7 @@ func UnmarshalMediaURL(context.Context, any) (db.FileKey, error) {
 type srcset db.Srcset
 
 // MarshalSrcset writes the value of the srcset attribute of an img element, or
-// null without files.
+// null if there are no files.
 func MarshalSrcset(files db.Srcset) graphql.ContextMarshaler { return srcset(files) }
 
 func (files srcset) MarshalGQLContext(ctx context.Context, w io.Writer) error {

@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// Admission holds the limiters and budgets that requests share. Each kind of work has a limiter of its
-// own, so that no kind makes another kind wait.
+// Admission holds the limiters and budgets that requests share. Each kind of work has a limiter
+// of its own, so that one kind of work does not delay another.
 type Admission struct {
 	Lookups *Limiter // decoding a request, and a few milliseconds of work
 	Heavy   *Limiter // searches, counts and large responses
@@ -34,17 +34,18 @@ const (
 	documents       = 16 << 20
 	liveQueries     = 64 << 20
 	files           = 1 << 30
-	largeResponses  = 4 // that may be held at a time
+
+	largeResponses = 4 // responses of the maximum size that fit into the budget
 )
 
 // SubscriptionParts is the number of parts into which subscriptions and their memory are divided.
 // Each Owner may hold one part.
 const SubscriptionParts = 4
 
-// New returns an Admission with the given number of slots for lookups. Heavy requests take at most half
-// of the database connections, and at most all CPUs. Uploads leave one CPU to other requests. There is
-// memory for four responses of maxResponse bytes. New calls onMemoryChange, unless it is nil, with each
-// change of the bytes of memory that requests hold.
+// New returns an Admission with the given number of slots for lookups. Heavy requests take at
+// most half of the database connections, and at most all CPUs. Uploads leave one CPU to other
+// requests. The budget of responses is four times maxResponse, in bytes. New calls
+// onMemoryChange, unless it is nil, with each change of the memory that requests hold, in bytes.
 func New(lookups, connections int, maxResponse int64, onMemoryChange func(delta int64)) *Admission {
 	memory := func(limit int64) *Budget {
 		return NewBudget(limit, func(delta int64) {

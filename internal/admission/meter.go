@@ -19,7 +19,7 @@ var ErrTooLarge = errors.New("the response is too large")
 // A Meter counts the bytes of a response while it is built: the bytes of its rows, and the
 // encoded bytes.
 type Meter struct {
-	limit     int64 // of either
+	limit     int64 // of the bytes of rows, and of the encoded bytes
 	admission *Admission
 	slot      *Slot
 
@@ -38,7 +38,7 @@ func (a *Admission) NewMeter(limit int64, slot *Slot) *Meter {
 	return &Meter{limit: limit, admission: a, slot: slot}
 }
 
-// AddRow counts n bytes of a row. It does not wait, as its caller has a database
+// AddRow counts n bytes of a row. It does not wait, because its caller holds a database
 // connection. The error is ErrTooLarge or ErrBusy.
 func (m *Meter) AddRow(n int) error {
 	_, err := m.add(&m.rows, n)
@@ -67,7 +67,8 @@ func (m *Meter) fail(err error) {
 	}
 }
 
-// add returns the total if it has passed a multiple of MeterStep, else 0.
+// add adds n to count. It returns the total if it has passed a multiple of MeterStep, else 0.
+// The error is ErrTooLarge or ErrBusy.
 func (m *Meter) add(count *atomic.Int64, n int) (int64, error) {
 	total := count.Add(int64(n))
 	if total/MeterStep == (total-int64(n))/MeterStep {
@@ -81,7 +82,8 @@ func (m *Meter) add(count *atomic.Int64, n int) (int64, error) {
 	return total, m.err
 }
 
-// reserve reserves the bytes that are counted but not reserved yet.
+// reserve reserves the bytes that are counted but not reserved yet. The error is ErrTooLarge
+// or ErrBusy.
 func (m *Meter) reserve(total int64) error {
 	if total > m.limit {
 		return ErrTooLarge

@@ -31,8 +31,8 @@ func NewShares(total *Budget, parts int) *Shares {
 	return &Shares{total: total, share: (total.limit + n - 1) / n, held: map[Owner]int64{}}
 }
 
-// Reserve reserves n of the budget for an owner. A negative n releases -n. The error is ErrBusy if less
-// than n is available, and ErrShare if the owner would exceed its share.
+// Reserve reserves n of the budget for an owner. If n is negative, it releases -n. The error is
+// ErrBusy if less than n is available, and ErrShare if the owner would exceed its share.
 func (s *Shares) Reserve(owner Owner, n int64) error {
 	if !s.total.Reserve(n) {
 		return ErrBusy

@@ -40,9 +40,9 @@ func Limit(errs gqlerror.List, limit int) gqlerror.List {
 	}
 	errs = slices.Clone(errs)
 	slices.SortStableFunc(errs, func(a, b *gqlerror.Error) int { return strings.Compare(a.Path.String(), b.Path.String()) })
-	kept, omitted := errs[:limit-1], errs[limit-1:]
-	code, _ := omitted[0].Extensions["code"].(Code)
-	return append(slices.Clip(kept), New(code, fmt.Sprintf("%d more errors are left out.", len(omitted))))
+	first, rest := errs[:limit-1], errs[limit-1:]
+	code, _ := rest[0].Extensions["code"].(Code)
+	return append(slices.Clip(first), New(code, fmt.Sprintf("%d more errors are left out.", len(rest))))
 }
 
 // Maximum bytes of client text that an error repeats.
@@ -141,13 +141,13 @@ func (e *InputError) Error() string {
 
 // Present returns the error for a client, with the path and locations of located.
 func (e *InputError) Present(located *gqlerror.Error) *gqlerror.Error {
-	presented := Wrap(located, e.Code, e.Error())
+	public := Wrap(located, e.Code, e.Error())
 	field := slices.Clone(e.Field)
 	for i, element := range field {
 		if name, ok := element.(string); ok {
 			field[i] = truncate(name, MaxClientName)
 		}
 	}
-	presented.Extensions["field"] = field
-	return presented
+	public.Extensions["field"] = field
+	return public
 }

@@ -27,7 +27,8 @@ const (
 	CLI  = "cli"
 )
 
-// Node names an object of the database. It is the ID alone if the type is unknown.
+// Node returns the name of an object of the database, such as Portfolio:1. If the type is
+// unknown, the name is the ID alone.
 func Node(id db.NodeID) string {
 	number := strconv.FormatInt(id.ID, 10)
 	if id.Type == "" {
@@ -40,8 +41,8 @@ func Node(id db.NodeID) string {
 // records.
 const maxObjects = 100
 
-// Log logs a change at level info, even if the handler has a higher level. It writes several records if
-// many objects changed.
+// Log logs a change at level info, even if the handler has a higher level. It writes several
+// records if many objects changed.
 func Log(ctx context.Context, handler slog.Handler, c Change) {
 	outcome := "ok"
 	if c.Unknown {

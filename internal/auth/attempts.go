@@ -28,7 +28,7 @@ func WithAddress(ctx context.Context, address netip.Addr) context.Context {
 	return context.WithValue(ctx, addressKey{}, address)
 }
 
-// AddressFrom returns the client's address, the zero Addr if the context
+// AddressFrom returns the client's address, or the zero Addr if the context
 // carries none.
 func AddressFrom(ctx context.Context) netip.Addr {
 	address, _ := ctx.Value(addressKey{}).(netip.Addr)
@@ -46,7 +46,7 @@ type attempts struct {
 	failures, rejections atomic.Int64
 
 	mu       sync.Mutex
-	valid    *simplelru.LRU[tokenHash, struct{}] // when last used
+	valid    *simplelru.LRU[tokenHash, struct{}] // keys that were valid when last used
 	invalid  *simplelru.LRU[tokenHash, struct{}]
 	limiters *simplelru.LRU[netip.Addr, *rate.Limiter] // of addresses with failures
 }

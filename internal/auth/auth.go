@@ -62,7 +62,8 @@ func Permissions(user *db.User) []Permission {
 	return allowed
 }
 
-// Rights returns a text that is the same for users with the same permissions only.
+// Rights encodes the permissions of a user. Two users have equal rights if and only if they have
+// equal permissions.
 func Rights(user *db.User) string {
 	rights := 0
 	for i, permission := range permissions {
@@ -80,14 +81,14 @@ type identity struct {
 	isPrivate atomic.Bool
 }
 
-// WithViewer returns a context that carries the user who sent the request, nil if
-// it is anonymous.
+// WithViewer returns a context that carries the user who sent the request, or nil if
+// the request is anonymous.
 func WithViewer(ctx context.Context, viewer *db.User) context.Context {
 	return context.WithValue(ctx, viewerKey{}, &identity{viewer: viewer})
 }
 
-// Identify returns the user who sent the request, nil if it is anonymous, and makes the
-// response private to the user. Use HasPermission for responses that users with the same
+// Identify returns the user who sent the request, or nil if the request is anonymous. It makes
+// the response private to the user. Use HasPermission for responses that users with the same
 // permissions can share.
 func Identify(ctx context.Context) *db.User {
 	i := identityFrom(ctx)
@@ -114,7 +115,7 @@ func identityFrom(ctx context.Context) *identity {
 	return new(identity)
 }
 
-// NewKey returns a random key for a new token in the legacy system's form, 40
+// NewKey returns a random key for a new token. It has the form of the legacy system: 40
 // hexadecimal digits.
 func NewKey() string {
 	var key [20]byte

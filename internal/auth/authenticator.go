@@ -16,15 +16,15 @@ import (
 )
 
 const (
-	// cacheTTL bounds the age of a cached user without a feed. A change made by another
-	// process (revoked token, withdrawn permission) takes effect within it.
+	// cacheTTL bounds the age of a cached user without a feed. If another process revokes a
+	// token or withdraws a permission, the change takes effect within this time.
 	cacheTTL = time.Second
 
 	maxCached = 10_000
 )
 
-// Authenticator finds the user who holds a token. It caches users while the feed proves
-// them current, or without a feed briefly, and limits the failed logins of each address.
+// Authenticator finds the user who holds a token. It caches a user while the feed proves the
+// user current, or for cacheTTL without a feed. It limits the failed logins of each address.
 type Authenticator struct {
 	db       *db.DB
 	feed     *changefeed.Feed // may be nil
@@ -41,7 +41,7 @@ type Authenticator struct {
 	cache map[tokenHash]*entry
 }
 
-// entry is the result of a query.
+// entry is the result of a query for a token.
 type entry struct {
 	viewer   *db.User // must not be modified
 	expires  *db.Time
@@ -61,8 +61,8 @@ func IsRefusal(err error) bool {
 
 // Options configure an Authenticator.
 type Options struct {
-	Timeout     time.Duration // of a query
-	MaxAge      time.Duration // of a cached user, whatever the feed says
+	Timeout     time.Duration // of the query for a token
+	MaxAge      time.Duration // of a cached user, even if the feed proves it current
 	MaxFailures int           // different invalid keys of an address per minute; 0 for any number
 }
 
@@ -76,8 +76,8 @@ func New(database *db.DB, changes *changefeed.Feed, options Options) *Authentica
 	return a
 }
 
-// Viewer returns the active user who holds the key, and the expiry of the token, nil if the token does
-// not expire. It returns the errors of Authenticate.
+// Viewer returns the active user who holds the key, and the expiry of the token. The expiry is
+// nil if the token does not expire. It returns the errors of Authenticate.
 func (a *Authenticator) Viewer(ctx context.Context, key string) (*db.User, *db.Time, error) {
 	session, err := a.Authenticate(ctx, key)
 	if err == nil {
@@ -89,7 +89,7 @@ func (a *Authenticator) Viewer(ctx context.Context, key string) (*db.User, *db.T
 	return session.entry.viewer, session.entry.expires, nil
 }
 
-// Stats counts since the start, but for Cached.
+// Stats is the state of an Authenticator. All fields but Cached count since the start.
 type Stats struct {
 	Cached       int   // users
 	Hits, Misses int64 // of the cache
@@ -117,8 +117,8 @@ func (a *Authenticator) Invalidate() {
 	clear(a.cache)
 }
 
-// latest returns the revision at the start of a barrier, 0 if there is no barrier. Without a feed, the
-// Authenticator counts revisions itself.
+// latest returns the revision at the start of a barrier, or 0 if there is no barrier. Without a
+// feed, the Authenticator counts revisions itself.
 func (a *Authenticator) latest(barrier changefeed.Barrier) changefeed.Revision {
 	if a.feed == nil {
 		return changefeed.Revision(a.revision.Load())
@@ -155,10 +155,10 @@ func (a *Authenticator) cached(hash tokenHash, barrier changefeed.Barrier, now t
 	return nil
 }
 
-// load shares one query among all requests that wait for the same token. It repeats a query whose result
-// is stale for the request. Without a feed, it also repeats a query that rejected the token and started
-// before the request: the user may have been activated in between. If the barrier fails, the request has
-// a query of its own.
+// load shares one query among all requests that wait for the same token. It repeats a query
+// whose result is stale for the request. Without a feed, it also repeats a query that rejected
+// the token, if the query started before the request. The user may have been activated in
+// between. If the barrier fails, the request executes a query of its own.
 func (a *Authenticator) load(ctx context.Context, hash tokenHash, barrier changefeed.Barrier, now time.Time) (*entry, error) {
 	latest := a.wait(barrier)
 	if latest == 0 {
@@ -216,7 +216,7 @@ func (a *Authenticator) query(ctx context.Context, hash tokenHash, revision chan
 	return e, nil
 }
 
-// store caches an entry, in place of an older entry.
+// store caches an entry unless the cached entry is newer.
 func (a *Authenticator) store(hash tokenHash, e *entry) {
 	a.mu.Lock()
 	defer a.mu.Unlock()

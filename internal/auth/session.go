@@ -9,8 +9,9 @@ import (
 	"portfolio/internal/changefeed"
 )
 
-// Session is an authenticated client. Its user may come from memory while a read barrier is under way,
-// so only Do and Refresh return the user. An anonymous client has a nil Session.
+// Session is an authenticated client. Its user may come from memory while a read barrier is
+// under way. So only Do and Refresh give access to the user. An anonymous client has a nil
+// Session.
 type Session struct {
 	authenticator *Authenticator
 	key           string
@@ -44,9 +45,10 @@ func (s *Session) Barrier() changefeed.Barrier {
 	return s.barrier
 }
 
-// Do calls serve with the user of the session, nil if it is anonymous. Then it checks that the user is
-// current. If the user has changed, Do calls serve again. So serve must send nothing, and call Refresh
-// before it changes anything. Do returns the errors of Authenticate.
+// Do calls serve with the user of the session, or with nil if the session is anonymous. Then it
+// checks that the user is current. If the user has changed, Do calls serve again. So serve must
+// not send a response, and must call Refresh before it changes anything. Do returns the errors
+// of Authenticate.
 func (s *Session) Do(ctx context.Context, serve func(viewer *db.User)) error {
 	if s == nil {
 		serve(nil)
@@ -63,8 +65,8 @@ func (s *Session) Do(ctx context.Context, serve func(viewer *db.User)) error {
 	return err
 }
 
-// Refresh returns the user who holds the key now, nil if the session is anonymous. It returns the
-// errors of Authenticate.
+// Refresh waits for a new barrier, and returns the user who holds the key by then. It returns
+// nil if the session is anonymous. It returns the errors of Authenticate.
 func (s *Session) Refresh(ctx context.Context) (*db.User, error) {
 	if s == nil {
 		return nil, nil
@@ -93,9 +95,9 @@ func (s *Session) revalidate(ctx context.Context) (changed bool, err error) {
 	return !reflect.DeepEqual(viewer, s.entry.viewer), err
 }
 
-// isCurrent waits for the barrier, and reports whether the user is current. Without a feed, the user is
-// current unless Invalidate was called since the session began. If the barrier fails, the user is
-// current if this session has read the user.
+// isCurrent waits for the barrier, and reports whether the user is current. Without a feed, the
+// user is current unless Invalidate was called since the query. If the barrier fails, the user
+// is current only if this session has read the user.
 func (s *Session) isCurrent() bool {
 	a := s.authenticator
 	latest, isYoung := a.wait(s.barrier), a.now().Sub(s.entry.start) < a.maxAge

@@ -1,5 +1,5 @@
-// Package backup writes an SQLite database and the files of its rows into one
-// archive, and restores them from it.
+// Package backup writes an SQLite database and the files of its rows into an
+// archive, and restores them from the archive.
 //
 // An archive is a tar file of the files below media/, the database, and a manifest, which is last.
 // The manifest has one JSON value per line:
@@ -40,9 +40,9 @@ const (
 // Info describes the origin of a backup.
 type Info struct {
 	Format  int       `json:"format"`
-	Program string    `json:"program"` // that wrote it, with its version
+	Program string    `json:"program"` // name and version of the program that wrote the backup
 	Schema  string    `json:"schema"`  // the last migration of the database
-	Time    time.Time `json:"time"`    // when the backup began; all earlier changes are in it
+	Time    time.Time `json:"time"`    // start of the backup, which has all earlier changes
 }
 
 // line is a line of the manifest after the first.
@@ -50,7 +50,7 @@ type line struct {
 	Name     string `json:"name,omitempty"`
 	Size     int64  `json:"size,omitempty"`
 	SHA256   string `json:"sha256,omitempty"`
-	Manifest string `json:"manifest,omitempty"` // SHA-256 of the lines before; on the last line only
+	Manifest string `json:"manifest,omitempty"` // SHA-256 of the previous lines; on the last line only
 
 	Unreferenced bool `json:"dropped,omitempty"` // whether no row refers to the file
 }
@@ -146,8 +146,8 @@ func damaged(reason string, args ...any) error {
 
 var errTruncated = errors.New("not a backup, or truncated")
 
-// Read reads the names of all entries, and the first line of the manifest. It rejects entries that do
-// not belong in a backup.
+// Read reads the names of all entries, and the first line of the manifest. It rejects entries
+// that do not belong in a backup.
 func Read(content io.ReaderAt, size int64) (*Archive, error) {
 	a := &Archive{content: io.NewSectionReader(content, 0, size)}
 	entries := tar.NewReader(a.content)
@@ -233,7 +233,8 @@ func (m *manifest) decode(value any) error {
 	return nil
 }
 
-// next returns the next line, or io.EOF at the end of a manifest with the correct checksum.
+// next returns the next line. The error is io.EOF at the end of a manifest with the correct
+// checksum.
 func (m *manifest) next() (l line, err error) {
 	m.sum.Write(m.lines.Bytes())
 	m.sum.Write([]byte{'\n'})
@@ -244,7 +245,7 @@ func (m *manifest) next() (l line, err error) {
 		return l, nil
 	}
 	if l.Manifest != hex.EncodeToString(m.sum.Sum(nil)) || m.lines.Scan() {
-		return l, damaged("the manifest has another checksum")
+		return l, damaged("the manifest has a wrong checksum")
 	}
 	return l, io.EOF
 }
@@ -255,7 +256,7 @@ type Contents struct {
 	Bytes int64 // of the files and the database
 }
 
-// Check compares the checksum of every entry.
+// Check compares the checksum of every entry, and counts the contents.
 func (a *Archive) Check(ctx context.Context) (Contents, error) {
 	return a.each(ctx,
 		func(*tar.Header, io.Reader) error { return nil },
@@ -299,7 +300,8 @@ func (a *Archive) each(ctx context.Context, add func(*tar.Header, io.Reader) err
 	return contents, err
 }
 
-// readUnreferenced reads the rest of a manifest, and calls remove with the key of each line.
+// readUnreferenced reads the rest of a manifest. It calls remove with the key of each line, and
+// counts the lines.
 func (m *manifest) readUnreferenced(remove func(key string) error) (count int64, err error) {
 	for {
 		next, err := m.next()
@@ -340,7 +342,7 @@ func (m *manifest) compare(header *tar.Header, content io.Reader, add func(*tar.
 	case err != nil:
 		return err
 	case want.SHA256 != hex.EncodeToString(sum.Sum(nil)):
-		return damaged("%.100q has another checksum", header.Name)
+		return damaged("%.100q has a wrong checksum", header.Name)
 	}
 	return nil
 }

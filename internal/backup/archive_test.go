@@ -133,7 +133,7 @@ func TestRead_RejectsDamagedArchives(t *testing.T) {
 		"other format":      {archiveOf(t, Info{Format: 2}, database), "the backup has format 2; this version reads format 1"},
 		"unknown field":     {archiveOf(t, map[string]int{"format": 1, "x": 1}, database), "the backup is damaged: the manifest has an invalid line"},
 		"long line":         {archiveOf(t, Info{Format: 1, Program: strings.Repeat("x", maxLine)}, database), "the backup is damaged: the manifest ends early"},
-		"other checksum":    {archiveOf(t, firstLine, entry{name: "media/a.png", content: "a", line: line{Name: "media/a.png", Size: 1, SHA256: strings.Repeat("0", 64)}}), `the backup is damaged: "media/a.png" has another checksum`},
+		"other checksum":    {archiveOf(t, firstLine, entry{name: "media/a.png", content: "a", line: line{Name: "media/a.png", Size: 1, SHA256: strings.Repeat("0", 64)}}), `the backup is damaged: "media/a.png" has a wrong checksum`},
 		"other size":        {archiveOf(t, firstLine, entry{name: "media/a.png", content: "a", line: line{Name: "media/a.png", Size: 2}}), `the backup is damaged: the manifest has "media/a.png" of 2 bytes, not "media/a.png" of 1 bytes`},
 		"other order":       {archiveOf(t, firstLine, entry{name: "media/a.png", line: line{Name: databaseName}}, database), `the backup is damaged: the manifest has "portfolio.db" of 0 bytes, not "media/a.png" of 0 bytes`},
 		"not listed":        {archiveOf(t, firstLine, database, entry{name: "media/a.png", line: notListed{}}), `the backup is damaged: the manifest has "" of 0 bytes, not "media/a.png" of 0 bytes`},
@@ -142,7 +142,7 @@ func TestRead_RejectsDamagedArchives(t *testing.T) {
 		"dropped database":  {archiveOf(t, firstLine, database, entry{line: onlyListed{line{Name: databaseName, Unreferenced: true}}}), `the backup is damaged: "portfolio.db" is missing`},
 		"no database":       {archiveOf(t, firstLine, image), "the backup is damaged: it has 0 databases"},
 		"two databases":     {archiveOf(t, firstLine, database, database), "the backup is damaged: it has 2 databases"},
-		"manifest replaced": {bytes.Replace(archiveOf(t, firstLine, database), []byte(`"program":"test"`), []byte(`"program":"Test"`), 1), "the backup is damaged: the manifest has another checksum"},
+		"manifest replaced": {bytes.Replace(archiveOf(t, firstLine, database), []byte(`"program":"test"`), []byte(`"program":"Test"`), 1), "the backup is damaged: the manifest has a wrong checksum"},
 	} {
 		if found, err := contentsOf(c.archive); err == nil || err.Error() != c.want {
 			t.Errorf("%s: got %v, %v, want %s", name, found, err, c.want)

@@ -23,12 +23,12 @@ type Source struct {
 	Media    string // the directory of the files
 	Program  string // for Info
 
-	beforeCopy func(key string) // nil, or a test waits in it
+	beforeCopy func(key string) // test hook; may be nil
 }
 
 // Create writes a backup to a new file. The backup has the state of one moment, even if other
-// processes change the database and the files meanwhile. Create returns the number of files that
-// rows refer to and that do not exist.
+// processes change the database and the files meanwhile. Create returns the number of missing
+// files, to which rows refer.
 func Create(ctx context.Context, source Source, file string) (missing int64, err error) {
 	if _, err := os.Lstat(file); err == nil {
 		return 0, fmt.Errorf("%s exists", file)
@@ -59,7 +59,7 @@ func Create(ctx context.Context, source Source, file string) (missing int64, err
 // backup is a backup in progress.
 type backup struct {
 	directory string   // of the files
-	media     *os.Root // directory, nil until it is needed: without images it may not exist
+	media     *os.Root // the directory; nil until the first file, since it may not exist without files
 	snapshot  *db.Snapshot
 	work      string // directory of temporary files
 	writer    writer
@@ -113,10 +113,10 @@ func (b *backup) write(ctx context.Context, archive, program string) (missing in
 // maxViews bounds how often files may be deleted before they are copied.
 const maxViews = 100
 
-// copyFiles copies the files of a view, and leaves the view to copyDatabase. A file of the view may
-// be deleted before it is copied. Then copyFiles takes the next view, which shows whether its row was
-// deleted too, and which has few new files. The first view has all files, so copyFiles does not keep
-// it while it copies them.
+// copyFiles copies the files of a view, and leaves the view open for copyDatabase. A file may be
+// deleted before it is copied. Then copyFiles begins a new view. The new view has few new files,
+// and shows whether the row of the deleted file was deleted too. Copying the files of the first
+// view takes long, so copyFiles does not keep that view open.
 func (b *backup) copyFiles(ctx context.Context) error {
 	for views := range maxViews {
 		if err := b.snapshot.Renew(ctx); err != nil {
@@ -185,14 +185,14 @@ func (b *backup) copyFile(ctx context.Context, key string) (exists bool, err err
 	return true, b.writer.add(ctx, mediaPrefix+key, file)
 }
 
-// copyDatabase copies the database of the view, and lists the copied files that are unreferenced in
-// it.
+// copyDatabase copies the database of the view, and lists the copied files to which it does not
+// refer.
 func (b *backup) copyDatabase(ctx context.Context) (missing int64, err error) {
 	if missing, err = b.snapshot.MissingFiles(ctx); err != nil {
 		return 0, err
 	}
 	if missing > 0 && b.copied == 0 {
-		return 0, errors.New("MEDIA_STORE: the store is empty, so it is not the store of these rows")
+		return 0, errors.New("MEDIA_STORE: the store is empty, but rows refer to files: check the setting")
 	}
 	name := filepath.Join(b.work, databaseName)
 	if err := b.snapshot.CopyTo(ctx, name); err != nil {

@@ -198,7 +198,7 @@ func TestCreate_LeavesNoFileAfterError(t *testing.T) {
 		want   string
 	}{
 		"no directory":     {absent, "MEDIA_STORE: open " + absent.Media + ": no such file or directory"},
-		"no file at all":   {files, "MEDIA_STORE: the store is empty, so it is not the store of these rows"},
+		"no file at all":   {files, "MEDIA_STORE: the store is empty, but rows refer to files: check the setting"},
 		"damaged database": {damaged, "the database is damaged: "},
 	} {
 		directory := t.TempDir()

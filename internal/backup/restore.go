@@ -27,18 +27,18 @@ type Target struct {
 // it may be a mount point.
 const (
 	reserved = ".restore-"
-	staged   = ".restore-staged"   // the files of the backup, not complete yet
-	incoming = ".restore-incoming" // the files of the backup, after all other files were moved out
+	staged   = ".restore-staged"   // the files of the backup, until all other files are moved out
+	incoming = ".restore-incoming" // the files of the backup, after all other files are moved out
 	outgoing = ".restore-outgoing" // the previous files
 )
 
-// stagedDatabase returns the name of the database of the backup while it is incomplete. The complete
-// database is called db.Restored.
+// stagedDatabase returns the name of the database of the backup while it is incomplete. The
+// complete database is called db.Restored.
 func (t Target) stagedDatabase() string { return t.Database + staged }
 
 // Restore replaces the database and the files of a target. The target must be empty unless force is
-// set. Restore compares all checksums before it replaces anything. A restore that is killed earlier
-// changes nothing. After one that is killed later, db.Open fails until Finish is called.
+// set. Restore compares all checksums before it replaces anything. If the process is killed before
+// that, the target is unchanged. If it is killed after that, db.Open fails until Finish is called.
 func (t Target) Restore(ctx context.Context, archive *Archive, force bool) (contents Contents, err error) {
 	for _, directory := range []string{t.Media, filepath.Dir(t.Database)} {
 		if err := files.MakeDirectories(files.OS, directory); err != nil {
@@ -203,8 +203,8 @@ func (t Target) Interrupted() bool {
 	return err == nil
 }
 
-// Finish replaces the files and the database by the staged files and the database of the backup. If it
-// is interrupted, the next call continues.
+// Finish replaces the files and the database by the files and the database of the backup. If it is
+// interrupted, the next call continues.
 func (t Target) Finish() error {
 	media, err := os.OpenRoot(t.Media)
 	if err != nil {

@@ -215,12 +215,12 @@ func TestRestore_RejectsDamagedBackup(t *testing.T) {
 		archive []byte
 		want    string
 	}{
-		"checksum":      {archiveOf(t, firstLine, database, entry{name: "media/b.png", content: "b", line: otherSum}), `the backup is damaged: "media/b.png" has another checksum`},
+		"checksum":      {archiveOf(t, firstLine, database, entry{name: "media/b.png", content: "b", line: otherSum}), `the backup is damaged: "media/b.png" has a wrong checksum`},
 		"same key":      {archiveOf(t, firstLine, entry{name: "media/b.png"}, entry{name: "media/b.png"}, database), "openat b.png: file exists"},
 		"key in file":   {archiveOf(t, firstLine, entry{name: "media/b.png"}, entry{name: "media/b.png/c.png"}, database), "mkdirat b.png: file exists"},
 		"no SQLite":     {archiveOf(t, firstLine, database), "the database is unavailable: file is not a database (26)"},
 		"newer version": {backUp(t, newer), "the database's schema is newer than this version: it has the migration 29990101000000"},
-		"flipped bit":   {flipped(whole, bytes.Index(whole, []byte("SQLite format 3"))+5000), `the backup is damaged: "portfolio.db" has another checksum`},
+		"flipped bit":   {flipped(whole, bytes.Index(whole, []byte("SQLite format 3"))+5000), `the backup is damaged: "portfolio.db" has a wrong checksum`},
 	} {
 		if _, err := target.Restore(t.Context(), open(t, c.archive), true); err == nil || err.Error() != c.want {
 			t.Errorf("%s: got %v, want %s", name, err, c.want)

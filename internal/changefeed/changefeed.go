@@ -12,8 +12,8 @@ import (
 	"portfolio/db"
 )
 
-// Feed numbers the changes that it receives, and knows the last change of each row. A nil
-// Feed receives none.
+// Feed numbers the changes that it receives, and records the last change of each row. A nil
+// Feed is never connected.
 type Feed struct {
 	options   Options
 	created   time.Time
@@ -22,7 +22,7 @@ type Feed struct {
 	attempted chan struct{}           // closed after the first attempt to connect
 
 	last   atomic.Uint64 // number of the last change
-	oldest atomic.Uint64 // oldest revision of the session: notifications before it may be lost
+	oldest atomic.Uint64 // first revision of the session: earlier notifications may be lost
 	users  atomic.Uint64 // last change of users, permissions or tokens
 	rows   atomic.Uint64 // last change of any other rows
 	all    atomic.Uint64 // last change of unknown rows
@@ -36,13 +36,13 @@ type Feed struct {
 type Options struct {
 	// Listen opens a listener, as db.DB.Listen does.
 	Listen func(ctx context.Context, receive func(db.Change)) (db.Listener, error)
-	// MaxStaleness is the maximum age of changes that cached responses may lack. If it is 0,
-	// they lack none.
+	// MaxStaleness bounds how stale a cached response may be. If it is 0, cached responses are
+	// never stale.
 	MaxStaleness time.Duration
 	Log          *slog.Logger
 }
 
-// session is the time of one listener.
+// session is the lifetime of one listener.
 type session struct {
 	db.Listener
 	synced atomic.Int64 // start of the last barrier that ended, in nanoseconds since Feed.created
@@ -67,8 +67,8 @@ func New(options Options) *Feed {
 }
 
 const (
-	idleSync      = 250 * time.Millisecond // receives the commits of other processes on SQLite, and detects a lost connection
-	checkInterval = 500 * time.Millisecond // between checks of what notifications rely on
+	syncInterval  = 250 * time.Millisecond // between round trips that find commits of other processes on SQLite, and lost connections
+	checkInterval = 500 * time.Millisecond // between checks of the assumptions about the database
 	retryDelay    = 500 * time.Millisecond
 )
 
@@ -102,11 +102,11 @@ func (f *Feed) Run(ctx context.Context) {
 	}
 }
 
-// Attempted is closed when Run has connected, or has failed to.
+// Attempted returns a channel that is closed after the first attempt of Run to connect.
 func (f *Feed) Attempted() <-chan struct{} { return f.attempted }
 
 // runSession connects, calls connected, and receives changes until the listener ends. It
-// returns why.
+// returns the reason.
 func (f *Feed) runSession(ctx context.Context, connected func()) error {
 	listener, err := f.options.Listen(ctx, f.receive)
 	if err != nil {
@@ -115,7 +115,7 @@ func (f *Feed) runSession(ctx context.Context, connected func()) error {
 	defer listener.Close()
 	f.reset(listener)
 	connected()
-	syncs, checks := time.NewTicker(idleSync), time.NewTicker(checkInterval)
+	syncs, checks := time.NewTicker(syncInterval), time.NewTicker(checkInterval)
 	defer syncs.Stop()
 	defer checks.Stop()
 	for {
@@ -215,12 +215,12 @@ func (f *Feed) NewBarrier() Barrier {
 	return b
 }
 
-// Revision returns the revision at the start of the barrier. Rows that are read later have at least this
-// revision. It is 0 if the feed was disconnected.
+// Revision returns the revision at the start of the barrier, or 0 if the feed was
+// disconnected. Rows that are read later are at least as recent.
 func (b Barrier) Revision() Revision { return b.revision }
 
-// Wait waits until the barrier has ended, for a second at most. It returns the revision at the end of
-// the barrier, 0 if the barrier failed.
+// Wait waits until the barrier has ended, for a second at most. It returns the revision at
+// the end of the barrier, or 0 if the barrier failed.
 func (b Barrier) Wait() Revision {
 	if b.feed == nil || b.trip != nil && b.trip.Wait() != nil {
 		return 0
@@ -231,7 +231,7 @@ func (b Barrier) Wait() Revision {
 	return Revision(b.feed.last.Load())
 }
 
-// Sync begins a barrier and waits for it.
+// Sync begins a barrier and waits for it. It returns the result of Barrier.Wait.
 func (f *Feed) Sync() Revision { return f.NewBarrier().Wait() }
 
 // Latest returns the revision without a barrier: a change that is still in flight counts as
@@ -243,10 +243,10 @@ func (f *Feed) Latest() Revision {
 	return Revision(f.last.Load())
 }
 
-// IsConnected reports whether changes are received.
+// IsConnected reports whether the feed receives changes.
 func (f *Feed) IsConnected() bool { return f != nil && f.session.Load() != nil }
 
-// IsCurrent reports whether the rows of a read set have not changed since a revision.
+// IsCurrent reports whether the rows of a read set are unchanged since a revision.
 func (f *Feed) IsCurrent(revision Revision, set ReadSet) bool {
 	n := uint64(revision)
 	if n == 0 || n < f.oldest.Load() || n < f.all.Load() {
@@ -263,15 +263,15 @@ func (f *Feed) IsCurrent(revision Revision, set ReadSet) bool {
 	return true
 }
 
-// AreUsersCurrent reports whether users, permissions and tokens have not changed since a
+// AreUsersCurrent reports whether users, permissions and tokens are unchanged since a
 // revision.
 func (f *Feed) AreUsersCurrent(revision Revision) bool {
 	n := uint64(revision)
 	return n != 0 && n >= f.oldest.Load() && n >= f.users.Load()
 }
 
-// Wait returns when rows of a read set, or users, permissions or tokens, may have changed
-// since a revision. The error is ctx.Err().
+// Wait waits until rows of a read set, or users, permissions or tokens, may have changed
+// since a revision. It returns ctx.Err() if ctx ends first.
 func (f *Feed) Wait(ctx context.Context, revision Revision, set ReadSet) error {
 	f.mu.Lock()
 	if !f.IsCurrent(revision, set) || !f.AreUsersCurrent(revision) {

@@ -1,4 +1,4 @@
-// Package changefeed tracks committed changes, so that cached rows stay linearizable.
+// Package changefeed tracks committed changes, so that reads from memory are linearizable.
 //
 // # Terms
 //
@@ -12,25 +12,25 @@
 // the barrier began. The barrier is a round trip on the connection that receives
 // notifications, as ReadIndex is a round trip of a leader in Raft.
 //
-// A session is the time between a connection of the feed and its loss. Changes between two
-// sessions are lost, so a new session makes every earlier result stale.
+// A session is the lifetime of one connection of the feed. Changes between two sessions are
+// lost, so a new session makes every earlier result stale.
 //
 // # Why a cached result is linearizable
 //
-// A request may be served from memory if its response has every change whose commit was
+// A request may be served from memory if its response reflects every change whose commit was
 // acknowledged before the request began.
 //
 //  1. The request begins a barrier.
-//  2. A result in memory has the revision at which its rows began to be read, and its read
-//     set. Each change after that revision has a greater number.
+//  2. A result in memory is stored with its read set, and with the revision before its first
+//     row was read. Each later change has a greater number.
 //  3. When the barrier has ended, the feed has numbered every change that was committed
 //     before the request.
-//  4. If no row of the read set has a greater number then, the database would have returned
-//     the same result at the start of the request. Otherwise the result is stale.
+//  4. If no row of the read set has a greater number by then, the database would have
+//     returned the same result at the start of the request. Otherwise the result is stale.
 //
-// A change that is still in flight while rows are read gets a greater number, although the
-// rows may contain it. That costs a needless read and nothing else. Read sets are hashed, and
-// a collision costs the same.
+// A change that is in flight while rows are read gets a greater number, although the rows may
+// reflect it already. That costs one needless read. Read sets are hashed, and a collision
+// also costs one needless read.
 //
 // # Who waits for whom
 //

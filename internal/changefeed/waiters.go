@@ -4,7 +4,7 @@ package changefeed
 // that it wakes. The caller holds the lock of the feed.
 type waiters struct {
 	all     waiterSet
-	anyRows waiterSet // of all rows
+	anyRows waiterSet // waiters whose read set is all rows
 	byNode  map[uint16]waiterSet
 }
 

@@ -18,8 +18,9 @@ import (
 	"portfolio/internal/storage"
 )
 
-// embedded returns the SQLite database and the media directory of the settings.
-func (f *globalFlags) embedded(store storage.Location) (target backup.Target, err error) {
+// backupTarget returns the SQLite database and the media directory of the settings. It returns
+// an error if the settings name PostgreSQL or a bucket.
+func (f *globalFlags) backupTarget(store storage.Location) (target backup.Target, err error) {
 	target = backup.Target{Database: f.Database().SQLitePath(), Media: store.Directory()}
 	switch {
 	case target.Database == "":
@@ -36,11 +37,11 @@ type backupCommand struct {
 }
 
 func (c *backupCommand) Run(ctx context.Context, flags *globalFlags, env environment) error {
-	target, err := flags.embedded(c.Location(&flags.Global))
+	target, err := flags.backupTarget(c.Location(&flags.Global))
 	if err != nil {
 		return err
 	}
-	url, err := flags.existing(env)
+	url, err := flags.existingDatabase(env)
 	if err != nil {
 		return err
 	}
@@ -50,7 +51,7 @@ func (c *backupCommand) Run(ctx context.Context, flags *globalFlags, env environ
 	if files.Contains(target.Media, c.File) {
 		return fmt.Errorf("%s would be in MEDIA_STORE, whose files are public", c.File)
 	}
-	database, err := url.Open(ctx) // and do not migrate: the server may be older
+	database, err := url.Open(ctx) // without a migration: the server may be older
 	if err != nil {
 		return fmt.Errorf("DATABASE_URL: %w", err)
 	}
@@ -63,7 +64,7 @@ func (c *backupCommand) Run(ctx context.Context, flags *globalFlags, env environ
 		return err
 	}
 	if missing > 0 {
-		_, _ = fmt.Fprintf(env.stderr, "portfolio: %d files of rows do not exist: \"portfolio media sweep\" lists them\n", missing)
+		_, _ = fmt.Fprintf(env.stderr, "portfolio: rows refer to %d files that do not exist: \"portfolio media sweep\" lists them\n", missing)
 	}
 	if err := printBackup(ctx, env, c.File); err != nil {
 		return err
@@ -112,7 +113,7 @@ func (c *restoreCommand) Run(ctx context.Context, flags *globalFlags, env enviro
 	if c.CheckOnly {
 		return printBackup(ctx, env, c.File)
 	}
-	target, err := flags.embedded(c.Location(&flags.Global))
+	target, err := flags.backupTarget(c.Location(&flags.Global))
 	if err != nil {
 		return err
 	}
@@ -124,7 +125,7 @@ func (c *restoreCommand) Run(ctx context.Context, flags *globalFlags, env enviro
 		_, err := fmt.Fprintln(env.stdout, "Finished the restore that was interrupted.")
 		return err
 	}
-	if _, err := flags.existing(env); err != nil {
+	if _, err := flags.existingDatabase(env); err != nil {
 		return err
 	}
 	return withArchive(c.File, func(archive *backup.Archive) error {

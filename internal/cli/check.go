@@ -73,7 +73,7 @@ func (r *report) line(name string, err error, detail string) {
 	_, _ = fmt.Fprintf(r.output, "ok      %s: %s\n", name, printable.Escape(detail))
 }
 
-// warn prints a problem that keeps no server from starting.
+// warn prints a problem that does not prevent a server from starting.
 func (r *report) warn(name, problem string) {
 	_, _ = fmt.Fprintf(r.output, "warning %s: %s\n", name, problem)
 }
@@ -116,8 +116,8 @@ func (c *checkCommand) Run(ctx context.Context, flags *globalFlags, env environm
 	return nil
 }
 
-// checkDatabase opens the database and compares its schema. If there is no database, it creates
-// and migrates another beside it, which it removes.
+// checkDatabase opens the database and compares its schema. If the database does not exist, it
+// creates and migrates a database beside the path, and removes it again.
 func (c *checkCommand) checkDatabase(ctx context.Context, url db.URL, report *report) *db.DB {
 	if path := url.SQLitePath(); path != "" {
 		if _, err := os.Lstat(path); errors.Is(err, fs.ErrNotExist) {
@@ -157,7 +157,7 @@ func (c *checkCommand) checkDatabase(ctx context.Context, url db.URL, report *re
 	return database
 }
 
-// findProblems describes problems of a database that do not keep a server from starting.
+// findProblems describes problems of a database that do not prevent a server from starting.
 func findProblems(ctx context.Context, database *db.DB) ([]string, error) {
 	rows, rowsErr := database.Problems(ctx)
 	keys, keysErr := images.KeyProblems(ctx, database)
@@ -165,9 +165,9 @@ func findProblems(ctx context.Context, database *db.DB) ([]string, error) {
 }
 
 // checkAddresses listens at the addresses of serve. It accepts an address at which a server
-// responds, since the new server is to replace that server.
+// responds, because the new server will replace that server.
 func (c *checkCommand) checkAddresses(ctx context.Context, valid func(...string) bool, report *report) {
-	ports := map[string]bool{} // that this check holds
+	ports := map[string]bool{} // ports at which this check listens
 	for _, a := range []struct {
 		setting string
 		address config.Address
@@ -193,7 +193,7 @@ func (c *checkCommand) checkAddresses(ctx context.Context, valid func(...string)
 // aliveTimeout bounds the wait for a response at the address of the server.
 const aliveTimeout = 2 * time.Second
 
-// checkServer builds a server, which serves nothing.
+// checkServer builds a server, but does not start it.
 func (c *checkCommand) checkServer(ctx context.Context, database *db.DB, store storage.Store, log *slog.Logger, report *report) {
 	s, err := server.New(ctx, &c.Server, database, store, server.Options{Log: log})
 	if err != nil {

@@ -79,13 +79,13 @@ func Run(ctx context.Context, args []string, output Output) int {
 		return fail(err)
 	}
 	var line commands
-	exited := -1
+	exitCode := -1
 	parser, err := kong.New(&line,
 		kong.Name("portfolio"),
 		kong.Description("Serve portfolios over GraphQL and the legacy REST endpoint."),
 		kong.Vars{"version": buildinfo.Read().String()},
 		kong.Writers(stdout, stderr),
-		kong.Exit(func(code int) { exited = code }),
+		kong.Exit(func(code int) { exitCode = code }),
 		kong.ShortUsageOnError(),
 	)
 	settingErrs := config.Errors{}
@@ -93,8 +93,8 @@ func Run(ctx context.Context, args []string, output Output) int {
 		panic(err) // invalid command definition
 	}
 	command, err := parser.Parse(args)
-	if exited >= 0 { // --help or --version
-		return exited
+	if exitCode >= 0 { // --help or --version
+		return exitCode
 	}
 	if err != nil {
 		return fail(suggest(parser, args, err))
@@ -102,14 +102,14 @@ func Run(ctx context.Context, args []string, output Output) int {
 	if err := checkEnvironment(command); err != nil {
 		return fail(err)
 	}
-	validationErrs := settingErrs.Of(command)
+	validationErrs := settingErrs.ForCommand(command)
 	selected := command.Selected().Target.Addr()
-	if checked, ok := reflect.TypeAssert[interface {
+	if checker, ok := reflect.TypeAssert[interface {
 		Check(*config.Global) []config.Error
 	}](selected); ok {
-		validationErrs = append(validationErrs, checked.Check(&line.Global)...)
+		validationErrs = append(validationErrs, checker.Check(&line.Global)...)
 	}
-	if _, reports := reflect.TypeAssert[*checkCommand](selected); !reports && len(validationErrs) > 0 {
+	if _, isCheck := reflect.TypeAssert[*checkCommand](selected); !isCheck && len(validationErrs) > 0 {
 		for _, err := range validationErrs {
 			fail(err)
 		}
@@ -126,8 +126,8 @@ func Run(ctx context.Context, args []string, output Output) int {
 	return 0
 }
 
-// checkArguments returns an error unless all arguments are UTF-8. Databases would store names
-// that differ in other bytes as one name. Names of files become names of images.
+// checkArguments returns an error unless all arguments are UTF-8. Databases would replace other
+// bytes, so different names would become equal. Names of files become names of images.
 func checkArguments(args []string) error {
 	for i, arg := range args {
 		if utf8.ValidString(arg) {
@@ -159,7 +159,8 @@ func oneLine(err error) string {
 }
 
 // suggest adds a suggestion to the error of an unknown command. The parser takes the name of
-// the command for an argument of the default command, so suggest parses args without a default.
+// the command for an argument of the default command. So suggest parses args again, without a
+// default command.
 func suggest(parser *kong.Kong, args []string, err error) error {
 	const unknown = "unexpected argument "
 	if strings.HasPrefix(err.Error(), unknown) {
@@ -171,16 +172,16 @@ func suggest(parser *kong.Kong, args []string, err error) error {
 	return err
 }
 
-// existing returns the URL of the database of a command. If no setting names the database,
-// existing prints the default, which must exist. Only serve creates it: with other commands,
-// the user has probably forgotten the setting.
-func (f *globalFlags) existing(env environment) (db.URL, error) {
+// existingDatabase returns the URL of the database of a command. If no setting names the
+// database, it prints the default, and returns an error if the default does not exist. Only
+// serve creates it: with other commands, the user has probably forgotten the setting.
+func (f *globalFlags) existingDatabase(env environment) (db.URL, error) {
 	url := f.Database()
 	if !f.DatabaseURL.IsZero() {
 		return url, nil
 	}
 	if _, err := os.Stat(url.SQLitePath()); errors.Is(err, fs.ErrNotExist) {
-		return url, fmt.Errorf("DATABASE_URL: is not set, and %s, which \"portfolio serve\" creates without it, does not exist", url.SQLitePath())
+		return url, fmt.Errorf("DATABASE_URL: is not set, and the default, %s, does not exist: only \"portfolio serve\" creates it", url.SQLitePath())
 	}
 	_, _ = fmt.Fprintf(env.stderr, "portfolio: DATABASE_URL is not set: the database is %s\n", url)
 	return url, nil
@@ -199,7 +200,7 @@ func (f *globalFlags) open(ctx context.Context, migrate bool, log *slog.Logger) 
 			log.Info("migrated the database", "applied", applied)
 		}
 		if err == nil && len(applied) > 0 {
-			err = logProblems(ctx, log, database.RowProblems) // not always: it scans all tables
+			err = logProblems(ctx, log, database.RowProblems) // only after a migration: it scans all tables
 		}
 	} else if err = database.CheckTables(ctx); err == nil {
 		err = database.CheckSchema(ctx)
@@ -224,7 +225,7 @@ func logProblems(ctx context.Context, log *slog.Logger, check func(context.Conte
 
 // withDB opens the database, calls fn and closes the database.
 func (f *globalFlags) withDB(ctx context.Context, env environment, fn func(*db.DB) error) error {
-	if _, err := f.existing(env); err != nil {
+	if _, err := f.existingDatabase(env); err != nil {
 		return err
 	}
 	database, err := f.open(ctx, false, env.log)
@@ -237,7 +238,7 @@ func (f *globalFlags) withDB(ctx context.Context, env environment, fn func(*db.D
 type migrateCommand struct{ config.Feed }
 
 func (c migrateCommand) Run(ctx context.Context, flags *globalFlags, env environment) error {
-	url, err := flags.existing(env)
+	url, err := flags.existingDatabase(env)
 	if err != nil {
 		return err
 	}

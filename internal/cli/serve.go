@@ -73,7 +73,7 @@ func (c *serveCommand) printBanner(env environment, address net.Addr, demoKey st
 		_, _ = fmt.Fprintf(env.stdout, "Try:         curl -H 'Authorization: Token %s' %s/api/portfolios/%d/links/%d\n",
 			demoKey, base, demo.PortfolioID, demo.LinkID)
 	}
-	_, _ = fmt.Fprintln(env.stdout, "Ready. Ctrl-C stops.")
+	_, _ = fmt.Fprintln(env.stdout, "Ready. Press Ctrl-C to stop.")
 }
 
 // databasePause is the time between two attempts to open a database that is unavailable.
@@ -93,7 +93,8 @@ func (c *serveCommand) openDatabase(ctx context.Context, flags *globalFlags, log
 	return database, err
 }
 
-// awaitDatabase opens a database after an outage. Meanwhile the server is alive but not ready.
+// awaitDatabase opens a database after an outage. Until then the server is alive but not ready. It
+// returns ctx.Err() if ctx ends first.
 func (c *serveCommand) awaitDatabase(ctx context.Context, flags *globalFlags, log *slog.Logger, outage error) (*db.DB, error) {
 	stop, err := server.ServeUnavailable(ctx, &c.Server, log)
 	if err != nil {

@@ -5,7 +5,7 @@ import (
 	"os"
 )
 
-// isTerminal reports whether w is a terminal, where logs are text.
+// isTerminal reports whether w is a terminal.
 func isTerminal(w io.Writer) bool {
 	file, ok := w.(*os.File)
 	if !ok {

@@ -230,15 +230,15 @@ func (c *tokenImportCommand) Run(ctx context.Context, flags *globalFlags, env en
 		return err
 	}
 	return flags.withDB(ctx, env, func(database *db.DB) error {
-		added, err := database.ImportTokens(ctx, tokens)
-		env.audit(ctx, "token import", err, tokenNodes(added)...)
-		if failed, ok := errors.AsType[*db.TokenImportError](err); ok {
-			return fmt.Errorf("line %d: %w; nothing was imported", lines[failed.Index], err)
+		ids, err := database.ImportTokens(ctx, tokens)
+		env.audit(ctx, "token import", err, tokenNodes(ids)...)
+		if tokenErr, ok := errors.AsType[*db.TokenImportError](err); ok {
+			return fmt.Errorf("line %d: %w; nothing was imported", lines[tokenErr.Index], err)
 		}
 		if err != nil {
 			return err
 		}
-		_, err = fmt.Fprintf(env.stdout, "Imported %d tokens; %d already existed.\n", len(added), len(tokens)-len(added))
+		_, err = fmt.Fprintf(env.stdout, "Imported %d tokens; %d already existed.\n", len(ids), len(tokens)-len(ids))
 		return err
 	})
 }

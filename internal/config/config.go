@@ -1,6 +1,6 @@
-// Package config has the settings of the program: flags with environment variables of the
-// same names. The type of a setting parses it. The tags min and oneof give the valid values.
-// An empty value means unset, unless the setting has a default.
+// Package config has the settings of the program. Each setting is a flag, and an environment
+// variable of the same name. Its type parses the value. The tags min and oneof give the valid
+// values. An empty value means unset, unless the setting has a default.
 package config
 
 import (
@@ -44,19 +44,19 @@ type Feed struct {
 type Server struct {
 	Addr       Address           `env:"ADDR" default:"127.0.0.1:8000" placeholder:"HOST:PORT" help:"Address to listen on (${default})."`
 	AdminAddr  Address           `env:"ADMIN_ADDR" placeholder:"HOST:PORT" help:"Address of metrics, profiles and the version. Unset: none. Anyone who reaches it may read them."`
-	AdminHosts []middleware.Host `env:"ADMIN_HOSTS" placeholder:"HOST" help:"Other hosts than loopback names and its own address that requests to ADMIN_ADDR may name, such as metrics.example.org."`
+	AdminHosts []middleware.Host `env:"ADMIN_HOSTS" placeholder:"HOST" help:"Hosts that requests to ADMIN_ADDR may name besides loopback names and its own address, such as metrics.example.org."`
 	Images
 	MediaURL   storage.MediaURL `env:"MEDIA_URL" placeholder:"URL" help:"Base URL of files, such as the URL of a CDN. Unset: the host of the request and /media/."`
 	Playground string           `env:"PLAYGROUND" default:"on" oneof:"on,off" help:"Serve the GraphQL playground at /: on or off (${default})."`
 
 	Feed
-	ChangeFeedURL db.URL `env:"CHANGE_FEED_URL" placeholder:"URL" help:"postgres://... of the server of DATABASE_URL itself, if that is a pooler."`
+	ChangeFeedURL db.URL `env:"CHANGE_FEED_URL" placeholder:"URL" help:"postgres://... URL of the PostgreSQL server itself, if DATABASE_URL is the URL of a pooler."`
 
-	CacheBytes        int64         `env:"CACHE_BYTES" default:"67108864" min:"0" help:"Maximum memory for responses, which are served as long as they are current; 0 caches none."`
+	CacheBytes        int64         `env:"CACHE_BYTES" default:"67108864" min:"0" help:"Maximum memory for cached responses, in bytes; 0 disables the cache."`
 	CacheMaxStaleness time.Duration `env:"CACHE_MAX_STALENESS" default:"0s" min:"0s" help:"Maximum staleness of cached responses, users and permissions. 0 never serves stale data."`
 
-	CacheMaxAge time.Duration `env:"CACHE_MAX_AGE" default:"1m" min:"1s" help:"Maximum age of responses in memory and of results of subscriptions, even if no change was noticed (${default})."`
-	AuthMaxAge  time.Duration `env:"AUTH_MAX_AGE" default:"5s" min:"1s" help:"Maximum age of users, permissions and tokens in memory, even if no change was noticed (${default})."`
+	CacheMaxAge time.Duration `env:"CACHE_MAX_AGE" default:"1m" min:"1s" help:"Maximum age of cached responses and of results of subscriptions, even if the change feed reports no change (${default})."`
+	AuthMaxAge  time.Duration `env:"AUTH_MAX_AGE" default:"5s" min:"1s" help:"Maximum age of cached users, permissions and tokens, even if the change feed reports no change (${default})."`
 
 	ShutdownDelay time.Duration `env:"SHUTDOWN_DELAY" default:"0s" min:"0s" help:"Time to continue serving after SIGTERM, while /readyz responds 503 (${default})."`
 
@@ -131,9 +131,9 @@ func (m Errors) Collect(model kong.Visitable) error {
 	})
 }
 
-// Of returns the errors in the settings of a command line, in the order of its help. It leaves
-// out variables that only other commands read.
-func (m Errors) Of(line *kong.Context) []Error {
+// ForCommand returns the errors in the settings of a command, in the order of its help. It
+// leaves out variables that only other commands read.
+func (m Errors) ForCommand(line *kong.Context) []Error {
 	var errs []Error
 	for _, flag := range line.Flags() {
 		if err := m[flag.Value]; err != nil {
@@ -200,8 +200,8 @@ func explain(target reflect.Value, text string, err error) error {
 	return fmt.Errorf("must be %s, not %q", kind, text)
 }
 
-// The maximum of any number and of any duration. Both are far above useful values, so that sums
-// and products of settings do not overflow.
+// Maximum values of numbers and of durations. Both are far above useful values, so that sums and
+// products of settings do not overflow.
 const (
 	maxSetting  = 1 << 40
 	maxDuration = 365 * 24 * time.Hour
@@ -210,24 +210,24 @@ const (
 // checkRange checks a value against the tags min and oneof.
 func checkRange(tag *kong.Tag, target reflect.Value) error {
 	minimum, maximum := tag.Get("min"), strconv.Itoa(maxSetting)
-	below, above := false, false
+	tooSmall, tooLarge := false, false
 	switch value := target.Interface().(type) {
 	case time.Duration:
 		bound, _ := time.ParseDuration(minimum)
-		below, above, maximum = value < bound, value > maxDuration, "8760h"
+		tooSmall, tooLarge, maximum = value < bound, value > maxDuration, "8760h"
 	case float64:
 		bound, _ := strconv.ParseFloat(minimum, 64)
-		below, above = math.IsNaN(value) || value < bound, value > maxSetting
+		tooSmall, tooLarge = math.IsNaN(value) || value < bound, value > maxSetting
 	default:
 		if target.CanInt() {
 			bound, _ := strconv.ParseInt(minimum, 10, 64)
-			below, above = target.Int() < bound, target.Int() > maxSetting
+			tooSmall, tooLarge = target.Int() < bound, target.Int() > maxSetting
 		}
 	}
 	switch allowed := tag.Get("oneof"); {
-	case below:
+	case tooSmall:
 		return errors.New("must be at least " + minimum)
-	case above:
+	case tooLarge:
 		return errors.New("must be at most " + maximum)
 	case allowed != "" && !slices.Contains(strings.Split(allowed, ","), target.String()):
 		return fmt.Errorf("must be one of %s, not %q", strings.ReplaceAll(allowed, ",", ", "), target.String())
@@ -301,7 +301,8 @@ func (s *Store) Location(global *Global) storage.Location {
 }
 
 // Check returns an error if the directory of the store contains the database, since its files
-// are public. It also does so if the directory has the name of another file, or is below it.
+// are public. It also returns an error if the directory has, or is below, the name of a file
+// that the program creates.
 func (s *Store) Check(global *Global) []Error {
 	directory, database := s.Location(global).Directory(), global.Database().SQLitePath()
 	if directory == "" {

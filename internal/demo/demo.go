@@ -92,7 +92,7 @@ func rows(key string) []any {
 	created := db.Time{Time: time.Date(2026, 1, 13, 10, 5, 43, 296270000, time.UTC)}
 	updated := db.Time{Time: time.Date(2026, 1, 13, 10, 5, 43, 296310000, time.UTC)}
 	hash, imageID := auth.HashKey(key), int64(6)
-	loaded := []any{
+	models := []any{
 		&db.User{ID: 1, Username: username, IsActive: true, IsStaff: true, CreatedAt: created},
 		&db.UserPermission{UserID: 1, Code: auth.PortfolioLinkCode},
 		&db.Token{ID: 1, UserID: 1, KeyHash: hash[:], CreatedAt: created, Label: new("demo")},
@@ -103,12 +103,12 @@ func rows(key string) []any {
 		},
 	}
 	for i, size := range []int{64, 128, 512, 1080} {
-		loaded = append(loaded, &db.Thumbnail{
+		models = append(models, &db.Thumbnail{
 			ID: int64(213 + i), ImageID: imageID, Size: new(size),
 			Path: db.FileKey(fmt.Sprintf("core_media/2026/02/02/thumbnails/test2_ecH0zVV_thumbnail_%dx%d.jpg", size, size)),
 		})
 	}
-	return append(loaded, &db.PortfolioLink{
+	return append(models, &db.PortfolioLink{
 		ID: LinkID, PortfolioID: PortfolioID, ImageID: &imageID, Name: "دمو پروژه",
 		URL: new("https://moeinsoft.com/demo"), Description: new("لینک مشاهده دمو"), CreatedAt: created, UpdatedAt: updated,
 	})

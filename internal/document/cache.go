@@ -26,8 +26,8 @@ type Document struct {
 	*ast.QueryDocument
 	Text            string
 	Introspects     bool
-	DependsOnViewer bool  // whether the response may
-	memory          int64 // estimated, in bytes
+	DependsOnViewer bool  // whether the response may depend on the viewer
+	memory          int64 // estimated bytes
 }
 
 // Hash is the SHA-256 hash of the text of a document.
@@ -42,7 +42,7 @@ type Request struct {
 
 const (
 	entryOverhead = 1 << 10 // bytes of memory
-	memoryFactor  = 80      // bytes of memory for a byte of text, measured on "id id id", the worst case
+	memoryFactor  = 80      // bytes of memory for each byte of text; the worst case is "id id id"
 	maxCached     = 2 << 20 // bytes of memory of one document
 )
 
@@ -146,7 +146,7 @@ func (c *Cache) lookup(request Request, introspectionErr *gqlerror.Error) (*Docu
 
 // Stats is the state of a Cache.
 type Stats struct {
-	Documents    int   // that clients sent and that are cached
+	Documents    int   // cached documents that clients have sent
 	Hits, Misses int64 // since the start
 }
 

@@ -27,8 +27,8 @@ func (c Cost) Heavy() bool { return c.weighted || c.Fields > heavyCost }
 // it. A field or input with the directive @cost counts as much as its weight.
 func costOf(schema *ast.Schema, operation *ast.OperationDefinition, variables map[string]any) Cost {
 	e := estimator{schema: schema, variables: variables}
-	once, fields := e.costOf(operation.SelectionSet)
-	return Cost{once + fields, e.weighted}
+	perPage, fields := e.costOf(operation.SelectionSet)
+	return Cost{perPage + fields, e.weighted}
 }
 
 type estimator struct {
@@ -37,15 +37,15 @@ type estimator struct {
 	weighted  bool
 }
 
-// costOf returns the cost of a selection. Fields with a weight, such as totalCount, count once for
-// a page. All other fields count for each row of the page.
-func (e *estimator) costOf(set ast.SelectionSet) (once, perRow float64) {
+// costOf returns the cost of a selection. perPage is the cost of fields with a weight, such as
+// totalCount. perRow is the cost of all other fields, which count for each row of the page.
+func (e *estimator) costOf(set ast.SelectionSet) (perPage, perRow float64) {
 	for _, selection := range set {
 		var inner ast.SelectionSet
 		switch selection := selection.(type) {
 		case *ast.Field:
 			if selection.Definition != nil && selection.Definition.Directives.ForName("cost") != nil {
-				once += e.fieldCost(selection)
+				perPage += e.fieldCost(selection)
 			} else {
 				perRow += e.fieldCost(selection)
 			}
@@ -54,10 +54,10 @@ func (e *estimator) costOf(set ast.SelectionSet) (once, perRow float64) {
 		case *ast.FragmentSpread:
 			inner = selection.Definition.SelectionSet
 		}
-		innerOnce, innerPerRow := e.costOf(inner)
-		once, perRow = once+innerOnce, perRow+innerPerRow
+		innerPerPage, innerPerRow := e.costOf(inner)
+		perPage, perRow = perPage+innerPerPage, perRow+innerPerRow
 	}
-	return once, perRow
+	return perPage, perRow
 }
 
 func (e *estimator) fieldCost(field *ast.Field) float64 {
@@ -74,8 +74,8 @@ func (e *estimator) fieldCost(field *ast.Field) float64 {
 		}
 	}
 	if len(field.SelectionSet) > 0 {
-		once, perRow := e.costOf(field.SelectionSet)
-		cost += once + pageSize(field, e.variables)*perRow
+		perPage, perRow := e.costOf(field.SelectionSet)
+		cost += perPage + pageSize(field, e.variables)*perRow
 	}
 	return cost
 }
@@ -114,13 +114,13 @@ func (e *estimator) weight(directives ast.DirectiveList) (float64, bool) {
 	return intValue(directive.Arguments.ForName("weight").Value, nil)
 }
 
-// pageSize returns the number of rows that a field may have: the larger of the arguments first and
-// last, the number of nodeIds, the number of links of an input, or else 1.
+// pageSize returns the number of rows that a field may have. For a list, it is the larger of the
+// arguments first and last. Otherwise it is the number of nodeIds or of links of an input, or 1.
 func pageSize(field *ast.Field, variables map[string]any) float64 {
 	if field.Definition == nil {
 		return 1
 	}
-	size, paged, hasSize := 0.0, false, false
+	size, isPaged, hasSize := 0.0, false, false
 	for _, definition := range field.Definition.Arguments {
 		if argument := field.Arguments.ForName(definition.Name); argument != nil && (definition.Name == "nodeIds" || definition.Name == "input") {
 			value, _ := argument.Value.Value(variables) // coercion reports other values
@@ -135,7 +135,7 @@ func pageSize(field *ast.Field, variables map[string]any) float64 {
 		if definition.Name != "first" && definition.Name != "last" {
 			continue
 		}
-		paged = true
+		isPaged = true
 		n, ok := 0.0, false
 		if argument := field.Arguments.ForName(definition.Name); argument != nil {
 			n, ok = intValue(argument.Value, variables)
@@ -148,7 +148,7 @@ func pageSize(field *ast.Field, variables map[string]any) float64 {
 		}
 	}
 	switch {
-	case !paged:
+	case !isPaged:
 		return 1
 	case !hasSize:
 		return DefaultPageSize

@@ -211,7 +211,7 @@ func TestReadPersisted_RejectsInvalidManifests(t *testing.T) {
 	}
 	for content, want := range map[string]string{
 		`{"1":"{nothing}"}`: `persisted document 1: Cannot query field "nothing" on type "Query".`,
-		`[]`:                "m.json: not a manifest of persisted documents: must be a JSON object of texts by id",
+		`[]`:                "m.json: not a manifest of persisted documents: must be a JSON object of texts by ID",
 		`{}`:                "there are no documents",
 	} {
 		file := filepath.Join(t.TempDir(), "m.json")

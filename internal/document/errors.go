@@ -76,9 +76,9 @@ func argumentNames(suggest suggestion) core.RuleFunc {
 	}
 }
 
-// oncePerLiteral returns the rule of gqlparser for literals without repeated errors. gqlparser
-// reports a number out of range again for each object and list around it. It also reports some
-// errors of checkLiterals and scalarRule.
+// oncePerLiteral returns a rule of gqlparser for literals without its repeated errors. For each
+// object and list around a number, gqlparser reports once more that the number is out of range.
+// It also reports some errors of checkLiterals and scalarRule.
 func oncePerLiteral(rule core.RuleFunc) core.RuleFunc {
 	return func(events *core.Events, addError core.AddErrFunc) {
 		var current *ast.Value

@@ -25,8 +25,8 @@ type Limits struct {
 }
 
 // limitError returns the error of a document above a limit.
-func limitError(what string, limit int) *gqlerror.Error {
-	return apierror.BadInput("The document has more than %d %s.", limit, what)
+func limitError(unit string, limit int) *gqlerror.Error {
+	return apierror.BadInput("The document has more than %d %s.", limit, unit)
 }
 
 // A limiter walks a document as execution would. It merges fields with the same response name in
@@ -35,8 +35,8 @@ func limitError(what string, limit int) *gqlerror.Error {
 type limiter struct {
 	limits    Limits
 	fragments map[string]*ast.FragmentDefinition
-	spread    map[string]bool // fragments that were reached
-	entered   map[string]bool // fragments around the current selection
+	spread    map[string]bool // fragments that a visited selection spreads
+	entered   map[string]bool // fragments that contain the current selection
 
 	selections, aliases, directives, introspections int
 	introspecting                                   bool // inside __schema or __type
@@ -44,8 +44,8 @@ type limiter struct {
 	err *gqlerror.Error // the first limit that was exceeded
 }
 
-// check walks every operation, and every unused fragment, since validation visits these too. It
-// returns the number of introspection fields.
+// check walks every operation. It also walks every unused fragment, because validation visits
+// unused fragments too. It returns the number of introspection fields.
 func (l Limits) check(document *ast.QueryDocument) (introspections int, err *gqlerror.Error) {
 	c := limiter{
 		limits:    l,
@@ -75,9 +75,9 @@ func (l Limits) check(document *ast.QueryDocument) (introspections int, err *gql
 }
 
 // checkCount records an error if count exceeds limit.
-func (l *limiter) checkCount(count, limit int, what string) {
+func (l *limiter) checkCount(count, limit int, unit string) {
 	if count > limit && l.err == nil {
-		l.err = limitError(what, limit)
+		l.err = limitError(unit, limit)
 	}
 }
 

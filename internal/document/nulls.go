@@ -8,8 +8,8 @@ import (
 )
 
 // Nulls finds variables that are null where null is not allowed. Validation accepts a nullable
-// variable there if the variable or the place has a default (section 5.8.5 of the specification).
-// If the variable is null, that is an error of the field (section 6.4.1).
+// variable at a non-null position if the variable or the position has a default (section 5.8.5 of
+// the specification). If the value of the variable is null, the field has an error (section 6.4.1).
 type Nulls struct{ variables map[string]any }
 
 // FindNulls returns Nulls for the coerced variables of an operation. It reports false if its
@@ -100,13 +100,13 @@ func (n Nulls) checkDirectives(set ast.SelectionSet, types []string, visited map
 }
 
 func (n Nulls) excludes(directives ast.DirectiveList) bool {
-	is := func(name string, excluded bool) bool {
+	hasValue := func(name string, want bool) bool {
 		directive := directives.ForName(name)
 		if directive == nil {
 			return false
 		}
-		value, _ := directive.Arguments.ForName("if").Value.Value(n.variables) // a literal or coerced
-		return value == excluded
+		value, _ := directive.Arguments.ForName("if").Value.Value(n.variables) // a literal, or coerced
+		return value == want
 	}
-	return is("skip", true) || is("include", false)
+	return hasValue("skip", true) || hasValue("include", false)
 }

@@ -56,7 +56,7 @@ func readManifest(content []byte, texts map[string]string) error {
 		return nil
 	}
 	if err := json.Unmarshal(content, &texts); err != nil {
-		return errors.New("not a manifest of persisted documents: must be a JSON object of texts by id")
+		return errors.New("not a manifest of persisted documents: must be a JSON object of texts by ID")
 	}
 	return nil
 }

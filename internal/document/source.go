@@ -36,15 +36,15 @@ func parseQuery(text string, maxTokens int) (*ast.QueryDocument, *source, *gqler
 	return query, source, source.err
 }
 
-// source is the text of a document, with the facts about it that gqlparser gets wrong.
+// source is the text of a document, with the locations and values that gqlparser gets wrong.
 type source struct {
-	text    string                                  // as gqlparser gets it
-	strings map[gqlerror.Location]gqlerror.Location // of strings, by the location that gqlparser gives them
-	starts  map[gqlerror.Location]gqlerror.Location // of directives and spreads, by the location that gqlparser gives them
-	names   map[gqlerror.Location]gqlerror.Location // of the types and fragments that fragments, spreads and variables name, by the location of these
+	text    string                                  // text that gqlparser parses
+	strings map[gqlerror.Location]gqlerror.Location // locations of strings, by the locations that gqlparser reports
+	starts  map[gqlerror.Location]gqlerror.Location // locations of directives and spreads, by the locations that gqlparser reports
+	names   map[gqlerror.Location]gqlerror.Location // locations of names of types and fragments, by the locations of the fragments, spreads and variables that have the names
 	blocks  map[gqlerror.Location]string            // values of block strings by their locations
 	err     *gqlerror.Error                         // the first error that gqlparser does not report
-	errAt   gqlerror.Location                       // of the token that has the error
+	errAt   gqlerror.Location                       // location of the token that has the error
 }
 
 // locate returns the location of the token for which gqlparser reports location.
@@ -62,8 +62,8 @@ func (s *source) isFirst(locations []gqlerror.Location) bool {
 	})
 }
 
-// lineTerminators replaces all line terminators by LF. They are equivalent, and gqlparser counts a
-// column too many after CR LF.
+// lineTerminators replaces all line terminators by LF, which is equivalent. After CR LF, gqlparser
+// counts one column too many.
 var lineTerminators = strings.NewReplacer("\r\n", "\n", "\r", "\n")
 
 // scan finds at most maxTokens+1 tokens of a text, since gqlparser rejects a text with more than
@@ -75,14 +75,14 @@ func scan(text string, maxTokens int) *source {
 		return s.source
 	}
 	// gqlparser takes the quote after a block string for a part of it.
-	var separated strings.Builder
+	var builder strings.Builder
 	rest := 0
 	for _, block := range s.adjacent {
-		separated.WriteString(s.text[rest:block.start] + separateBlock(s.text[block.start:block.end]))
+		builder.WriteString(s.text[rest:block.start] + separateBlock(s.text[block.start:block.end]))
 		rest = block.end
 	}
 	blocks := s.blocks
-	s = newScanner(separated.String() + s.text[rest:])
+	s = newScanner(builder.String() + s.text[rest:])
 	s.run(maxTokens)
 	s.blocks = blocks
 	return s.source
@@ -230,8 +230,8 @@ var (
 	validNumber = regexp.MustCompile(`^-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?$`)
 )
 
-// number skips a number. gqlparser rejects an invalid number, but accepts a valid number that a
-// name follows at once.
+// number skips a number. gqlparser rejects an invalid number, but accepts a valid number that is
+// directly followed by a name.
 func (s *scanner) number() {
 	token := numberToken.FindString(s.text[s.offset:])
 	s.skip(len(token))

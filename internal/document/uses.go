@@ -30,8 +30,8 @@ func (p path) field() []any {
 	return field
 }
 
-// errors returns the validation errors. Each has the path of the value in the arguments that use
-// its variable first.
+// errors returns the validation errors. The path of each error is the path of the value in the
+// arguments in which the operation uses the variable first.
 func (c *coercion) errors(operation *ast.OperationDefinition) gqlerror.List {
 	uses := newUseFinder()
 	uses.selection(operation.SelectionSet)
@@ -42,12 +42,12 @@ func (c *coercion) errors(operation *ast.OperationDefinition) gqlerror.List {
 	return apierror.Limit(errs, apierror.MaxRequestErrors)
 }
 
-// FieldPath returns the path in the arguments of a value below a variable, in the form that
-// clients read.
-func FieldPath(operation *ast.OperationDefinition, variable string, below ...any) []any {
+// FieldPath returns the path in the arguments of a value of a variable, in the form that clients
+// read. The path of the value in the variable is subpath.
+func FieldPath(operation *ast.OperationDefinition, variable string, subpath ...any) []any {
 	uses := newUseFinder()
 	uses.selection(operation.SelectionSet)
-	return append(uses.fieldOf(variable), below...)
+	return append(uses.fieldOf(variable), subpath...)
 }
 
 func inputError(message string, position *ast.Position, field []any) *gqlerror.Error {

@@ -47,8 +47,8 @@ type valueError struct {
 	message  string
 }
 
-func (c *coercion) add(message string, below ...any) {
-	c.errs = append(c.errs, valueError{c.variable, append(c.path.field(), below...), message})
+func (c *coercion) add(message string, subpath ...any) {
+	c.errs = append(c.errs, valueError{c.variable, append(c.path.field(), subpath...), message})
 }
 
 // entry returns the value of a variable or input field, or else its default. It reports false if
@@ -130,7 +130,7 @@ func (c *coercion) object(definition *ast.Definition, value any) any {
 	return object
 }
 
-// leaf returns the value of an enum or scalar, or else the requirement that it does not meet.
+// leaf returns the value of an enum or scalar, or the requirement that the value does not meet.
 func (c *coercion) leaf(definition *ast.Definition, value any) (coerced any, message string) {
 	text, isString := value.(string)
 	number, _ := value.(json.Number)

@@ -5,8 +5,8 @@ import (
 	"path/filepath"
 )
 
-// Contains reports whether a file is in a directory or below it, by any name and link.
-// Neither needs to exist.
+// Contains reports whether a file is in a directory or below it, by any name and through any
+// link. Neither the file nor the directory needs to exist.
 func Contains(directory, name string) bool {
 	directory = resolve(directory)
 	top, _ := os.Stat(directory)
@@ -31,7 +31,7 @@ func absolute(name string) string {
 	return filepath.Clean(name)
 }
 
-// resolve returns an absolute path without links, as far as it exists.
+// resolve returns an absolute path. It resolves the links of the part that exists.
 func resolve(name string) string {
 	name = absolute(name)
 	if path, err := filepath.EvalSymlinks(name); err == nil {

@@ -1,4 +1,4 @@
-// Package files creates the files and directories of data, which only their owner may read. It also
+// Package files creates files and directories of data. Only their owner may read them. It also
 // explains why access to a file is denied.
 package files
 
@@ -17,7 +17,7 @@ const (
 	DirectoryMode fs.FileMode = 0o700
 )
 
-// System is the whole file system, OS, or a directory of it, an *os.Root.
+// System is a file system: OS, or a directory of OS as an *os.Root.
 type System interface {
 	Stat(name string) (fs.FileInfo, error)
 	Mkdir(name string, mode fs.FileMode) error
@@ -48,7 +48,7 @@ func (system) Mkdir(name string, mode fs.FileMode) error {
 func Create(fsys System, name string) (*os.File, error) {
 	file, err := fsys.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, Mode)
 	if err == nil {
-		adopt(fsys, name, file.Chown) // not by name: the owner of the directory may have exchanged it
+		adopt(fsys, name, file.Chown) // not by name: the owner of the directory may have replaced the file
 	}
 	return file, err
 }
@@ -102,8 +102,9 @@ func isDirectory(fsys System, name string) bool {
 	return err == nil && info.IsDir()
 }
 
-// adopt gives a file or directory that root has created to the owner of its directory, since the server
-// runs as that user. In a container or on a network file system, root may lack the right to do so.
+// adopt gives a file or directory that root has created to the owner of its parent directory,
+// because the server runs as that user. In a container or on a network file system, root may
+// lack the right.
 func adopt(fsys System, name string, chown func(uid, gid int) error) {
 	if os.Geteuid() != 0 {
 		return
@@ -117,8 +118,8 @@ func adopt(fsys System, name string, chown func(uid, gid int) error) {
 	}
 }
 
-// Explain adds the owner of the file and the user of this process to an error of denied access. Names in
-// the error are relative to directory.
+// Explain adds the owner of the file and the user of this process to an error of denied access.
+// Names in the error are relative to directory.
 func Explain(directory string, err error) error {
 	pathErr, ok := errors.AsType[*fs.PathError](err)
 	if !ok || !errors.Is(err, fs.ErrPermission) {

@@ -16,10 +16,10 @@ const (
 	maxAnonymousBody = 128 << 10 // bytes
 	maxNesting       = 50        // levels of lists and objects in JSON
 
-	minBody = 4 << 10 // bytes of memory that reading a body begins with
+	minBody = 4 << 10 // bytes of memory that each body takes from the start
 )
 
-// body is text from a client, in memory that a budget counts.
+// body is text from a client. A budget counts its memory.
 type body struct {
 	content []byte
 	budget  *admission.Budget
@@ -27,8 +27,8 @@ type body struct {
 
 var bodies = sync.Pool{New: func() any { b := make([]byte, 0, minBody); return &b }}
 
-// readBody reads up to limit bytes. A slow client takes no more of the budget
-// than it has sent.
+// readBody reads up to limit bytes. The memory grows with the body. So a slow client holds
+// only minBody of the budget, or at most twice the bytes that it has sent.
 func readBody(r io.Reader, name string, limit int64, budget *admission.Budget) (*body, *requestError) {
 	if !budget.Reserve(minBody) {
 		return nil, errBusyReading
@@ -72,7 +72,7 @@ func tooLarge(name string, limit int64) *requestError {
 	return newRequestError(http.StatusRequestEntityTooLarge, name+" may have at most "+strconv.FormatInt(limit, 10)+" bytes.")
 }
 
-// release returns the memory. The text must not be used afterwards.
+// release returns the memory to the budget. The text must not be used afterwards.
 func (b *body) release() {
 	if b == nil {
 		return

@@ -16,15 +16,15 @@ import (
 	"portfolio/internal/telemetry"
 )
 
-// executor executes operations. It knows no transport.
+// executor executes operations. It does not depend on the transport.
 type executor struct{ *Options }
 
-// operation is an operation that is ready to be executed.
+// operation is an operation of a validated document.
 type operation struct {
 	*graphql.OperationContext
 	document *document.Document
 	cost     document.Cost
-	limiter  *admission.Limiter // for the slot of the operation; nil if a slot of Lookups is enough
+	limiter  *admission.Limiter // of the slot that the operation needs; nil if a slot of Lookups is enough
 }
 
 func (o *operation) kind() ast.Operation { return o.Operation.Operation }
@@ -35,19 +35,19 @@ type result struct {
 	errors       gqlerror.List
 	data         []byte           // nil if nothing was executed
 	meter        *admission.Meter // nil if nothing was executed
-	hasEffect    bool             // whether a mutation may have changed something although it was unavailable
+	hasEffect    bool             // whether a mutation with an UNAVAILABLE error may have taken effect
 	subscription string           // text of the subscription, "" unless the client subscribes
 }
 
-// release releases the memory of a result that is sent, or not needed.
+// release releases the memory of a result once it is sent, or discarded.
 func (r result) release() {
 	if r.meter != nil {
 		r.meter.Release()
 	}
 }
 
-// authenticate begins a session by an Authorization header. The session is nil if the header
-// is empty.
+// authenticate begins a session for the token of an Authorization header. The session is nil
+// if the header is empty. It returns the errors of auth.Authenticator.Authenticate.
 func (e *executor) authenticate(ctx context.Context, header string) (*auth.Session, error) {
 	if header == "" {
 		return nil, nil
@@ -67,7 +67,8 @@ func (e *executor) unauthenticated(ctx context.Context, err error) result {
 	return result{errors: gqlerror.List{e.PresentError(ctx, err)}}
 }
 
-// parseAuthorization returns the key of a token.
+// parseAuthorization returns the key in an Authorization header. The error is
+// auth.ErrInvalidToken.
 func parseAuthorization(header string) (key string, err error) {
 	scheme, key, err := auth.ParseHeader(header)
 	if err != nil || scheme != "token" && scheme != "bearer" {
@@ -76,15 +77,15 @@ func parseAuthorization(header string) (key string, err error) {
 	return key, nil
 }
 
-// execute executes the operation of a request in a slot. The result of a subscription is only its text.
-// Before the execution, accept may reject the kind of operation. execute returns the errors of accept
-// and auth.Session.Refresh.
-func (e *executor) execute(ctx context.Context, session *auth.Session, request *request, slot *admission.Slot, accept func(ast.Operation) error) (result, error) {
+// execute executes the operation of a request in a slot. It does not execute a subscription, but
+// returns its text. Before the execution, checkKind may reject the kind of operation. The error
+// comes from checkKind or auth.Session.Refresh. All other errors are in the result.
+func (e *executor) execute(ctx context.Context, session *auth.Session, request *request, slot *admission.Slot, checkKind func(ast.Operation) error) (result, error) {
 	op, errs := e.resolve(ctx, request)
 	if errs != nil {
 		return result{errors: errs}, nil //nolint:nilerr // the result has them
 	}
-	if err := accept(op.kind()); err != nil {
+	if err := checkKind(op.kind()); err != nil {
 		return result{}, err
 	}
 	if errs := e.prepare(ctx, op, request.Variables); errs != nil {
@@ -128,8 +129,8 @@ func (e *executor) prepare(ctx context.Context, op *operation, variables map[str
 	return nil
 }
 
-// noOperation returns the error of a request that names no operation of its document. The error has the
-// locations of the operations.
+// noOperation returns the error of a request that names no operation of its document. The error
+// has the locations of the operations.
 func noOperation(doc *document.Document) *gqlerror.Error {
 	err := apierror.BadInput("Unknown operation name, or operationName is required because the document has several operations.")
 	for _, operation := range doc.Operations[:min(len(doc.Operations), maxLocations)] {
@@ -140,19 +141,19 @@ func noOperation(doc *document.Document) *gqlerror.Error {
 
 const maxLocations = 10 // of an error
 
-// run runs a prepared operation. A mutation runs for the user who holds the token now, so run returns the
-// errors of auth.Session.Refresh. A query may acquire a heavy slot when its response grows large. A
-// mutation does not: it must not wait after its commit.
+// run runs a prepared operation. Before a mutation, it refreshes the session, and returns the
+// errors of auth.Session.Refresh. A query may acquire a heavy slot when its response grows
+// large. A mutation does not: it must not wait after its commit.
 func (e *executor) run(ctx context.Context, session *auth.Session, op *operation, slot *admission.Slot) (result, error) {
-	growing := slot
+	meterSlot := slot
 	if op.limiter != nil {
-		growing = nil
+		meterSlot = nil
 		if err := slot.Acquire(ctx, op.limiter); err != nil {
 			return e.unavailable(ctx, err), nil
 		}
 	}
 	if op.kind() == ast.Mutation {
-		growing = nil
+		meterSlot = nil
 		viewer, err := session.Refresh(ctx)
 		if err != nil {
 			return result{}, err
@@ -162,24 +163,24 @@ func (e *executor) run(ctx context.Context, session *auth.Session, op *operation
 	if err := ctx.Err(); err != nil {
 		return e.unavailable(ctx, err), nil
 	}
-	meter := e.Admission.NewMeter(int64(e.MaxResponse), growing)
-	traced, finish := telemetry.StartOperation(ctx)
-	executed := e.Execute(admission.WithMeter(traced, meter), op.OperationContext)
-	finish(len(executed.Errors) > 0)
+	meter := e.Admission.NewMeter(int64(e.MaxResponse), meterSlot)
+	spanCtx, endSpan := telemetry.StartOperation(ctx)
+	resp := e.Execute(admission.WithMeter(spanCtx, meter), op.OperationContext)
+	endSpan(len(resp.Errors) > 0)
 	if err := meter.Err(); err != nil {
 		meter.Release()
 		return e.incomplete(ctx, op, err), nil
 	}
 	meter.ReleaseRows()
-	data := []byte(executed.Data)
+	data := []byte(resp.Data)
 	if data == nil && op.kind() != ast.Subscription {
 		data = []byte("null")
 	}
-	return result{operation: op, errors: executed.Errors, data: data, meter: meter, hasEffect: hasEffect(op, executed.Errors)}, nil
+	return result{operation: op, errors: resp.Errors, data: data, meter: meter, hasEffect: hasEffect(op, resp.Errors)}, nil
 }
 
-// hasEffect reports whether an operation may have changed something although it was
-// unavailable: a field of a mutation succeeded, or only its selections are missing.
+// hasEffect reports whether a mutation with an UNAVAILABLE error may have taken effect: one of
+// its fields has succeeded, or only the selections of a payload have failed.
 func hasEffect(op *operation, errs gqlerror.List) bool {
 	if op.kind() != ast.Mutation || !slices.ContainsFunc(errs, isUnavailable) {
 		return false
@@ -210,7 +211,7 @@ func (e *executor) incomplete(ctx context.Context, op *operation, err error) res
 	return e.unavailable(ctx, err)
 }
 
-// unavailable returns the result of an operation that ran out of time, or got no slot.
+// unavailable returns the result of an operation that has run out of time, or has got no slot.
 func (e *executor) unavailable(ctx context.Context, err error) result {
 	return result{errors: gqlerror.List{e.PresentError(ctx, err)}}
 }

@@ -55,13 +55,13 @@ type fileSet struct {
 	reserved int64 // bytes of the budget
 }
 
-// file is a value of the variables. readFiles reads its content after the variables were checked.
+// file is a value of the variables. readFiles sets its content once the variables are checked.
 type file struct{ *upload }
 
 type upload struct {
 	content graphql.Upload
 	path    string // in the request, such as variables.input.image
-	field   []any  // in the arguments
+	field   []any  // path in the arguments
 }
 
 // Upload returns the file for the resolver.
@@ -99,15 +99,15 @@ func (s *fileSet) setFields(operation *ast.OperationDefinition) {
 	for _, files := range s.unread {
 		for _, file := range files {
 			names := strings.Split(file.path, ".")[1:]
-			var below []any
+			var subpath []any
 			for _, name := range names[1:] {
 				if index, err := strconv.Atoi(name); err == nil {
-					below = append(below, index)
+					subpath = append(subpath, index)
 				} else {
-					below = append(below, name)
+					subpath = append(subpath, name)
 				}
 			}
-			file.field = document.FieldPath(operation, names[0], below...)
+			file.field = document.FieldPath(operation, names[0], subpath...)
 		}
 	}
 }
@@ -147,8 +147,8 @@ func findNull(variables map[string]any, path string) (set func(file)) {
 	return set
 }
 
-// multipartReader reads part by part. It limits each step, as mime/multipart
-// would accept 10 MB of headers.
+// multipartReader reads a body part by part. It limits the bytes of each part and of its
+// headers, because mime/multipart accepts 10 MB of headers.
 type multipartReader struct {
 	body  *io.LimitedReader
 	parts *multipart.Reader
@@ -218,8 +218,8 @@ var (
 	nameDecoder = strings.NewReplacer("%0D", "\r", "%0A", "\n", "%22", `"`)
 )
 
-// browserDisposition matches the header Content-Disposition of a file from a browser. Unlike RFC 2183,
-// browsers escape nothing by a backslash.
+// browserDisposition matches the header Content-Disposition of a file from a browser. Unlike RFC
+// 2183, browsers never escape with a backslash.
 var browserDisposition = regexp.MustCompile(`^form-data; name="([^"]*)"; filename="([^"]*)"$`)
 
 // namesOf returns the encoded name of a part, and the name of its file.
@@ -246,7 +246,7 @@ func (s *fileSet) saveTemp(part io.Reader, target file) (*os.File, int64, *reque
 	for size := int64(0); ; {
 		n, err := io.CopyN(temp, part, chunk)
 		size += n
-		if _, ours := errors.AsType[*os.PathError](err); ours || !s.budget.Reserve(n) {
+		if _, isWriteError := errors.AsType[*os.PathError](err); isWriteError || !s.budget.Reserve(n) {
 			return nil, 0, unavailable
 		}
 		s.reserved += n

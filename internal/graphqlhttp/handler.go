@@ -1,8 +1,8 @@
 // Package graphqlhttp implements GraphQL over HTTP: it reads requests, admits
-// them step by step, and writes responses. It knows no resolver.
+// them step by step, and writes responses. It does not depend on the resolvers.
 //
-// Each transport has a file: http.go, upload.go, sse.go and websocket.go. All of them
-// execute operations by an executor, which knows no transport.
+// Each transport has a file: http.go, upload.go, sse.go and websocket.go. All transports
+// share an executor, which does not depend on them.
 package graphqlhttp
 
 import (
@@ -34,22 +34,22 @@ type Options struct {
 	Admission    *admission.Admission
 	Cache        *responsecache.Cache
 	Hub          *livequery.Hub
-	Authorize    func(context.Context, *ast.FieldDefinition) error // whether the viewer may select a field
+	Authorize    func(context.Context, *ast.FieldDefinition) error // returns an error unless the viewer may select the field
 	PresentError graphql.ErrorPresenterFunc
 
 	MediaURL      storage.MediaURL
-	MaxUpload     int64         // bytes of a file; 0 to accept none
+	MaxUpload     int64         // bytes of a file; 0 to accept no files
 	MaxValues     int           // in the variables and extensions of a request
 	MaxResponse   int           // bytes
-	Timeout       time.Duration // of a request, without reading its body
-	UploadTimeout time.Duration // of a request with files, without reading them
+	Timeout       time.Duration // of a request, without the time to read its body
+	UploadTimeout time.Duration // of a request with files, without the time to read them
 	StallTimeout  time.Duration // for a client to send or read the next 64 KiB, or to read an event
 	InitTimeout   time.Duration // for a client to send connection_init
 	KeepAlive     time.Duration // between pings
 	Log           *slog.Logger
 	Instruments   telemetry.Instruments // of operations over WebSocket
 
-	Allow func(ctx context.Context, authorization string) bool // whether a client may send another operation; nil to allow all
+	Allow func(ctx context.Context, authorization string) bool // reports whether a client may send one more operation; nil to allow all
 }
 
 // Handler serves GraphQL over HTTP. Its options must not be modified.
@@ -58,7 +58,7 @@ type Handler struct {
 	executor *executor
 }
 
-// New returns a Handler.
+// New returns a Handler with the options o.
 func New(o Options) *Handler {
 	h := &Handler{Options: o}
 	h.executor = &executor{&h.Options}

@@ -19,7 +19,7 @@ import (
 	"portfolio/internal/telemetry"
 )
 
-// exchange is a request in JSON, or in a query string, that is being responded to.
+// exchange is a request in JSON or in a query string, and the state of responding to it.
 type exchange struct {
 	*Handler
 	r        *http.Request
@@ -32,7 +32,7 @@ type exchange struct {
 	request *request // nil until it is decoded
 }
 
-// respond responds to a request. The response to a subscription is only its text.
+// respond returns the response to a request. For a subscription, it returns only its text.
 func (h *Handler) respond(w http.ResponseWriter, r *http.Request, accept mediaTypes) (resp response) {
 	isUpload := h.isUpload(r)
 	switch {
@@ -113,7 +113,7 @@ func (x *exchange) lookUp(viewer *db.User) (resp response) {
 	switch {
 	case x.Cache == nil || barrier.Revision() == 0,
 		x.request != nil,    // it was decoded for another user, and its body is released
-		x.accept.json == "": // a query is rejected
+		x.accept.json == "": // the client accepts no result of a query
 		return x.execute(x.r.Context(), viewer, new(responsecache.Fill))
 	}
 	query, content := x.r.URL.RawQuery, []byte(nil)
@@ -130,8 +130,8 @@ func (x *exchange) lookUp(viewer *db.User) (resp response) {
 	return resp
 }
 
-// cachedResponse returns a response of the cache. While a large response is sent, it counts
-// as if it had been built for this request.
+// cachedResponse returns a response of the cache. While a large response is sent, its memory
+// counts as if it had been built for this request.
 func (x *exchange) cachedResponse(cached *responsecache.Response) response {
 	record := telemetry.RequestFrom(x.r.Context())
 	record.Type, record.Operation, record.Cost = cached.Type, cached.Operation, cached.Cost
@@ -158,7 +158,7 @@ func (x *exchange) execute(ctx context.Context, viewer *db.User, fill *responsec
 	if reqErr := x.decode(); reqErr != nil {
 		return reqErr.response()
 	}
-	executed, err := x.executor.execute(ctx, x.session, x.request, &slot, func(kind ast.Operation) error {
+	res, err := x.executor.execute(ctx, x.session, x.request, &slot, func(kind ast.Operation) error {
 		if kind != ast.Query {
 			fill.Forbid()
 		}
@@ -167,7 +167,7 @@ func (x *exchange) execute(ctx context.Context, viewer *db.User, fill *responsec
 	if err != nil {
 		return x.failureResponse(ctx, err)
 	}
-	resp := executed.response()
+	resp := res.response()
 	x.setCacheControl(&resp)
 	x.share(ctx, resp, fill)
 	return resp
@@ -189,8 +189,8 @@ func (x *exchange) decode() (reqErr *requestError) {
 	return reqErr
 }
 
-// checkKind returns an error if the method of the request does not allow operations of a kind.
-// It also returns an error if the client does not accept their results.
+// checkKind returns an error if the method of the request does not allow operations of this
+// kind, or if the client does not accept their results.
 func (x *exchange) checkKind(kind ast.Operation) error {
 	switch {
 	case kind == ast.Subscription && (!x.accept.events || x.r.Method == http.MethodHead):
@@ -227,16 +227,16 @@ func (x *exchange) share(ctx context.Context, resp response, fill *responsecache
 	}
 	fill.Share(func() *responsecache.Response {
 		op := resp.operation
-		copied := &responsecache.Response{
-			Body: make([]byte, 0, len(beforeData)+len(resp.data)+len("}")),
+		entry := &responsecache.Response{
+			Body: make([]byte, 0, len(dataPrefix)+len(resp.data)+len("}")),
 			Type: string(op.kind()), Operation: strings.Clone(op.Operation.Name), Cost: op.cost.Fields,
 		}
-		copied.Body = append(append(append(copied.Body, beforeData...), resp.data...), '}')
+		entry.Body = append(append(append(entry.Body, dataPrefix...), resp.data...), '}')
 		if resp.cacheControl != "" {
-			copied.CacheControl, copied.ETag = []string{resp.cacheControl}, []string{resp.etag}
+			entry.CacheControl, entry.ETag = []string{resp.cacheControl}, []string{resp.etag}
 		}
-		return copied
+		return entry
 	})
 }
 
-const beforeData = `{"data":`
+const dataPrefix = `{"data":`

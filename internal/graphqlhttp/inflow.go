@@ -9,8 +9,8 @@ import (
 )
 
 const (
-	// maxOverhead is the maximum number of bytes that a client sends for a message besides
-	// its content: frame headers, control frames, and the beginning of the next message.
+	// maxOverhead is the maximum number of bytes that a client sends besides the content of a
+	// message. They are frame headers, control frames, and the beginning of the next message.
 	maxOverhead = 64 << 10
 	// maxDrain is the maximum number of bytes that are read during the closing handshake.
 	maxDrain = 64 << 10
@@ -20,7 +20,7 @@ const (
 type inflow struct {
 	net.Conn
 	remaining atomic.Int64 // bytes that may be read
-	closing   atomic.Bool  // during the closing handshake
+	closing   atomic.Bool  // whether the closing handshake has begun
 }
 
 var errInflow = errors.New("the client sends too many bytes")
@@ -46,7 +46,7 @@ func (c *inflow) allow(n int64) bool {
 	return true
 }
 
-// drain allows to read the rest of the closing handshake.
+// drain allows reading the rest of the closing handshake.
 func (c *inflow) drain() {
 	c.closing.Store(true)
 	c.remaining.Store(maxDrain)

@@ -35,7 +35,7 @@ type socketError struct {
 // Error implements error.
 func (c *socketError) Error() string { return c.reason }
 
-// The errors of the subprotocol, and the errors of every WebSocket.
+// Errors of the subprotocol, and errors of WebSockets in general.
 var (
 	errSocketInvalid       = &socketError{4400, "Invalid message"}
 	errSocketUnauthorized  = &socketError{4401, "Unauthorized"}
@@ -89,7 +89,7 @@ func (m *message) decode(maxValues int) (*request, *requestError) {
 	return m.request, nil
 }
 
-// release drops the payload and returns its memory.
+// release drops the payload and returns its memory to the budget.
 func (m *message) release() {
 	m.body.release()
 	m.Payload, m.body = nil, nil

@@ -18,9 +18,10 @@ type mediaTypes struct {
 	events bool   // of subscriptions
 }
 
-// negotiate returns the media types that a client accepts. Clients list text/event-stream for all
-// operations, so the media type of a response depends on its operation. Wildcards do not count for
-// text/event-stream: clients that send them do not expect a response without an end.
+// negotiate returns the media types that a client accepts. Some clients list text/event-stream
+// for all operations, so the media type of a response depends on its operation. Wildcards do not
+// match text/event-stream, because clients that send wildcards do not expect an endless
+// response.
 //
 // The most specific matching range determines the weight of each media type (RFC 9110,
 // section 12.5.1). On a tie application/graphql-response+json wins if it was listed
@@ -78,7 +79,8 @@ func preferences(ranges string) (newType, oldType, events preference) {
 	return newType, oldType, events
 }
 
-// rangeLength returns the index of the first comma that is not quoted, or else the length of ranges.
+// rangeLength returns the index of the first comma that is not quoted, or else the length of
+// ranges.
 func rangeLength(ranges string) int {
 	quoted := false
 	for i := 0; i < len(ranges); i++ {

@@ -59,7 +59,7 @@ func (r *request) subscription(op *operation) string {
 	return string(text)
 }
 
-// requestError says why a request is malformed. There is nothing to execute.
+// requestError is the error of a request that cannot be executed, with its HTTP status.
 type requestError struct {
 	status int
 	err    *gqlerror.Error
@@ -241,9 +241,9 @@ func expectEOF(decoder *json.Decoder) error {
 	return cmp.Or(err, errNotOneObject)
 }
 
-// checkJSON returns an error if a JSON text is not Unicode, or has too many values or
-// levels, before memory is allocated for them. It counts at least the values of the text,
-// and does not check its syntax.
+// checkJSON returns an error if a JSON text is not Unicode, or has too many values or levels.
+// It allocates no memory for them. It does not check the syntax, and may count more values
+// than the text has, but never fewer.
 func checkJSON(text []byte, maxValues int) *requestError {
 	if !document.IsUnicode(text) {
 		return errNotUnicode

@@ -28,16 +28,16 @@ type response struct {
 	allow        string                  // methods, for http.StatusMethodNotAllowed
 	retryAfter   time.Duration           // for statuses 429 and 503
 	cacheControl string                  // "" if caches must not store the response
-	etag         string                  // set with cacheControl
+	etag         string                  // set if cacheControl is set
 	cached       *responsecache.Response // if set, all fields but the meter and stallTimeout are unset
 	stallTimeout time.Duration           // for a client to read the next chunk
 }
 
-// response returns the response with a result.
+// response returns the response that carries a result.
 func (r result) response() response {
 	resp := response{result: r}
 	if r.hasEffect {
-		resp.status = http.StatusOK // a client must not try again
+		resp.status = http.StatusOK // so that clients do not repeat the mutation
 	}
 	return resp
 }
@@ -53,15 +53,15 @@ func (e *requestError) response() response {
 	return r
 }
 
-// failureResponse returns the response to a request that its transport has rejected, or whose token is
-// invalid or could not be looked up.
+// failureResponse returns the response to a request that its transport has rejected, or whose
+// token is invalid or could not be looked up.
 func (h *Handler) failureResponse(ctx context.Context, err error) response {
 	if reqErr, ok := errors.AsType[*requestError](err); ok {
 		return reqErr.response()
 	}
 	resp := response{result: h.executor.unauthenticated(ctx, err), status: http.StatusInternalServerError, retryAfter: time.Second}
-	if limited, ok := errors.AsType[*auth.RateLimitError](err); ok {
-		resp.retryAfter = limited.RetryAfter
+	if limitErr, ok := errors.AsType[*auth.RateLimitError](err); ok {
+		resp.retryAfter = limitErr.RetryAfter
 	}
 	switch codeOf(resp.errors) {
 	case apierror.RateLimited:
@@ -116,7 +116,7 @@ func (r response) write(w http.ResponseWriter, request *http.Request, mediaType 
 	header.Set("Content-Type", mediaType+"; charset=utf-8")
 	header.Set("Content-Length", strconv.Itoa(len(prefix)+len(r.data)+len("}")))
 	w.WriteHeader(status)
-	_, _ = w.Write(prefix) //nolint:gosec // JSON, whatever its strings hold
+	_, _ = w.Write(prefix) //nolint:gosec // JSON, with a media type that no browser runs
 	writeChunks(w, r.data, r.stallTimeout)
 	_, _ = io.WriteString(w, "}")
 }
@@ -181,8 +181,8 @@ func encodeErrors(buffer *bytes.Buffer, errs gqlerror.List) {
 
 const chunk = 64 << 10 // bytes
 
-// writeChunks writes as long as the client reads each chunk within timeout. If the client stops reading,
-// it closes the connection.
+// writeChunks writes data in chunks. The client must read each chunk within timeout. Otherwise
+// the write fails, and the server closes the connection.
 func writeChunks(w http.ResponseWriter, data []byte, timeout time.Duration) {
 	for connection := http.NewResponseController(w); len(data) > chunk; data = data[chunk:] {
 		_ = connection.SetWriteDeadline(time.Now().Add(timeout)) // a recorder in a test has none

@@ -32,8 +32,9 @@ func (h *Handler) serveEvents(w http.ResponseWriter, r *http.Request, text strin
 	}
 }
 
-// openEvents returns a subscriber with one subscription, or responds and returns nil. The
-// memory that the request still takes counts for the subscription.
+// openEvents returns a subscriber with one subscription. If it fails, it responds with the
+// error and returns nil. The memory that the request still takes is charged to the
+// subscription.
 func (h *Handler) openEvents(w http.ResponseWriter, r *http.Request, text string) (*subscriber, *events) {
 	stream := &events{w: w, r: r, connection: http.NewResponseController(w), timeout: h.StallTimeout}
 	_ = stream.connection.SetReadDeadline(time.Time{}) // nothing more is read, and the deadline would cancel the context
@@ -67,7 +68,8 @@ func dropHeader(r *http.Request) int {
 	return size
 }
 
-// writeRefusal writes the errors that prevented an execution, to a client that accepts events only.
+// writeRefusal writes the errors of an operation that was not executed, to a client that
+// accepts only events.
 func (h *Handler) writeRefusal(w http.ResponseWriter, r *http.Request, errs gqlerror.List) {
 	_ = (&events{w: w, r: r, connection: http.NewResponseController(w), timeout: h.StallTimeout}).fail(r.Context(), "", errs)
 }
@@ -79,8 +81,8 @@ func (e *events) next(_ context.Context, _ *telemetry.Request, _ string, payload
 // errEnded ends subscriber.run after the only subscription.
 var errEnded = errors.New("the subscription has ended")
 
-// fail sends the errors as the last result. Before the first event, it responds with a status instead if
-// clients may try again.
+// fail sends the errors as the last result. If nothing has been sent and clients may try
+// again, it responds with the status of the error instead.
 func (e *events) fail(_ context.Context, _ string, errs gqlerror.List) error {
 	if status := retryStatus(errs[0]); !e.hasStarted && status != 0 {
 		errorResponse(status, errs[0]).write(e.w, e.r, jsonType)

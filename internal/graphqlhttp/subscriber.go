@@ -28,7 +28,7 @@ const (
 	maxSubscriptions = 100
 	// viewerDelay is the time between two attempts to look a viewer up.
 	viewerDelay = time.Second
-	// eventDelay is the time until the next attempt to send an event, if there was no memory for it.
+	// eventDelay is the time until the next attempt to send an event for which there was no memory.
 	eventDelay = 100 * time.Millisecond
 )
 
@@ -55,19 +55,19 @@ type subscriber struct {
 	authorization string          // compact, "" if the connection is anonymous
 	baseURL       string          // of files
 	owner         admission.Owner // of the subscriptions
-	wake          chan struct{}   // receives when there may be something to send
+	wake          chan struct{}   // receives a value when there may be a result to send
 
 	mu            sync.Mutex
 	subscriptions map[string]*subscription // by the IDs that the client chose
 }
 
-// subscription is a subscription to a live query with the rights of its viewer.
+// subscription is a client's subscription to a live query.
 type subscription struct {
 	*livequery.Subscription
 	record *telemetry.Request
-	size   int // bytes of memory that the connection keeps for it
-	rights string
-	done   func() // unless nil, called when the subscription ends
+	size   int    // bytes of memory that the connection keeps for it
+	rights string // of the viewer; the live query has the same rights
+	done   func() // called when the subscription ends; may be nil
 }
 
 // newSubscriber returns a subscriber for the sender of a request. It fails if the Host is too
@@ -118,8 +118,8 @@ func (s *subscriber) notify() {
 	}
 }
 
-// viewer returns the viewer of the connection, nil if it is anonymous, and the expiry of the token, nil
-// if the token does not expire.
+// viewer returns the viewer of the connection, and the expiry of the token. The viewer is nil if
+// the connection is anonymous. The expiry is nil if the token does not expire.
 func (s *subscriber) viewer(ctx context.Context) (*db.User, *db.Time, error) {
 	if s.authorization == "" {
 		return nil, nil, nil
@@ -131,7 +131,7 @@ func (s *subscriber) viewer(ctx context.Context) (*db.User, *db.Time, error) {
 	return s.Auth.Viewer(ctx, key)
 }
 
-// rightsOf returns a text that differs if viewers may see different things.
+// rightsOf returns the rights of a viewer. Anonymous clients have rights of their own.
 func rightsOf(viewer *db.User) string {
 	if viewer == nil {
 		return "anonymous"
@@ -139,8 +139,8 @@ func rightsOf(viewer *db.User) string {
 	return auth.Rights(viewer)
 }
 
-// subscribe adds a subscription. The connection keeps size bytes of memory for it. The
-// function done, unless nil, is called when it ends.
+// subscribe adds a subscription, for which the connection keeps size bytes of memory. It calls
+// done, unless nil, when the subscription ends.
 func (s *subscriber) subscribe(ctx context.Context, viewer *db.User, id, text string, size int, done func()) *gqlerror.Error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -149,26 +149,27 @@ func (s *subscriber) subscribe(ctx context.Context, viewer *db.User, id, text st
 	}
 	record := telemetry.RequestFrom(ctx)
 	record.Operation = strings.Clone(telemetry.Truncate(record.Operation)) // it refers to the document
-	added := &subscription{record: record, size: size, done: done}
-	if err := s.join(added, viewer, text); err != nil { //nolint:contextcheck // a live query outlives its first subscriber
+	sub := &subscription{record: record, size: size, done: done}
+	if err := s.join(sub, viewer, text); err != nil { //nolint:contextcheck // a live query outlives its first subscriber
 		return err
 	}
-	s.subscriptions[id] = added
+	s.subscriptions[id] = sub
 	s.notify() // there may be a result
 	return nil
 }
 
-// join subscribes to the live query with the rights of a viewer.
-func (s *subscriber) join(added *subscription, viewer *db.User, text string) *gqlerror.Error {
-	baseURL, id := s.baseURL, added.record.ID
-	added.rights = rightsOf(viewer)
+// join subscribes sub to the live query of a text and of the rights of a viewer.
+func (s *subscriber) join(sub *subscription, viewer *db.User, text string) *gqlerror.Error {
+	baseURL, id := s.baseURL, sub.record.ID
+	sub.rights = rightsOf(viewer)
 	hash := sha256.New()
-	for _, part := range []string{added.rights, baseURL, text} {
+	for _, part := range []string{sub.rights, baseURL, text} {
 		_, _ = fmt.Fprintf(hash, "%d %s", len(part), part) // never fails
 	}
 	e := s.executor // not s, which the query outlives
-	joined, err := e.Hub.Subscribe(livequery.Request{
-		Key: livequery.Key(hash.Sum(nil)), Text: text, Notify: s.notify, Owner: s.owner, Size: added.size,
+	var err error
+	sub.Subscription, err = e.Hub.Subscribe(livequery.Request{
+		Key: livequery.Key(hash.Sum(nil)), Text: text, Notify: s.notify, Owner: s.owner, Size: sub.size,
 		Execute: func(ctx context.Context, text string) livequery.Result {
 			ctx = telemetry.WithRequest(ctx, &telemetry.Request{ID: id})
 			return e.executeEvent(storage.WithBaseURL(auth.WithViewer(ctx, viewer), baseURL), text)
@@ -177,7 +178,6 @@ func (s *subscriber) join(added *subscription, viewer *db.User, text string) *gq
 	if err != nil {
 		return subscribeError(err)
 	}
-	added.Subscription = joined
 	return nil
 }
 
@@ -198,7 +198,7 @@ func subscribeError(err error) *gqlerror.Error {
 	return errBusy
 }
 
-// executeEvent executes a subscription once, as a query is executed.
+// executeEvent executes the operation of a subscription once, like a query.
 func (e *executor) executeEvent(ctx context.Context, text string) (event livequery.Result) {
 	defer func() {
 		if value := recover(); value != nil {
@@ -224,18 +224,18 @@ func (e *executor) executeEvent(ctx context.Context, text string) (event liveque
 	if errs != nil {
 		return result{errors: errs}.event()
 	}
-	executed, err := e.run(ctx, nil, op, &slot)
+	res, err := e.run(ctx, nil, op, &slot)
 	if err != nil {
 		panic(err) // only a mutation refreshes a session
 	}
-	defer executed.release()
+	defer res.release()
 	if auth.IsPrivate(ctx) {
 		panic("subscribers with the same rights would get a private result")
 	}
-	return executed.event()
+	return res.event()
 }
 
-// event returns the result of a live query.
+// event returns the result as a result of a live query.
 func (r result) event() livequery.Result {
 	if r.data == nil || slices.ContainsFunc(r.errors, isUnavailable) {
 		return livequery.Result{Errors: r.errors, Failed: slices.ContainsFunc(r.errors, isUnavailable)}
@@ -243,7 +243,7 @@ func (r result) event() livequery.Result {
 	return livequery.Result{Payload: slices.Concat(r.prefix(), r.data, []byte("}"))}
 }
 
-// unsubscribe ends a subscription, unless there is none.
+// unsubscribe ends a subscription, if there is one.
 func (s *subscriber) unsubscribe(id string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -323,8 +323,8 @@ func (s *subscriber) run(ctx context.Context, events eventWriter) error {
 	}
 }
 
-// deliver sends the new results, if the viewer may see them, and returns the time until it
-// must be called again.
+// deliver sends the new results that the viewer may see. It returns the time until it must be
+// called again.
 func (s *subscriber) deliver(ctx context.Context, events eventWriter) (delay time.Duration, err error) {
 	viewer, expires, err := s.viewer(ctx)
 	s.mu.Lock()
@@ -355,6 +355,8 @@ func (s *subscriber) deliver(ctx context.Context, events eventWriter) (delay tim
 	return delay, nil
 }
 
+// deliverOne sends the new result of a subscription, if there is one. If the rights of the
+// viewer have changed, it subscribes to the live query of the new rights first.
 func (s *subscriber) deliverOne(ctx context.Context, events eventWriter, id string, active *subscription, viewer *db.User) error {
 	if rightsOf(viewer) != active.rights {
 		active.Unsubscribe()
@@ -379,8 +381,9 @@ func (s *subscriber) deliverOne(ctx context.Context, events eventWriter, id stri
 // errNoRoom means that an event must wait until other events are sent.
 var errNoRoom = errors.New("there is no memory for the event")
 
-// sendEvent sends an event. A large event counts for its owner until the client has read it. In the
-// meantime the live query may hold a newer result.
+// sendEvent sends an event. A large event is charged to its owner until the client has read it:
+// until then it takes memory, even if the live query has a newer result. The error may be
+// errNoRoom.
 func (s *subscriber) sendEvent(ctx context.Context, events eventWriter, id string, active *subscription, payload []byte) error {
 	if len(payload) > maxFrame {
 		size := int64(min(len(payload), s.MaxResponse))

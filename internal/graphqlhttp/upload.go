@@ -44,10 +44,10 @@ func (h *Handler) isUpload(r *http.Request) bool {
 	return r.Method == http.MethodPost && h.MaxUpload > 0 && isMultipart(r)
 }
 
-// respondToUpload responds to a request as the GraphQL multipart request specification
-// defines it: the operation, a map from files to their places in the variables, and the
-// files. It checks that the user may send the files before it reads them. It stores the files on
-// disk until the request ends.
+// respondToUpload returns the response to a request of the GraphQL multipart request
+// specification. The parts are the operation, a map from files to paths in the variables, and
+// the files. It checks the permissions of the user before it reads the files. It keeps the
+// files on disk until the request ends.
 func (h *Handler) respondToUpload(w http.ResponseWriter, r *http.Request) response {
 	limit := maxBody + maxMap + maxUploads*h.MaxUpload + (maxUploads+2)*maxPartOverhead
 	switch {
@@ -85,11 +85,11 @@ func (h *Handler) respondToUpload(w http.ResponseWriter, r *http.Request) respon
 	var slot admission.Slot
 	defer slot.Release()
 	op.limiter = h.Admission.Uploads
-	executed, err := h.executor.run(ctx, session, op, &slot)
+	res, err := h.executor.run(ctx, session, op, &slot)
 	if err != nil {
 		return h.failureResponse(ctx, err)
 	}
-	return executed.response()
+	return res.response()
 }
 
 // newForm returns a reader of the body of a request.
@@ -101,8 +101,8 @@ func (h *Handler) newForm(r *http.Request, connection *http.ResponseController) 
 	return form
 }
 
-// readOperation reads the operation and the map, and prepares the operation in a slot. It releases the
-// memory of both, before the files are received.
+// readOperation reads the operation and the map, and prepares the operation in a slot. It
+// releases the memory of both, before the files are received.
 func (h *Handler) readOperation(ctx context.Context, form multipartReader, timeout time.Duration) (*operation, *fileSet, *response) {
 	operations, reqErr := form.text("operations", maxBody, h.Admission.Bodies)
 	if reqErr != nil {
@@ -126,8 +126,8 @@ func (h *Handler) readOperation(ctx context.Context, form multipartReader, timeo
 
 func failUpload(r response) (*operation, *fileSet, *response) { return nil, nil, &r }
 
-// prepareUpload checks an operation before its files are read. The viewer must have the permissions of
-// its fields, and its variables must have the files.
+// prepareUpload checks and prepares an operation before its files are read. The viewer must have
+// the permissions that its fields require. Each path of the map must be a value of type Upload.
 func (h *Handler) prepareUpload(ctx context.Context, operations, paths []byte) (*operation, *fileSet, *response) {
 	request, reqErr := parseJSON(operations, h.MaxValues)
 	if reqErr != nil {
@@ -185,9 +185,9 @@ func rootFields(set ast.SelectionSet) []*ast.Field {
 	return fields
 }
 
-// takesFile reports whether the value at a path such as
-// variables.input.images.0 is of type Upload. Where a list is expected, any other value stands for a
-// list of one element, section 3.11 of the specification.
+// takesFile reports whether the value at a path such as variables.input.images.0 is of type
+// Upload. Where a list is expected, another value is coerced to a list of one element (section
+// 3.11 of the specification).
 func (h *Handler) takesFile(operation *ast.OperationDefinition, path string) bool {
 	names := strings.Split(path, ".")
 	if len(names) < 2 {

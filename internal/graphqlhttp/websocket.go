@@ -34,7 +34,7 @@ type socket struct {
 	budget     *admission.Budget // of the memory of messages
 	control    *rate.Limiter     // of control messages: all messages but operations
 	initiated  chan struct{}     // closed when the client is authenticated
-	active     atomic.Bool       // since the last ping
+	active     atomic.Bool       // whether an operation has arrived since the last ping
 	awaitsPong atomic.Bool
 }
 
@@ -42,9 +42,9 @@ func isWebSocket(r *http.Request) bool {
 	return strings.EqualFold(r.Header.Get("Upgrade"), "websocket")
 }
 
-// serveWebSocket begins to execute the operations that a client sends over a WebSocket,
-// whose origin was checked. It returns immediately, so that the server can free the buffers
-// of the request.
+// serveWebSocket upgrades a connection to a WebSocket, and starts to serve it. The caller has
+// checked the origin. serveWebSocket returns immediately, so that the server can free the
+// buffers of the request.
 func (h *Handler) serveWebSocket(w http.ResponseWriter, r *http.Request) {
 	done := h.Hub.Register()
 	if done == nil {
@@ -65,14 +65,14 @@ func (h *Handler) serveWebSocket(w http.ResponseWriter, r *http.Request) {
 	ctx = auth.WithAddress(ctx, subscriber.owner.Address)
 	if !s.accept(ctx, w, r, cancel) {
 		cancel()
-		done() // it has responded
+		done()
 		return
 	}
 	s.start(ctx, cancel, done)
 }
 
-// accept upgrades the connection to a WebSocket, or else responds and returns false. It calls
-// cancel when the client sends too many control frames.
+// accept upgrades the connection to a WebSocket. If it fails, it responds and returns false.
+// It calls cancel when the client sends too many control frames.
 func (s *socket) accept(ctx context.Context, w http.ResponseWriter, r *http.Request, cancel func()) bool {
 	r.Header.Set("Sec-WebSocket-Protocol", offeredProtocol(r.Header)) // the connection keeps it
 	allowFrame := func() bool {
@@ -91,15 +91,15 @@ func (s *socket) accept(ctx context.Context, w http.ResponseWriter, r *http.Requ
 	if err != nil {
 		return false
 	}
-	connection.SetReadLimit(-1) // read has another limit
+	connection.SetReadLimit(-1) // inflow limits the reads
 	s.connection, s.inflow = connection, hijacker.connection
 	return true
 }
 
 // start begins to read messages and to send events. It calls done when both have ended.
 func (s *socket) start(ctx context.Context, cancel, done func()) {
-	var serving sync.WaitGroup
-	serving.Go(func() {
+	var reader sync.WaitGroup
+	reader.Go(func() {
 		defer cancel()
 		s.closeConnection(s.guard(ctx, s.serve))
 	})
@@ -109,7 +109,7 @@ func (s *socket) start(ctx context.Context, cancel, done func()) {
 		s.closeConnection(err)
 		cancel()
 		_ = s.connection.CloseNow()
-		serving.Wait()
+		reader.Wait()
 		s.unsubscribeAll(err)
 	}()
 }
@@ -126,7 +126,8 @@ func (s *socket) allowMessage(ctx context.Context) bool {
 	return s.Allow == nil || s.Allow(ctx, s.authorization)
 }
 
-// guard calls f and returns its error. If f panics, guard returns an error that closes the connection.
+// guard calls f and returns its error. If f panics, guard returns an error that closes the
+// connection.
 func (s *socket) guard(ctx context.Context, f func(context.Context) error) (err error) {
 	defer func() {
 		if value := recover(); value != nil {
@@ -158,7 +159,7 @@ func (s *socket) isInitiated() bool {
 	}
 }
 
-// closeConnection closes the connection if there is a close code for the error.
+// closeConnection closes the connection with the close code of the error, if it has one.
 func (s *socket) closeConnection(err error) {
 	reason, ok := errors.AsType[*socketError](err)
 	switch {
@@ -183,22 +184,22 @@ func (s *socket) serve(ctx context.Context) error {
 	init := time.AfterFunc(s.InitTimeout, func() { s.closeConnection(errSocketInitTimeout) })
 	defer init.Stop()
 	for {
-		received, err := s.read(ctx)
+		msg, err := s.read(ctx)
 		if err != nil {
 			return err
 		}
-		if received.Type == "connection_init" {
+		if msg.Type == "connection_init" {
 			init.Stop()
 		}
-		err = s.handle(ctx, &received)
-		received.release()
+		err = s.handle(ctx, &msg)
+		msg.release()
 		if err != nil {
 			return err
 		}
 	}
 }
 
-// read reads a message. It fails if a client has not responded to a ping.
+// read reads a message. It fails if the client does not respond to a ping.
 func (s *socket) read(ctx context.Context) (message, error) {
 	ctx, cancel := context.WithTimeout(ctx, 2*s.KeepAlive)
 	defer cancel()
@@ -220,70 +221,71 @@ func (s *socket) read(ctx context.Context) (message, error) {
 	default:
 		return message{}, errSocketBusy // or the connection is lost
 	}
-	received, err := parseMessage(text.content)
+	msg, err := parseMessage(text.content)
 	if err != nil {
 		text.release()
 		return message{}, err
 	}
-	text.shrink(received.Payload)
-	received.body = text
-	return received, nil
+	text.shrink(msg.Payload)
+	msg.body = text
+	return msg, nil
 }
 
-func (s *socket) handle(ctx context.Context, received *message) error {
-	if received.Type != "subscribe" {
-		return s.handleControl(ctx, received)
+func (s *socket) handle(ctx context.Context, msg *message) error {
+	if msg.Type != "subscribe" {
+		return s.handleControl(ctx, msg)
 	}
 	s.active.Store(true)
 	switch {
 	case !s.isInitiated():
 		return errSocketUnauthorized
-	case s.has(received.ID):
+	case s.has(msg.ID):
 		return errSocketDuplicate
 	}
-	return s.execute(ctx, received)
+	return s.execute(ctx, msg)
 }
 
-// handleControl handles a control message. The response to a ping and the end of a subscription do not
-// count.
-func (s *socket) handleControl(ctx context.Context, received *message) error {
+// handleControl handles a control message. The response to a ping and the end of a
+// subscription do not count for the rate limit.
+func (s *socket) handleControl(ctx context.Context, msg *message) error {
 	switch {
-	case received.Type == "pong" && s.awaitsPong.Swap(false):
+	case msg.Type == "pong" && s.awaitsPong.Swap(false):
 		return nil
-	case received.Type == "complete" && s.has(received.ID):
-		s.unsubscribe(received.ID)
+	case msg.Type == "complete" && s.has(msg.ID):
+		s.unsubscribe(msg.ID)
 		return nil
 	case !s.allowControl(ctx):
 		return errSocketFlood
 	}
-	switch received.Type {
+	switch msg.Type {
 	case "ping":
-		pong := frame("", "pong", received.Payload)
-		received.release()
+		pong := frame("", "pong", msg.Payload)
+		msg.release()
 		return s.send(ctx, pong)
 	case "connection_init":
-		return s.initiate(ctx, received)
+		return s.initiate(ctx, msg)
 	}
 	return nil
 }
 
-// initiate authenticates the client, by the token of the payload or else by the token of the request.
-func (s *socket) initiate(ctx context.Context, received *message) error {
+// initiate authenticates the client, by the token in the payload or else by the token of the
+// upgrade request.
+func (s *socket) initiate(ctx context.Context, msg *message) error {
 	if s.isInitiated() {
 		return errSocketManyInits
 	}
 	var payload struct{ Authorization string }
-	if len(received.Payload) > 0 && json.Unmarshal(received.Payload, &payload) != nil {
+	if len(msg.Payload) > 0 && json.Unmarshal(msg.Payload, &payload) != nil {
 		return errSocketInvalid
 	}
-	received.release()
+	msg.release()
 	s.authorization = cmp.Or(compactAuthorization(payload.Authorization), s.authorization)
 	viewer, _, err := s.viewer(ctx)
 	switch {
 	case auth.IsRefusal(err):
 		return errSocketForbidden
 	case err != nil:
-		_ = s.PresentError(ctx, err) // which logs it
+		_ = s.PresentError(ctx, err) // logs it
 		return errSocketBusy
 	case viewer != nil:
 		s.limit, s.budget = maxBody, s.Admission.Bodies
@@ -298,27 +300,27 @@ func (s *socket) initiate(ctx context.Context, received *message) error {
 
 // execute executes a query or mutation, or begins a subscription. An operation above the rate
 // limit counts as a control message, so that a flood of operations ends the connection.
-func (s *socket) execute(ctx context.Context, received *message) error {
-	id, allowed := received.ID, s.allowMessage(ctx)
+func (s *socket) execute(ctx context.Context, msg *message) error {
+	id, allowed := msg.ID, s.allowMessage(ctx)
 	if !allowed && !s.control.Allow() {
 		return errSocketFlood
 	}
 	ctx, done := s.observe(ctx)
-	executed, viewer := result{errors: gqlerror.List{errRateLimited}}, (*db.User)(nil)
+	res, viewer := result{errors: gqlerror.List{errRateLimited}}, (*db.User)(nil)
 	if allowed {
-		executed, viewer = s.executeMessage(ctx, received)
+		res, viewer = s.executeMessage(ctx, msg)
 	}
-	received.release()
-	if executed.subscription != "" {
-		err := s.subscribe(ctx, viewer, id, executed.subscription, len(id), done)
+	msg.release()
+	if res.subscription != "" {
+		err := s.subscribe(ctx, viewer, id, res.subscription, len(id), done)
 		if err == nil {
 			return nil
 		}
-		executed.errors = gqlerror.List{err}
+		res.errors = gqlerror.List{err}
 	}
 	defer done()
-	defer executed.release()
-	return s.sendResult(ctx, id, executed)
+	defer res.release()
+	return s.sendResult(ctx, id, res)
 }
 
 // sendResult sends the result of a query or mutation.
@@ -336,28 +338,28 @@ func (s *socket) sendResult(ctx context.Context, id string, r result) error {
 	return s.send(ctx, frame(id, "complete", nil))
 }
 
-// executeMessage executes the request in the payload of a message. It returns the result, and the user
-// for whom it executed the request. It releases the payload once it is decoded.
-func (s *socket) executeMessage(ctx context.Context, received *message) (executed result, viewer *db.User) {
+// executeMessage executes the request in the payload of a message. It returns the result, and
+// the user for whom it executed the request. It releases the payload once it is decoded.
+func (s *socket) executeMessage(ctx context.Context, msg *message) (res result, viewer *db.User) {
 	ctx, cancel := context.WithTimeout(ctx, s.Timeout)
 	defer cancel()
 	session, err := s.authenticate(ctx, s.authorization)
 	if err == nil {
 		err = session.Do(ctx, func(current *db.User) {
-			executed.release()
+			res.release()
 			viewer = current
-			executed = s.executeFor(ctx, session, viewer, received)
+			res = s.executeFor(ctx, session, viewer, msg)
 		})
 	}
 	if err != nil {
-		executed.release()
+		res.release()
 		return s.unauthenticated(ctx, err), nil
 	}
-	return executed, viewer
+	return res, viewer
 }
 
 // executeFor executes the request of a message for a viewer.
-func (s *socket) executeFor(ctx context.Context, session *auth.Session, viewer *db.User, received *message) result {
+func (s *socket) executeFor(ctx context.Context, session *auth.Session, viewer *db.User, msg *message) result {
 	if viewer != nil {
 		telemetry.RequestFrom(ctx).UserID = viewer.ID
 	}
@@ -367,15 +369,15 @@ func (s *socket) executeFor(ctx context.Context, session *auth.Session, viewer *
 	if err := slot.Acquire(ctx, s.Admission.Lookups); err != nil {
 		return s.unavailable(ctx, err)
 	}
-	request, reqErr := received.decode(s.MaxValues)
+	request, reqErr := msg.decode(s.MaxValues)
 	if reqErr != nil {
 		return result{errors: gqlerror.List{reqErr.err}}
 	}
-	executed, err := s.executor.execute(ctx, session, request, &slot, func(ast.Operation) error { return nil })
+	res, err := s.executor.execute(ctx, session, request, &slot, func(ast.Operation) error { return nil })
 	if err != nil {
 		return s.unauthenticated(ctx, err)
 	}
-	return executed
+	return res
 }
 
 // observe logs, measures and traces an operation like a request, until done is called.

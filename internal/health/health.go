@@ -18,8 +18,8 @@ const (
 	cacheTTL = time.Second
 )
 
-// Checker checks that the database responds, that its schema is current, and that rows and files can be
-// written. Queries need only the first two conditions.
+// Checker checks that the database responds, that its schema is current, and that rows and files
+// can be written. The first two conditions are enough for queries.
 type Checker struct {
 	database *db.DB
 	store    storage.Store
@@ -43,14 +43,15 @@ func NewChecker(database *db.DB, store storage.Store, log *slog.Logger) *Checker
 	return &Checker{database: database, store: store, log: log}
 }
 
-// Stop makes Check say that the server is shutting down.
+// Stop makes Check and CheckQueries report that the server is shutting down.
 func (c *Checker) Stop() { c.stopping.Store(true) }
 
 // Stopping reports whether Stop was called.
 func (c *Checker) Stopping() bool { return c.stopping.Load() }
 
-// Check returns the problem that keeps the server from serving all requests, or "". It checks at most
-// once per cacheTTL, whatever the number of clients. A client that disconnects does not cancel the check.
+// Check returns the problem that prevents the server from serving all requests, or "". It checks
+// at most once per cacheTTL, however many clients there are. A client that disconnects does not
+// cancel the check.
 func (c *Checker) Check(ctx context.Context) string {
 	return c.check(ctx, &c.all, "requests", func(ctx context.Context) (string, error) {
 		if problem, err := c.checkQueries(ctx); err != nil {
@@ -60,8 +61,8 @@ func (c *Checker) Check(ctx context.Context) string {
 	})
 }
 
-// CheckQueries is like Check for queries alone. The server serves queries even if neither rows nor files
-// can be written.
+// CheckQueries is like Check for queries alone. The server serves queries even if neither rows
+// nor files can be written.
 func (c *Checker) CheckQueries(ctx context.Context) string {
 	return c.check(ctx, &c.queries, "queries", c.checkQueries)
 }

@@ -28,9 +28,10 @@ type GarbageCollector struct {
 	Deleted func(object string)
 }
 
-// Run finds files without a row, and rows without a file, and prints them. It lists the files before
-// the rows. So an image that is uploaded meanwhile may have rows whose files are not listed, but no
-// files whose rows are not listed. collectRow asks the store again.
+// Run finds files without a row, and rows without a file, and prints them. It lists the files
+// before the rows. So an image that is uploaded meanwhile may have rows whose files are not
+// listed, but no files whose rows are not listed. For each such row, collectRow checks the file
+// again.
 func (c *GarbageCollector) Run(ctx context.Context) error {
 	youngest := time.Now().Add(-c.MinAge)
 	modified := map[string]time.Time{} // by key
@@ -53,7 +54,7 @@ func (c *GarbageCollector) Run(ctx context.Context) error {
 		}
 	}
 	if len(modified) == 0 && len(missing) > 0 && c.Delete {
-		return errors.New("MEDIA_STORE: the store is empty, so it is not the store of these rows")
+		return errors.New("MEDIA_STORE: the store is empty, but rows refer to files: check the setting")
 	}
 	maps.DeleteFunc(orphaned, func(_ string, modified time.Time) bool { return modified.After(youngest) })
 	for _, key := range slices.Sorted(maps.Keys(orphaned)) {

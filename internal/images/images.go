@@ -1,5 +1,5 @@
 // Package images stores uploaded images: it checks and renders them, then writes
-// their files and rows. It also imports files and removes orphaned ones.
+// their files and rows. It also imports files and removes orphaned files.
 package images
 
 import (
@@ -35,12 +35,13 @@ type Service struct {
 
 	// Log receives the names of files that could not be removed.
 	Log *slog.Logger
-	// Observe, unless nil, is called, possibly concurrently, after each step of
-	// storing an image: read, wait for memory, render, store its files, and insert
-	// its rows. For the step render, pixels is the number of rendered pixels.
+	// Observe, unless nil, is called after each step of storing an image, possibly
+	// concurrently. The steps are read, wait (for memory), render, store (its files)
+	// and insert (its rows). For the step render, pixels is the number of rendered
+	// pixels.
 	Observe func(ctx context.Context, step string, start time.Time, pixels int)
-	// OnMemoryChange is called, possibly concurrently, with each change of the
-	// memory that is reserved for images, in bytes.
+	// OnMemoryChange is called with each change of the memory that is reserved for
+	// images, in bytes, possibly concurrently.
 	OnMemoryChange func(delta int64)
 }
 
@@ -59,7 +60,7 @@ func (s *Service) MaxBytes() int64 { return s.maxBytes }
 // Memory returns the bytes that are reserved for images, and their maximum.
 func (s *Service) Memory() (reserved, limit int64) { return s.reserved.Load(), s.maxMemory }
 
-// Save is SaveAll for one image, which it returns.
+// Save is like SaveAll for one image. It returns the image.
 func (s *Service) Save(ctx context.Context, filename string, content io.ReadSeeker, insert func(context.Context, *db.Image) error) (*db.Image, error) {
 	var saved *db.Image
 	err := s.SaveAll(ctx, []File{{filename, content}}, func(ctx context.Context, images []*db.Image) error {
@@ -272,9 +273,8 @@ func newImage(name string, source *imaging.Source, renditions *imaging.Rendition
 	return image
 }
 
-// writeFiles stores the files and sets their paths. It never uses a key again, even if its file was
-// deleted: caches keep a file for a year, and garbage collection may be about to remove a file with
-// this key.
+// writeFiles stores the files and sets their paths. It never reuses the key of a deleted file.
+// Caches keep the file for a year, and garbage collection may be about to remove it.
 func (s *Staged) writeFiles(ctx context.Context, name string, renditions *imaging.Renditions) error {
 	original := renditions.Original
 	key, err := s.writeFile(ctx, uniqueKey(storage.DirectoryOf(time.Now())+"/"+safeFilename(name)+original.Extension), original.Content)
@@ -295,14 +295,14 @@ func (s *Staged) writeFiles(ctx context.Context, name string, renditions *imagin
 // writeFile stores a file under key. If key is taken, it appends a suffix. It returns the key of
 // the file.
 func (s *Staged) writeFile(ctx context.Context, key string, content []byte) (string, error) {
-	for free := key; ; free = uniqueKey(key) {
-		err := s.service.store.Create(ctx, free, bytes.NewReader(content), int64(len(content)))
+	for candidate := key; ; candidate = uniqueKey(key) {
+		err := s.service.store.Create(ctx, candidate, bytes.NewReader(content), int64(len(content)))
 		if errors.Is(err, storage.ErrExists) {
 			continue
 		}
 		if err == nil {
-			s.keys = append(s.keys, free)
+			s.keys = append(s.keys, candidate)
 		}
-		return free, err
+		return candidate, err
 	}
 }

@@ -19,9 +19,9 @@ import (
 	"portfolio/internal/printable"
 )
 
-// Import saves the image files with names, several concurrently, and skips files that are already
-// stored. For each file it prints its row to stdout, or its error to stderr. On a terminal it also
-// prints the progress. It calls created, possibly concurrently, for each stored row.
+// Import saves the image files with names concurrently, and skips files that are already stored.
+// For each file it prints its row to stdout, or its error to stderr. On a terminal it also
+// prints the progress. It calls created for each stored row, possibly concurrently.
 func Import(ctx context.Context, service *Service, database *db.DB, names []string, created func(db.NodeID), stdout, stderr io.Writer) error {
 	progress := mpb.NewWithContext(ctx, mpb.WithOutput(stderr)) // draws on a terminal only
 	bar := progress.AddBar(int64(len(names)),
@@ -43,21 +43,21 @@ func Import(ctx context.Context, service *Service, database *db.DB, names []stri
 	}
 	_ = group.Wait()
 	progress.Wait()
-	failed := 0
+	failures := 0
 	for i, name := range names {
 		name = printable.Quote(name)
 		switch {
 		case errs[i] != nil:
-			failed++
+			failures++
 			_, _ = fmt.Fprintf(stderr, "%s: %s\n", name, printable.Escape(errs[i].Error()))
 		case images[i] == nil:
-			_, _ = fmt.Fprintf(stdout, "%s\tstored before\n", name)
+			_, _ = fmt.Fprintf(stdout, "%s\talready stored\n", name)
 		default:
 			_, _ = fmt.Fprintf(stdout, "%s\t%d\t%s\n", name, images[i].ID, images[i].Path)
 		}
 	}
-	if failed > 0 {
-		return fmt.Errorf("%d of %d files were not stored", failed, len(names))
+	if failures > 0 {
+		return fmt.Errorf("%d of %d files were not stored", failures, len(names))
 	}
 	return nil
 }
@@ -72,7 +72,7 @@ type importer struct {
 
 // importedContent is the content of one or more files of an import.
 type importedContent struct {
-	saving   sync.Mutex
+	mu       sync.Mutex // held while a file with the content is saved
 	isStored bool
 }
 
@@ -103,8 +103,8 @@ func (i *importer) save(ctx context.Context, name string) (*db.Image, error) {
 	}
 	hash := [sha256.Size]byte(sum.Sum(nil))
 	content := i.content(hash)
-	content.saving.Lock()
-	defer content.saving.Unlock()
+	content.mu.Lock()
+	defer content.mu.Unlock()
 	if content.isStored {
 		return nil, nil
 	}

@@ -33,7 +33,7 @@ func (s *briefOutage) Create(ctx context.Context, key string, content io.Reader,
 	return s.Store.Create(ctx, key, content, size)
 }
 
-// TestImport_SavesDuplicateOfFailedFile checks that a file counts as stored before only if a file
+// TestImport_SavesDuplicateOfFailedFile checks that a file counts as already stored only if a file
 // with its content was stored, whichever of them comes first.
 func TestImport_SavesDuplicateOfFailedFile(t *testing.T) {
 	dbtest.Each(t, func(t *testing.T, database *db.DB) {
@@ -63,7 +63,7 @@ func TestImport_SavesDuplicateOfFailedFile(t *testing.T) {
 			var stdout, stderr bytes.Buffer
 			var created atomic.Int64
 			err := images.Import(t.Context(), images.NewService(c.store, maxBytes, maxMemory), database, files, func(db.NodeID) { created.Add(1) }, &stdout, &stderr)
-			got := []int{int(created.Load()), strings.Count(stdout.String(), "\tstored before\n"), strings.Count(stderr.String(), ".png: ")}
+			got := []int{int(created.Load()), strings.Count(stdout.String(), "\talready stored\n"), strings.Count(stderr.String(), ".png: ")}
 			if want := []int{c.stored, c.before, c.failed}; !slices.Equal(got, want) || (err != nil) != (c.failed > 0) {
 				t.Errorf("%s: stored, before and failed: %v, want %v: %s%s%v", c.name, got, want, stdout.String(), stderr.String(), err)
 			}

@@ -77,7 +77,7 @@ func encodeSampled(output *insertBuffer, img image.Image, quality int) error {
 		return jpeg.Encode(output, yCbCr, options)
 	}
 	planes := yCbCrPlanes(yCbCr)
-	var start bytes.Buffer // whose tables suit each component
+	var start bytes.Buffer // a gray JPEG, whose tables suit each component
 	if err := jpeg.Encode(&start, image.NewGray(image.Rect(0, 0, 1, 1)), options); err != nil {
 		return err
 	}

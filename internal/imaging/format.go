@@ -1,5 +1,5 @@
-// Package imaging removes the metadata of image files and renders thumbnails.
-// It works on bytes: it stores nothing.
+// Package imaging removes the metadata of image files and renders thumbnails. It works in
+// memory, and stores nothing.
 package imaging
 
 import (
@@ -74,9 +74,9 @@ const (
 	orientedCopies = 5 // of an image: oriented, and encoded in a buffer that doubles
 )
 
-// memory returns an upper bound of the bytes that all steps from the file to its thumbnails allocate.
-// The steps are decoding, downsampling, resizing and encoding. If orient is set, the image itself is
-// also oriented and encoded.
+// memory returns an upper bound of the bytes that all steps from the file to its thumbnails
+// allocate. The steps are decoding, downsampling, resizing and encoding. If orient is set, the
+// image itself is also oriented and encoded.
 func (i imageInfo) memory(orient bool) int64 {
 	width, height := ceilDiv(i.width, blockSide)*blockSide, ceilDiv(i.height, blockSide)*blockSide
 	pixels, factor := float64(width)*float64(height), downsampleFactor(i.width, i.height)

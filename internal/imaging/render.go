@@ -114,8 +114,8 @@ func (s *Source) Render() (*Renditions, error) {
 	return renditions, err
 }
 
-// encodeOriented encodes the oriented original. It encodes JPEG and lossy WebP as JPEG, and all other
-// formats as PNG.
+// encodeOriented encodes the oriented original. It encodes JPEG and lossy WebP as JPEG, and all
+// other formats as PNG.
 func (s *Source) encodeOriented(oriented image.Image) ([]byte, error) {
 	extension := ".png"
 	_, lossy := oriented.(*image.YCbCr)
@@ -159,18 +159,19 @@ func renderThumbnails(decoded image.Image, orientation int, colors colorSpace) (
 	return thumbnails, placeholder, err
 }
 
-// components returns the number of BlurHash components for an axis, at most limit. Components beyond
-// pixels - 1 would be zero.
+// components returns the number of BlurHash components for an axis, at most limit. Components
+// beyond pixels - 1 would be zero.
 func components(pixels, limit int) int { return max(1, min(pixels-1, limit)) }
 
-// downsampleFactor returns a factor that leaves at least 1.5 times the size of the largest thumbnail.
-// So the quality depends on resize, whose filter is better.
+// downsampleFactor returns a factor that leaves at least 1.5 times the size of the largest
+// thumbnail. So the quality depends on resize, whose filter is better.
 func downsampleFactor(width, height int) int {
 	largest := float64(Boxes[len(Boxes)-1])
 	return max(1, int(float64(max(width, height))/largest/1.5))
 }
 
-// fit returns the size in a square box, never enlarged and at least one pixel.
+// fit returns the size of an image that is scaled down to fit into a square box. The size is at
+// least one pixel.
 func fit(size image.Point, box int) (width, height int) {
 	scale := min(1, float64(box)/float64(max(size.X, size.Y)))
 	return max(1, int(math.Round(float64(size.X)*scale))), max(1, int(math.Round(float64(size.Y)*scale)))

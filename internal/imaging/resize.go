@@ -19,9 +19,9 @@ func newPlane(width, height, channels int) plane {
 
 func (p plane) row(y int) []byte { return p.pix[y*p.stride:][:p.width*p.channels] }
 
-// planes holds the samples of an image: a plane of gray, a plane of premultiplied RGBA, or a plane of
-// luma and two planes of chroma. Resizing luma and chroma separately saves converting a JPEG to RGB
-// and back.
+// planes holds the samples of an image: a plane of gray, a plane of premultiplied RGBA, or a
+// plane of luma and two planes of chroma. Resizing luma and chroma separately saves converting a
+// JPEG to RGB and back.
 type planes struct {
 	width, height float64 // in samples of the first plane; a fraction after downsampling
 	ratio         image.YCbCrSubsampleRatio
@@ -80,8 +80,8 @@ func subsampling(ratio image.YCbCrSubsampleRatio) (across, down int) {
 	return 1, 1
 }
 
-// downsampleConverted converts a few rows at a time into strip, whose samples
-// rows shares, so that a large image is never in memory twice.
+// downsampleConverted converts a few rows at a time into strip, so that a large
+// image is never in memory twice. rows has the samples of strip.
 func downsampleConverted(img image.Image, factor int, strip draw.Image, rows plane) plane {
 	bounds := img.Bounds()
 	small := newPlane(ceilDiv(bounds.Dx(), factor), ceilDiv(bounds.Dy(), factor), rows.channels)
@@ -221,8 +221,8 @@ type filter struct {
 
 const weightBits = 14
 
-// catmullRom returns a filter for each of size samples, which depend on count samples. A scale above 1
-// stretches the kernel.
+// catmullRom returns a filter for each of size samples, which depend on count samples. A scale
+// above 1 stretches the kernel.
 func catmullRom(count, size int, scale float64) []filter {
 	stretch := max(scale, 1)
 	filters := make([]filter, size)

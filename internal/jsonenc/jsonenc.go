@@ -1,5 +1,5 @@
 // Package jsonenc appends values to JSON text in the forms that both APIs
-// share. Strings are not among them: each API escapes them by its own rules.
+// share. It does not append strings, because each API has its own escapes.
 package jsonenc
 
 import (
@@ -23,8 +23,8 @@ func AppendInt[T int | int64](b []byte, i *T) []byte {
 	return strconv.AppendInt(b, int64(*i), 10)
 }
 
-// AppendTime appends a time in RFC 3339 without quotes, in UTC. It appends six fractional digits, or
-// none if they are all zero.
+// AppendTime appends a time in RFC 3339 without quotes, in UTC. It appends six fractional
+// digits, or none if they are all zero.
 func AppendTime(b []byte, t time.Time) []byte {
 	t = t.UTC()
 	if t.Nanosecond() < 1000 {

@@ -59,8 +59,8 @@ func (u ServerURL) String() string {
 	return u.base.String()
 }
 
-// below returns the URL of a path below the server.
-func (u ServerURL) below(path string) ServerURL {
+// join returns the URL of a path of the server.
+func (u ServerURL) join(path string) ServerURL {
 	base := *u.base
 	base.Path, base.RawPath = base.Path+path, ""
 	return ServerURL{&base}
@@ -107,7 +107,7 @@ func newLimiter(perSecond float64) *rate.Limiter {
 // newClient returns a client that follows redirects within an origin only.
 func newClient(origin *url.URL, limiter *rate.Limiter, timeout time.Duration) *client {
 	transport := http.DefaultTransport.(*http.Transport).Clone()
-	transport.DisableCompression = true // or a small response could become a large one
+	transport.DisableCompression = true // a small response could expand into a large response
 	transport.MaxIdleConnsPerHost = workers
 	transport.MaxResponseHeaderBytes = maxHeader
 	return &client{limiter: limiter, timeout: timeout, http: &http.Client{
@@ -147,9 +147,9 @@ func (c *client) get(ctx context.Context, target string, header http.Header, han
 		limit := maxTriesAfter(err)
 		if try >= limit {
 			if limit == maxTries && isTransport(err) {
-				return &stopError{"the legacy system does not respond: " + plain(err).Error()}
+				return &stopError{"the legacy system does not respond: " + withoutURL(err).Error()}
 			}
-			return plain(err)
+			return withoutURL(err)
 		}
 		select {
 		case <-time.After(max(wait, firstPause<<(try-1))):
@@ -179,8 +179,8 @@ func isTransport(err error) bool {
 	return ok
 }
 
-// plain returns an error without the URL of the request.
-func plain(err error) error {
+// withoutURL returns an error without the URL of the request.
+func withoutURL(err error) error {
 	if urlErr, ok := errors.AsType[*url.Error](err); ok {
 		err = urlErr.Err
 	}
@@ -242,9 +242,10 @@ func (c *client) try(ctx context.Context, target string, header http.Header, han
 	return handle(r)
 }
 
-// document returns a response with a body of at most maxDocument bytes.
-func (c *client) document(ctx context.Context, target string, header http.Header) (*response, error) {
-	var complete *response
+// getDocument requests a target, and returns a response with a body of at most maxDocument
+// bytes. It returns the errors of get.
+func (c *client) getDocument(ctx context.Context, target string, header http.Header) (*response, error) {
+	var resp *response
 	err := c.get(ctx, target, header, func(r *http.Response) error {
 		body, err := io.ReadAll(io.LimitReader(r.Body, maxDocument+1))
 		if err != nil {
@@ -253,10 +254,10 @@ func (c *client) document(ctx context.Context, target string, header http.Header
 		if len(body) > maxDocument {
 			return fmt.Errorf("the response has more than %d bytes", maxDocument)
 		}
-		complete = &response{status: r.StatusCode, header: r.Header, body: body}
+		resp = &response{status: r.StatusCode, header: r.Header, body: body}
 		return nil
 	})
-	return complete, err
+	return resp, err
 }
 
 // incomplete returns the error of a body that ends early.
@@ -269,17 +270,17 @@ type content struct {
 	io.Reader
 	size      int64
 	head      []byte   // the first bytes
-	opened    *os.File // or nil
-	temporary bool
+	file      *os.File // nil if the content is in memory
+	temporary bool     // whether close removes the file
 }
 
 func (c *content) close() {
-	if c.opened == nil {
+	if c.file == nil {
 		return
 	}
-	_ = c.opened.Close()
+	_ = c.file.Close()
 	if c.temporary {
-		_ = os.Remove(c.opened.Name())
+		_ = os.Remove(c.file.Name())
 	}
 }
 
@@ -302,7 +303,7 @@ func spool(body io.Reader, limit int64) (*content, error) {
 	if err != nil {
 		return nil, err
 	}
-	file := &content{Reader: temp, head: head, opened: temp, temporary: true}
+	file := &content{Reader: temp, head: head, file: temp, temporary: true}
 	file.size, err = io.Copy(temp, io.MultiReader(bytes.NewReader(head), io.LimitReader(body, limit+1-int64(len(head)))))
 	if err == nil && file.size > limit {
 		err = errTooLarge

@@ -31,8 +31,8 @@ type Servers struct {
 const maxLine = 64 << 10 // bytes of an access log
 
 // linkTarget returns the target of a GET request for a link in a line of an access log. It
-// reads only the field of the request, because clients write others. That is the first field in
-// quotes, or the whole line, which may be a path alone.
+// reads only the request field, because clients control the other fields. The request field is
+// a member of a JSON record, the first field in quotes, or the whole line.
 func linkTarget(line string) (target string, ok bool) {
 	var request string
 	switch {
@@ -57,9 +57,10 @@ func requestOfRecord(line string) string {
 	return cmp.Or(record.Request, record.Path)
 }
 
-// Compare sends each GET request for a link in an access log to both servers. It writes how
-// the responses differ, and ignores hosts. It sends no other requests, because each contains
-// the token. When ctx is canceled, Compare ends early without an error.
+// Compare sends each GET request for a link in an access log to both servers. It writes the
+// differences of the responses to output, and ignores hosts. It sends no other requests,
+// because each request contains the token. It returns the number of requests, and the number
+// of requests whose responses differ. If ctx is canceled, it ends early without an error.
 func Compare(ctx context.Context, servers Servers, log io.Reader, output io.Writer) (compared, different int, err error) {
 	header := http.Header{}
 	if servers.Token != "" {
@@ -96,8 +97,8 @@ type comparison struct {
 
 func (c *comparison) compare(ctx context.Context, path string) error {
 	var differences []Difference
-	legacy, legacyErr := c.legacy.document(ctx, c.servers.Legacy.String()+path, c.header)
-	local, localErr := c.local.document(ctx, c.servers.Local.String()+path, c.header)
+	legacy, legacyErr := c.legacy.getDocument(ctx, c.servers.Legacy.String()+path, c.header)
+	local, localErr := c.local.getDocument(ctx, c.servers.Local.String()+path, c.header)
 	switch err := errors.Join(legacyErr, localErr); {
 	case ctx.Err() != nil:
 		return nil

@@ -30,7 +30,7 @@ type field[T any] struct {
 // the field.
 func (f *field[T]) UnmarshalJSON(text []byte) error {
 	f.set, f.err = true, decodeStrict(text, &f.value)
-	if f.err == nil && text[0] == '"' && !document.IsUnicode(text) { // which decoders replace
+	if f.err == nil && text[0] == '"' && !document.IsUnicode(text) { // the decoder replaces invalid characters
 		f.value, f.err = nil, errors.New("must be UTF-8 without unpaired surrogates")
 	}
 	return nil
@@ -108,7 +108,7 @@ func nullable[T any](p *parser, name string, f field[T]) *T {
 	return f.value
 }
 
-// parseLink reads the document of the link with this id. The URLs of files must be
+// parseLink reads the document of the link with this ID. The URLs of files must be
 // below media.
 func parseLink(text []byte, id linkID, media mediaBase) (*db.PortfolioLink, error) {
 	var document linkDocument
@@ -137,12 +137,12 @@ func parseLink(text []byte, id linkID, media mediaBase) (*db.PortfolioLink, erro
 	return row, nil
 }
 
-// documentError says why a response is not the documented JSON.
+// documentError reports that a response is not the documented JSON.
 type documentError struct{ reason string }
 
 func (e *documentError) Error() string { return "not the documented JSON: " + e.reason }
 
-// explainJSON says why a text cannot be decoded, without names of Go.
+// explainJSON describes a decoding error without the names of Go types.
 func explainJSON(err error) string {
 	typeErr, ok := errors.AsType[*json.UnmarshalTypeError](err)
 	if !ok {

@@ -91,7 +91,7 @@ func (f *urlFetcher) open(ctx context.Context, path string) (file *content, err 
 }
 
 type directoryFetcher struct {
-	root  *os.Root // or links could lead elsewhere
+	root  *os.Root // does not follow symbolic links out of the directory
 	limit int64
 }
 
@@ -110,20 +110,20 @@ func (f *directoryFetcher) open(_ context.Context, path string) (*content, error
 		_ = file.Close()
 		return nil, errTooLarge
 	}
-	head := make([]byte, min(info.Size(), sniffed))
+	head := make([]byte, min(info.Size(), sniffSize))
 	if _, err := file.ReadAt(head, 0); err != nil {
 		_ = file.Close()
 		return nil, err
 	}
-	return &content{Reader: io.LimitReader(file, info.Size()), size: info.Size(), head: head, opened: file}, nil
+	return &content{Reader: io.LimitReader(file, info.Size()), size: info.Size(), head: head, file: file}, nil
 }
 
-const sniffed = 512 // bytes that determine the type of a file
+const sniffSize = 512 // bytes that determine the type of a file
 
 // files imports files into a store.
 type files struct {
 	store  storage.Store
-	legacy fetcher // nil: importAll only checks that the files exist
+	legacy fetcher // if nil, importAll only checks that the store has the files
 	dryRun bool
 }
 
@@ -133,7 +133,8 @@ func (f *files) close() {
 	}
 }
 
-// importAll imports the files of images, several concurrently.
+// importAll imports the files of images concurrently. It returns an error only if the run must
+// end. Errors of single files are in the results.
 func (f *files) importAll(ctx context.Context, images []*db.Image) ([]result, error) {
 	var paths []string
 	seen := map[string]bool{}
@@ -170,7 +171,7 @@ func (f *files) importAll(ctx context.Context, images []*db.Image) ([]result, er
 	return results, group.Wait()
 }
 
-// importFile imports a file unless the store has it.
+// importFile imports a file unless the store has it. If it fails, the outcome is missing.
 func (f *files) importFile(ctx context.Context, key string) (outcome, error) {
 	if !storage.ValidKey(key) {
 		return missing, errors.New("a file cannot have this name in the media store")

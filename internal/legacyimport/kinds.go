@@ -10,7 +10,7 @@ import (
 // idKey returns the key of a row that is its ID.
 func idKey[Row db.Node](row Row) string { return formatID(row.NodeID().ID) }
 
-// byID loads rows by keys that are their IDs.
+// byID returns a function that loads rows by keys, from a function that loads rows by IDs.
 func byID[Row db.Node](load func(db.ImportTx, context.Context, []int64) ([]Row, error)) func(db.ImportTx, context.Context, []string) ([]Row, error) {
 	return func(tx db.ImportTx, ctx context.Context, keys []string) ([]Row, error) {
 		ids := make([]int64, len(keys))
@@ -44,7 +44,7 @@ var userKind = &kind[*db.User]{
 	check: checkUsers,
 }
 
-// checkUsers refuses users whose names other local users have.
+// checkUsers rejects users whose names other local users have.
 func checkUsers(ctx context.Context, t *transaction, rows []*db.User) (conflict[*db.User], error) {
 	names := make([]string, len(rows))
 	for i, user := range rows {
@@ -52,7 +52,7 @@ func checkUsers(ctx context.Context, t *transaction, rows []*db.User) (conflict[
 	}
 	ids, err := t.tx.UserIDs(ctx, names)
 	return func(legacy, _ *db.User) string {
-		if holder, taken := ids[legacy.Username]; taken && holder != legacy.ID {
+		if holder, exists := ids[legacy.Username]; exists && holder != legacy.ID {
 			return "the local user " + formatID(holder) + " has its name"
 		}
 		return ""
@@ -117,7 +117,7 @@ func (b *batch) withTime(legacy, local *db.Image) *db.Image {
 	return image
 }
 
-// checkImages refuses images whose thumbnails belong to other images.
+// checkImages rejects images whose thumbnails belong to other images.
 func checkImages(ctx context.Context, t *transaction, rows []*db.Image) (conflict[*db.Image], error) {
 	var ids []int64
 	for _, image := range rows {
@@ -162,7 +162,7 @@ var tokenKind = &kind[*db.Token]{
 	check:   checkTokens,
 }
 
-// checkTokens refuses tokens of users who were not imported, and keys of other users.
+// checkTokens rejects tokens of users who were not imported, and keys that other users hold.
 func checkTokens(ctx context.Context, t *transaction, rows []*db.Token) (conflict[*db.Token], error) {
 	ids := make([]int64, len(rows))
 	for i, token := range rows {
@@ -200,7 +200,7 @@ var linkKind = &kind[*db.PortfolioLink]{
 	check:  checkLinks,
 }
 
-// checkLinks refuses links whose portfolios or images were not imported.
+// checkLinks rejects links whose portfolios or images were not imported.
 func checkLinks(ctx context.Context, t *transaction, rows []*db.PortfolioLink) (conflict[*db.PortfolioLink], error) {
 	var portfolioIDs, imageIDs []int64
 	for _, link := range rows {

@@ -287,8 +287,8 @@ func TestImport_ReadsMappedTables(t *testing.T) {
 	})
 	m := newTarget(t, dbtest.Open(t, dbtest.SQLite(t)))
 	for _, c := range []struct{ dsn, mapping, want string }{
-		{dbtest.EmptyPostgres(t), "", `error: the mapping does not fit the legacy database: users: relation "auth_user" does not exist; print the mapping with --print-mapping, correct it and give it with --mapping`},
-		{legacy, "links.name = title", `error: the mapping does not fit the legacy database: links: column t.title does not exist; print the mapping with --print-mapping, correct it and give it with --mapping`},
+		{dbtest.EmptyPostgres(t), "", `error: the mapping does not match the legacy database: users: relation "auth_user" does not exist; print the mapping with --print-mapping, correct it, and pass it with --mapping`},
+		{legacy, "links.name = title", `error: the mapping does not match the legacy database: links: column t.title does not exist; print the mapping with --print-mapping, correct it, and pass it with --mapping`},
 		{legacy, "links.name = created_at\nlinks.created_at = name", `error: the legacy database: invalid input syntax for type timestamp with time zone: "x"`},
 		{"postgres://u:secret@127.0.0.1:1/d", "", "error: connect to the legacy database postgres://127.0.0.1/d: "},
 	} {

@@ -28,7 +28,7 @@ var optional = map[string]bool{
 	"images.width": true, "images.height": true, "images.mode": true, "images.created_at": true, "thumbnails.size": true,
 }
 
-// ParseMapping parses lines of NAME = VALUE. Names that text lacks have the values of
+// ParseMapping parses lines of NAME = VALUE. Names that are not in text keep their values of
 // DefaultMapping.
 func ParseMapping(text string) (Mapping, error) {
 	mapping, err := parseLines(DefaultMapping, nil)

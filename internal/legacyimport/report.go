@@ -13,7 +13,7 @@ import (
 	"portfolio/internal/printable"
 )
 
-// State says why a row or a file is not equal to the legacy system.
+// State says how a row or a file differs from the legacy system.
 type State string
 
 // The states.
@@ -26,10 +26,10 @@ const (
 // fileKind is the kind of a file among the kinds of rows.
 const fileKind db.RowKind = "file"
 
-// Problem is a row or a file that is not equal to the legacy system.
+// Problem is a row or a file that differs from the legacy system.
 type Problem struct {
 	Kind        db.RowKind   `json:"kind"`
-	Key         string       `json:"key"` // the id of a row, the path of a file
+	Key         string       `json:"key"` // the ID of a row, or the path of a file
 	State       State        `json:"state"`
 	Reason      string       `json:"reason"`
 	Differences []Difference `json:"differences,omitempty"`
@@ -87,10 +87,10 @@ func (r *Report) counts(kind db.RowKind) *Counts {
 }
 
 // add adds the result of a row or a file.
-func (r *Report) add(added result) {
-	counts := r.counts(added.kind)
+func (r *Report) add(res result) {
+	counts := r.counts(res.kind)
 	state := Differing
-	switch added.outcome {
+	switch res.outcome {
 	case imported:
 		counts.Imported++
 		return
@@ -113,10 +113,10 @@ func (r *Report) add(added result) {
 		r.Omitted++
 		return
 	}
-	r.Problems = append(r.Problems, Problem{added.kind, added.key, state, added.reason, added.differences})
+	r.Problems = append(r.Problems, Problem{res.kind, res.key, state, res.reason, res.differences})
 }
 
-// Write writes the report for people.
+// Write writes the report as text.
 func (r *Report) Write(output io.Writer) error {
 	table := tabwriter.NewWriter(output, 0, 0, 2, ' ', tabwriter.AlignRight)
 	head := "imported"

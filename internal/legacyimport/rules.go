@@ -9,7 +9,7 @@ import (
 	"portfolio/db"
 )
 
-// outcome is what happened to a row or a file.
+// outcome says what the import did with a row or a file.
 type outcome int
 
 const (
@@ -44,15 +44,15 @@ type version struct {
 // candidate is a row of the legacy system, and the local row with the same key.
 type candidate struct {
 	legacy   version
-	local    *version // nil: there is no local row
+	local    *version // nil if there is no local row
 	isSame   bool     // whether a local row that was not imported is the legacy row
-	imported []byte   // hash of the row when it was imported last; nil: it was not
+	imported []byte   // hash of the row when it was last imported; nil if it never was
 }
 
-// rules decide what happens to a row.
+// rules decide which rows are imported and deleted.
 type rules struct{ force, delete bool }
 
-// decide decides about a row of the legacy system.
+// decide returns the decision for a row of the legacy system.
 func (r rules) decide(c candidate) decision {
 	switch {
 	case c.local == nil && (c.imported == nil || r.force):
@@ -79,7 +79,7 @@ func (r rules) decide(c candidate) decision {
 	return decision{outcome: imported}
 }
 
-// decideDeleted decides about an imported row that the legacy system has deleted.
+// decideDeleted returns the decision for an imported row that the legacy system has deleted.
 func (r rules) decideDeleted(local version, imported []byte) decision {
 	switch {
 	case !r.force && !bytes.Equal(local.hash, imported):

@@ -27,7 +27,7 @@ type run struct {
 	target   Target
 	options  Options
 	source   source
-	server   *endpoint // that responds for the rows of a database; nil: none
+	server   *endpoint // if the source is a database: sends the responses to compare; may be nil
 	files    files
 	verifier *verifier
 	report   *Report
@@ -42,8 +42,8 @@ type run struct {
 // maxRetries limits the links that are read again.
 const maxRetries = 10_000
 
-// Run imports a legacy system. It returns a report also if there is an error. It writes
-// its progress to stderr.
+// Run imports a legacy system. It returns a report even if it fails. It writes its progress to
+// stderr: a bar if stderr is a terminal, else lines.
 func Run(ctx context.Context, target Target, options Options, stderr io.Writer, terminal bool) (*Report, error) {
 	r := &run{target: target, options: options, reported: map[db.RowKind]map[string]bool{db.PortfolioRow: {}, db.ImageRow: {}, fileKind: {}}}
 	r.report = &Report{Source: "database", Compared: "rows of the database", DryRun: options.DryRun, Started: time.Now().UTC()}
@@ -60,7 +60,7 @@ func Run(ctx context.Context, target Target, options Options, stderr io.Writer, 
 func (r *run) open(ctx context.Context) error {
 	o, limiter := r.options, newLimiter(r.options.Rate)
 	if o.Media.IsZero() && !o.URL.IsZero() {
-		o.Media = Media{url: o.URL.below("/media")}
+		o.Media = Media{url: o.URL.join("/media")}
 	}
 	fetcher, err := o.Media.fetcher(o, limiter)
 	if err != nil {
@@ -166,6 +166,7 @@ func (r *run) transact(ctx context.Context, do func(context.Context, *transactio
 	return results, err
 }
 
+// auditFirstChange calls Target.Changed if the results have the first change of the run.
 func (r *run) auditFirstChange(results []result) {
 	changes := slices.ContainsFunc(results, func(r result) bool { return r.outcome == imported || r.outcome == deleted })
 	if changes && !r.changed && !r.options.DryRun {
@@ -196,8 +197,8 @@ func (r *run) importFiles(ctx context.Context, b *batch) error {
 	return nil
 }
 
-// isFirst reports whether no earlier result is about the same row or file, if several
-// batches may have it.
+// isFirst reports whether the run has reported no result for the same row or file yet. It
+// remembers only results of kinds that several batches may have.
 func (r *run) isFirst(result result) bool {
 	reported := r.reported[result.kind]
 	if reported == nil {

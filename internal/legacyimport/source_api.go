@@ -18,7 +18,7 @@ import (
 	"portfolio/db"
 )
 
-// Ranges is a list of ranges of ids, such as 1-5000,7000.
+// Ranges is a list of ranges of IDs, such as 1-5000,7000.
 type Ranges [][2]int64
 
 // UnmarshalText implements encoding.TextUnmarshaler.
@@ -50,8 +50,8 @@ func (r *Ranges) UnmarshalText(text []byte) error {
 
 const (
 	maxIDs      = 100_000_000
-	chunkLinks  = 100 // links that are asked for together
-	maxFailures = 20  // responses in a row that cannot be used
+	chunkLinks  = 100 // links of a batch
+	maxFailures = 20  // consecutive failures that end the run
 )
 
 func (r Ranges) count() int64 {
@@ -80,7 +80,7 @@ func (r Ranges) ids() iter.Seq[int64] {
 	}
 }
 
-// chunks iterates over the IDs, several at a time.
+// chunks iterates over the IDs in chunks of chunkLinks.
 func (r Ranges) chunks() iter.Seq[[]int64] {
 	return func(yield func([]int64) bool) {
 		var chunk []int64
@@ -98,7 +98,7 @@ func (r Ranges) chunks() iter.Seq[[]int64] {
 	}
 }
 
-// endpoint is a legacy system that is read from its endpoint.
+// endpoint is a legacy system that is read through its endpoint.
 type endpoint struct {
 	client     *client
 	base       ServerURL
@@ -108,7 +108,7 @@ type endpoint struct {
 	links      Ranges
 	database   *db.DB // with the records of imported links
 
-	failures atomic.Int64 // in a row
+	failures atomic.Int64 // consecutive failures
 	recent   atomic.Int64 // the portfolio of a recent link
 }
 
@@ -119,7 +119,7 @@ func (e *endpoint) total(context.Context) (int, error) { return int(e.links.coun
 // missing returns nothing: batches report deleted links.
 func (*endpoint) missing(context.Context, db.RowKind, []string) ([]string, error) { return nil, nil }
 
-// batches requests first the links that were not imported yet.
+// batches requests the links that were never imported first, and then the others.
 func (e *endpoint) batches(ctx context.Context) iter.Seq2[*batch, error] {
 	return func(yield func(*batch, error) bool) {
 		var imported []int64
@@ -201,7 +201,7 @@ func sorted[Row any](rows map[int64]Row) []Row {
 	return list
 }
 
-// each calls do for 0 to count-1, several concurrently.
+// each calls do concurrently for 0 to count-1. It returns the first error.
 func (e *endpoint) each(ctx context.Context, count int, do func(context.Context, int) error) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(workers)
@@ -211,7 +211,8 @@ func (e *endpoint) each(ctx context.Context, count int, do func(context.Context,
 	return group.Wait()
 }
 
-// failure returns an error if no response can be used.
+// failure counts consecutive failures. It returns an error if the run must end because of a
+// problem. The problem may be nil.
 func (e *endpoint) failure(ctx context.Context, problem error) error {
 	if problem == nil {
 		e.failures.Store(0)
@@ -224,7 +225,7 @@ func (e *endpoint) failure(ctx context.Context, problem error) error {
 		return ctx.Err()
 	}
 	if _, isDocument := errors.AsType[*documentError](problem); isDocument {
-		return nil // it is about this link
+		return nil // other links may be valid
 	}
 	if e.failures.Add(1) >= maxFailures {
 		return &stopError{fmt.Sprintf("%d responses in a row cannot be used, the last error: %v", maxFailures, problem)}
@@ -258,9 +259,10 @@ func (e *endpoint) find(ctx context.Context, id int64) (*link, error) {
 	return nil, nil //nolint:nilnil // as documented
 }
 
-// request returns the response for a link, whose status is 200 or 404.
+// request requests a link, and returns a response with status 200 or 404. It returns an error
+// for any other status.
 func (e *endpoint) request(ctx context.Context, id linkID) (*response, error) {
-	response, err := e.client.document(ctx, e.base.String()+id.path(), e.header)
+	response, err := e.client.getDocument(ctx, e.base.String()+id.path(), e.header)
 	if err != nil {
 		return nil, err
 	}
@@ -279,11 +281,11 @@ func (e *endpoint) request(ctx context.Context, id linkID) (*response, error) {
 // response is empty.
 func (e *endpoint) addResponses(ctx context.Context, b *batch) error {
 	return e.each(ctx, len(b.links), func(ctx context.Context, i int) error {
-		answer, problem := e.request(ctx, b.links[i].id())
+		resp, problem := e.request(ctx, b.links[i].id())
 		if problem != nil {
-			answer = &response{failure: problem.Error()}
+			resp = &response{failure: problem.Error()}
 		}
-		b.links[i].response = answer
+		b.links[i].response = resp
 		return e.failure(ctx, problem)
 	})
 }

@@ -142,7 +142,7 @@ func (d *database) close(ctx context.Context) {
 	d.conn = nil
 }
 
-// isUnused is an SQL condition: no link uses the image.
+// isUnused returns the SQL condition that no link uses an image.
 func (d *database) isUnused() string {
 	m := d.mapping
 	return "NOT EXISTS (SELECT 1 FROM " + m.table("links") + " AS l WHERE " + m.column("l", "links.image_id") + " = " + m.column("t", "images.id") + ")"
@@ -161,7 +161,7 @@ func (d *database) checkMapping(ctx context.Context) error {
 			continue
 		}
 		if _, err := d.conn.Prepare(ctx, "", c.sql); err != nil {
-			return fmt.Errorf("the mapping does not fit the legacy database: %s: %s; print the mapping with --print-mapping, correct it and give it with --mapping", c.table, reason(err))
+			return fmt.Errorf("the mapping does not match the legacy database: %s: %s; print the mapping with --print-mapping, correct it, and pass it with --mapping", c.table, reason(err))
 		}
 	}
 	return nil
@@ -185,10 +185,10 @@ func (d *database) total(ctx context.Context) (int, error) {
 	return total, nil
 }
 
-// part is a table that is read by pages.
+// part is a table that is read in pages.
 type part struct {
 	table, first string // first precedes all keys
-	// readPage reads a page after the cursor. It returns the last key, or "" without rows.
+	// readPage reads a page after the cursor. It returns the last key, or "" if there are no rows.
 	readPage func(ctx context.Context, b *batch, cursor string) (last string, err error)
 }
 

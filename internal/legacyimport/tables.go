@@ -16,7 +16,7 @@ import (
 // and a column by prefix and name.
 type table[Row any] struct {
 	name    string
-	columns func(*Row) []column // whose values are stored in the row; the first is the key
+	columns func(*Row) []column // columns that store their values in the row; the first is the key
 	kind    db.RowKind
 	label   func(*Row) string
 	prefix  string
@@ -54,21 +54,21 @@ func numberColumn(name string, number **int) column {
 	return column{name, "bigint", &value, func(c *checks) { *number = c.number(name, value) }}
 }
 
-func timeColumn(name string, stored *db.Time) column {
+func timeColumn(name string, dest *db.Time) column {
 	var value pgtype.Timestamptz
 	return column{name, "timestamptz", &value, func(c *checks) {
 		c.time(name, value)
-		*stored = db.Time{Time: value.Time.UTC()}
+		*dest = db.Time{Time: value.Time.UTC()}
 	}}
 }
 
-// optionalTimeColumn describes a column that may be null. Null stands for the time absent.
-func optionalTimeColumn(name string, stored *db.Time, absent db.Time) column {
-	c := timeColumn(name, stored)
+// optionalTimeColumn describes a column that may be null. It stores ifNull for null.
+func optionalTimeColumn(name string, dest *db.Time, ifNull db.Time) column {
+	c := timeColumn(name, dest)
 	check := c.check
 	c.check = func(failures *checks) {
 		if !c.value.(*pgtype.Timestamptz).Valid {
-			*stored = absent
+			*dest = ifNull
 			return
 		}
 		check(failures)
@@ -156,11 +156,11 @@ var thumbnailTable = table[db.Thumbnail]{
 
 // selectRows returns SQL that selects the columns of rows, and the key as text.
 func (t table[Row]) selectRows(m Mapping) string {
-	var selected []string
+	var columns []string
 	for _, c := range t.columns(new(Row)) {
-		selected = append(selected, "CAST("+m.column("t", t.name+"."+c.name)+" AS "+c.kind+")")
+		columns = append(columns, "CAST("+m.column("t", t.name+"."+c.name)+" AS "+c.kind+")")
 	}
-	return "SELECT " + strings.Join(selected, ", ") + ", CAST(" + selected[0] + " AS text) FROM " + m.table(t.name) + " AS t WHERE "
+	return "SELECT " + strings.Join(columns, ", ") + ", CAST(" + columns[0] + " AS text) FROM " + m.table(t.name) + " AS t WHERE "
 }
 
 // page returns SQL that selects rows whose key is greater than $1.
@@ -213,7 +213,8 @@ func (t table[Row]) read(ctx context.Context, d *database, b *batch, sql string,
 	return count, key, rows.Err()
 }
 
-// readPage reads a page of rows after the cursor. It returns the last key, or "" without rows.
+// readPage reads a page of rows after the cursor. It returns the last key, or "" if there are
+// no rows.
 func (t table[Row]) readPage(ctx context.Context, d *database, b *batch, condition, cursor string, add func(*Row)) (last string, err error) {
 	b.steps, last, err = t.read(ctx, d, b, t.page(d.mapping, condition), cursor, pageBytes, add)
 	return last, err

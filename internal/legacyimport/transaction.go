@@ -20,8 +20,8 @@ type transaction struct {
 type kind[Row db.Node] struct {
 	name    db.RowKind
 	rows    func(*batch) []Row
-	key     func(Row) string // under which the import is recorded
-	label   func(Row) string // in the report
+	key     func(Row) string // key of a row in the record of the import
+	label   func(Row) string // name of a row in the report
 	version func(Row) version
 	load    func(db.ImportTx, context.Context, []string) ([]Row, error) // locks and returns local rows by key
 	put     func(db.ImportTx, context.Context, []Row, []Row) error      // stores new and changed rows
@@ -56,8 +56,8 @@ func (t *transaction) importBatch(ctx context.Context, b *batch) error {
 
 func (k *kind[Row]) rowKind() db.RowKind { return k.name }
 
-// importBatch decides about the rows of its kind, stores those to import, and records the
-// import of each.
+// importBatch decides about the rows of its kind, stores the rows to import, and records their
+// import.
 func (k *kind[Row]) importBatch(ctx context.Context, t *transaction, b *batch) error {
 	rows := k.rows(b)
 	if len(rows) == 0 {
@@ -114,7 +114,7 @@ func (k *kind[Row]) decideAll(ctx context.Context, t *transaction, b *batch, row
 	return created, changed, records, nil
 }
 
-// conflicts returns the function of check, or a function that accepts all rows.
+// conflicts returns the conflict function of check. Without check, no row has a conflict.
 func (k *kind[Row]) conflicts(ctx context.Context, t *transaction, rows []Row) (conflict[Row], error) {
 	if k.check == nil {
 		return func(Row, Row) string { return "" }, nil
@@ -158,9 +158,9 @@ func (k *kind[Row]) deleteRows(ctx context.Context, t *transaction, keys []strin
 	return nil
 }
 
-// deleteRow deletes a row if that was decided, and records the result.
-func (t *transaction) deleteRow(ctx context.Context, name db.RowKind, key string, id int64, decided decision) error {
-	if decided.outcome == deleted && !t.dryRun {
+// deleteRow deletes a row if d is a decision to delete it, and records the result.
+func (t *transaction) deleteRow(ctx context.Context, name db.RowKind, key string, id int64, d decision) error {
+	if d.outcome == deleted && !t.dryRun {
 		removed, err := t.tx.Delete(ctx, name, id)
 		if err == nil && removed {
 			err = t.tx.ForgetImported(ctx, name, key)
@@ -169,15 +169,15 @@ func (t *transaction) deleteRow(ctx context.Context, name db.RowKind, key string
 			return err
 		}
 		if !removed {
-			decided = decision{skipped, "it was deleted in the legacy system, but local rows refer to it"}
+			d = decision{skipped, "it was deleted in the legacy system, but local rows refer to it"}
 		}
 	}
-	t.results = append(t.results, result{kind: name, key: formatID(id), decision: decided})
+	t.results = append(t.results, result{kind: name, key: formatID(id), decision: d})
 	return nil
 }
 
-// importedIDs returns which of the IDs have a local row that was imported. It prevents
-// the deletion of these rows. In a dry run it returns all.
+// importedIDs returns the IDs whose local rows were imported. It locks these rows, so that
+// they cannot be deleted. In a dry run, it returns all IDs.
 func (t *transaction) importedIDs(ctx context.Context, name db.RowKind, ids []int64) (map[int64]bool, error) {
 	usable := map[int64]bool{}
 	if t.dryRun {

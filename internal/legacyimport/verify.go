@@ -19,7 +19,7 @@ import (
 	"portfolio/internal/storage"
 )
 
-const requestTimeout = time.Minute // of our endpoint
+const requestTimeout = time.Minute // of the local endpoint
 
 // anyone authenticates every client as an admin.
 type anyone struct{}
@@ -28,7 +28,7 @@ func (anyone) Authenticate(context.Context, string) (*auth.Session, error) {
 	return auth.NewSession(&db.User{IsActive: true, IsAdmin: true}), nil
 }
 
-// newHandler returns our endpoint without authentication.
+// newHandler returns the local endpoint without authentication.
 func newHandler(links compat.Links, connections int, log *slog.Logger) http.Handler {
 	return compat.New(links, anyone{}, compat.Options{
 		Admission: admission.New(2*workers, connections, 0, nil), Timeout: requestTimeout, Log: log,
@@ -42,7 +42,7 @@ func (r rows) PortfolioLink(_ context.Context, portfolioID *db.NodeID, id db.Nod
 	return r[linkID{id.ID, portfolioID.ID}], nil
 }
 
-// verifier compares our responses with the responses of the legacy system.
+// verifier compares local responses with the responses of the legacy system.
 type verifier struct {
 	local       http.Handler // reads the database
 	connections int
@@ -57,8 +57,8 @@ func newVerifier(database *db.DB, media mediaBase, dryRun bool, log *slog.Logger
 }
 
 // verify sets the differences of the responses for links. If a link has no response of the
-// legacy system, verify uses the response for its row. In a dry run, it uses that as our
-// response too.
+// legacy system, verify compares with the local endpoint's response for the row in memory. In
+// a dry run, the local response is built from the row too.
 func (v *verifier) verify(ctx context.Context, links []*link) error {
 	legacy := rows{}
 	for _, link := range links {
@@ -115,7 +115,7 @@ func call(ctx context.Context, handler http.Handler, id linkID) *response {
 	return &response{status: w.status, header: w.header, body: w.body.Bytes()}
 }
 
-// recorder keeps a response.
+// recorder is a ResponseWriter that records a response.
 type recorder struct {
 	header http.Header
 	status int

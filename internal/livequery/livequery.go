@@ -19,11 +19,11 @@ import (
 )
 
 const (
-	// maxExecuting is the number of queries that are executed at a time. It is small, so
+	// maxExecuting is the maximum number of queries that execute concurrently. It is small, so
 	// that requests need not wait when a change affects many queries.
 	maxExecuting = 8
 	// pause is the time between two executions of a query. It bounds the load of subscribers
-	// to a query that changes all the time.
+	// to a query whose result changes all the time.
 	pause = 50 * time.Millisecond
 	// retryDelay is the minimum time between two executions that fail.
 	retryDelay = 500 * time.Millisecond
@@ -45,17 +45,17 @@ type Key [32]byte
 type Result struct {
 	Payload []byte
 	Errors  gqlerror.List // without a payload; nil if the server is busy
-	Failed  bool          // it may succeed if it is executed again
+	Failed  bool          // whether another execution may succeed
 	Err     error         // admission.ErrShare if the payload does not fit into a share
 }
 
 // Options configure a Hub.
 type Options struct {
 	Feed   *changefeed.Feed  // nil if subscriptions are off
-	MaxAge time.Duration     // of a result, whatever the feed says
-	Limit  int               // subscriptions
-	Budget *admission.Budget // of the memory of queries, of their latest results and of their subscriptions
-	Parts  int               // of Limit and Budget; an owner may hold one part; 0 means 1
+	MaxAge time.Duration     // of a result, even if its rows are unchanged
+	Limit  int               // maximum number of subscriptions
+	Budget *admission.Budget // for the memory of queries, of their latest results and of their subscriptions
+	Parts  int               // into which Limit and Budget are divided; an owner may hold one part; 0 means 1
 }
 
 // Hub holds the active live queries.
@@ -86,7 +86,7 @@ func New(options Options) *Hub {
 	return h
 }
 
-// Done is closed by Shutdown.
+// Done returns a channel that Shutdown closes.
 func (h *Hub) Done() <-chan struct{} { return h.ctx.Done() }
 
 // Shutdown ends all queries, and with them their subscribers. It does not wait.
@@ -109,7 +109,8 @@ func (h *Hub) Register() (done func()) {
 	return h.running.Done
 }
 
-// Wait waits until all queries and connections have ended after Shutdown. The error is ctx.Err().
+// Wait waits until all queries and connections have ended after Shutdown. It returns
+// ctx.Err() if ctx ends first.
 func (h *Hub) Wait(ctx context.Context) error {
 	ended := make(chan struct{})
 	go func() {
@@ -152,8 +153,8 @@ type query struct {
 
 	// hub.mu guards the following fields.
 	subscribers map[*Subscription]struct{}
-	holder      admission.Owner // the subscriber for whom its memory counts
-	size        int64           // bytes of memory that the holder holds
+	holder      admission.Owner // to whose share the memory of the query is charged
+	size        int64           // bytes that are charged to the holder
 }
 
 // state is the result of a query at a revision.
@@ -184,10 +185,10 @@ type Subscription struct {
 	sent     int                 // number of the last result
 }
 
-// Subscribe subscribes to the query of a key, and starts the query if there is none. It
+// Subscribe subscribes to the query of a key, and starts the query if there is none. The hub
 // calls Execute whenever rows of the query's read set may have changed. It calls Notify when
-// there may be a new result, or when the rights of users may have changed. The error is an
-// error of this package, admission.ErrBusy or admission.ErrShare.
+// there may be a new result, or when the rights of users may have changed. The error is
+// ErrOff, ErrDisconnected, ErrLimit, ErrShutdown, admission.ErrBusy or admission.ErrShare.
 func (h *Hub) Subscribe(r Request) (*Subscription, error) {
 	if h.options.Feed == nil {
 		return nil, ErrOff
@@ -219,8 +220,8 @@ func (h *Hub) Subscribe(r Request) (*Subscription, error) {
 // Text returns the text of the query, which its subscribers share.
 func (s *Subscription) Text() string { return s.query.text }
 
-// Next returns the latest result, or nil if it was returned before. It also returns nil if
-// the result is older than the subscription and stale: a newer result will follow.
+// Next returns the latest result, or nil if it was returned before. It also returns nil while
+// the latest result is stale and older than the subscription: a newer result will follow.
 func (s *Subscription) Next() *Result {
 	latest := s.query.latest.Load()
 	if latest == nil || latest.number == s.sent {
@@ -236,7 +237,7 @@ func (s *Subscription) Next() *Result {
 // Repeat makes Next return the latest result once more.
 func (s *Subscription) Repeat() { s.sent = 0 }
 
-// Unsubscribe ends the subscription, unless it has ended.
+// Unsubscribe ends the subscription. It may be called more than once.
 func (s *Subscription) Unsubscribe() {
 	h := s.query.hub
 	h.mu.Lock()
@@ -282,14 +283,14 @@ func (q *query) close() {
 func (q *query) run(ctx context.Context) {
 	defer q.release()
 	for {
-		next := q.next(ctx)
+		next := q.executeOnce(ctx)
 		if ctx.Err() != nil {
 			return
 		}
 		if err := q.resize(cap(next.Payload)); err != nil {
 			next.Result = Result{Failed: errors.Is(err, admission.ErrBusy), Err: err}
 		}
-		if next.Failed && q.latest.Load() != nil { // the subscribers need not know
+		if next.Failed && q.latest.Load() != nil { // subscribers keep the latest result
 			sleep(ctx, retryDelay+rand.N(retryDelay))
 			continue
 		}
@@ -305,7 +306,7 @@ func (q *query) run(ctx context.Context) {
 	}
 }
 
-// wait returns when a result may have changed, or has reached its maximum age.
+// wait waits until a result may have changed, or has reached its maximum age.
 func (q *query) wait(ctx context.Context, result *state) {
 	ctx, cancel := context.WithTimeout(ctx, q.hub.options.MaxAge)
 	defer cancel()
@@ -317,8 +318,9 @@ func (q *query) wait(ctx context.Context, result *state) {
 	}
 }
 
-// next executes the query once.
-func (q *query) next(ctx context.Context) *state {
+// executeOnce executes the query, and records the revision and the read set of its result. It
+// returns nil if ctx ends while the query waits for its turn.
+func (q *query) executeOnce(ctx context.Context) *state {
 	select {
 	case q.hub.executing <- struct{}{}:
 		defer func() { <-q.hub.executing }()
@@ -330,8 +332,8 @@ func (q *query) next(ctx context.Context) *state {
 	return &state{q.execute(ctx, q.text), 1, revision, q.hub.options.Feed.Compact(set)}
 }
 
-// publish notifies the subscribers of a result, and keeps the result if it differs from the
-// last one. A result without a payload ends the query.
+// publish stores a result and notifies the subscribers. The result gets a new number if it
+// differs from the last result. A result without a payload ends the query.
 func (q *query) publish(next *state) {
 	if last := q.latest.Load(); last != nil {
 		next.number = last.number

@@ -12,7 +12,7 @@ const (
 	subscriptionOverhead = 1 << 10 // of a subscription, including its state in the subscriber
 )
 
-// reserve counts a subscription and its memory for its owner. The error is ErrLimit,
+// reserve charges a subscription and its memory to its owner. The error is ErrLimit,
 // admission.ErrBusy or admission.ErrShare.
 func (h *Hub) reserve(s *Subscription) error {
 	err := h.subscriptions.Reserve(s.owner, 1)
@@ -35,8 +35,9 @@ func (h *Hub) release(s *Subscription) {
 	h.memory.Release(s.owner, s.size)
 }
 
-// resize reserves memory for a result of n bytes in place of the latest one. If the holder
-// has used up its share, the owner of another subscription becomes the holder.
+// resize reserves memory for a result of n bytes in place of the latest result. If the holder
+// has used up its share, the owner of another subscription becomes the holder. The error is
+// admission.ErrBusy or admission.ErrShare.
 func (q *query) resize(n int) error {
 	q.hub.mu.Lock()
 	defer q.hub.mu.Unlock()
@@ -57,8 +58,9 @@ func (q *query) resize(n int) error {
 	return err
 }
 
-// replaceHolder makes the owner of a remaining subscription the holder, if former, whose
-// subscription has ended, is the holder. The caller holds hub.mu.
+// replaceHolder charges the memory of the query to the owner of a remaining subscription. It
+// does nothing unless former, whose subscription has ended, is the holder. The caller holds
+// hub.mu.
 func (q *query) replaceHolder(former admission.Owner) {
 	if q.holder != former {
 		return

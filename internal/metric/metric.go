@@ -8,12 +8,12 @@ const Namespace = "portfolio"
 
 // Source is a part of the server that has metrics.
 type Source interface {
-	// WriteMetrics writes the state of the source. All values should be of one moment.
+	// WriteMetrics writes the state of the source at one moment.
 	WriteMetrics(w Writer)
 }
 
-// Collector returns a collector of the metrics of sources. It asks each source once for a
-// scrape.
+// Collector returns a collector of the metrics of sources. For each scrape, it calls
+// WriteMetrics of each source once.
 func Collector(sources ...Source) prometheus.Collector { return collector(sources) }
 
 type collector []Source

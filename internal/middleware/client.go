@@ -42,7 +42,7 @@ func (p Proxies) contains(address netip.Addr) bool {
 type sender struct {
 	address netip.Addr
 	https   bool
-	host    string // that the client named
+	host    string // host that the client named
 }
 
 // identify returns a copy of a request with the host that the client named. The returned context
@@ -58,8 +58,8 @@ func (p Proxies) identify(ctx context.Context, r *http.Request) (context.Context
 	return ctx, r
 }
 
-// network returns the address, cut to its /64 network if it is an IPv6 address:
-// providers assign that to one customer.
+// network returns an IPv4 address, or the /64 network of an IPv6 address, which
+// providers assign to a single customer.
 func (s sender) network() netip.Addr {
 	if s.address.Is6() {
 		network, _ := s.address.Prefix(64)
@@ -103,7 +103,7 @@ func (p Proxies) followAddresses(client *sender, lines []string) {
 }
 
 // describe sets the scheme and the host that the last proxy added. Unlike Forwarded, these lists
-// may lack a hop, so earlier elements may be the client's.
+// may lack a hop, so the client may have written the earlier elements.
 func (s *sender) describe(header http.Header) {
 	list := headerList{lines: header["X-Forwarded-Proto"]}
 	if scheme, ok := list.last(); ok {

@@ -25,7 +25,7 @@ type ConnectionLimiter struct {
 const connectionMemory = 32 << 10
 
 // NewConnectionLimiter returns a limiter that allows limit open connections. It calls
-// onMemoryChange with the change of the bytes of memory that connections hold.
+// onMemoryChange with each change of the memory of connections, in bytes.
 func NewConnectionLimiter(limit int, onMemoryChange func(delta int64)) *ConnectionLimiter {
 	return &ConnectionLimiter{slots: make(chan struct{}, limit), onMemoryChange: onMemoryChange}
 }
@@ -138,23 +138,23 @@ func (l *Listener) Accept() (net.Conn, error) {
 }
 
 const (
-	connecting = 100 * time.Millisecond // for clients to connect, and for their connections to be accepted
-	sending    = time.Second            // for clients that have connected to send their requests
+	acceptDelay = 100 * time.Millisecond // for clients to connect, and for their connections to be accepted
+	sendTimeout = time.Second            // for connected clients to send their requests
 )
 
 // Drain closes the listener without losing a request, while the server still serves it. When a
-// listener is closed, the system resets the connections that are not accepted yet. And
+// listener is closed, the system resets the connections that are not accepted yet. Then
 // http.Server.Shutdown drops the requests that are not read yet. Their clients cannot know
-// whether the server executed them, so balancers do not repeat a POST. Therefore Drain first
-// makes the system ignore new clients (on Linux). Those clients retry a second later, when the
-// system refuses them.
+// whether the server executed the requests, so balancers do not repeat a POST. Therefore Drain
+// first makes the system ignore new clients (on Linux). Those clients retry a second later, when
+// the system refuses them.
 func (l *Listener) Drain() {
 	if socket, err := l.SyscallConn(); err == nil {
 		ignoreNewClients(socket)
-		time.Sleep(connecting)
+		time.Sleep(acceptDelay)
 	}
 	_ = l.Close()
-	for deadline := time.Now().Add(sending); l.limiter.Open() > 0 && time.Now().Before(deadline); {
+	for deadline := time.Now().Add(sendTimeout); l.limiter.Open() > 0 && time.Now().Before(deadline); {
 		time.Sleep(time.Millisecond)
 	}
 }

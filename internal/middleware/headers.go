@@ -3,8 +3,7 @@ package middleware
 import "net/http"
 
 // SecurityHeaders makes browsers treat responses as data: they run no script of a response, and
-// show it in no frame. X-Frame-Options would add nothing, since browsers ignore it beside
-// frame-ancestors.
+// show it in no frame. X-Frame-Options would add nothing, because frame-ancestors overrides it.
 func SecurityHeaders(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		header := w.Header()

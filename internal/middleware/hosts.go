@@ -24,13 +24,13 @@ func (h *Host) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// CheckHost rejects requests that name another host than a loopback name, the address at which
-// they arrive, or one of hosts. A foreign site can make its name resolve to this server (DNS
-// rebinding), but browsers then send that name.
+// CheckHost rejects requests unless the host that they name is a loopback name, the address at
+// which they arrive, or one of hosts. A foreign site can make its name resolve to this server (DNS
+// rebinding), but then browsers send the name of the site.
 func CheckHost(hosts []Host, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		name := hostname(r.Host)
-		if name != "" && !isLoopback(name) && !isArrival(r, name) && !slices.Contains(hosts, Host(name)) {
+		if name != "" && !isLoopback(name) && !isLocalAddress(r, name) && !slices.Contains(hosts, Host(name)) {
 			http.Error(w, "The host is not in ADMIN_HOSTS.", http.StatusForbidden)
 			return
 		}
@@ -54,8 +54,8 @@ func isLoopback(name string) bool {
 	return name == "localhost" || err == nil && address.IsLoopback()
 }
 
-// isArrival reports whether name is the address at which a request arrives.
-func isArrival(r *http.Request, name string) bool {
+// isLocalAddress reports whether name is the address at which a request arrives.
+func isLocalAddress(r *http.Request, name string) bool {
 	local, ok := r.Context().Value(http.LocalAddrContextKey).(net.Addr)
 	return ok && hostname(local.String()) == name
 }

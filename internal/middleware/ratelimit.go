@@ -1,4 +1,4 @@
-// Package middleware provides HTTP middleware: request ids and logs, rate limits,
+// Package middleware provides HTTP middleware: request IDs and logs, rate limits,
 // CORS and security headers.
 package middleware
 

@@ -29,13 +29,13 @@ func LogRequests(next http.Handler, proxies Proxies, instruments telemetry.Instr
 		request := &recorder.request
 		w.Header()["X-Request-Id"] = []string{request.ID}
 		ctx := telemetry.WithRequest(r.Context(), request)
-		observed := instruments.Enabled() || log.Enabled(ctx, slog.LevelInfo)
-		if observed {
+		isRecorded := instruments.Enabled() || log.Enabled(ctx, slog.LevelInfo)
+		if isRecorded {
 			ctx = db.WithQueryCounter(instruments.Begin(ctx, r.Header, request), &request.Statements)
 		}
 		ctx, r = proxies.identify(ctx, r)
 		request.Client = auth.AddressFrom(ctx)
-		if !observed {
+		if !isRecorded {
 			next.ServeHTTP(w, r)
 			return
 		}

@@ -36,13 +36,13 @@ var (
 	dist embed.FS
 )
 
-// Built returns the files of GraphiQL that make playground has built, if it has.
+// Built returns the files of GraphiQL that make playground builds. Without a build, there are none.
 func Built() fs.FS {
-	built, err := fs.Sub(dist, "dist")
+	files, err := fs.Sub(dist, "dist")
 	if err != nil {
 		panic(err) // the name is valid
 	}
-	return built
+	return files
 }
 
 // Options are the settings of a playground.
@@ -59,8 +59,8 @@ type handler struct {
 	files         fs.FS
 }
 
-// New returns a handler of the page and of the built files of GraphiQL. Without built files, browsers
-// load GraphiQL from a CDN.
+// New returns a handler of the page and of the built files of GraphiQL. Without built files,
+// browsers load GraphiQL from a CDN.
 func New(built fs.FS, options Options) (http.Handler, error) {
 	content, err := fs.ReadFile(built, "graphiql.json")
 	if errors.Is(err, fs.ErrNotExist) {
@@ -104,7 +104,7 @@ func contentSecurityPolicy(base, mediaURL string) string {
 	files, workers, requests, images := "'self'", "'self'", "'self'", "'self' data:"
 	if base != Prefix {
 		files, requests = base, "'self' "+base
-		workers = "blob:" // with what the page has requested: browsers start no worker from another host
+		workers = "blob:" // of scripts that the page has requested: browsers start no worker from another host
 	}
 	if media, err := url.Parse(mediaURL); err == nil && media.Host != "" {
 		images += " " + media.Scheme + "://" + media.Host
@@ -183,7 +183,8 @@ func isLocal(r *http.Request) bool {
 	return err == nil && peer.Addr().Unmap().IsLoopback() && isLoopbackHost(r.Host)
 }
 
-// isLoopbackHost excludes names that an attacker's DNS may point to the server.
+// isLoopbackHost reports whether a host is localhost or a loopback address. It accepts no other
+// names, because an attacker's DNS could point a name to the server.
 func isLoopbackHost(host string) bool {
 	if name, _, err := net.SplitHostPort(host); err == nil {
 		host = name

@@ -17,7 +17,7 @@ func isPlain(r rune, size int) bool {
 	return unicode.IsPrint(r) && (r != utf8.RuneError || size > 1)
 }
 
-// Escape returns text in which other than plain characters are escaped as in Go.
+// Escape returns text in which all characters are escaped that are not plain, as in Go strings.
 func Escape(text string) string {
 	var b strings.Builder
 	begin := 0 // of the text that is not copied yet
@@ -44,8 +44,8 @@ func Quote(text string) string {
 	return text
 }
 
-// EscapeJSON returns an encoded JSON value in which characters that are not plain are
-// escaped. The encoder has escaped the ASCII characters among them, but for DEL.
+// EscapeJSON returns an encoded JSON value in which all characters are escaped that are not plain.
+// The encoder has already escaped such ASCII characters, except DEL.
 func EscapeJSON(text []byte) []byte {
 	var b []byte
 	begin := 0

@@ -15,21 +15,20 @@ import (
 	"portfolio/internal/changefeed"
 )
 
-// Response is a complete response. Requests share it, so it must not be modified.
+// Response is a complete response. Requests share it, so callers must not modify it.
 type Response struct {
 	Body               []byte
-	ContentLength      []string // values of headers
-	ETag, CacheControl []string // nil if there are none
-	Type, Operation    string   // of GraphQL
+	ContentLength      []string // values of the header
+	ETag, CacheControl []string // values of the headers; nil to send none
+	Type, Operation    string   // type and name of the GraphQL operation
 	Cost               float64  // of the operation
 	revision           changefeed.Revision
 	readSet            changefeed.ReadSet
-	start              time.Time // of its fill
+	start              time.Time // of the fill
 	size               int64
 }
 
-// Cache holds responses, the last used first, within a number of bytes. A nil Cache holds
-// none.
+// Cache is an LRU cache of responses that is bounded in bytes. A nil Cache is always empty.
 type Cache struct {
 	feed    *changefeed.Feed
 	options Options
@@ -46,23 +45,23 @@ type Cache struct {
 const (
 	// overhead is the memory of a response in bytes without its body and read set.
 	overhead = 600
-	// maxShare of the cache is the size of the largest response that is cached.
+	// maxShare bounds a response to this fraction of the cache: a sixteenth.
 	maxShare = 16
-	// heldFactor is the bytes of memory for a byte of the cache: a removed response is
-	// garbage for a while.
+	// heldFactor is the memory in bytes for each byte of the cache. A removed response stays
+	// in memory until it is collected.
 	heldFactor = 2
 )
 
 // Options configure a Cache.
 type Options struct {
-	Limit  int64         // bytes; 0 for no cache
-	MaxAge time.Duration // of a response, whatever the feed says
+	Limit  int64         // bytes; 0 disables the cache
+	MaxAge time.Duration // of a response, even if its rows are unchanged
 
-	OnMemoryChange func(delta int64) // called with each change of the memory in bytes, unless nil
+	OnMemoryChange func(delta int64) // gets each change of the memory in bytes; may be nil
 }
 
-// New returns a cache for responses whose changes the feed receives. It returns nil if the
-// limit is 0 or there is no feed.
+// New returns a cache whose responses the feed changes invalidates. It returns nil if
+// changes is nil or the limit is 0.
 func New(changes *changefeed.Feed, options Options) *Cache {
 	if changes == nil || options.Limit == 0 {
 		return nil
@@ -72,9 +71,9 @@ func New(changes *changefeed.Feed, options Options) *Cache {
 	return c
 }
 
-// Do returns the response for a key if the cache has it, or another request is building it. The
-// request's barrier must prove the response current. Otherwise Do calls fill, which responds itself, and
-// returns nil.
+// Do returns the response for key if barrier proves it current. The response comes from the
+// cache, or from a concurrent request that builds it. Otherwise Do calls fill, which writes
+// the response itself, and returns nil.
 func (c *Cache) Do(ctx context.Context, key Key, barrier changefeed.Barrier, fill func(context.Context, *Fill)) *Response {
 	if c == nil || barrier.Revision() == 0 {
 		fill(ctx, new(Fill))
@@ -100,8 +99,8 @@ func (c *Cache) Do(ctx context.Context, key Key, barrier changefeed.Barrier, fil
 	return nil
 }
 
-// isProven reports whether there is a response that the barrier proves current. It does not wait for the
-// barrier if the response is already stale.
+// isProven reports whether r is a response that the barrier proves current. It waits for the
+// barrier unless the response is already stale.
 func (c *Cache) isProven(r *Response, barrier changefeed.Barrier) bool {
 	return r != nil && c.isCurrent(r) && barrier.Wait() != 0 && c.isCurrent(r)
 }
@@ -110,13 +109,13 @@ func (c *Cache) isCurrent(r *Response) bool {
 	return time.Since(r.start) < c.options.MaxAge && c.feed.IsCurrent(r.revision, r.readSet)
 }
 
-// join returns a fill for a request, and the fill in flight for the same key, if any. The response is
-// not shared if a fill is in flight, or the key is forbidden. A key is cached on its second request, so
-// one-off requests take no memory.
+// join returns a fill for a request, and the fill that is in flight for the same key, or nil.
+// The new fill shares no response if a fill is in flight, or if the key is forbidden. A key is
+// cached on its second request, so one-off requests take no memory.
 func (c *Cache) join(key Key, revision changefeed.Revision, wasCached bool) (f, inFlight *Fill) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	state := c.see(key)
+	state := c.markSeen(key)
 	if state == forbidden {
 		return new(Fill), nil
 	}
@@ -168,35 +167,37 @@ func (c *Cache) Stats() Stats {
 	return Stats{c.responses.Len(), c.bytes, c.options.Limit, c.hits.Load(), c.misses.Load()}
 }
 
-// seenKeys is the number of keys whose state is kept, in 256 KiB.
+// seenKeys is the number of keys whose state is kept. The states take 256 KiB.
 const seenKeys = 1 << 16
 
-// States of a key. A new key takes the place of an older one.
+// States of a key. A new key may overwrite the state of an older key.
 const (
 	unseen = iota
 	seen
 	forbidden // its response must not be shared
 )
 
-// see marks a key as seen, and returns its previous state.
-func (c *Cache) see(key Key) int {
-	slot, print := locate(key)
+// markSeen marks a key as seen, and returns its previous state. A forbidden key remains
+// forbidden.
+func (c *Cache) markSeen(key Key) int {
+	slot, fingerprint := locate(key)
 	switch c.seen[slot] {
-	case print:
+	case fingerprint:
 		return seen
-	case print | 1:
+	case fingerprint | 1:
 		return forbidden
 	}
-	c.seen[slot] = print
+	c.seen[slot] = fingerprint
 	return unseen
 }
 
 func (c *Cache) forbid(key Key) {
-	slot, print := locate(key)
-	c.seen[slot] = print | 1
+	slot, fingerprint := locate(key)
+	c.seen[slot] = fingerprint | 1
 }
 
-// locate returns the slot of a key's state, and the key's fingerprint, which is even.
-func locate(key Key) (slot int, print uint32) {
+// locate returns the slot of a key's state, and the key's fingerprint. Fingerprints are even,
+// because the lowest bit marks a forbidden key.
+func locate(key Key) (slot int, fingerprint uint32) {
 	return int(binary.LittleEndian.Uint16(key[:])), binary.LittleEndian.Uint32(key[2:])&^1 | 2
 }

@@ -20,13 +20,13 @@ type Fill struct {
 	response atomic.Pointer[Response]
 
 	// Guarded by the cache's mutex.
-	keep    bool // in the cache
-	waiting int
-	done    chan struct{} // nil if nobody has waited
+	keep    bool          // whether to cache the response
+	waiting int           // requests
+	done    chan struct{} // nil until a request waits
 	closed  bool
 }
 
-// track returns the context under which the rows of the response are read.
+// track returns a context that records the read set of the response.
 func (f *Fill) track(ctx context.Context) context.Context {
 	if f.cache == nil {
 		return ctx
@@ -35,7 +35,8 @@ func (f *Fill) track(ctx context.Context) context.Context {
 	return ctx
 }
 
-// wait returns the response once it is built, nil if there is none.
+// wait waits until the fill is closed or ctx ends. It returns the response, or nil if there
+// is none.
 func (f *Fill) wait(ctx context.Context) *Response {
 	select {
 	case <-f.done:
@@ -44,8 +45,8 @@ func (f *Fill) wait(ctx context.Context) *Response {
 	return f.response.Load()
 }
 
-// Share gives the response to the requests that wait for it, and caches it unless its rows
-// have changed since. It builds the response only if it is needed.
+// Share passes the response to the requests that wait for it. It caches the response unless
+// the rows have changed since they were read. It calls build only if the response is needed.
 func (f *Fill) Share(build func() *Response) {
 	if !f.isNeeded() {
 		return
@@ -61,8 +62,8 @@ func (f *Fill) Share(build func() *Response) {
 	f.close()
 }
 
-// isNeeded reports whether a request waits for the response, or the cache keeps it. If not, isNeeded
-// closes the fill.
+// isNeeded reports whether a request waits for the response, or the cache will keep it.
+// Otherwise it closes the fill.
 func (f *Fill) isNeeded() bool {
 	if f.cache == nil {
 		return false
@@ -75,8 +76,8 @@ func (f *Fill) isNeeded() bool {
 	return !f.closed
 }
 
-// Forbid closes the fill: responses with this key must not be shared. The requests that wait build their
-// own responses.
+// Forbid closes the fill, and prevents sharing of responses with its key. The requests that
+// wait build their own responses.
 func (f *Fill) Forbid() {
 	if f.cache == nil {
 		return
@@ -87,7 +88,8 @@ func (f *Fill) Forbid() {
 	f.closeLocked()
 }
 
-// close closes the fill. Unless it was shared, the requests that wait build their own responses.
+// close closes the fill. If the response was not shared, the requests that wait build their
+// own responses.
 func (f *Fill) close() {
 	if f.cache == nil {
 		return
@@ -97,7 +99,7 @@ func (f *Fill) close() {
 	f.closeLocked()
 }
 
-// closeLocked is close for a caller who holds the lock of the cache.
+// closeLocked is like close. The caller holds the cache's mutex.
 func (f *Fill) closeLocked() {
 	if f.closed {
 		return

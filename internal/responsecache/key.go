@@ -7,7 +7,7 @@ import (
 	"sync"
 )
 
-// Key is a hash of everything on which a response depends, apart from rows and settings.
+// Key is a hash of everything on which a response depends besides rows and settings.
 type Key [sha256.Size]byte
 
 // hasher computes keys without allocating memory.
@@ -21,7 +21,8 @@ var hashers = sync.Pool{New: func() any { return &hasher{Hash: sha256.New()} }}
 
 const maxPooled = 4 << 10 // bytes
 
-// KeyOf returns the key of a request. Different fields or another content have another key.
+// KeyOf returns the key of a request. Requests that differ in the content or in a field have
+// different keys.
 func KeyOf(content []byte, fields ...string) Key {
 	h := hashers.Get().(*hasher)
 	h.fields = binary.AppendUvarint(h.fields[:0], uint64(len(fields)))

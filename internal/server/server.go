@@ -35,7 +35,7 @@ const (
 	shutdownTimeout = 20 * time.Second
 	writeTimeout    = time.Minute      // of a response; handlers may extend it
 	maxHeader       = 64 << 10         // bytes
-	keepAlive       = 30 * time.Second // between pings, less than the time after which proxies close connections
+	keepAlive       = 30 * time.Second // between pings; shorter than the idle timeouts of proxies
 )
 
 // Server serves both APIs, files and the playground.
@@ -56,7 +56,7 @@ type Options struct {
 	Log     *slog.Logger
 }
 
-// New builds a server, which serves nothing yet. Close releases it.
+// New builds a server, but does not start it. Close releases its resources.
 func New(ctx context.Context, settings *config.Server, database *db.DB, store storage.Store, o Options) (*Server, error) {
 	memory := tuneMemory(database)
 	s := &Server{
@@ -75,7 +75,7 @@ func New(ctx context.Context, settings *config.Server, database *db.DB, store st
 	return s, nil
 }
 
-// Close releases what New acquired. The server must not be serving.
+// Close releases the resources of the server. The server must not be serving.
 func (s *Server) Close(ctx context.Context) { s.instruments.Close(ctx, s.log) }
 
 // ServeHTTP responds to a request of any path. Serve calls it.
@@ -90,22 +90,23 @@ func (s *Server) Listen(ctx context.Context) (*middleware.Listener, error) {
 	return listener, nil
 }
 
-// Serve serves until ctx is canceled. Then the server is not ready for ShutdownDelay, closes the
-// listener and the subscriptions, and waits for the requests in progress.
+// Serve serves until ctx is canceled. Then the server reports for ShutdownDelay that it is not
+// ready. After that, it closes the listener and the subscriptions, and waits for the requests in
+// progress. Serve returns an error if requests are still in progress after shutdownTimeout.
 func (s *Server) Serve(ctx context.Context, listener *middleware.Listener) error {
 	server := newHTTPServer(s.settings, s.connections.Handler(s), s.connections, s.log)
 	server.RegisterOnShutdown(s.hub.Shutdown)
-	failed := make(chan error, 1)
-	go func() { failed <- server.Serve(listener) }()
+	serveErr := make(chan error, 1)
+	go func() { serveErr <- server.Serve(listener) }()
 	select {
-	case err := <-failed:
+	case err := <-serveErr:
 		return err
 	case <-ctx.Done():
 	}
 	s.log.Info("shutting down", "delay", s.settings.ShutdownDelay.String())
 	s.checker.Stop()
 	select {
-	case err := <-failed:
+	case err := <-serveErr:
 		return err
 	case <-time.After(s.settings.ShutdownDelay): // balancers have seen that the server is not ready
 	}
@@ -141,12 +142,12 @@ func (s *Server) StartFeed(ctx context.Context) (stop func()) {
 		return func() {}
 	}
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx)) // also while the server shuts down
-	var running sync.WaitGroup
-	running.Go(func() { s.changes.Run(ctx) })
+	var group sync.WaitGroup
+	group.Go(func() { s.changes.Run(ctx) })
 	<-s.changes.Attempted()
 	return func() {
 		cancel()
-		running.Wait()
+		group.Wait()
 	}
 }
 
@@ -177,7 +178,7 @@ func tuneMemory(database *db.DB) *admission.Memory {
 // build builds the handlers of all paths and wraps them in middleware.
 func (s *Server) build(database *db.DB, store storage.Store, memory *admission.Memory, o Options) error {
 	c := s.settings
-	admitted := admission.New(c.Clients.MaxConcurrent, database.Connections(), int64(c.Clients.MaxResponse), memory.Hold)
+	adm := admission.New(c.Clients.MaxConcurrent, database.Connections(), int64(c.Clients.MaxResponse), memory.Hold)
 	authenticator := auth.New(database, s.changes, auth.Options{
 		Timeout: c.Clients.RequestTimeout, MaxAge: c.AuthMaxAge, MaxFailures: c.Clients.FailedLogins,
 	})
@@ -195,20 +196,20 @@ func (s *Server) build(database *db.DB, store storage.Store, memory *admission.M
 	resolver := &graph.Resolver{DB: database, Auth: authenticator, Images: service}
 	responses := responsecache.New(s.changes, responsecache.Options{Limit: c.CacheBytes, MaxAge: c.CacheMaxAge, OnMemoryChange: memory.Hold})
 	s.hub = livequery.New(livequery.Options{
-		Feed: s.changes, MaxAge: c.CacheMaxAge, Limit: c.Clients.MaxSubscriptions, Budget: admitted.LiveQueries, Parts: admission.SubscriptionParts,
+		Feed: s.changes, MaxAge: c.CacheMaxAge, Limit: c.Clients.MaxSubscriptions, Budget: adm.LiveQueries, Parts: admission.SubscriptionParts,
 	})
 	graphql, err := newGraphQL(c, resolver, graphqlhttp.Options{
-		Admission: admitted, Cache: responses, Hub: s.hub, Instruments: s.instruments, Allow: limiter.Allow, Log: o.Log,
+		Admission: adm, Cache: responses, Hub: s.hub, Instruments: s.instruments, Allow: limiter.Allow, Log: o.Log,
 	})
 	if err != nil {
 		return fmt.Errorf("PERSISTED_DOCUMENTS: %w", err)
 	}
 	if s.instruments.Metrics != nil {
 		s.instruments.Metrics.KnowOperations(graphql.Documents.Operations())
-		s.instruments.Metrics.Register(databaseMetrics{database}, admitted, authenticator, limiter, graphql.Documents, s.hub, service, responses, s.changes, s.connections)
+		s.instruments.Metrics.Register(databaseMetrics{database}, adm, authenticator, limiter, graphql.Documents, s.hub, service, responses, s.changes, s.connections)
 	}
 	legacy := compat.New(resolver.Query(), authenticator, compat.Options{
-		MediaURL: c.MediaURL, Admission: admitted, Cache: responses, Timeout: c.Clients.RequestTimeout, Log: o.Log,
+		MediaURL: c.MediaURL, Admission: adm, Cache: responses, Timeout: c.Clients.RequestTimeout, Log: o.Log,
 	})
 	router := &router{
 		graphql: middleware.SecurityHeaders(middleware.CORS(c.Clients.CORSOrigins, limiter.Handler(graphql, graphql.Reject))),

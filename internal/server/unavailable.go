@@ -15,7 +15,7 @@ import (
 )
 
 // ServeUnavailable responds at ADDR until stop is called. The status is 503, except for
-// /healthz. A server does so while it waits for its database.
+// /healthz. It is for a server that waits for its database.
 func ServeUnavailable(ctx context.Context, settings *config.Server, log *slog.Logger) (stop func(), err error) {
 	connections := middleware.NewConnectionLimiter(settings.Clients.MaxConnections, func(int64) {})
 	listener, err := connections.Listen(ctx, string(settings.Addr))

@@ -52,7 +52,7 @@ func openDirectory(ctx context.Context, name string, private ...string) (Store, 
 func (d *directory) Close() error { return d.root.Close() }
 
 // checkPlace returns an error if the directory was moved, deleted, replaced or unmounted since it
-// was opened. In that case, a missing file may exist in the directory that now has the name.
+// was opened. Otherwise a file could seem missing that exists in the directory of that name.
 func (d *directory) checkPlace() error {
 	rootInfo, err := d.root.Stat(".")
 	if err != nil {
@@ -310,17 +310,18 @@ func (d *directory) Handler(log *slog.Logger) http.Handler {
 	})
 }
 
-// isMissing reports whether err means that a file does not exist. os.Root returns an error without a
-// number for a link that leads out of the directory, and files.OpenRegular for an irregular file.
+// isMissing reports whether err means that a file does not exist. An error without an errno
+// counts as such: os.Root returns it for a link out of the directory, and files.OpenRegular for
+// an irregular file.
 func isMissing(err error) bool {
-	number, ok := errors.AsType[syscall.Errno](err)
+	errno, ok := errors.AsType[syscall.Errno](err)
 	switch {
 	case err == nil, errors.Is(err, fs.ErrClosed):
 		return false
 	case !ok:
 		return true
 	}
-	return slices.Contains([]syscall.Errno{syscall.ENOENT, syscall.ENOTDIR, syscall.ENAMETOOLONG, syscall.ELOOP}, number)
+	return slices.Contains([]syscall.Errno{syscall.ENOENT, syscall.ENOTDIR, syscall.ENAMETOOLONG, syscall.ELOOP}, errno)
 }
 
 // open opens a file. If the file does not exist, the error wraps fs.ErrNotExist.

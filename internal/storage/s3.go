@@ -20,8 +20,8 @@ import (
 	"github.com/minio/minio-go/v7/pkg/s3utils"
 )
 
-// presignedLifetime is the lifetime of a presigned URL. Clients may cache the redirect to the URL for
-// half of that time, and have the second half to follow it.
+// presignedLifetime is the lifetime of a presigned URL. Clients may cache the redirect to the
+// URL for half of that time, and have the second half to follow it.
 const presignedLifetime = time.Hour
 
 // s3Store is a Store in an S3 bucket.
@@ -34,7 +34,7 @@ type s3Store struct {
 type bucket struct {
 	name, region string
 	endpoint     *url.URL
-	amazon       bool // rather than a compatible store
+	amazon       bool // whether it is a bucket of Amazon S3
 }
 
 // parseBucket parses s3://BUCKET?endpoint=URL&region=NAME.
@@ -88,8 +88,8 @@ func locateBucket(name, endpoint, region string) (bucket, error) {
 // file and, on Amazon, the role of the machine or the container.
 func (b bucket) keys() *credentials.Credentials {
 	providers := []credentials.Provider{&credentials.EnvAWS{}, &credentials.FileAWSCredentials{}}
-	onAmazon := func(name string) bool { return os.Getenv(name) != "" }
-	if b.amazon || slices.ContainsFunc([]string{"AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "AWS_CONTAINER_CREDENTIALS_FULL_URI"}, onAmazon) {
+	isSet := func(name string) bool { return os.Getenv(name) != "" }
+	if b.amazon || slices.ContainsFunc([]string{"AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "AWS_CONTAINER_CREDENTIALS_FULL_URI"}, isSet) {
 		providers = append(providers, &credentials.IAM{})
 	}
 	return credentials.NewChainCredentials(providers)
@@ -100,9 +100,9 @@ const keysTimeout = 5 * time.Second
 // open returns the bucket as a Store. It sends no request, except to get the keys of a role.
 func (b bucket) open(ctx context.Context) (Store, error) {
 	keys := b.keys()
-	limited, cancel := context.WithTimeout(ctx, keysTimeout)
+	keysCtx, cancel := context.WithTimeout(ctx, keysTimeout)
 	defer cancel()
-	value, err := keys.GetWithContext(&credentials.CredContext{Client: http.DefaultClient, Context: limited})
+	value, err := keys.GetWithContext(&credentials.CredContext{Client: http.DefaultClient, Context: keysCtx})
 	if err != nil || value.AccessKeyID == "" || value.SecretAccessKey == "" {
 		return nil, errors.New("there are no keys: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY")
 	}
@@ -180,7 +180,8 @@ func (s *s3Store) Check(ctx context.Context) error {
 	return err
 }
 
-// Handler returns a handler that redirects to presigned URLs, so that the bucket need not be public.
+// Handler returns a handler that redirects to presigned URLs, so that the bucket need not be
+// public.
 func (s *s3Store) Handler(log *slog.Logger) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		key, ok := keyFromRequest(w, r)

@@ -26,8 +26,8 @@ const cacheForever = "public, max-age=31536000, immutable"
 var (
 	// ErrExists means that a file with the key already exists.
 	ErrExists = errors.New("file already exists")
-	// ErrUnavailable means that a file could not be written. Trying again later
-	// may help.
+	// ErrUnavailable means that a file could not be written. A later attempt may
+	// succeed.
 	ErrUnavailable = errors.New("file storage is unavailable")
 
 	errInvalidKey = errors.New("a file cannot have this key")
@@ -130,8 +130,8 @@ func Open(ctx context.Context, location string) (Store, error) {
 	return parsed.Open(ctx)
 }
 
-// keyFromRequest returns the key of the requested file. If the request has no valid key, it responds
-// with an error and returns false.
+// keyFromRequest returns the key of the requested file. If the request has no valid key, it
+// responds with an error and returns false.
 func keyFromRequest(w http.ResponseWriter, r *http.Request) (key string, ok bool) {
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
 		w.Header().Set("Allow", "GET, HEAD")

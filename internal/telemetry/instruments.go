@@ -14,7 +14,8 @@ import (
 	"portfolio/db"
 )
 
-// Instruments measure and trace what the server does. A part that is nil does nothing.
+// Instruments measure and trace requests, SQL statements and the storage of images. A nil part does
+// nothing.
 type Instruments struct {
 	Metrics *Metrics
 	Tracing *Tracing

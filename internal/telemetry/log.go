@@ -159,7 +159,8 @@ func appendText(b []byte, key, text string) []byte {
 }
 
 // LogWriter collects log records and writes many of them at once. So requests do not wait
-// for the output, and for each other only during a copy. Records are written within logDelay.
+// for the output, and wait for each other only while a record is copied. Records are written
+// within logDelay.
 type LogWriter struct {
 	out io.Writer
 

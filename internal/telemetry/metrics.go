@@ -13,7 +13,7 @@ import (
 	"portfolio/internal/metric"
 )
 
-// Metrics counts and times what the server does, for Prometheus.
+// Metrics counts and times requests, SQL statements and the storage of images, for Prometheus.
 type Metrics struct {
 	registry   *prometheus.Registry
 	operations operationNames
@@ -26,9 +26,9 @@ type Metrics struct {
 	pixels     prometheus.Counter
 }
 
-// Classic buckets, which every version of Prometheus reads. A bucket is a series of
-// each operation, so there are few: a request takes from a tenth of a millisecond
-// to the timeout.
+// Classic buckets, which every version of Prometheus reads. Each bucket is a series for each
+// operation, so there are few buckets. A request takes from a tenth of a millisecond to the
+// timeout.
 var (
 	requestBuckets   = []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, 1, 2.5, 10}
 	lifeBuckets      = []float64{1, 10, 60, 600, 3600, 6 * 3600}
@@ -79,8 +79,8 @@ func (m *Metrics) Handler() http.Handler {
 	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{MaxRequestsInFlight: 4})
 }
 
-// KnowOperations adds names of operations by which requests are counted, whatever names
-// clients choose.
+// KnowOperations adds names of operations that the metrics always distinguish, however many
+// other names clients choose.
 func (m *Metrics) KnowOperations(names []string) { m.operations.add(names...) }
 
 func (m *Metrics) observeRequest(r *Request) {
@@ -99,12 +99,12 @@ func (m *Metrics) observeRequest(r *Request) {
 	}
 }
 
-func (m *Metrics) observeStatement(query string, took time.Duration) {
-	m.statements.WithLabelValues(query).Observe(took.Seconds())
+func (m *Metrics) observeStatement(query string, duration time.Duration) {
+	m.statements.WithLabelValues(query).Observe(duration.Seconds())
 }
 
-func (m *Metrics) observeImage(step string, took time.Duration, pixels int) {
-	m.imageSteps.WithLabelValues(step).Observe(took.Seconds())
+func (m *Metrics) observeImage(step string, duration time.Duration, pixels int) {
+	m.imageSteps.WithLabelValues(step).Observe(duration.Seconds())
 	m.pixels.Add(float64(pixels))
 }
 

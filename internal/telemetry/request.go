@@ -91,8 +91,8 @@ func RequestFrom(ctx context.Context) *Request {
 	return &Request{}
 }
 
-// LogFailure logs why the request of the context failed, unless its client has
-// disconnected. It logs a cause once, though each field of an operation may report it. After
+// LogFailure logs the error with which the request of the context failed, unless its client has
+// disconnected. It logs a cause once, although several fields of an operation may report it. After
 // the request has run out of time, it logs only the first error, which causes all others.
 func LogFailure(ctx context.Context, log *slog.Logger, err error) {
 	ctxErr := ctx.Err()

@@ -30,7 +30,7 @@ import (
 type Tracing struct {
 	provider *sdktrace.TracerProvider
 	tracer   trace.Tracer
-	ratio    float64 // of the requests that continue no trace
+	ratio    float64 // sampled fraction of the requests without a traceparent
 }
 
 // flushTimeout is the time limit for exporting the last spans.
@@ -58,9 +58,9 @@ func NewTracing(ctx context.Context, version string, log *slog.Logger) (*Tracing
 	return &Tracing{provider, provider.Tracer("portfolio"), ratio}, nil
 }
 
-// newSampler returns the sampler that the environment names, and the ratio of sampled
-// requests among the requests that continue no trace. The sampler samples all of these: begin
-// draws by the ratio before it creates a span, which is the expensive part.
+// newSampler returns the sampler that the environment names. The sampler decides about requests
+// with a traceparent, and samples all other requests. ratio is the fraction of the other requests
+// that begin passes to the sampler, because creating a span is expensive.
 func newSampler() (sampler sdktrace.Sampler, ratio float64) {
 	name, followsParent := strings.CutPrefix(strings.ToLower(cmp.Or(os.Getenv(samplerVariable), "parentbased_always_on")), "parentbased_")
 	ratio = 1
@@ -86,8 +86,8 @@ func (t *Tracing) close(ctx context.Context) error {
 	return t.provider.Shutdown(ctx)
 }
 
-// CheckEnvironment returns the variable whose value is not supported, and an error that says
-// why. The SDK ignores values that it does not understand. Then it would export all traces, or
+// CheckEnvironment returns the name of a variable whose value is not supported, and the reason.
+// The SDK ignores values that it does not understand. Then it would export all traces, or
 // export to the default address.
 func CheckEnvironment() (variable string, err error) {
 	for _, name := range []string{"OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"} {

@@ -164,7 +164,7 @@ func TestLogs_EscapeForeignText(t *testing.T) {
 func TestCommands_NeedExistingDatabase(t *testing.T) {
 	t.Chdir(t.TempDir())
 	t.Setenv("DATABASE_URL", "") // as an unquoted & leaves it
-	const missing = "DATABASE_URL: is not set, and data/portfolio.db, which \"portfolio serve\" creates without it, does not exist"
+	const missing = "DATABASE_URL: is not set, and the default, data/portfolio.db, does not exist: only \"portfolio serve\" creates it"
 	archive := filepath.Join(t.TempDir(), "backup.tar")
 	source := dbtest.SQLite(t)
 	if err := os.Mkdir("media", 0o700); err != nil {

@@ -162,7 +162,7 @@ func TestMediaSweep_DeletesOnlyOrphans(t *testing.T) {
 			t.Error(diff)
 		}
 		_, stderr := database(dsn).run(t, 1, "media", "sweep", "--delete", "--media-store=file:"+t.TempDir())
-		if want := "portfolio: MEDIA_STORE: the store is empty, so it is not the store of these rows\n"; stderr != want {
+		if want := "portfolio: MEDIA_STORE: the store is empty, but rows refer to files: check the setting\n"; stderr != want {
 			t.Errorf("another store: %q", stderr)
 		}
 	})
@@ -209,7 +209,7 @@ func TestImagesCreate_StoresFiles(t *testing.T) {
 		for i, line := range lines {
 			want := fmt.Sprintf("image %d.jpg\tID\tDIRECTORY/image_%d.jpg\n", i, i)
 			if i < 3 || i == 7 {
-				want = fmt.Sprintf("image %d.jpg\tstored before\n", i)
+				want = fmt.Sprintf("image %d.jpg\talready stored\n", i)
 			}
 			if line != want {
 				t.Errorf("%q, want %q", line, want)

@@ -55,7 +55,7 @@ func TestServe_RefusesToStart(t *testing.T) {
 var invalidSettings = []struct{ name, value, want string }{
 	{"DATABASE_URL", "mysql://me:secret@h/x", "not postgres://... or sqlite:PATH"},
 	{"DATABASE_URL", "sqlite::memory:", "sqlite::memory: has a separate database for each connection, and loses it when the connection closes; use a file, such as sqlite:data/portfolio.db"},
-	{"DATABASE_URL", "sqlite:x.db?mode=ro", "sqlite: takes the path of a file, and no parameters such as mode=ro: the server sets what it needs"},
+	{"DATABASE_URL", "sqlite:x.db?mode=ro", "sqlite: takes the path of a file, and no parameters such as mode=ro: the server sets them itself"},
 	{"DATABASE_URL", "sqlite://data/p.db", "sqlite://: a path follows the colon, as in sqlite:data/portfolio.db or sqlite:/srv/portfolio.db"},
 	{"DATABASE_URL", "postgres://me:secret@h/x?sslmode=maybe", "not a PostgreSQL URL: failed to configure TLS (sslmode is invalid)"},
 	{"LOG_LEVEL", "loud", `must be debug, info, warn or error, not "loud"`},

@@ -148,7 +148,7 @@ func (s *System) Change(n int) {
 	s.Exec("INSERT INTO core_portfoliolink (id, portfolio_id, image_id, name, created_at, updated_at) VALUES ($1, 2, $2, 'new', now(), now())", 2001+n, created)
 }
 
-// Requests returns the paths of the requests for links with ids up to last.
+// Requests returns the paths of the requests for links with IDs up to last.
 func (s *System) Requests(last int) []string {
 	s.t.Helper()
 	connection, err := pgx.Connect(s.t.Context(), s.DSN)
@@ -167,7 +167,7 @@ func (s *System) Requests(last int) []string {
 	return paths
 }
 
-// Key returns the key of the token of the user with this id.
+// Key returns the key of the token of the user with this ID.
 func Key(userID int) string {
 	hex := strconv.FormatInt(int64(userID), 16)
 	return strings.Repeat("0", 40-len(hex)) + hex
