@@ -72,7 +72,7 @@ func newCached(t testing.TB, database *db.DB) (*compat.Handler, *responsecache.C
 }
 
 func options() compat.Options {
-	return compat.Options{Admission: admission.New(256, 4, 8<<20, nil), Timeout: time.Minute, Log: slog.New(slog.DiscardHandler)}
+	return compat.Options{Admission: admission.New(admission.Options{Lookups: 256, Connections: 4, MaxResponse: 8 << 20}), Timeout: time.Minute, Log: slog.New(slog.DiscardHandler)}
 }
 
 func serve(t testing.TB, handler http.Handler) (address string) {

@@ -78,7 +78,7 @@ func eachStoreAndDatabase(t *testing.T, test func(t *testing.T, store storage.St
 // other rows refer to them.
 func TestDeleteImage_RemovesUnusedFiles(t *testing.T) {
 	eachStoreAndDatabase(t, func(t *testing.T, store storage.Store, dsn string) {
-		server := newUploadServer(t, dsn, store, images.NewService(store, maxUpload, 512<<20))
+		server := newUploadServer(t, dsn, store, images.New(store, images.Options{MaxBytes: maxUpload, MaxMemory: 512 << 20}))
 		first, firstKeys := server.uploadNew(t)
 		second, secondKeys := server.uploadNew(t)
 		server.checkKeys(t, append(firstKeys, secondKeys...)...)
@@ -109,8 +109,7 @@ func (unremovable) Remove(context.Context, string) error { return errors.New("no
 func TestDeleteImage_LeavesFilesToGarbageCollection(t *testing.T) {
 	eachStoreAndDatabase(t, func(t *testing.T, store storage.Store, dsn string) {
 		var logs bytes.Buffer
-		service := images.NewService(unremovable{store}, maxUpload, 512<<20)
-		service.Log = slog.New(slog.NewJSONHandler(&logs, nil))
+		service := images.New(unremovable{store}, images.Options{MaxBytes: maxUpload, MaxMemory: 512 << 20, Log: slog.New(slog.NewJSONHandler(&logs, nil))})
 		server := newUploadServer(t, dsn, store, service)
 		kept, keptKeys := server.uploadNew(t)
 		deleted, deletedKeys := server.uploadNew(t)

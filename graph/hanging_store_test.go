@@ -52,7 +52,7 @@ func TestUpload_ReleasesSlotIfStoreHangs(t *testing.T) {
 		store, release := storagetest.HangingS3(t, func(r *http.Request) bool {
 			return r.Method == http.MethodDelete || r.Method == http.MethodPut && strings.Contains(r.URL.Path, "/thumbnails/hang")
 		})
-		service := images.NewService(store, maxUpload, 512<<20)
+		service := images.New(store, images.Options{MaxBytes: maxUpload, MaxMemory: 512 << 20})
 		server := newUploadServer(t, dsn, store, service)
 		server.Client().Timeout = time.Minute
 		uploads := admission.NewLimiter(len(cases), 0, time.Minute)

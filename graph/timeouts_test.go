@@ -45,7 +45,7 @@ type slowServer struct {
 // newSlowServer starts a server whose requests take at most timeout.
 func newSlowServer(t *testing.T, dsn string, timeout time.Duration) *slowServer {
 	t.Helper()
-	s := &slowServer{dsn: dsn, database: dbtest.Open(t, dsn), admitted: admission.New(4, 4, 8<<20, nil)}
+	s := &slowServer{dsn: dsn, database: dbtest.Open(t, dsn), admitted: admission.New(admission.Options{Lookups: 4, Connections: 4, MaxResponse: 8 << 20})}
 	log := slog.New(telemetry.NewLogHandler(telemetry.NewLogWriter(&s.logs), true, slog.LevelInfo))
 	changes := changefeed.New(changefeed.Options{
 		Listen: func(ctx context.Context, changed func(db.Change)) (db.Listener, error) {
@@ -225,12 +225,13 @@ func TestUpload_IsUnavailableWithoutMemory(t *testing.T) {
 	})
 	image := readImage(t, "scene.png")
 	var most int64
-	alone := images.NewService(storagetest.Directory(t), maxUpload, 512<<20)
-	alone.OnMemoryChange = func(delta int64) { most = max(most, delta) }
+	alone := images.New(storagetest.Directory(t), images.Options{
+		MaxBytes: maxUpload, MaxMemory: 512 << 20, OnMemoryChange: func(delta int64) { most = max(most, delta) },
+	})
 	if _, err := alone.Stage(t.Context(), "a.png", strings.NewReader(image)); err != nil {
 		t.Fatal(err)
 	}
-	service := images.NewService(store, maxUpload, most)
+	service := images.New(store, images.Options{MaxBytes: maxUpload, MaxMemory: most})
 	var holding sync.WaitGroup
 	holding.Go(func() { _, _ = service.Stage(t.Context(), "a.png", strings.NewReader(image)) })
 	t.Cleanup(func() {

@@ -54,7 +54,7 @@ func eachUploadServer(t *testing.T, test func(t *testing.T, server uploadServer)
 		tempDir := t.TempDir()
 		t.Setenv("TMPDIR", tempDir)
 		store := storagetest.Directory(t)
-		server := newUploadServer(t, dsn, store, images.NewService(store, maxUpload, 512<<20))
+		server := newUploadServer(t, dsn, store, images.New(store, images.Options{MaxBytes: maxUpload, MaxMemory: 512 << 20}))
 		server.tempDir = tempDir
 		test(t, server)
 	})
@@ -285,7 +285,7 @@ func TestUpload_StoresLinksWithImages(t *testing.T) {
 // does not move to a heavy slot: image processing must not delay searches.
 func TestUpload_KeepsItsSlot(t *testing.T) {
 	eachUploadServer(t, func(t *testing.T, server uploadServer) {
-		resolver := &graph.Resolver{DB: server.database, Images: images.NewService(server.store, maxUpload, 512<<20)}
+		resolver := &graph.Resolver{DB: server.database, Images: images.New(server.store, images.Options{MaxBytes: maxUpload, MaxMemory: 512 << 20})}
 		server.Config.Handler = graphtest.NewHandler(t, resolver, func(o *graphtest.Options) {
 			o.Admission.Heavy = admission.NewLimiter(0, 0, time.Minute)
 		})
@@ -320,7 +320,7 @@ func TestUpload_LeavesNoFilesOnFailure(t *testing.T) {
 func TestUpload_CompletesIfClientDisconnects(t *testing.T) {
 	eachUploadServer(t, func(t *testing.T, server uploadServer) {
 		ctx, cancel := context.WithCancel(t.Context())
-		service := images.NewService(server.store, maxUpload, 512<<20)
+		service := images.New(server.store, images.Options{MaxBytes: maxUpload, MaxMemory: 512 << 20})
 		_, err := service.Save(ctx, "a.png", strings.NewReader(readImage(t, "scene.png")), func(ctx context.Context, image *db.Image) error {
 			cancel()
 			return server.database.CreateImage(ctx, image)
@@ -341,7 +341,7 @@ func FuzzMultipart(f *testing.F) {
 	}
 	f.Cleanup(func() { _ = store.Close() })
 	database := dbtest.Open(f, dsn)
-	handler := graphtest.NewHandler(f, &graph.Resolver{DB: database, Images: images.NewService(store, maxUpload, 512<<20)}, nil)
+	handler := graphtest.NewHandler(f, &graph.Resolver{DB: database, Images: images.New(store, images.Options{MaxBytes: maxUpload, MaxMemory: 512 << 20})}, nil)
 	f.Add([]byte(rawPart("operations") + uploadMutation + "\r\n" + rawPart("map") + uploadMap + "\r\n" + rawPart("0") + "GIF89a\r\n--b--\r\n"))
 	f.Add([]byte(rawPart("operations") + `{"query":"{viewer{id}}","variables":{"l":[{"a":null}]}}` + "\r\n" +
 		rawPart("map") + `{"0":["variables.l.0.a"]}` + "\r\n" + rawPart("0") + "\r\n--b--\r\n"))

@@ -74,7 +74,7 @@ func NewHandler(t testing.TB, resolver *graph.Resolver, change func(*Options)) *
 	o := Options{
 		documentOptions: document.Options{Limits: DefaultLimits(t), Introspection: document.IntrospectionOn},
 		Options: graphqlhttp.Options{
-			Admission: admission.New(256, 4, 8<<20, nil), MaxValues: 2000, MaxResponse: 8 << 20,
+			Admission: admission.New(admission.Options{Lookups: 256, Connections: 4, MaxResponse: 8 << 20}), MaxValues: 2000, MaxResponse: 8 << 20,
 			Timeout: time.Minute, UploadTimeout: time.Minute, StallTimeout: time.Minute, InitTimeout: time.Minute, KeepAlive: time.Minute,
 			Log: slog.New(slog.DiscardHandler),
 		},

@@ -42,23 +42,30 @@ const (
 // Each Owner may hold one part.
 const SubscriptionParts = 4
 
-// New returns an Admission with the given number of slots for lookups. Heavy requests take at
-// most half of the database connections, and at most all CPUs. Uploads leave one CPU to other
-// requests. The budget of responses is four times maxResponse, in bytes. New calls
-// onMemoryChange, unless it is nil, with each change of the memory that requests hold, in bytes.
-func New(lookups, connections int, maxResponse int64, onMemoryChange func(delta int64)) *Admission {
+// Options configure an Admission.
+type Options struct {
+	Lookups        int               // slots of lookups
+	Connections    int               // of the database
+	MaxResponse    int64             // bytes
+	OnMemoryChange func(delta int64) // gets each change of the memory of requests in bytes; may be nil
+}
+
+// New returns an Admission. Heavy requests take at most half of the database connections, and at most
+// all CPUs. Uploads leave one CPU to other requests. There is memory for four responses of
+// o.MaxResponse bytes.
+func New(o Options) *Admission {
 	memory := func(limit int64) *Budget {
 		return NewBudget(limit, func(delta int64) {
-			if onMemoryChange != nil {
-				onMemoryChange(heldFactor * delta)
+			if o.OnMemoryChange != nil {
+				o.OnMemoryChange(heldFactor * delta)
 			}
 		})
 	}
 	cpus := runtime.GOMAXPROCS(0)
-	responses := memory(largeResponses * maxResponse)
+	responses := memory(largeResponses * o.MaxResponse)
 	return &Admission{
-		Lookups:         NewLimiter(lookups, backlogFactor*lookups, maxWait),
-		Heavy:           NewLimiter(max(1, min(cpus, connections/2)), maxBacklog, maxWait),
+		Lookups:         NewLimiter(o.Lookups, backlogFactor*o.Lookups, maxWait),
+		Heavy:           NewLimiter(max(1, min(cpus, o.Connections/2)), maxBacklog, maxWait),
 		Uploads:         NewLimiter(max(1, cpus-1), maxBacklog, maxUploadWait),
 		AnonymousBodies: memory(anonymousBodies),
 		Bodies:          memory(bodies),

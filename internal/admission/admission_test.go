@@ -55,7 +55,7 @@ func TestLimiter_BoundsWaiting(t *testing.T) {
 
 // TestMeter_ReleasesRows checks the memory of a response while it is sent, and afterwards.
 func TestMeter_ReleasesRows(t *testing.T) {
-	a := New(1, 1, 1<<20, nil)
+	a := New(Options{Lookups: 1, Connections: 1, MaxResponse: 1 << 20})
 	meter := a.NewMeter(1<<20, nil)
 	if err := errors.Join(meter.AddRow(100<<10), meter.AddEncoded(t.Context(), 200<<10)); err != nil {
 		t.Fatal(err)
@@ -99,7 +99,7 @@ func TestBudget_ReportsChanges(t *testing.T) {
 // TestMeter_CountsRowsWhileItWaits checks that the reader of a row, which has a
 // database connection, does not wait while the response waits for a heavy slot.
 func TestMeter_CountsRowsWhileItWaits(t *testing.T) {
-	a := New(1, 1, 4<<20, nil)
+	a := New(Options{Lookups: 1, Connections: 1, MaxResponse: 4 << 20})
 	a.Heavy = NewLimiter(0, 2, 10*time.Second)
 	meter := a.NewMeter(4<<20, new(Slot))
 	ctx, goAway := context.WithCancel(t.Context())

@@ -38,7 +38,7 @@ type imagesCreateCommand struct {
 
 func (c *imagesCreateCommand) Run(ctx context.Context, flags *globalFlags, env environment) error {
 	return flags.withStore(ctx, c.Location(&flags.Global), env, func(database *db.DB, store storage.Store) error {
-		service := images.NewService(store, c.MediaMaxBytes, c.MediaMemory)
+		service := images.New(store, images.Options{MaxBytes: c.MediaMaxBytes, MaxMemory: c.MediaMemory})
 		created := func(id db.NodeID) { env.audit(ctx, "images create", nil, id) }
 		return images.Import(ctx, service, database, c.File, created, env.stdout, env.stderr)
 	})

@@ -305,7 +305,7 @@ func TestSubscriber_SlowClientHasShare(t *testing.T) {
 		var admitted *admission.Admission
 		server := serveSubscriptions(t, dsn, func(o *graphtest.Options) {
 			o.MaxResponse = 80_000
-			o.Admission = admission.New(256, 4, int64(o.MaxResponse), nil)
+			o.Admission = admission.New(admission.Options{Lookups: 256, Connections: 4, MaxResponse: int64(o.MaxResponse)})
 			admitted = o.Admission
 		})
 		const size = 50_000

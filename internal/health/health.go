@@ -37,10 +37,14 @@ type readiness struct {
 	problem string
 }
 
-// NewChecker returns a Checker of a database and a store of files. It logs each change of
-// readiness that a check finds, with its cause.
-func NewChecker(database *db.DB, store storage.Store, log *slog.Logger) *Checker {
-	return &Checker{database: database, store: store, log: log}
+// Options configure a Checker.
+type Options struct {
+	Log *slog.Logger // gets each change of readiness that a check finds, with its cause
+}
+
+// New returns a Checker of a database and a store of files.
+func New(database *db.DB, store storage.Store, o Options) *Checker {
+	return &Checker{database: database, store: store, log: o.Log}
 }
 
 // Stop makes Check and CheckQueries report that the server is shutting down.

@@ -15,7 +15,7 @@ import (
 func TestChecker_SurvivesDisconnect(t *testing.T) {
 	t.Parallel()
 	dbtest.Each(t, func(t *testing.T, database *db.DB) {
-		checker := NewChecker(database, storagetest.Directory(t), slog.New(slog.DiscardHandler))
+		checker := New(database, storagetest.Directory(t), Options{Log: slog.New(slog.DiscardHandler)})
 		canceled, cancel := context.WithCancel(t.Context())
 		cancel()
 		for _, ctx := range []context.Context{canceled, t.Context()} {

@@ -54,9 +54,9 @@ func TestSaveAll_BoundsCleanUp(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			stuck := &stuckStore{Store: c.store}
-			service := images.NewService(stuck, maxBytes, maxMemory)
 			var logs bytes.Buffer
-			stuck.service, service.Log = service, slog.New(slog.NewTextHandler(&logs, nil))
+			service := images.New(stuck, images.Options{MaxBytes: maxBytes, MaxMemory: maxMemory, Log: slog.New(slog.NewTextHandler(&logs, nil))})
+			stuck.service = service
 			var files []images.File
 			for _, content := range c.files {
 				files = append(files, images.File{Name: "a.png", Content: bytes.NewReader(content)})

@@ -27,38 +27,40 @@ const (
 
 // Service renders images and stores their files.
 type Service struct {
-	store     storage.Store
-	maxBytes  int64
-	maxMemory int64
-	memory    *semaphore.Weighted // of maxMemory bytes
-	reserved  atomic.Int64
+	store    storage.Store
+	options  Options
+	memory   *semaphore.Weighted // of options.MaxMemory bytes
+	reserved atomic.Int64
+}
 
-	// Log receives the names of files that could not be removed.
+// Options configure a Service.
+type Options struct {
+	MaxBytes  int64 // of a file
+	MaxMemory int64 // bytes for all images that are rendered at the same time
+	// Log gets the names of files that could not be removed. It may be nil.
 	Log *slog.Logger
-	// Observe, unless nil, is called after each step of storing an image, possibly
-	// concurrently. The steps are read, wait (for memory), render, store (its files)
-	// and insert (its rows). For the step render, pixels is the number of rendered
-	// pixels.
+	// Observe is called after each step of storing an image, possibly concurrently. The
+	// steps are read, wait (for memory), render, store (its files) and insert (its
+	// rows). For the step render, pixels is the number of rendered pixels. It may be nil.
 	Observe func(ctx context.Context, step string, start time.Time, pixels int)
-	// OnMemoryChange is called with each change of the memory that is reserved for
-	// images, in bytes, possibly concurrently.
+	// OnMemoryChange gets each change of the memory that is reserved for images in
+	// bytes, possibly concurrently. It may be nil.
 	OnMemoryChange func(delta int64)
 }
 
-// NewService returns a Service for files of at most maxBytes. All images that
-// are rendered concurrently may take maxMemory bytes.
-func NewService(store storage.Store, maxBytes, maxMemory int64) *Service {
-	return &Service{
-		store: store, maxBytes: maxBytes, maxMemory: maxMemory,
-		memory: semaphore.NewWeighted(maxMemory), Log: slog.New(slog.DiscardHandler), OnMemoryChange: func(int64) {},
+// New returns a Service.
+func New(store storage.Store, options Options) *Service {
+	if options.Log == nil {
+		options.Log = slog.New(slog.DiscardHandler)
 	}
+	return &Service{store: store, options: options, memory: semaphore.NewWeighted(options.MaxMemory)}
 }
 
 // MaxBytes returns the maximum size of a file.
-func (s *Service) MaxBytes() int64 { return s.maxBytes }
+func (s *Service) MaxBytes() int64 { return s.options.MaxBytes }
 
 // Memory returns the bytes that are reserved for images, and their maximum.
-func (s *Service) Memory() (reserved, limit int64) { return s.reserved.Load(), s.maxMemory }
+func (s *Service) Memory() (reserved, limit int64) { return s.reserved.Load(), s.options.MaxMemory }
 
 // Save is like SaveAll for one image. It returns the image.
 func (s *Service) Save(ctx context.Context, filename string, content io.ReadSeeker, insert func(context.Context, *db.Image) error) (*db.Image, error) {
@@ -130,7 +132,7 @@ func (s *Service) RemoveFiles(ctx context.Context, files []db.FileKey) {
 		keys[i] = storage.Key(string(file))
 	}
 	if err := s.removeAll(ctx, keys); err != nil {
-		s.Log.ErrorContext(ctx, "files of a deleted image were not removed", "error", err)
+		s.options.Log.ErrorContext(ctx, "files of a deleted image were not removed", "error", err)
 	}
 }
 
@@ -141,7 +143,7 @@ func (s *Service) discard(ctx context.Context, staged ...*Staged) {
 		keys, image.keys = append(keys, image.keys...), nil
 	}
 	if err := s.removeAll(ctx, keys); err != nil {
-		s.Log.ErrorContext(ctx, "files of an image that was not saved were not removed", "error", err)
+		s.options.Log.ErrorContext(ctx, "files of an image that was not saved were not removed", "error", err)
 	}
 }
 
@@ -195,7 +197,7 @@ func (s *Service) Stage(ctx context.Context, filename string, content io.ReadSee
 func (s *Service) stage(ctx context.Context, filename string, content io.ReadSeeker) (*Staged, error) {
 	staged := &Staged{service: s}
 	finish := s.startStep(ctx, "read")
-	source, err := imaging.Read(content, s.maxBytes)
+	source, err := imaging.Read(content, s.options.MaxBytes)
 	finish(0)
 	if err == nil {
 		err = staged.render(ctx, displayName(filename), source)
@@ -206,7 +208,7 @@ func (s *Service) stage(ctx context.Context, filename string, content io.ReadSee
 // render renders an image and stores its files. It holds memory until it returns.
 func (s *Staged) render(ctx context.Context, name string, source *imaging.Source) error {
 	service, reserved := s.service, source.Memory()
-	if limit := service.maxMemory; reserved > limit {
+	if limit := service.options.MaxMemory; reserved > limit {
 		const mebibyte = 1 << 20
 		return imaging.InputError(fmt.Sprintf("needs %d MiB of memory to decode; the limit is %d MiB", (reserved+mebibyte-1)/mebibyte, limit/mebibyte))
 	}
@@ -238,16 +240,18 @@ func (s *Staged) render(ctx context.Context, name string, source *imaging.Source
 
 // startStep starts to time a step. The caller calls finish at its end.
 func (s *Service) startStep(ctx context.Context, step string) (finish func(pixels int)) {
-	if s.Observe == nil {
+	if s.options.Observe == nil {
 		return func(int) {}
 	}
 	start := time.Now()
-	return func(pixels int) { s.Observe(ctx, step, start, pixels) }
+	return func(pixels int) { s.options.Observe(ctx, step, start, pixels) }
 }
 
 func (s *Service) reserveMemory(bytes int64) {
 	s.reserved.Add(bytes)
-	s.OnMemoryChange(bytes)
+	if s.options.OnMemoryChange != nil {
+		s.options.OnMemoryChange(bytes)
+	}
 }
 
 func (s *Service) releaseMemory(bytes int64) {

@@ -58,7 +58,7 @@ func encodeJPEG(t testing.TB, width, height int) []byte {
 // save saves a valid image without rows.
 func save(t testing.TB, store storage.Store, filename string, content []byte) *db.Image {
 	t.Helper()
-	service := images.NewService(store, maxBytes, maxMemory)
+	service := images.New(store, images.Options{MaxBytes: maxBytes, MaxMemory: maxMemory})
 	image, err := service.Save(t.Context(), filename, bytes.NewReader(content), func(context.Context, *db.Image) error { return nil })
 	if err != nil {
 		t.Fatal(err)
@@ -118,7 +118,7 @@ func TestSave_RemovesFilesAfterError(t *testing.T) {
 			checkFileCount(t, store, want)
 		}
 		failed := errors.New("failed")
-		service := images.NewService(store, maxBytes, maxMemory)
+		service := images.New(store, images.Options{MaxBytes: maxBytes, MaxMemory: maxMemory})
 		if _, err := service.Save(t.Context(), "a.png", bytes.NewReader(content), func(context.Context, *db.Image) error { return failed }); !errors.Is(err, failed) {
 			t.Error(err)
 		}
@@ -141,7 +141,7 @@ func TestSave_KeepsFilesOfUnknownCommit(t *testing.T) {
 			t.Parallel()
 			store := storagetest.Directory(t)
 			ctx, cancel := context.WithCancel(t.Context())
-			service := images.NewService(store, maxBytes, maxMemory)
+			service := images.New(store, images.Options{MaxBytes: maxBytes, MaxMemory: maxMemory})
 			_, err := service.Save(ctx, "a.png", bytes.NewReader(encodePNG(t, 160, 120)), func(ctx context.Context, _ *db.Image) error {
 				checkFileCount(t, store, 5)
 				cancel()
@@ -162,7 +162,7 @@ func TestSave_KeepsFilesOfUnknownCommit(t *testing.T) {
 func TestStaged_CommitsOrDiscards(t *testing.T) {
 	t.Parallel()
 	store := storagetest.Directory(t)
-	service := images.NewService(store, maxBytes, maxMemory)
+	service := images.New(store, images.Options{MaxBytes: maxBytes, MaxMemory: maxMemory})
 	for _, commit := range []bool{false, true} {
 		staged, err := service.Stage(t.Context(), "a.png", bytes.NewReader(encodePNG(t, 160, 120)))
 		if err != nil {
@@ -201,7 +201,7 @@ func TestStage_RemovesFilesAfterError(t *testing.T) {
 	t.Parallel()
 	store := storagetest.Directory(t)
 	for created := range 5 {
-		service := images.NewService(&failingStore{store, created}, maxBytes, maxMemory)
+		service := images.New(&failingStore{store, created}, images.Options{MaxBytes: maxBytes, MaxMemory: maxMemory})
 		if _, err := service.Stage(t.Context(), "a.png", bytes.NewReader(encodePNG(t, 160, 120))); !errors.Is(err, storage.ErrUnavailable) {
 			t.Errorf("after %d files: %v", created, err)
 		}
@@ -213,7 +213,7 @@ func TestStage_RemovesFilesAfterError(t *testing.T) {
 func TestStage_RejectsInvalidImages(t *testing.T) {
 	t.Parallel()
 	store := storagetest.Directory(t)
-	service := images.NewService(store, 10_000, 10<<20)
+	service := images.New(store, images.Options{MaxBytes: 10_000, MaxMemory: 10 << 20})
 	truncated := encodePNG(t, 160, 120)
 	for name, c := range map[string]struct {
 		content []byte
@@ -238,8 +238,7 @@ func TestStage_WaitsForMemory(t *testing.T) {
 	content := encodePNG(t, 400, 400)
 	var reserved, peak atomic.Int64
 	onChange := func(delta int64) { peak.Store(max(peak.Load(), reserved.Add(delta))) }
-	alone := images.NewService(storagetest.Directory(t), maxBytes, maxMemory)
-	alone.OnMemoryChange = onChange
+	alone := images.New(storagetest.Directory(t), images.Options{MaxBytes: maxBytes, MaxMemory: maxMemory, OnMemoryChange: onChange})
 	if _, err := alone.Stage(t.Context(), "a.png", bytes.NewReader(content)); err != nil {
 		t.Fatal(err)
 	}
@@ -248,8 +247,7 @@ func TestStage_WaitsForMemory(t *testing.T) {
 	}
 
 	blocking := &blockingStore{Store: storagetest.Directory(t), entered: make(chan struct{}), unblock: make(chan struct{})}
-	service := images.NewService(blocking, maxBytes, peak.Load())
-	service.OnMemoryChange = onChange
+	service := images.New(blocking, images.Options{MaxBytes: maxBytes, MaxMemory: peak.Load(), OnMemoryChange: onChange})
 	done := make(chan error)
 	go func() {
 		_, err := service.Stage(t.Context(), "a.png", bytes.NewReader(content))
@@ -324,7 +322,7 @@ func TestSave_NeverReusesKeys(t *testing.T) {
 			t.Errorf("got %s, want %s with a suffix", path, want[i])
 		}
 	}
-	images.NewService(store, maxBytes, maxMemory).RemoveFiles(t.Context(), paths(first))
+	images.New(store, images.Options{MaxBytes: maxBytes, MaxMemory: maxMemory}).RemoveFiles(t.Context(), paths(first))
 	checkFileCount(t, store, 0)
 	all = append(all, paths(save(t, store, "a.png", encodePNG(t, 160, 120)))...)
 	all = append(all, paths(save(t, store, "a.jpg", encodeJPEG(t, 40, 40)))...)
@@ -342,8 +340,9 @@ func TestRemoveFiles_ContinuesAfterErrors(t *testing.T) {
 	storagetest.Each(t, func(t *testing.T, store storage.Store) {
 		first, second := save(t, store, "a.png", encodePNG(t, 20, 10)), save(t, store, "a.png", encodePNG(t, 20, 10))
 		var logs bytes.Buffer
-		service := images.NewService(&lockedStore{store, string(first.Path)}, maxBytes, maxMemory)
-		service.Log = slog.New(slog.NewTextHandler(&logs, nil))
+		service := images.New(&lockedStore{store, string(first.Path)}, images.Options{
+			MaxBytes: maxBytes, MaxMemory: maxMemory, Log: slog.New(slog.NewTextHandler(&logs, nil)),
+		})
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
 		service.RemoveFiles(ctx, append(paths(first), "missing.png", "/"+second.Path))

@@ -62,7 +62,7 @@ func TestImport_SavesDuplicateOfFailedFile(t *testing.T) {
 			}
 			var stdout, stderr bytes.Buffer
 			var created atomic.Int64
-			err := images.Import(t.Context(), images.NewService(c.store, maxBytes, maxMemory), database, files, func(db.NodeID) { created.Add(1) }, &stdout, &stderr)
+			err := images.Import(t.Context(), images.New(c.store, images.Options{MaxBytes: maxBytes, MaxMemory: maxMemory}), database, files, func(db.NodeID) { created.Add(1) }, &stdout, &stderr)
 			got := []int{int(created.Load()), strings.Count(stdout.String(), "\talready stored\n"), strings.Count(stderr.String(), ".png: ")}
 			if want := []int{c.stored, c.before, c.failed}; !slices.Equal(got, want) || (err != nil) != (c.failed > 0) {
 				t.Errorf("%s: stored, before and failed: %v, want %v: %s%s%v", c.name, got, want, stdout.String(), stderr.String(), err)
@@ -79,7 +79,7 @@ func TestImport_RejectsNamedPipes(t *testing.T) {
 		t.Fatal(err)
 	}
 	var stdout, stderr bytes.Buffer
-	err := images.Import(t.Context(), images.NewService(storagetest.Directory(t), maxBytes, maxMemory), database, []string{pipe}, func(db.NodeID) {}, &stdout, &stderr)
+	err := images.Import(t.Context(), images.New(storagetest.Directory(t), images.Options{MaxBytes: maxBytes, MaxMemory: maxMemory}), database, []string{pipe}, func(db.NodeID) {}, &stdout, &stderr)
 	if err == nil || !strings.HasSuffix(stderr.String(), "open "+pipe+": not a regular file\n") {
 		t.Errorf("import: %v, printed %s%s", err, stdout.String(), stderr.String())
 	}

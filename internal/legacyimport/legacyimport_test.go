@@ -122,7 +122,7 @@ func TestImport_RespondsAsRecorded(t *testing.T) {
 		}
 		resolver := &graph.Resolver{DB: database}
 		server := httptest.NewServer(compat.New(resolver.Query(), auth.New(database, nil, auth.Options{Timeout: time.Minute, MaxAge: time.Minute}), compat.Options{
-			Admission: admission.New(256, 4, 8<<20, nil), Timeout: time.Minute, Log: slog.New(slog.DiscardHandler),
+			Admission: admission.New(admission.Options{Lookups: 256, Connections: 4, MaxResponse: 8 << 20}), Timeout: time.Minute, Log: slog.New(slog.DiscardHandler),
 		}))
 		t.Cleanup(server.Close)
 		for _, c := range cases {

@@ -31,7 +31,7 @@ func (anyone) Authenticate(context.Context, string) (*auth.Session, error) {
 // newHandler returns the local endpoint without authentication.
 func newHandler(links compat.Links, connections int, log *slog.Logger) http.Handler {
 	return compat.New(links, anyone{}, compat.Options{
-		Admission: admission.New(2*workers, connections, 0, nil), Timeout: requestTimeout, Log: log,
+		Admission: admission.New(admission.Options{Lookups: 2 * workers, Connections: connections}), Timeout: requestTimeout, Log: log,
 	})
 }
 

@@ -61,7 +61,7 @@ func New(ctx context.Context, settings *config.Server, database *db.DB, store st
 	memory := tuneMemory(database)
 	s := &Server{
 		settings: settings, log: o.Log,
-		changes: newFeed(settings, database, o.Log), checker: health.NewChecker(database, store, o.Log),
+		changes: newFeed(settings, database, o.Log), checker: health.New(database, store, health.Options{Log: o.Log}),
 		connections: middleware.NewConnectionLimiter(settings.Clients.MaxConnections, memory.Hold),
 	}
 	var err error
@@ -178,21 +178,23 @@ func tuneMemory(database *db.DB) *admission.Memory {
 // build builds the handlers of all paths and wraps them in middleware.
 func (s *Server) build(database *db.DB, store storage.Store, memory *admission.Memory, o Options) error {
 	c := s.settings
-	adm := admission.New(c.Clients.MaxConcurrent, database.Connections(), int64(c.Clients.MaxResponse), memory.Hold)
+	adm := admission.New(admission.Options{
+		Lookups: c.Clients.MaxConcurrent, Connections: database.Connections(), MaxResponse: int64(c.Clients.MaxResponse), OnMemoryChange: memory.Hold,
+	})
 	authenticator := auth.New(database, s.changes, auth.Options{
 		Timeout: c.Clients.RequestTimeout, MaxAge: c.AuthMaxAge, MaxFailures: c.Clients.FailedLogins,
 	})
 	limiter := middleware.NewRateLimiter(middleware.Limit{PerSecond: c.Clients.RateLimit, Burst: c.Clients.RateBurst}, authenticator.WasValid)
-	service := images.NewService(store, c.MediaMaxBytes, c.MediaMemory)
-	service.Log, service.OnMemoryChange = o.Log, memory.Hold
+	uploads := images.Options{MaxBytes: c.MediaMaxBytes, MaxMemory: c.MediaMemory, Log: o.Log, OnMemoryChange: memory.Hold}
 	if s.instruments.Enabled() {
 		system := "sqlite"
 		if database.Postgres() {
 			system = "postgresql"
 		}
 		database.Observe(s.instruments.Statements(system))
-		service.Observe = s.instruments.ImageStep
+		uploads.Observe = s.instruments.ImageStep
 	}
+	service := images.New(store, uploads)
 	resolver := &graph.Resolver{DB: database, Auth: authenticator, Images: service}
 	responses := responsecache.New(s.changes, responsecache.Options{Limit: c.CacheBytes, MaxAge: c.CacheMaxAge, OnMemoryChange: memory.Hold})
 	s.hub = livequery.New(livequery.Options{
