@@ -23,12 +23,12 @@ var (
 	ErrRestoring = errors.New(`a restore was interrupted: run the same "portfolio restore" again`)
 )
 
-// Restored returns the name of the file that a restore renames to path, an SQLite
+// RestoredPath returns the name of the file that a restore renames to path, an SQLite
 // database. As long as the file exists, Open returns ErrRestoring.
-func Restored(path string) string { return path + ".restored" }
+func RestoredPath(path string) string { return path + ".restored" }
 
 func checkRestored(path string) error {
-	switch _, err := os.Lstat(Restored(path)); {
+	switch _, err := os.Lstat(RestoredPath(path)); {
 	case err == nil:
 		return ErrRestoring
 	case !errors.Is(err, fs.ErrNotExist):

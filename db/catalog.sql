@@ -1,4 +1,4 @@
--- A catalog as JSON, read without relying on the settings of the session.
+-- A catalog as JSON. The query does not depend on the settings of the session.
 SELECT json_build_object(
 	'pid', pg_backend_pid(),
 	'server', concat_ws(' ', extract(epoch FROM pg_postmaster_start_time()), (SELECT system_identifier FROM pg_control_system()),

@@ -82,7 +82,7 @@ func isUnreachable(err error) bool {
 	if pgErr, ok := errors.AsType[*pgconn.PgError](err); ok {
 		return errors.Is(postgresSentinel(pgErr.Code), ErrUnavailable)
 	}
-	if alert, ok := errors.AsType[*net.OpError](err); ok && slices.Contains([]string{"local error", "remote error"}, alert.Op) { // of TLS
+	if alert, ok := errors.AsType[*net.OpError](err); ok && slices.Contains([]string{"local error", "remote error"}, alert.Op) { // an alert of TLS
 		return false
 	}
 	return isNetworkError(err) || slices.ContainsFunc(serverMismatches, func(target error) bool { return errors.Is(err, target) })
@@ -135,7 +135,7 @@ func sentinelFor(err error) error {
 	return nil
 }
 
-// readOnlyTransaction is the code of a change that a read-only server refuses.
+// readOnlyTransaction is the code of a change that a read-only server rejects.
 const readOnlyTransaction = "25006"
 
 // postgresSentinel maps codes of appendix A of the PostgreSQL manual.

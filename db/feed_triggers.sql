@@ -1,4 +1,4 @@
--- The tables whose changes notify, and their triggers that do. The xmin of a row changes
+-- The tables whose changes notify, and the triggers that notify. The xmin of a row changes
 -- whenever the row is updated. Where a function was created with quote_all_identifiers = on,
 -- the names of its search path have quotes, and mean the same.
 WITH source AS MATERIALIZED (

@@ -24,7 +24,7 @@ const (
 	// checkPayload asks listeners to check the triggers. Any role may send it.
 	checkPayload = "off"
 
-	listenTimeout = 5 * time.Second        // to begin to listen once connected
+	listenTimeout = 5 * time.Second        // to begin to listen, once the connection is open
 	maxSilence    = 500 * time.Millisecond // of the server in a round trip
 	tripTimeout   = 2 * time.Second        // of a round trip in which the server keeps sending
 	checkTimeout  = time.Second
@@ -190,7 +190,7 @@ func (l *postgresListener) send() {
 	now := time.Now()
 	l.tripDeadline.Store(now.Add(tripTimeout).UnixNano())
 	_ = l.conn.SetDeadline(now.Add(maxSilence))
-	_, _ = l.conn.Write(syncMessage) // if it fails, so does receive
+	_, _ = l.conn.Write(syncMessage) // if the write fails, receive fails too
 }
 
 // receive receives messages until the connection breaks.

@@ -53,7 +53,7 @@ var timeColumns = []struct{ table, column string }{
 }
 
 // timeProblems describes times of SQLite that cannot be read. They are older than the
-// triggers that refuse such times. It scans all tables, by the condition of the triggers.
+// triggers that reject such times. It scans all tables, by the condition of the triggers.
 func (db *DB) timeProblems(ctx context.Context) (problems []string, err error) {
 	if db.Postgres() {
 		return nil, nil

@@ -43,7 +43,7 @@ var settingsQuery = func() string {
 func fixSession(config *pgconn.Config) {
 	maps.DeleteFunc(config.RuntimeParams, func(name, _ string) bool { return settingNamed(name) != nil })
 	for _, setting := range sessionSettings {
-		if setting.startup { // poolers refuse the remaining settings
+		if setting.startup { // poolers reject the remaining settings
 			config.RuntimeParams[setting.name] = setting.value
 		}
 	}

@@ -74,7 +74,7 @@ func SQLiteFiles(path string) []string {
 	if path == "" {
 		return nil
 	}
-	names := []string{path, Restored(path)}
+	names := []string{path, RestoredPath(path)}
 	if file, err := filepath.EvalSymlinks(path); err == nil {
 		path = file
 	}

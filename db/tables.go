@@ -64,7 +64,7 @@ func tableProblems(columns map[string][]string, migrated bool) (problems []strin
 		existing := columns[created.table]
 		missing := slices.DeleteFunc(slices.Clone(created.columns), func(column string) bool { return slices.Contains(existing, column) })
 		switch {
-		case existing == nil && migrated && created.table != "moved_rows": // which a later migration creates
+		case existing == nil && migrated && created.table != "moved_rows": // a later migration creates it
 			problems = append(problems, created.table+" does not exist")
 		case existing != nil && len(missing) > 0:
 			problems = append(problems, created.table+" lacks the columns "+strings.Join(missing, ", "))

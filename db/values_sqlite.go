@@ -36,7 +36,7 @@ var valueColumns = []struct {
 }
 
 // valueProblems describes values of SQLite that are not of the type of their column. They
-// are older than the triggers that refuse such values. It scans all tables, by the
+// are older than the triggers that reject such values. It scans all tables, by the
 // conditions of the triggers.
 func (db *DB) valueProblems(ctx context.Context) (problems []string, err error) {
 	if db.Postgres() {

@@ -33,7 +33,7 @@ const (
 )
 
 // stagedDatabase returns the name of the database of the backup while it is incomplete. The
-// complete database is called db.Restored.
+// complete database has the name db.RestoredPath.
 func (t Target) stagedDatabase() string { return t.Database + staged }
 
 // Restore replaces the database and the files of a target. The target must be empty unless force is
@@ -62,7 +62,7 @@ func (t Target) Restore(ctx context.Context, archive *Archive, force bool) (cont
 	if err != nil {
 		return contents, errors.Join(err, t.removeStaged(media))
 	}
-	if err := os.Rename(t.stagedDatabase(), db.Restored(t.Database)); err != nil {
+	if err := os.Rename(t.stagedDatabase(), db.RestoredPath(t.Database)); err != nil {
 		return contents, err
 	}
 	return contents, t.Finish()
@@ -199,7 +199,7 @@ func (t Target) checkStaged(ctx context.Context) error {
 
 // Interrupted reports whether a restore was interrupted while it replaced files.
 func (t Target) Interrupted() bool {
-	_, err := os.Lstat(db.Restored(t.Database))
+	_, err := os.Lstat(db.RestoredPath(t.Database))
 	return err == nil
 }
 
@@ -221,7 +221,7 @@ func (t Target) Finish() error {
 	if err := errors.Join(remove(t.Database+"-wal"), remove(t.Database+"-shm")); err != nil {
 		return err
 	}
-	if err := os.Rename(db.Restored(t.Database), t.Database); err != nil {
+	if err := os.Rename(db.RestoredPath(t.Database), t.Database); err != nil {
 		return err
 	}
 	return errors.Join(syncDirectory(filepath.Dir(t.Database)), media.RemoveAll(outgoing))

@@ -297,5 +297,5 @@ func stageOnly(ctx context.Context, target Target, archive *Archive) error {
 	if _, err := target.stage(ctx, media, archive); err != nil {
 		return err
 	}
-	return os.Rename(target.stagedDatabase(), db.Restored(target.Database))
+	return os.Rename(target.stagedDatabase(), db.RestoredPath(target.Database))
 }

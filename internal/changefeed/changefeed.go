@@ -125,7 +125,7 @@ func (f *Feed) runSession(ctx context.Context, connected func()) error {
 		case <-listener.Done():
 			return listener.Err()
 		case <-syncs.C:
-			_ = listener.Sync().Wait() // if it fails the listener is done
+			_ = listener.Sync().Wait() // if the round trip fails, the listener ends
 		case <-checks.C:
 			listener.Check()
 		}

@@ -16,7 +16,7 @@ const heavyCost = 2500
 
 // Cost is the estimated work of an operation.
 type Cost struct {
-	Fields   float64 // that the response may hold, with full pages
+	Fields   float64 // fields of the response if all pages are full
 	weighted bool    // whether a directive @cost counts
 }
 

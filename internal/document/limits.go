@@ -29,7 +29,7 @@ func limitError(unit string, limit int) *gqlerror.Error {
 	return apierror.BadInput("The document has more than %d %s.", limit, unit)
 }
 
-// A limiter walks a document as execution would. It merges fields with the same response name in
+// A limiter walks a document in the order of execution. It merges fields with the same response name in
 // one object, and walks their selections together. It visits each field once for each place in
 // the response, and stops at the first limit. So it never takes more than Fields steps.
 type limiter struct {

@@ -129,7 +129,7 @@ func Explain(directory string, err error) error {
 	if !filepath.IsAbs(name) {
 		name = filepath.Join(directory, name)
 	}
-	for { // to a directory that exists, which denies the access
+	for { // up to the first directory that exists: it denies the access
 		if info, statErr := os.Stat(name); statErr == nil {
 			uid, _, ok := owner(info)
 			if !ok {

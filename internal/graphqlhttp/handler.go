@@ -89,7 +89,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	defer resp.release()
 	if accept.json == "" && resp.status == 0 {
-		h.writeRefusal(w, r, resp.errors)
+		h.writeRejection(w, r, resp.errors)
 		return
 	}
 	resp.stallTimeout = h.StallTimeout

@@ -31,7 +31,7 @@ func negotiate(accept []string) mediaTypes {
 		return mediaTypes{json: jsonType}
 	}
 	ranges := strings.Join(accept, ",")
-	if ranges == "*/*" || ranges == jsonType { // of most clients
+	if ranges == "*/*" || ranges == jsonType { // the value of most clients
 		return mediaTypes{json: jsonType}
 	}
 	if len(ranges) > maxAccept {

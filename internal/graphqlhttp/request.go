@@ -123,7 +123,7 @@ func decodeParameter(values url.Values, name string, object *map[string]any, max
 // CORS preflight, so cross-site forms cannot run mutations.
 func checkContentType(header http.Header) *requestError {
 	contentType := header.Get("Content-Type")
-	if contentType == jsonType && header.Get("Content-Encoding") == "" { // of most clients
+	if contentType == jsonType && header.Get("Content-Encoding") == "" { // the value of most clients
 		return nil
 	}
 	mediaType, options, err := mime.ParseMediaType(contentType)

@@ -95,7 +95,7 @@ func (r response) write(w http.ResponseWriter, request *http.Request, mediaType 
 		switch {
 		case slices.ContainsFunc(r.errors, isUnavailable):
 			status, r.retryAfter = http.StatusServiceUnavailable, time.Second
-		case r.data == nil && mediaType == responseJSONType: // to clients of application/json another status means that the network failed
+		case r.data == nil && mediaType == responseJSONType: // clients of application/json take any other status for a network failure
 			status = http.StatusBadRequest
 		}
 	}

@@ -68,9 +68,9 @@ func dropHeader(r *http.Request) int {
 	return size
 }
 
-// writeRefusal writes the errors of an operation that was not executed, to a client that
+// writeRejection writes the errors of an operation that was not executed, to a client that
 // accepts only events.
-func (h *Handler) writeRefusal(w http.ResponseWriter, r *http.Request, errs gqlerror.List) {
+func (h *Handler) writeRejection(w http.ResponseWriter, r *http.Request, errs gqlerror.List) {
 	_ = (&events{w: w, r: r, connection: http.NewResponseController(w), timeout: h.StallTimeout}).fail(r.Context(), "", errs)
 }
 

@@ -238,7 +238,7 @@ func (e *executor) executeEvent(ctx context.Context, text string) (event liveque
 // event returns the result as a result of a live query.
 func (r result) event() livequery.Result {
 	if r.data == nil || slices.ContainsFunc(r.errors, isUnavailable) {
-		return livequery.Result{Errors: r.errors, Failed: slices.ContainsFunc(r.errors, isUnavailable)}
+		return livequery.Result{Errors: r.errors, Retryable: slices.ContainsFunc(r.errors, isUnavailable)}
 	}
 	return livequery.Result{Payload: slices.Concat(r.prefix(), r.data, []byte("}"))}
 }

@@ -33,7 +33,7 @@ const (
 
 func isMultipart(r *http.Request) bool {
 	contentType := r.Header.Get("Content-Type")
-	if contentType == jsonType { // of most clients
+	if contentType == jsonType { // the value of most clients
 		return false
 	}
 	mediaType, _, err := mime.ParseMediaType(contentType)

@@ -29,7 +29,7 @@ import (
 type socket struct {
 	*subscriber
 	connection *websocket.Conn
-	inflow     *inflow           // under the connection
+	inflow     *inflow           // the network connection below
 	limit      int64             // bytes of a message
 	budget     *admission.Budget // of the memory of messages
 	control    *rate.Limiter     // of control messages: all messages but operations

@@ -131,7 +131,7 @@ func (f *chunkFilter) accept(chunk pngChunk) bool {
 	switch name {
 	case "IHDR", "IDAT":
 		keep = true
-	case "PLTE": // of other color types it is a suggestion
+	case "PLTE": // for other color types, it is a suggestion
 		keep = f.colorType == pngPaletted
 	case "tRNS":
 		keep = chunk.isIntact() && !f.names["tRNS"] && !f.names["IDAT"] && f.allowsTransparency(len(chunk.data()))
@@ -195,7 +195,7 @@ func readPNGColors(stripped []byte) (colorSpace, error) {
 		if name == "IDAT" || name == "IEND" {
 			break
 		}
-		if whole[name] == nil { // of duplicates the first counts
+		if whole[name] == nil { // the first of several chunks counts
 			data[name], whole[name] = stripped[start+8:stop-4], stripped[start:stop]
 		}
 		start = stop

@@ -97,7 +97,7 @@ func isSRGB(profile []byte) bool {
 		curve := profileTag(profile, name)
 		for i := range 256 {
 			x := float64(i) / 255
-			if difference := math.Abs(fromLinear(toLinear(curve, x)) - x); !(difference <= 0.005) { // also if NaN
+			if difference := math.Abs(fromLinear(toLinear(curve, x)) - x); !(difference <= 0.005) { // or if it is NaN
 				return false
 			}
 		}

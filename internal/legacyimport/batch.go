@@ -40,7 +40,7 @@ type batch struct {
 // link is a link of the legacy system. Its image is in the batch.
 type link struct {
 	row         *db.PortfolioLink
-	response    *response // of the legacy system; nil: none was requested
+	response    *response // of the legacy system; nil if none was requested
 	differences []Difference
 }
 

@@ -18,10 +18,10 @@ import (
 
 const (
 	workers      = 8 // concurrent requests to the legacy system
-	maxTries     = 7 // of a request while the system does not respond, for about six seconds
-	maxSlowTries = 2 // of a request that fails or takes too long
+	maxTries     = 7 // tries of a request while the system does not respond: about six seconds
+	maxSlowTries = 2 // tries of a request that fails or takes too long
 	firstPause   = 100 * time.Millisecond
-	maxPause     = time.Minute // that Retry-After can request
+	maxPause     = time.Minute // longest pause that Retry-After can request
 	maxRedirects = 5
 	maxDocument  = 1 << 20   // bytes of the response for a link
 	maxHeader    = 64 << 10  // bytes
@@ -133,7 +133,7 @@ func (c *client) get(ctx context.Context, target string, header http.Header, han
 		if err := c.limiter.Wait(ctx); err != nil {
 			return err
 		}
-		var wait time.Duration // that Retry-After requests
+		var wait time.Duration // pause that Retry-After requests
 		err := c.try(ctx, target, header, func(r *http.Response) error {
 			if retryLater(r.StatusCode) {
 				wait = retryAfter(r.Header)

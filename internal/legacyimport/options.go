@@ -49,7 +49,7 @@ func (o Options) Check() error {
 
 func (o Options) checkValues() error {
 	switch {
-	case !(o.Rate >= 0): // also if it is not a number
+	case !(o.Rate >= 0): // or if it is NaN
 		return errors.New("--rate: must not be negative")
 	case o.Timeout <= 0:
 		return errors.New("--timeout: must be positive")

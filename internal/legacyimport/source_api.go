@@ -72,7 +72,7 @@ func (r Ranges) ids() iter.Seq[int64] {
 				if !yield(id) {
 					return
 				}
-				if id == part[1] { // which may be the largest ID
+				if id == part[1] { // id may be the largest int64
 					break
 				}
 			}

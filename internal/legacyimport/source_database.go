@@ -96,7 +96,7 @@ func (d *database) connect(ctx context.Context) error {
 		return fmt.Errorf("connect to the legacy database %s: %s", d.url, reason(err))
 	}
 	d.conn = conn
-	for _, statement := range []string{ // which poolers accept too
+	for _, statement := range []string{ // poolers accept these too
 		"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
 		"SET LOCAL statement_timeout = " + statementTimeout,
 		"SET LOCAL idle_in_transaction_session_timeout = 0",

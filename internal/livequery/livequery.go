@@ -43,10 +43,10 @@ type Key [32]byte
 
 // Result is the result of an execution: a response, or errors that end the subscription.
 type Result struct {
-	Payload []byte
-	Errors  gqlerror.List // without a payload; nil if the server is busy
-	Failed  bool          // whether another execution may succeed
-	Err     error         // admission.ErrShare if the payload does not fit into a share
+	Payload   []byte
+	Errors    gqlerror.List // without a payload; nil if the server is busy
+	Retryable bool          // whether another execution may succeed
+	Err       error         // admission.ErrShare if the payload does not fit into a share
 }
 
 // Options configure a Hub.
@@ -288,9 +288,9 @@ func (q *query) run(ctx context.Context) {
 			return
 		}
 		if err := q.resize(cap(next.Payload)); err != nil {
-			next.Result = Result{Failed: errors.Is(err, admission.ErrBusy), Err: err}
+			next.Result = Result{Retryable: errors.Is(err, admission.ErrBusy), Err: err}
 		}
-		if next.Failed && q.latest.Load() != nil { // subscribers keep the latest result
+		if next.Retryable && q.latest.Load() != nil { // subscribers keep the latest result
 			sleep(ctx, retryDelay+rand.N(retryDelay))
 			continue
 		}

@@ -17,7 +17,7 @@ function create(name, properties, ...children) {
 
 const jsonTypes = "application/graphql-response+json, application/json";
 
-// send sends a request and returns the response, or one with an error of its own. A
+// send sends a request and returns the response, or a response with its own error. A
 // subscription, which needs text/event-stream in accept, returns its results.
 async function send(request, headers, accept = jsonTypes) {
   const failure = (message) => ({ errors: [{ message }] });
@@ -121,7 +121,7 @@ function isImage(text) {
   return isOurs && /^https?:$/.test(protocol) && /\.(gif|jpe?g|png|webp)$/i.test(pathname);
 }
 
-// storage keeps the tabs apart from those of other pages with GraphiQL on this host.
+// storage separates the tabs from the tabs of other pages with GraphiQL on this host.
 const prefix = "portfolio:";
 const storage = {
   getItem: (key) => localStorage.getItem(prefix + key),
@@ -166,7 +166,7 @@ async function showGraphiQL() {
       activeTab = activeTabIndex;
     },
     async fetcher({ query, variables, operationName }, options) {
-      // Just after a change of tabs, operationName is that of the former tab.
+      // Just after a change of tabs, operationName still belongs to the previous tab.
       const named = query.includes(operationName) ? operationName : undefined;
       const response = await send({ query, variables, operationName: named }, options?.headers, `${jsonTypes}, text/event-stream`);
       if (!response[Symbol.asyncIterator]) showPreviews(response);

@@ -36,8 +36,8 @@ var (
 	dist embed.FS
 )
 
-// Built returns the files of GraphiQL that make playground builds. Without a build, there are none.
-func Built() fs.FS {
+// BuiltFiles returns the files of GraphiQL that make playground builds. Without a build, there are none.
+func BuiltFiles() fs.FS {
 	files, err := fs.Sub(dist, "dist")
 	if err != nil {
 		panic(err) // the name is valid

@@ -20,7 +20,7 @@ func isPlain(r rune, size int) bool {
 // Escape returns text in which all characters are escaped that are not plain, as in Go strings.
 func Escape(text string) string {
 	var b strings.Builder
-	begin := 0 // of the text that is not copied yet
+	begin := 0 // start of the text that is not copied yet
 	for i := 0; i < len(text); {
 		r, size := utf8.DecodeRuneInString(text[i:])
 		if !isPlain(r, size) {

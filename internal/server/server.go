@@ -223,7 +223,7 @@ func (s *Server) build(database *db.DB, store storage.Store, memory *admission.M
 		router.schema = middleware.SecurityHeaders(schemaHandler(graph.SDL()))
 	}
 	if c.Playground == "on" {
-		page, err := playground.New(playground.Built(), playground.Options{Endpoint: "/graphql", MediaURL: string(c.MediaURL), Token: o.DemoKey})
+		page, err := playground.New(playground.BuiltFiles(), playground.Options{Endpoint: "/graphql", MediaURL: string(c.MediaURL), Token: o.DemoKey})
 		if err != nil {
 			return fmt.Errorf("playground: %w", err)
 		}

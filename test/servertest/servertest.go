@@ -1,5 +1,5 @@
-// Package servertest has what tests of the whole program share: they wait until a server is
-// ready, and upload images to it.
+// Package servertest helps tests of the whole program to wait until a server is ready, and to
+// upload images to the server.
 package servertest
 
 import (

@@ -28,7 +28,7 @@ const python = "/usr/bin/python3"
 type System struct {
 	DSN   string // of its database
 	Media string // its directory of files
-	URL   string // of its server, while that runs
+	URL   string // of its server, while the server runs
 
 	t      testing.TB
 	server *exec.Cmd
