@@ -215,7 +215,7 @@ func (c *Cache) parse(text string, introspectionErr *gqlerror.Error) (*Document,
 		ruleset = c.rulesWithoutSuggestions
 	}
 	if errs := validator.ValidateWithRules(c.Schema, query, ruleset); errs != nil {
-		errs = source.correct(errs)
+		errs = source.correctErrors(errs)
 		for i, err := range errs {
 			if err.Extensions == nil { // not reported by scalarRule
 				errs[i] = apierror.Wrap(err, apierror.BadUserInput, err.Message)

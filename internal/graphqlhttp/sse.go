@@ -74,6 +74,7 @@ func (h *Handler) writeRejection(w http.ResponseWriter, r *http.Request, errs gq
 	_ = (&events{w: w, r: r, connection: http.NewResponseController(w), timeout: h.StallTimeout}).fail(r.Context(), "", errs)
 }
 
+// next implements eventWriter.
 func (e *events) next(_ context.Context, _ *telemetry.Request, _ string, payload []byte) error {
 	return e.write("event: next\ndata: ", payload, "\n\n")
 }

@@ -106,7 +106,7 @@ func (c *comparison) compare(ctx context.Context, path string) error {
 		if stop, ok := errors.AsType[*stopError](err); ok {
 			return stop
 		}
-		differences = []Difference{{"response", describe(legacyErr), describe(localErr)}}
+		differences = []Difference{{"response", textOf(legacyErr), textOf(localErr)}}
 	default:
 		differences = compareResponses(legacy, local, c.servers.Media.base())
 	}
@@ -122,7 +122,8 @@ func (c *comparison) compare(ctx context.Context, path string) error {
 	return nil
 }
 
-func describe(err error) string {
+// textOf returns the text of an error, or "fine" without an error.
+func textOf(err error) string {
 	if err == nil {
 		return "fine"
 	}
