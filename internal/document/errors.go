@@ -91,6 +91,8 @@ func oncePerLiteral(rule core.RuleFunc) core.RuleFunc {
 	}
 }
 
+// isReportedElsewhere reports whether checkLiterals or scalarRule, or gqlparser for an inner
+// value, reports an error of a value.
 func isReportedElsewhere(value *ast.Value, options []core.ErrorOption) bool {
 	var err gqlerror.Error
 	for _, option := range options {

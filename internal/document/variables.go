@@ -65,6 +65,7 @@ func (c *coercion) entry(typ *ast.Type, defaultValue *ast.Value, value any, ok b
 	return nil, false
 }
 
+// value returns the coerced value of a type. It records errors.
 func (c *coercion) value(typ *ast.Type, value any) any {
 	if value == nil {
 		if typ.NonNull {
@@ -99,6 +100,7 @@ func (c *coercion) list(elem *ast.Type, value any) any {
 	return list
 }
 
+// object returns the coerced value of an input object. It records errors.
 func (c *coercion) object(definition *ast.Definition, value any) any {
 	object, ok := value.(map[string]any)
 	if !ok {

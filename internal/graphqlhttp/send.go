@@ -58,6 +58,7 @@ func (s *socket) send(ctx context.Context, parts ...[]byte) error {
 	return err
 }
 
+// sendParts writes a message in parts.
 func (s *socket) sendParts(ctx context.Context, parts [][]byte) error {
 	if len(parts) == 1 {
 		return s.connection.Write(ctx, websocket.MessageText, parts[0])

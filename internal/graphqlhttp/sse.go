@@ -111,6 +111,7 @@ func retryStatus(err *gqlerror.Error) int {
 // ping sends a comment, so that proxies keep the connection open.
 func (e *events) ping(context.Context) error { return e.write(":", nil, "\n\n") }
 
+// write writes and flushes an event. The error is errSlow if the client does not read it in time.
 func (e *events) write(prefix string, payload []byte, suffix string) error {
 	if !e.hasStarted {
 		e.hasStarted = true

@@ -95,6 +95,8 @@ type comparison struct {
 	compared, different int
 }
 
+// compare sends a request to both servers, and writes the differences of the responses. The error is
+// a *stopError.
 func (c *comparison) compare(ctx context.Context, path string) error {
 	var differences []Difference
 	legacy, legacyErr := c.legacy.getDocument(ctx, c.servers.Legacy.String()+path, c.header)
