@@ -30,6 +30,7 @@ func (db *DB) AdjacentLink(ctx context.Context, link *PortfolioLink, direction D
 	return adjacent[link.ID], err
 }
 
+// adjacentLinks returns the adjacent links of links, by the IDs of links.
 func (db *DB) adjacentLinks(ctx context.Context, links []*PortfolioLink, key adjacency) (map[int64]*PortfolioLink, error) {
 	if err := db.listSlots.Acquire(ctx, 1); err != nil {
 		return nil, wrap(err)

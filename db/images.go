@@ -149,6 +149,7 @@ func (db *DB) imageLinkList(withImages bool) listSpec[*PortfolioLink] {
 
 var errThumbnails = errors.New("thumbnails: not encoded as in imageColumns")
 
+// parseThumbnails parses the text of imageColumns. The error is errThumbnails.
 func parseThumbnails(imageID int64, encoded *string) ([]*Thumbnail, error) {
 	if encoded == nil {
 		return []*Thumbnail{}, nil
@@ -197,6 +198,7 @@ func (db *DB) CreateImage(ctx context.Context, image *Image) error {
 	return db.transaction(ctx, func(ctx context.Context, tx bun.Tx) error { return db.insertImage(ctx, tx, image) })
 }
 
+// insertImage stores an image and its thumbnails, and sets their IDs.
 func (db *DB) insertImage(ctx context.Context, tx bun.Tx, image *Image) error {
 	image.ID, image.CreatedAt = 0, Now() // an earlier try of the transaction may have set the ID
 	if err := db.insert(ctx, tx, "images", image, &image.ID); err != nil {
@@ -267,6 +269,8 @@ func (db *DB) DeleteImage(ctx context.Context, id int64, force bool) (*Image, []
 	return image, files, err
 }
 
+// removeFromLinks removes an image from its links if force is set. Otherwise, the error is an
+// *ImageInUseError if there are links.
 func (db *DB) removeFromLinks(ctx context.Context, tx bun.Tx, imageID int64, force bool) error {
 	links := tx.NewSelect().Table("portfolio_links").Column("updated_at").Where("image_id = ?", imageID)
 	if force && db.Postgres() {

@@ -40,6 +40,8 @@ func (db *DB) PortfolioLink(ctx context.Context, portfolioID *int64, id int64) (
 	return link, nil
 }
 
+// lookUpLink returns a link, or ErrNotFound. On PostgreSQL, it may share a statement with
+// concurrent calls.
 func (db *DB) lookUpLink(ctx context.Context, id int64) (*PortfolioLink, error) {
 	if !db.Postgres() { // SQLite has no round trips to save
 		return db.fetchLink(ctx, id)
@@ -66,6 +68,7 @@ func (db *DB) fetchLink(ctx context.Context, id int64) (*PortfolioLink, error) {
 	return queryOne(ctx, db, &db.linksByIDs[0], scanLink, id)
 }
 
+// fetchLinks sets the links of the calls by one statement.
 func (db *DB) fetchLinks(ctx context.Context, calls []*call[int64, *PortfolioLink]) error {
 	size := bits.Len(uint(len(calls) - 1))
 	ids := make([]any, 1<<size)

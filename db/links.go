@@ -130,6 +130,7 @@ func (l *PortfolioLink) substitutePortfolio() *Portfolio {
 	return &Portfolio{ID: l.PortfolioID, CreatedAt: l.CreatedAt, UpdatedAt: l.UpdatedAt}
 }
 
+// portfoliosOfPage returns the portfolios of links, by ID.
 func (db *DB) portfoliosOfPage(ctx context.Context, links []*PortfolioLink) (map[int64]*Portfolio, error) {
 	ids := make([]int64, len(links))
 	for i, link := range links {

@@ -47,9 +47,9 @@ type listSpec[R sizer] struct {
 	parentOf     func(R) int64 // value of parentColumn
 }
 
-// hint returns a clause that names the index that SQLite must use, or "". Without the clause,
+// indexHint returns a clause that names the index that SQLite must use, or "". Without the clause,
 // SQLite would sort all rows, or read all rows in their order.
-func (s *listSpec[R]) hint(db *DB, filter Filter, order OrderBy) string {
+func (s *listSpec[R]) indexHint(db *DB, filter Filter, order OrderBy) string {
 	var field OrderField
 	switch {
 	case db.Postgres(), filter.Search != "", filter.URL.Valid, filter.ImageID.Valid:
@@ -190,7 +190,7 @@ func rowQuery[R sizer](db *DB, spec listSpec[R], list List, where whereClause, n
 	if list.Cursor.Valid {
 		db.addCursor(&where, order.Keys(), list.Cursor.V, false)
 	}
-	key := queryKey{table: spec.table + spec.hint(db, list.Filter, order), where: where.String(), order: order, limit: list.Limit, nested: nested, images: list.WithImages, filtered: list.Filter != Filter{}}
+	key := queryKey{table: spec.table + spec.indexHint(db, list.Filter, order), where: where.String(), order: order, limit: list.Limit, nested: nested, images: list.WithImages, filtered: list.Filter != Filter{}}
 	return db.rowQueries.get(key, listName(spec.table, "list", list), list.Filter.Search != "", func() *bun.SelectQuery { return buildRowQuery(db, spec, key) }), where.args
 }
 

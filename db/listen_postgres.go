@@ -49,6 +49,7 @@ type postgresListener struct {
 	lastCheck time.Time
 }
 
+// listenPostgres implements Listen for PostgreSQL.
 func (db *DB) listenPostgres(ctx context.Context, url URL, onChange func(Change)) (_ Listener, err error) {
 	monitor, connection, err := db.connectListener(ctx, url)
 	if err != nil {

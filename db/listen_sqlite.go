@@ -14,6 +14,7 @@ type sqliteListener struct {
 	version int64 // of the last round trip
 }
 
+// listenSQLite implements Listen for SQLite.
 func (db *DB) listenSQLite(ctx context.Context, onChange func(Change)) (Listener, error) {
 	connections := db.file.open(1, "_query_only=1")
 	connection, err := connections.Conn(ctx)

@@ -73,6 +73,7 @@ func (db *DB) Links(ctx context.Context, portfolio *Portfolio, list List) (*Page
 	return pages[portfolio.ID], err
 }
 
+// linksOfPage returns the same page of links for each portfolio, by the IDs of portfolios.
 func (db *DB) linksOfPage(ctx context.Context, portfolios []*Portfolio, list List) (map[int64]*Page[*PortfolioLink], error) {
 	ids := make([]int64, len(portfolios))
 	for i, portfolio := range portfolios {

@@ -250,7 +250,7 @@ func (s *slot) rebalance(ctx context.Context, tx bun.Tx) ([]float64, error) {
 		if err != nil {
 			return nil, err
 		}
-		start, step, ok := divide(lower.boundary, upper.boundary, lower.links+s.links+upper.links)
+		start, step, ok := spacePositions(lower.boundary, upper.boundary, lower.links+s.links+upper.links)
 		if !ok {
 			continue
 		}
@@ -312,10 +312,10 @@ func (s *slot) lockNearest(ctx context.Context, tx bun.Tx, start *sortKey, direc
 	return neighbourhood{limit, nearest.boundary}, err
 }
 
-// divide returns evenly spaced positions for links between two positions. Either of lower and
+// spacePositions returns evenly spaced positions for links between two positions. Either of lower and
 // upper may be nil. It reports false if the steps are too small. The more links there are, the
 // larger the steps must be: many moves must fit before the next rebalance.
-func divide(lower, upper *float64, links int) (start, step float64, ok bool) {
+func spacePositions(lower, upper *float64, links int) (start, step float64, ok bool) {
 	if lower == nil && upper == nil {
 		return 0, 1, true
 	}

@@ -69,6 +69,8 @@ func (db *DB) runObserved(ctx context.Context, q *preparedQuery, args []any, eac
 	return err
 }
 
+// run runs a query, and calls each for every row. It repeats a query that the server has not
+// executed.
 func (db *DB) run(ctx context.Context, q *preparedQuery, args []any, each func(row) error) error {
 	if db.pool == nil {
 		return wrap(db.querySQLite(ctx, q, args, each))
@@ -151,6 +153,7 @@ func (db *DB) startSQLite(ctx context.Context, q *preparedQuery, args []any) (ro
 	return rows, err
 }
 
+// prepareSQLite returns the prepared statement of a query, which concurrent calls share.
 func (db *DB) prepareSQLite(ctx context.Context, q *preparedQuery) (*sql.Stmt, error) {
 	if stmt := q.sqlite.Load(); stmt != nil {
 		return stmt, nil

@@ -17,6 +17,7 @@ import (
 	"portfolio/internal/files"
 )
 
+// openSQLite opens an SQLite database, and creates its file if needed.
 func openSQLite(ctx context.Context, path string) (*DB, error) {
 	if err := checkRestored(path); err != nil {
 		return nil, err

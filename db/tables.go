@@ -36,6 +36,7 @@ const insufficientPrivilege = "42501"
 // the tables that exist.
 func (db *DB) CheckTables(ctx context.Context) error { return db.checkTables(ctx, db.read) }
 
+// checkTables is like CheckTables for a pool.
 func (db *DB) checkTables(ctx context.Context, pool *bun.DB) error {
 	columns, err := db.existingColumns(ctx, pool)
 	if err != nil {

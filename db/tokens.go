@@ -155,6 +155,7 @@ func (db *DB) ImportTokens(ctx context.Context, imported []ImportedToken) (ids [
 	return ids, nil
 }
 
+// newTokens returns the tokens that do not exist yet. The error may be a *TokenImportError.
 func newTokens(ctx context.Context, tx bun.Tx, imported []ImportedToken) ([]*Token, error) {
 	var users []User
 	if err := tx.NewSelect().Model(&users).Column("id", "username").Scan(ctx); err != nil {

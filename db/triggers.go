@@ -102,6 +102,7 @@ func (db *DB) SetFeed(ctx context.Context, enabled bool) error {
 	return db.transaction(ctx, disableTriggers)
 }
 
+// enableTriggers creates the triggers, unless they exist as expected.
 func enableTriggers(ctx context.Context, tx bun.Tx) error {
 	var encoded []byte
 	if err := tx.QueryRowContext(ctx, catalogQuery).Scan(&encoded); err != nil {

@@ -79,6 +79,8 @@ func sizeOf(ctx context.Context, result any) int {
 	return size
 }
 
+// encodeObject returns the encoded value, or value itself if a selection needs a resolver. The
+// error comes from the meter.
 func encodeObject[T any](ctx context.Context, object *objectEncoder[T], value *T) (any, error) {
 	if value == nil {
 		return value, nil

@@ -116,6 +116,7 @@ func (e *inputErrors) optionalID(id *db.NodeID, nodeType db.NodeType, field ...a
 	return &number
 }
 
+// url checks a URL, which may be nil.
 func (e *inputErrors) url(s *string, field ...any) {
 	if s == nil {
 		return
@@ -184,6 +185,7 @@ func (e *inputErrors) newLink(i *model.CreatePortfolioLinkInput, p path) *db.Por
 	return link
 }
 
+// linkUpdate returns the ID of the link and its update, or validation errors.
 func linkUpdate(i model.UpdatePortfolioLinkInput) (id int64, update db.LinkUpdate, errs inputErrors) {
 	id = errs.id(i.ID, db.PortfolioLinkNode, "input", "id")
 	update = db.LinkUpdate{
@@ -201,6 +203,7 @@ func linkUpdate(i model.UpdatePortfolioLinkInput) (id int64, update db.LinkUpdat
 	return id, update, errs
 }
 
+// linkMove returns the ID of the link and its move, or validation errors.
 func linkMove(i model.MovePortfolioLinkInput) (id int64, move db.LinkMove, errs inputErrors) {
 	id = errs.id(i.ID, db.PortfolioLinkNode, "input", "id")
 	anchor := i.BeforeID
@@ -298,6 +301,7 @@ func userError(err error, update db.UserUpdate) error {
 	return err
 }
 
+// userUpdate returns the update of a user, or validation errors.
 func userUpdate(i model.SetUserPermissionsInput) (db.UserUpdate, inputErrors) {
 	var errs inputErrors
 	errs.text(i.Username, 1, maxUsername, "input", "username")

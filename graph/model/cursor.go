@@ -28,6 +28,7 @@ func (c *CursorCodec) checksum(position []byte) uint32 {
 
 func (c *CursorCodec) cursorOf(row Row) string { return c.encode(row.Cursor()) }
 
+// encode returns the text of a cursor.
 func (c *CursorCodec) encode(cursor db.Cursor) string {
 	var position []byte
 	for _, key := range c.Order.Keys() {

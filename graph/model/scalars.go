@@ -98,6 +98,7 @@ func (i bigInt) MarshalGQL(w io.Writer) {
 // UnmarshalBigInt reads a number, or a string of digits.
 func UnmarshalBigInt(v any) (int64, error) { return wholeNumber(v) }
 
+// wholeNumber returns the 64-bit integer of a number or of a string of digits.
 func wholeNumber(v any) (int64, error) {
 	var (
 		i   int64

@@ -73,13 +73,15 @@ func (a *attempts) check(address netip.Addr, hash tokenHash, now time.Time) erro
 	return nil
 }
 
-func (a *attempts) succeeded(hash tokenHash) {
+// recordSuccess remembers a key as valid.
+func (a *attempts) recordSuccess(hash tokenHash) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.valid.Add(hash, struct{}{})
 }
 
-func (a *attempts) failed(address netip.Addr, hash tokenHash, now time.Time) {
+// recordFailure counts a key that is invalid, for the limit of the address.
+func (a *attempts) recordFailure(address netip.Addr, hash tokenHash, now time.Time) {
 	a.failures.Add(1)
 	a.mu.Lock()
 	defer a.mu.Unlock()

@@ -125,11 +125,11 @@ func (s *Session) read(ctx context.Context) error {
 	}
 	if err != nil {
 		if IsRefusal(err) {
-			a.attempts.failed(address, hash, now)
+			a.attempts.recordFailure(address, hash, now)
 		}
 		return err
 	}
-	a.attempts.succeeded(hash)
+	a.attempts.recordSuccess(hash)
 	s.entry = e
 	return nil
 }

@@ -202,6 +202,7 @@ type manifest struct {
 	sum   hash.Hash // of the previous lines
 }
 
+// openManifest returns a reader of the manifest after its first line, and the first line.
 func (a *Archive) openManifest() (*manifest, Info, error) {
 	if _, err := a.manifest.Seek(0, io.SeekStart); err != nil {
 		return nil, Info{}, err
@@ -218,6 +219,7 @@ func (a *Archive) openManifest() (*manifest, Info, error) {
 	return m, info, nil
 }
 
+// decode decodes the next line of the manifest.
 func (m *manifest) decode(value any) error {
 	if !m.lines.Scan() {
 		if err := m.lines.Err(); err != nil && !errors.Is(err, bufio.ErrTooLong) {

@@ -74,6 +74,7 @@ func (b *backup) closeMedia() {
 	}
 }
 
+// write writes the archive, and returns the number of missing files.
 func (b *backup) write(ctx context.Context, archive, program string) (missing int64, err error) {
 	file, err := os.OpenFile(archive, os.O_WRONLY|os.O_CREATE|os.O_EXCL, files.Mode)
 	if err != nil {
@@ -162,6 +163,7 @@ func (b *backup) copyListed(ctx context.Context) (missing int, err error) {
 	}
 }
 
+// copyFile copies a file into the archive. It reports whether the file exists.
 func (b *backup) copyFile(ctx context.Context, key string) (exists bool, err error) {
 	if !storage.ValidKey(key) {
 		return false, nil

@@ -227,6 +227,8 @@ func (t Target) Finish() error {
 	return errors.Join(syncDirectory(filepath.Dir(t.Database)), media.RemoveAll(outgoing))
 }
 
+// replaceFiles moves the files of the media directory to outgoing, and the staged files to their
+// place. If it is interrupted, the next call continues.
 func replaceFiles(media *os.Root) error {
 	switch _, err := media.Stat(staged); {
 	case err == nil:

@@ -18,6 +18,7 @@ type waiter struct {
 
 func newWaiters() waiters { return waiters{waiterSet{}, waiterSet{}, map[uint16]waiterSet{}} }
 
+// add returns a new waiter for changes of a read set.
 func (s *waiters) add(set ReadSet) *waiter {
 	w := &waiter{set, make(chan struct{})}
 	s.all[w] = struct{}{}

@@ -39,6 +39,7 @@ type importLegacyCommand struct {
 	Report       string                   `placeholder:"FILE" help:"File for the report, in JSON."`
 }
 
+// options returns the options of the import, or the error of an invalid flag.
 func (c *importLegacyCommand) options() (legacyimport.Options, error) {
 	var (
 		text []byte

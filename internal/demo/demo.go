@@ -71,6 +71,7 @@ func readKey(keyFile string) (string, error) {
 	return strings.TrimSpace(string(key)), nil
 }
 
+// writeFiles stores the files of the example, unless they exist.
 func writeFiles(ctx context.Context, store storage.Store) error {
 	return fs.WalkDir(files, "media", func(path string, entry fs.DirEntry, err error) error {
 		if err != nil || entry.IsDir() {
@@ -88,6 +89,7 @@ func writeFiles(ctx context.Context, store storage.Store) error {
 	})
 }
 
+// rows returns the models of the example. The token has the key.
 func rows(key string) []any {
 	created := db.Time{Time: time.Date(2026, 1, 13, 10, 5, 43, 296270000, time.UTC)}
 	updated := db.Time{Time: time.Date(2026, 1, 13, 10, 5, 43, 296310000, time.UTC)}

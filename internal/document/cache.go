@@ -111,6 +111,7 @@ func (c *Cache) Resolve(request Request, authenticated bool) (*Document, gqlerro
 	return document, errs
 }
 
+// lookup returns the document of a request from the cache, or parses it.
 func (c *Cache) lookup(request Request, introspectionErr *gqlerror.Error) (*Document, gqlerror.List) {
 	if len(request.Text) > c.options.Limits.Bytes {
 		return nil, gqlerror.List{limitError("bytes", c.options.Limits.Bytes)}
@@ -177,6 +178,7 @@ func (c *Cache) get(hash Hash) *Document {
 	return document
 }
 
+// add caches a document. If the budget is used up, it removes the least recently used documents.
 func (c *Cache) add(hash Hash, parsed *Document) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -215,7 +217,7 @@ func (c *Cache) parse(text string, introspectionErr *gqlerror.Error) (*Document,
 		ruleset = c.rulesWithoutSuggestions
 	}
 	if errs := validator.ValidateWithRules(c.Schema, query, ruleset); errs != nil {
-		errs = source.correct(errs)
+		errs = source.correctErrors(errs)
 		for i, err := range errs {
 			if err.Extensions == nil { // not reported by scalarRule
 				errs[i] = apierror.Wrap(err, apierror.BadUserInput, err.Message)

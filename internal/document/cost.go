@@ -60,6 +60,7 @@ func (e *estimator) costOf(set ast.SelectionSet) (perPage, perRow float64) {
 	return perPage, perRow
 }
 
+// fieldCost returns the cost of a field with its arguments and its selections.
 func (e *estimator) fieldCost(field *ast.Field) float64 {
 	cost := 1.0
 	if field.Definition != nil {

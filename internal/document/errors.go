@@ -18,9 +18,9 @@ var rulesOfNames = []string{
 	rules.FragmentsOnCompositeTypesRule.Name, rules.VariablesAreInputTypesRule.Name,
 }
 
-// correct moves errors about names to the locations of the names, and removes repeated errors.
+// correctErrors moves errors about names to the locations of the names, and removes repeated errors.
 // gqlparser visits a fragment for each operation that spreads it, and once more.
-func (s *source) correct(errs gqlerror.List) gqlerror.List {
+func (s *source) correctErrors(errs gqlerror.List) gqlerror.List {
 	reported := map[string]bool{}
 	return slices.DeleteFunc(errs, func(err *gqlerror.Error) bool {
 		if slices.Contains(rulesOfNames, err.Rule) {
@@ -91,6 +91,8 @@ func oncePerLiteral(rule core.RuleFunc) core.RuleFunc {
 	}
 }
 
+// isReportedElsewhere reports whether checkLiterals or scalarRule, or gqlparser for an inner
+// value, reports an error of a value.
 func isReportedElsewhere(value *ast.Value, options []core.ErrorOption) bool {
 	var err gqlerror.Error
 	for _, option := range options {

@@ -63,6 +63,7 @@ func (n Nulls) CheckDirectives(set ast.SelectionSet, types []string) *gqlerror.E
 	return n.checkDirectives(set, types, map[string]bool{})
 }
 
+// checkDirectives is like CheckDirectives. It skips the visited fragments.
 func (n Nulls) checkDirectives(set ast.SelectionSet, types []string, visited map[string]bool) *gqlerror.Error {
 	for _, selection := range set {
 		var directives ast.DirectiveList

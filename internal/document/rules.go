@@ -120,7 +120,7 @@ func (r scalarRule) validate(value *ast.Value) string {
 	case value.Kind == ast.EnumValue:
 		return "must not be a name"
 	}
-	if invalid := r.checkScalar(scalar.Name, decoded(value)); invalid != nil {
+	if invalid := r.checkScalar(scalar.Name, decodeLiteral(value)); invalid != nil {
 		return invalid.Message
 	}
 	return ""

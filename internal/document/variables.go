@@ -58,13 +58,14 @@ func (c *coercion) entry(typ *ast.Type, defaultValue *ast.Value, value any, ok b
 	case ok:
 		return c.value(typ, value), true
 	case defaultValue != nil:
-		return c.value(typ, decoded(defaultValue)), true
+		return c.value(typ, decodeLiteral(defaultValue)), true
 	case typ.NonNull:
 		c.add("is required")
 	}
 	return nil, false
 }
 
+// value returns the coerced value of a type. It records errors.
 func (c *coercion) value(typ *ast.Type, value any) any {
 	if value == nil {
 		if typ.NonNull {
@@ -99,6 +100,7 @@ func (c *coercion) list(elem *ast.Type, value any) any {
 	return list
 }
 
+// object returns the coerced value of an input object. It records errors.
 func (c *coercion) object(definition *ast.Definition, value any) any {
 	object, ok := value.(map[string]any)
 	if !ok {
@@ -189,8 +191,8 @@ func alternatives(values ast.EnumValueList) string {
 	return apierror.OneOf(names)
 }
 
-// decoded returns a default value in the form of decoded JSON.
-func decoded(value *ast.Value) any {
+// decodeLiteral returns the value of a literal in the form of decoded JSON.
+func decodeLiteral(value *ast.Value) any {
 	switch value.Kind {
 	case ast.NullValue:
 		return nil
@@ -201,13 +203,13 @@ func decoded(value *ast.Value) any {
 	case ast.ListValue:
 		list := make([]any, len(value.Children))
 		for i, child := range value.Children {
-			list[i] = decoded(child.Value)
+			list[i] = decodeLiteral(child.Value)
 		}
 		return list
 	case ast.ObjectValue:
 		object := make(map[string]any, len(value.Children))
 		for _, child := range value.Children {
-			object[child.Name] = decoded(child.Value)
+			object[child.Name] = decodeLiteral(child.Value)
 		}
 		return object
 	}

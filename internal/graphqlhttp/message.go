@@ -119,8 +119,8 @@ func (m *message) isControl() bool {
 	return m.Type == "ping" || m.Type == "pong" || m.Type == "complete"
 }
 
-// frame encodes a message.
-func frame(id, kind string, payload []byte) []byte {
+// encodeMessage encodes a message.
+func encodeMessage(id, kind string, payload []byte) []byte {
 	b := []byte("{")
 	if id != "" {
 		quoted, _ := json.Marshal(id) // a string can be encoded

@@ -32,7 +32,7 @@ func FuzzMessage(f *testing.F) {
 		if needed := m.Type == "subscribe" || m.Type == "complete"; needed && (m.ID == "" || len(m.ID) > maxID) {
 			t.Errorf("accepted the ID %q", m.ID)
 		}
-		if reply := frame(m.ID, "pong", m.Payload); !json.Valid(reply) {
+		if reply := encodeMessage(m.ID, "pong", m.Payload); !json.Valid(reply) {
 			t.Errorf("the reply is %q", reply)
 		}
 		checkEncode(t, m.Payload)

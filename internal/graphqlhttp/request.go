@@ -183,6 +183,7 @@ func (r *request) decode(text io.Reader) error {
 	return expectEOF(decoder)
 }
 
+// member returns the variable for a member of the request, or nil if the member is unknown.
 func (r *request) member(name json.Token) any {
 	switch name {
 	case "query":

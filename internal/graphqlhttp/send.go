@@ -11,6 +11,7 @@ import (
 	"portfolio/internal/telemetry"
 )
 
+// next implements eventWriter.
 func (s *socket) next(ctx context.Context, record *telemetry.Request, id string, payload []byte) error {
 	return s.nextParts(ctx, record, id, payload)
 }
@@ -23,24 +24,27 @@ func (s *socket) nextParts(ctx context.Context, record *telemetry.Request, id st
 	}
 	record.Bytes += int64(size)
 	if size <= maxFrame {
-		return s.send(ctx, frame(id, "next", slices.Concat(payload...)))
+		return s.send(ctx, encodeMessage(id, "next", slices.Concat(payload...)))
 	}
-	empty := frame(id, "next", []byte{})
+	empty := encodeMessage(id, "next", []byte{})
 	return s.send(ctx, slices.Concat([][]byte{empty[:len(empty)-1]}, payload, [][]byte{[]byte("}")})...)
 }
 
+// fail implements eventWriter.
 func (s *socket) fail(ctx context.Context, id string, errs gqlerror.List) error {
 	var encoded bytes.Buffer
 	encodeErrors(&encoded, errs)
-	return s.send(ctx, frame(id, "error", encoded.Bytes()))
+	return s.send(ctx, encodeMessage(id, "error", encoded.Bytes()))
 }
 
+// ping implements eventWriter. It returns errIdle if the client has neither subscriptions nor sent
+// an operation since the last ping.
 func (s *socket) ping(ctx context.Context) error {
 	if !s.active.Swap(false) && s.isIdle() {
 		return errIdle
 	}
 	s.awaitsPong.Store(true)
-	return s.send(ctx, frame("", "ping", nil))
+	return s.send(ctx, encodeMessage("", "ping", nil))
 }
 
 // send sends a message in parts. Its client must read it within StallTimeout.
@@ -54,6 +58,7 @@ func (s *socket) send(ctx context.Context, parts ...[]byte) error {
 	return err
 }
 
+// sendParts writes a message in parts.
 func (s *socket) sendParts(ctx context.Context, parts [][]byte) error {
 	if len(parts) == 1 {
 		return s.connection.Write(ctx, websocket.MessageText, parts[0])

@@ -74,6 +74,7 @@ func (h *Handler) writeRejection(w http.ResponseWriter, r *http.Request, errs gq
 	_ = (&events{w: w, r: r, connection: http.NewResponseController(w), timeout: h.StallTimeout}).fail(r.Context(), "", errs)
 }
 
+// next implements eventWriter.
 func (e *events) next(_ context.Context, _ *telemetry.Request, _ string, payload []byte) error {
 	return e.write("event: next\ndata: ", payload, "\n\n")
 }
@@ -110,6 +111,7 @@ func retryStatus(err *gqlerror.Error) int {
 // ping sends a comment, so that proxies keep the connection open.
 func (e *events) ping(context.Context) error { return e.write(":", nil, "\n\n") }
 
+// write writes and flushes an event. The error is errSlow if the client does not read it in time.
 func (e *events) write(prefix string, payload []byte, suffix string) error {
 	if !e.hasStarted {
 		e.hasStarted = true

@@ -231,6 +231,7 @@ func (s *socket) read(ctx context.Context) (message, error) {
 	return msg, nil
 }
 
+// handle handles a message. It returns an error if the connection must be closed.
 func (s *socket) handle(ctx context.Context, msg *message) error {
 	if msg.Type != "subscribe" {
 		return s.handleControl(ctx, msg)
@@ -259,7 +260,7 @@ func (s *socket) handleControl(ctx context.Context, msg *message) error {
 	}
 	switch msg.Type {
 	case "ping":
-		pong := frame("", "pong", msg.Payload)
+		pong := encodeMessage("", "pong", msg.Payload)
 		msg.release()
 		return s.send(ctx, pong)
 	case "connection_init":
@@ -291,7 +292,7 @@ func (s *socket) initiate(ctx context.Context, msg *message) error {
 		s.limit, s.budget = maxBody, s.Admission.Bodies
 	}
 	s.setOwner(viewer)
-	if err := s.send(ctx, frame("", "connection_ack", nil)); err != nil {
+	if err := s.send(ctx, encodeMessage("", "connection_ack", nil)); err != nil {
 		return err
 	}
 	close(s.initiated)
@@ -335,7 +336,7 @@ func (s *socket) sendResult(ctx context.Context, id string, r result) error {
 	if err := s.nextParts(ctx, record, id, r.prefix(), r.data, []byte("}")); err != nil {
 		return err
 	}
-	return s.send(ctx, frame(id, "complete", nil))
+	return s.send(ctx, encodeMessage(id, "complete", nil))
 }
 
 // executeMessage executes the request in the payload of a message. It returns the result, and

@@ -71,6 +71,8 @@ func (c *Checker) CheckQueries(ctx context.Context) string {
 	return c.check(ctx, &c.queries, "queries", c.checkQueries)
 }
 
+// check returns the result of the last check, or of a new check if the last is older than cacheTTL.
+// It logs a change.
 func (c *Checker) check(ctx context.Context, last *readiness, requests string, find func(context.Context) (string, error)) string {
 	if c.Stopping() {
 		return "the server is shutting down"

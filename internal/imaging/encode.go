@@ -25,6 +25,7 @@ func newEncoder(extension string, colors colorSpace, gray bool) encoder {
 	return encoder{extension: extension, colors: colors.pngChunks(gray)}
 }
 
+// encode returns an encoded image with the segments or chunks of its color space.
 func (e encoder) encode(img image.Image) ([]byte, error) {
 	const endOfSOI = 2
 	var err error

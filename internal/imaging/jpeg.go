@@ -94,6 +94,7 @@ func isFrame(marker byte) bool {
 	return marker >= sof0 && marker <= 0xcf && marker != dht && marker != jpg && marker != dac
 }
 
+// parseJPEGFrame returns the information in a frame header.
 func parseJPEGFrame(frame []byte, progressive bool) (imageInfo, error) {
 	if len(frame) < 6 || len(frame) != 6+3*int(frame[5]) {
 		return imageInfo{}, errCorrupt

@@ -218,6 +218,7 @@ func retryAfter(header http.Header) time.Duration {
 	return min(time.Duration(seconds)*time.Second, maxPause)
 }
 
+// try sends a request once, and passes the response to handle.
 func (c *client) try(ctx context.Context, target string, header http.Header, handle func(*http.Response) error) error {
 	ctx, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()

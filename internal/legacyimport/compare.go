@@ -95,6 +95,8 @@ type comparison struct {
 	compared, different int
 }
 
+// compare sends a request to both servers, and writes the differences of the responses. The error is
+// a *stopError.
 func (c *comparison) compare(ctx context.Context, path string) error {
 	var differences []Difference
 	legacy, legacyErr := c.legacy.getDocument(ctx, c.servers.Legacy.String()+path, c.header)
@@ -106,7 +108,7 @@ func (c *comparison) compare(ctx context.Context, path string) error {
 		if stop, ok := errors.AsType[*stopError](err); ok {
 			return stop
 		}
-		differences = []Difference{{"response", describe(legacyErr), describe(localErr)}}
+		differences = []Difference{{"response", textOf(legacyErr), textOf(localErr)}}
 	default:
 		differences = compareResponses(legacy, local, c.servers.Media.base())
 	}
@@ -122,7 +124,8 @@ func (c *comparison) compare(ctx context.Context, path string) error {
 	return nil
 }
 
-func describe(err error) string {
+// textOf returns the text of an error, or "fine" without an error.
+func textOf(err error) string {
 	if err == nil {
 		return "fine"
 	}

@@ -153,6 +153,7 @@ func explainJSON(err error) string {
 	return "must be " + cmp.Or(want, "an object") + ", not " + cmp.Or(got, "a number")
 }
 
+// image returns the image of a document. It records errors.
 func (p *parser) image(document *imageDocument) *db.Image {
 	image := &db.Image{
 		ID: require(p, "image_data.id", document.ID), Type: require(p, "image_data.type", document.Type),

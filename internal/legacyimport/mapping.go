@@ -80,6 +80,7 @@ func parseLines(text string, defaults Mapping) (Mapping, error) {
 	return mapping, nil
 }
 
+// checkValue returns an error unless a value has the form of a table or a column.
 func checkValue(name, value string) error {
 	if !strings.Contains(name, ".") {
 		if strings.Count(value, ".") > 1 || strings.ContainsAny(value, "\x00'") {

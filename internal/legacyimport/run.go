@@ -91,6 +91,7 @@ func (r *run) close(ctx context.Context) {
 	}
 }
 
+// importAll imports all batches, retries links whose responses differ, and handles deleted rows.
 func (r *run) importAll(ctx context.Context, stderr io.Writer, terminal bool) error {
 	total, err := r.source.total(ctx)
 	if err != nil {

@@ -139,7 +139,7 @@ func (e *endpoint) batches(ctx context.Context) iter.Seq2[*batch, error] {
 			if len(ids) == 0 {
 				continue
 			}
-			b, err := e.read(ctx, ids)
+			b, err := e.readLinks(ctx, ids)
 			if !yield(b, err) || err != nil {
 				return
 			}
@@ -151,7 +151,7 @@ func (e *endpoint) batches(ctx context.Context) iter.Seq2[*batch, error] {
 func (e *endpoint) retry(ctx context.Context, links []int64) iter.Seq2[*batch, error] {
 	return func(yield func(*batch, error) bool) {
 		for ids := range slices.Chunk(links, chunkLinks) {
-			b, err := e.read(ctx, ids)
+			b, err := e.readLinks(ctx, ids)
 			if !yield(b, err) || err != nil {
 				return
 			}
@@ -159,12 +159,12 @@ func (e *endpoint) retry(ctx context.Context, links []int64) iter.Seq2[*batch, e
 	}
 }
 
-// read requests the links with these IDs.
-func (e *endpoint) read(ctx context.Context, ids []int64) (*batch, error) {
+// readLinks requests the links with these IDs.
+func (e *endpoint) readLinks(ctx context.Context, ids []int64) (*batch, error) {
 	links, problems := make([]*link, len(ids)), make([]error, len(ids))
 	err := e.each(ctx, len(ids), func(ctx context.Context, i int) (err error) {
-		links[i], problems[i] = e.find(ctx, ids[i])
-		return e.failure(ctx, problems[i])
+		links[i], problems[i] = e.findLink(ctx, ids[i])
+		return e.checkFailure(ctx, problems[i])
 	})
 	if err != nil {
 		return nil, err
@@ -211,9 +211,9 @@ func (e *endpoint) each(ctx context.Context, count int, do func(context.Context,
 	return group.Wait()
 }
 
-// failure counts consecutive failures. It returns an error if the run must end because of a
+// checkFailure counts consecutive failures. It returns an error if the run must end because of a
 // problem. The problem may be nil.
-func (e *endpoint) failure(ctx context.Context, problem error) error {
+func (e *endpoint) checkFailure(ctx context.Context, problem error) error {
 	if problem == nil {
 		e.failures.Store(0)
 		return nil
@@ -233,8 +233,8 @@ func (e *endpoint) failure(ctx context.Context, problem error) error {
 	return nil
 }
 
-// find requests a link in each portfolio. It returns nil if no portfolio has the link.
-func (e *endpoint) find(ctx context.Context, id int64) (*link, error) {
+// findLink requests a link in each portfolio. It returns nil if no portfolio has the link.
+func (e *endpoint) findLink(ctx context.Context, id int64) (*link, error) {
 	portfolios := e.portfolios
 	if recent := e.recent.Load(); recent != 0 { // most likely the portfolio of the next link too
 		portfolios = slices.DeleteFunc(slices.Clone(portfolios), func(id int64) bool { return id == recent })
@@ -242,7 +242,7 @@ func (e *endpoint) find(ctx context.Context, id int64) (*link, error) {
 	}
 	for _, portfolioID := range portfolios {
 		key := linkID{id, portfolioID}
-		response, err := e.request(ctx, key)
+		response, err := e.requestLink(ctx, key)
 		if err != nil {
 			return nil, err
 		}
@@ -259,9 +259,9 @@ func (e *endpoint) find(ctx context.Context, id int64) (*link, error) {
 	return nil, nil //nolint:nilnil // as documented
 }
 
-// request requests a link, and returns a response with status 200 or 404. It returns an error
+// requestLink requests a link, and returns a response with status 200 or 404. It returns an error
 // for any other status.
-func (e *endpoint) request(ctx context.Context, id linkID) (*response, error) {
+func (e *endpoint) requestLink(ctx context.Context, id linkID) (*response, error) {
 	response, err := e.client.getDocument(ctx, e.base.String()+id.path(), e.header)
 	if err != nil {
 		return nil, err
@@ -281,11 +281,11 @@ func (e *endpoint) request(ctx context.Context, id linkID) (*response, error) {
 // response is empty.
 func (e *endpoint) addResponses(ctx context.Context, b *batch) error {
 	return e.each(ctx, len(b.links), func(ctx context.Context, i int) error {
-		resp, problem := e.request(ctx, b.links[i].id())
+		resp, problem := e.requestLink(ctx, b.links[i].id())
 		if problem != nil {
 			resp = &response{failure: problem.Error()}
 		}
 		b.links[i].response = resp
-		return e.failure(ctx, problem)
+		return e.checkFailure(ctx, problem)
 	})
 }

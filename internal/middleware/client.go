@@ -79,7 +79,7 @@ func (p Proxies) sender(r *http.Request) sender {
 	}
 	client, addresses := direct, r.Header["X-Forwarded-For"]
 	p.followAddresses(&client, addresses)
-	client.describe(r.Header)
+	client.setForwarded(r.Header)
 	if lines := r.Header["Forwarded"]; len(lines) > 0 {
 		forwarded := client
 		forwarded.address = direct.address
@@ -102,9 +102,9 @@ func (p Proxies) followAddresses(client *sender, lines []string) {
 	}
 }
 
-// describe sets the scheme and the host that the last proxy added. Unlike Forwarded, these lists
+// setForwarded sets the scheme and the host that the last proxy added. Unlike Forwarded, these lists
 // may lack a hop, so the client may have written the earlier elements.
-func (s *sender) describe(header http.Header) {
+func (s *sender) setForwarded(header http.Header) {
 	list := headerList{lines: header["X-Forwarded-Proto"]}
 	if scheme, ok := list.last(); ok {
 		s.setScheme(scheme)

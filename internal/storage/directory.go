@@ -34,6 +34,8 @@ type directory struct {
 	created singleflight.Group   // directories that are being created, by name
 }
 
+// openDirectory opens a directory as a Store, and creates it if needed. It returns an error unless
+// the directory is writable.
 func openDirectory(ctx context.Context, name string, private ...string) (Store, error) {
 	if err := files.MakeDirectories(files.OS, name); err != nil {
 		return nil, fmt.Errorf("create the directory: %w", files.Explain("", err))

@@ -23,6 +23,7 @@ func Probe(ctx context.Context, store Store) error {
 	return err
 }
 
+// probeRead returns an error unless the file with the key has the content want.
 func probeRead(ctx context.Context, store Store, key, want string) error {
 	file, err := store.Open(ctx, key)
 	if err != nil {

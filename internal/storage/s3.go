@@ -64,6 +64,7 @@ func parseBucket(location string) (bucket, error) {
 	return locateBucket(parsed.Host, query.Get("endpoint"), query.Get("region"))
 }
 
+// locateBucket returns the bucket with its endpoint and region, or the error of an invalid location.
 func locateBucket(name, endpoint, region string) (bucket, error) {
 	amazon := endpoint == ""
 	switch {

@@ -83,6 +83,7 @@ func (m *Metrics) Handler() http.Handler {
 // other names clients choose.
 func (m *Metrics) KnowOperations(names []string) { m.operations.add(names...) }
 
+// observeRequest records the duration of a finished request, and the cost of its operation.
 func (m *Metrics) observeRequest(r *Request) {
 	outcome, operation := r.Outcome(), ""
 	if r.Type != "" {
