@@ -59,7 +59,7 @@ func (db *DB) adjacentLinks(ctx context.Context, links []*PortfolioLink, key adj
 // adjacentQuery returns the query for the adjacent links of the links whose IDs are in the
 // first argument. Its last column is the ID of the argument.
 func (db *DB) adjacentQuery(key adjacency) *preparedQuery {
-	return db.rowQueries.get(key, "SELECT portfolio_links neighbours", false, func() *bun.SelectQuery {
+	return db.rowQueries.get(key, "SELECT adjacent portfolio_links", false, func() *bun.SelectQuery {
 		order := NewOrderBy(Order{OrderByPosition, key.direction})
 		nearPosition, position, operator := OrderByPosition.column("near."), OrderByPosition.column("of_link."), order[0].operator()
 		nearest := db.read.NewSelect().TableExpr("portfolio_links AS near").ColumnExpr("near.id").

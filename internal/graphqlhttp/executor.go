@@ -3,7 +3,9 @@ package graphqlhttp
 import (
 	"context"
 	"errors"
+	"runtime/debug"
 	"slices"
+	"strings"
 
 	"github.com/99designs/gqlgen/graphql"
 	"github.com/vektah/gqlparser/v2/ast"
@@ -13,6 +15,7 @@ import (
 	"portfolio/internal/apierror"
 	"portfolio/internal/auth"
 	"portfolio/internal/document"
+	"portfolio/internal/livequery"
 	"portfolio/internal/telemetry"
 )
 
@@ -214,4 +217,49 @@ func (e *executor) incomplete(ctx context.Context, op *operation, err error) res
 // unavailable returns the result of an operation that has run out of time, or has got no slot.
 func (e *executor) unavailable(ctx context.Context, err error) result {
 	return result{errors: gqlerror.List{e.PresentError(ctx, err)}}
+}
+
+// executeEvent executes the operation of a subscription once, like a query.
+func (e *executor) executeEvent(ctx context.Context, text string) (event livequery.Result) {
+	defer func() {
+		if value := recover(); value != nil {
+			e.Log.ErrorContext(ctx, "panic", "value", value, "stack", string(debug.Stack()))
+			event = livequery.Result{Errors: gqlerror.List{apierror.New(apierror.Internal, "Internal error.")}}
+		}
+	}()
+	ctx, cancel := context.WithTimeout(ctx, e.Timeout)
+	defer cancel()
+	var slot admission.Slot
+	defer slot.Release()
+	if err := slot.Acquire(ctx, e.Admission.Lookups); err != nil {
+		return e.unavailable(ctx, err).event()
+	}
+	request := new(request)
+	if err := request.decode(strings.NewReader(text)); err != nil {
+		panic(err) // it was encoded
+	}
+	op, errs := e.resolve(ctx, request)
+	if errs == nil {
+		errs = e.prepare(ctx, op, request.Variables)
+	}
+	if errs != nil {
+		return result{errors: errs}.event()
+	}
+	res, err := e.run(ctx, nil, op, &slot)
+	if err != nil {
+		panic(err) // only a mutation refreshes a session
+	}
+	defer res.release()
+	if auth.IsPrivate(ctx) {
+		panic("subscribers with the same rights would get a private result")
+	}
+	return res.event()
+}
+
+// event returns the result as a result of a live query.
+func (r result) event() livequery.Result {
+	if r.data == nil || slices.ContainsFunc(r.errors, isUnavailable) {
+		return livequery.Result{Errors: r.errors, Retryable: slices.ContainsFunc(r.errors, isUnavailable)}
+	}
+	return livequery.Result{Payload: slices.Concat(r.prefix(), r.data, []byte("}"))}
 }
