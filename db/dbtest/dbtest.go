@@ -80,9 +80,9 @@ func EmptySQLite(t testing.TB) string {
 }
 
 // memory returns a directory in memory with room for databases, or "" for the default
-// directory of temporary files. A new PostgreSQL database has hundreds of files.
+// directory of temporary files. Each new PostgreSQL database has hundreds of files, 8 MB in all.
 func memory() string {
-	const directory, enough = "/dev/shm", 2 << 30
+	const directory, enough = "/dev/shm", 4 << 30
 	var system syscall.Statfs_t
 	if os.Getenv("TMPDIR") != "" || syscall.Statfs(directory, &system) != nil || system.Bavail*uint64(system.Bsize) < enough {
 		return ""
