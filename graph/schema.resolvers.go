@@ -14,7 +14,6 @@ import (
 	"portfolio/internal/apierror"
 	"portfolio/internal/auth"
 	"strconv"
-	"time"
 )
 
 // Links returns a page of the links that use an image.
@@ -40,12 +39,11 @@ func (r *mutationResolver) CreatePortfolio(ctx context.Context, input model.Crea
 
 // UpdatePortfolio updates a portfolio.
 func (r *mutationResolver) UpdatePortfolio(ctx context.Context, input model.UpdatePortfolioInput) (*model.UpdatePortfolioPayload, error) {
-	var errs inputErrors
-	id, name := errs.id(input.ID, db.PortfolioNode, "input", "id"), errs.changedName(input.Name)
+	id, update, errs := portfolioUpdate(input)
 	if err := errs.err(); err != nil {
 		return nil, err
 	}
-	portfolio, err := r.DB.UpdatePortfolio(ctx, id, input.ExpectedUpdatedAt, db.PortfolioUpdate{Name: name})
+	portfolio, err := r.DB.UpdatePortfolio(ctx, id, input.ExpectedUpdatedAt, update)
 	if err != nil {
 		return nil, nameMissing(err, "portfolio", strconv.FormatInt(id, 10))
 	}
@@ -170,18 +168,10 @@ func (r *mutationResolver) SetUserPermissions(ctx context.Context, input model.S
 
 // CreateToken creates a token and stores the hash of its key.
 func (r *mutationResolver) CreateToken(ctx context.Context, input model.CreateTokenInput) (*model.CreateTokenPayload, error) {
-	var errs inputErrors
-	errs.text(input.Username, 1, maxUsername, "input", "username")
-	errs.optional(input.Label, maxName, "input", "label")
-	if input.ExpiresAt != nil && !input.ExpiresAt.After(time.Now()) {
-		errs.add("must be in the future", "input", "expiresAt")
-	}
+	token, key, errs := newToken(input)
 	if err := errs.err(); err != nil {
 		return nil, err
 	}
-	key := auth.NewKey()
-	hash := auth.HashKey(key)
-	token := &db.Token{KeyHash: hash[:], Label: input.Label, ExpiresAt: input.ExpiresAt}
 	if err := r.DB.CreateToken(ctx, input.Username, token); err != nil {
 		return nil, nameMissing(err, "user", strconv.Quote(input.Username))
 	}
@@ -222,13 +212,11 @@ func (r *mutationResolver) UploadImage(ctx context.Context, input model.UploadIm
 
 // UpdateImage updates an image.
 func (r *mutationResolver) UpdateImage(ctx context.Context, input model.UpdateImageInput) (*model.UpdateImagePayload, error) {
-	var errs inputErrors
-	id := errs.id(input.ID, db.ImageNode, "input", "id")
-	errs.optional(input.Alt.Value(), maxAlt, "input", "alt")
+	id, update, errs := imageUpdate(input)
 	if err := errs.err(); err != nil {
 		return nil, err
 	}
-	image, err := r.DB.UpdateImage(ctx, id, db.ImageUpdate{Alt: pointerTo(input.Alt)})
+	image, err := r.DB.UpdateImage(ctx, id, update)
 	if err != nil {
 		return nil, nameMissing(err, "image", strconv.FormatInt(id, 10))
 	}

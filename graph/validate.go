@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 	"unicode"
 	"unicode/utf8"
 
@@ -203,6 +204,21 @@ func linkUpdate(i model.UpdatePortfolioLinkInput) (id int64, update db.LinkUpdat
 	return id, update, errs
 }
 
+// portfolioUpdate returns the ID of a portfolio, and its update.
+func portfolioUpdate(i model.UpdatePortfolioInput) (id int64, update db.PortfolioUpdate, errs inputErrors) {
+	id = errs.id(i.ID, db.PortfolioNode, "input", "id")
+	update.Name = errs.changedName(i.Name)
+	return id, update, errs
+}
+
+// imageUpdate returns the ID of an image, and its update.
+func imageUpdate(i model.UpdateImageInput) (id int64, update db.ImageUpdate, errs inputErrors) {
+	id = errs.id(i.ID, db.ImageNode, "input", "id")
+	errs.optional(i.Alt.Value(), maxAlt, "input", "alt")
+	update.Alt = pointerTo(i.Alt)
+	return id, update, errs
+}
+
 // linkMove returns the ID of the link and its move, or validation errors.
 func linkMove(i model.MovePortfolioLinkInput) (id int64, move db.LinkMove, errs inputErrors) {
 	id = errs.id(i.ID, db.PortfolioLinkNode, "input", "id")
@@ -285,6 +301,18 @@ func newUser(i model.CreateUserInput) (*db.User, inputErrors) {
 }
 
 const needIsStaff = "need isStaff"
+
+// newToken returns a token, and its new key.
+func newToken(i model.CreateTokenInput) (token *db.Token, key string, errs inputErrors) {
+	errs.text(i.Username, 1, maxUsername, "input", "username")
+	errs.optional(i.Label, maxName, "input", "label")
+	if i.ExpiresAt != nil && !i.ExpiresAt.After(time.Now()) {
+		errs.add("must be in the future", "input", "expiresAt")
+	}
+	key = auth.NewKey()
+	hash := auth.HashKey(key)
+	return &db.Token{KeyHash: hash[:], Label: i.Label, ExpiresAt: i.ExpiresAt}, key, errs
+}
 
 // userError returns err, or a validation error if err rejects the update.
 func userError(err error, update db.UserUpdate) error {
