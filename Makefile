@@ -14,7 +14,7 @@ RACE_FLAGS = -race -gcflags='modernc.org/sqlite/lib=-race=false'
 # The other packages have no goroutines. In packages with many tests, RACE_RUN has those of requests
 # at the same time.
 RACE_WITHOUT = portfolio/(db|graph|internal/(buildinfo|demo|files|imaging|jsonenc|playground|printable|apierror)|test/(e2e|system))$$
-RACE_RUN = ^Test(Batcher|Cache|Clients|Creates|DeleteImage|Linearizable|Listen|Lookups|Migrate_RunsOnce|MoveLink|Moves_(Between|Keep)|Observe|Pool|Postgres_(Reconnects|Cancels)|QueryCache|Receiver|RoundTrips|Shutdown|SlowClients|Subscriptions|Timeouts|Update|WebSocket)
+RACE_RUN = ^Test(Batcher|Cache|Clients_|Creates|DeleteImage|Linearizable|Listen|Lookups|Migrate_RunsOnce|MoveLink|Moves_(Between|Keep)|Observe|Pool|Postgres_(Reconnects|Cancels)|QueryCache|Receiver|RoundTrips|Shutdown|SlowClients|Subscriptions|Timeouts|Update|WebSocket)
 
 help: ## List the targets.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-16s %s\n", $$1, $$2 }' Makefile
