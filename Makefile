@@ -11,10 +11,10 @@ IMAGE ?= portfolio
 # that package is excluded: it shares no compiled functions with others, whose
 # synchronization would be missed too.
 RACE_FLAGS = -race -gcflags='modernc.org/sqlite/lib=-race=false'
-# The other packages have no goroutines. In packages with many tests, RACE_RUN has those of requests
-# at the same time.
+# RACE_WITHOUT are the packages without goroutines, and three packages with many tests. RACE_RUN selects
+# the concurrent tests of these three.
 RACE_WITHOUT = portfolio/(db|graph|internal/(buildinfo|demo|files|imaging|jsonenc|playground|printable|apierror)|test/(e2e|system))$$
-RACE_RUN = ^Test(Batcher|Cache|Clients_|Creates|DeleteImage|Linearizable|Listen|Lookups|Migrate_RunsOnce|MoveLink|Moves_(Between|Keep)|Observe|Pool|Postgres_(Reconnects|Cancels)|QueryCache|Receiver|RoundTrips|Shutdown|SlowClients|Subscriptions|Timeouts|Update|WebSocket)
+RACE_RUN = ^Test(Backup|Batcher|Cache|Clients_|Creates|DeleteImage|Linearizable|Listen|Lookups|Media|Metrics|Migrate_RunsOnce|MoveLink|Moves_(Between|Keep)|Observe|Pool|Postgres_(Reconnects|Cancels)|QueryCache|Receiver|RoundTrips|Server|Shutdown|SlowClients|Subscriptions|Timeouts|Update|Upload|WebSocket)
 
 help: ## List the targets.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-16s %s\n", $$1, $$2 }' Makefile
@@ -34,7 +34,7 @@ playground: ## Bundle GraphiQL for the next build (needs Node.js 20 or later).
 test: ## Run all tests.
 	go test ./...
 
-race: ## Run the tests with goroutines with the race detector (needs a C compiler).
+race: ## Run concurrent tests under the race detector (needs a C compiler).
 	go test $(RACE_FLAGS) -short $$(go list ./... | grep -vE '$(RACE_WITHOUT)')
 	TEST_COMMITS=200 go test $(RACE_FLAGS) -short -run '$(RACE_RUN)' ./db ./graph ./test/system
 

@@ -36,7 +36,8 @@ func BenchmarkCached(b *testing.B) {
 		b.Run(name, func(b *testing.B) {
 			dsn := create(b)
 			dbtest.LoadFile(b, dsn, "testdata/fixtures.json")
-			handler, responses := newCached(b, dbtest.Open(b, dsn))
+			database := dbtest.Open(b, dsn)
+			handler, responses := newCached(b, database, links(database))
 			request := documentedRequest()
 			b.ReportAllocs()
 			for b.Loop() {

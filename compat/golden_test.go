@@ -47,7 +47,7 @@ func eachServer(t *testing.T, test func(t *testing.T, address string)) {
 		database := dbtest.Open(t, dsn)
 		address := serve(t, newHandler(database))
 		t.Run("no cache", func(t *testing.T) { test(t, address) })
-		handler, responses := newCached(t, database)
+		handler, responses := newCached(t, database, links(database))
 		address = serve(t, handler)
 		for _, name := range []string{"first", "second", "third"} {
 			t.Run(name, func(t *testing.T) { test(t, address) })
@@ -59,16 +59,19 @@ func eachServer(t *testing.T, test func(t *testing.T, address string)) {
 }
 
 func newHandler(database *db.DB) *compat.Handler {
-	return compat.New((&graph.Resolver{DB: database}).Query(), auth.New(database, nil, auth.Options{Timeout: time.Minute, MaxAge: time.Minute}), options())
+	return compat.New(links(database), auth.New(database, nil, auth.Options{Timeout: time.Minute, MaxAge: time.Minute}), options())
 }
 
-// newCached is newHandler with a feed and a cache.
-func newCached(t testing.TB, database *db.DB) (*compat.Handler, *responsecache.Cache) {
+// links returns the resolver of links.
+func links(database *db.DB) compat.Links { return (&graph.Resolver{DB: database}).Query() }
+
+// newCached returns a handler with a feed and a cache.
+func newCached(t testing.TB, database *db.DB, links compat.Links) (*compat.Handler, *responsecache.Cache) {
 	t.Helper()
 	changes := changefeedtest.Start(t, database)
 	o := options()
 	o.Cache = responsecache.New(changes, responsecache.Options{Limit: 64 << 20, MaxAge: time.Minute})
-	return compat.New((&graph.Resolver{DB: database}).Query(), auth.New(database, changes, auth.Options{Timeout: time.Minute, MaxAge: time.Minute}), o), o.Cache
+	return compat.New(links, auth.New(database, changes, auth.Options{Timeout: time.Minute, MaxAge: time.Minute}), o), o.Cache
 }
 
 func options() compat.Options {

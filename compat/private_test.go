@@ -5,16 +5,12 @@ import (
 	"net/http"
 	"strings"
 	"testing"
-	"time"
 
 	"portfolio/compat"
 	"portfolio/compat/compattest"
 	"portfolio/db"
 	"portfolio/db/dbtest"
-	"portfolio/graph"
 	"portfolio/internal/auth"
-	"portfolio/internal/changefeed/changefeedtest"
-	"portfolio/internal/responsecache"
 )
 
 // personalLinks resolves links with the name of the viewer.
@@ -35,11 +31,8 @@ func TestHandler_SharesNoPrivateResponse(t *testing.T) {
 	dbtest.EachLoaded(t, "testdata/fixtures.json", func(t *testing.T, dsn string) {
 		t.Parallel()
 		database := dbtest.Open(t, dsn)
-		changes := changefeedtest.Start(t, database)
-		o := options()
-		o.Cache = responsecache.New(changes, responsecache.Options{Limit: 64 << 20, MaxAge: time.Minute})
-		links := personalLinks{(&graph.Resolver{DB: database}).Query()}
-		address := serve(t, compat.New(links, auth.New(database, changes, auth.Options{Timeout: time.Minute, MaxAge: time.Minute}), o))
+		handler, _ := newCached(t, database, personalLinks{links(database)})
+		address := serve(t, handler)
 		for range 3 {
 			for username, key := range map[string]string{"admin": documentedToken, "admin-big-id": "db899819f6fb1963bb72b94a71d5e8a4ced68b56"} {
 				raw := "GET /api/portfolios/1/links/4 HTTP/1.1\r\nHost: h\r\nAuthorization: Token " + key + "\r\nConnection: close\r\n\r\n"

@@ -154,7 +154,7 @@ func (db *DB) portfoliosOfPage(ctx context.Context, links []*PortfolioLink) (map
 func (db *DB) CreateLinks(ctx context.Context, links []*PortfolioLink) error {
 	now := Now()
 	references, ids := make([]References, len(links)), make([]*int64, len(links))
-	copies := make([]*PortfolioLink, len(links)) // copies, as the transaction may run again
+	copies := make([]*PortfolioLink, len(links)) // the transaction may run again
 	err := db.transaction(ctx, func(ctx context.Context, tx bun.Tx) error {
 		for i, link := range links {
 			copies[i] = new(*link)

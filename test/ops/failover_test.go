@@ -171,9 +171,6 @@ func (l *load) report(f fault, begun, writable time.Time) {
 		limit = later(limit, writable.Add(2*time.Second))
 		line = fmt.Sprintf("new primary %.1f s after the fault, service %.1f s after it", writable.Sub(begun).Seconds(), max(0, back.Sub(writable).Seconds()))
 	}
-	if testing.Short() { // other programs use the machine too
-		limit = limit.Add(10 * time.Second)
-	}
 	l.t.Logf("%s: %s; %d requests UNAVAILABLE", f.name, line, failed)
 	if back.After(limit) {
 		l.t.Errorf("%s: the service is back %.1f s late", f.name, back.Sub(limit).Seconds())
